@@ -1,0 +1,1 @@
+"""Undo a bad release: policy, journal, strategies, engine, verification."""

@@ -1,0 +1,1 @@
+"""What is checked, and what a check is made of."""

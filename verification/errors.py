@@ -1,0 +1,61 @@
+"""Every exception the suite raises on purpose.
+
+    VerificationError
+    ├── SettingsError          the suite was asked for something it cannot do: nothing has run (exit code 4)
+    ├── ObserverError          an observer could not be asked: nothing was learned about the service
+    │   ├── NotPermitted       it answered that we may not ask
+    │   └── NotAsked           the question needs an answer that is not there
+    ├── ServiceError           the service was asked, and what it did is bad
+    └── RollbackError
+        ├── RollbackWithheld   a guard held the rollback back: production was not touched
+        └── RollbackFailed     the rollback did not get through: a person is needed now
+
+A `ServiceError` is the only one that makes a criterion fail. An `ObserverError` makes it inconclusive: it never
+passes, and it never rolls production back.
+"""
+
+from __future__ import annotations
+
+
+class VerificationError(Exception):
+    """Base of the tree. `str()` gives the cause, then the remedy."""
+
+    def __init__(self, cause: str, remedy: str = "") -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.cause}\n  {self.remedy}" if self.remedy else self.cause
+
+
+class SettingsError(VerificationError):
+    """A mistake in `deployment.toml`, an option or an environment variable."""
+
+
+class ObserverError(VerificationError):
+    """A system that we ask *about* the service did not answer usefully: unknown, which is neither good nor bad."""
+
+
+class NotPermitted(ObserverError):
+    """The observer answered that these credentials may not ask (401, 403), or there are none."""
+
+
+class NotAsked(ObserverError):
+    """The question could not be put, because an earlier answer that it needs is missing."""
+
+
+class ServiceError(VerificationError):
+    """The service under verification was asked, and its answer (or its silence) is bad."""
+
+
+class RollbackError(VerificationError):
+    """Base of what can go wrong with a rollback."""
+
+
+class RollbackWithheld(RollbackError):
+    """A guard held the rollback back; production was not touched. The remedy is the command for a person."""
+
+
+class RollbackFailed(RollbackError):
+    """The rollback was started or needed, and did not get through; the remedy is what a person must do now."""

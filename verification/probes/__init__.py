@@ -1,0 +1,1 @@
+"""The probes that the criteria share, by the system they ask."""

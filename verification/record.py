@@ -1,0 +1,120 @@
+"""The record of one run: what was asked, what came of it, and what was done about it.
+
+`conftest.py` fills it, `reports` shows it, `rollback` reads the failures from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum, StrEnum
+
+from verification.verdict import Measurement, Verdict, now
+
+POST_DEPLOY_PHASES = frozenset({"deploy", "smoke", "monitor"})
+PHASES = ("pre", "deploy", "smoke", "monitor", "followup")
+
+
+class Exit(IntEnum):
+    """Exit codes of a run; pytest's own (2 interrupted, 3 internal, 4 usage, 5 nothing collected) keep their meaning."""
+
+    PASS = 0
+    FAIL = 1
+    ROLLBACK_FAILED = 70
+    INCONCLUSIVE = 75
+
+
+class RollbackOutcome(StrEnum):
+    """What became of production after the run."""
+
+    NOT_NEEDED = "not needed"
+    DONE = "done"
+    FAILED = "failed"
+    WITHHELD = "withheld"
+
+
+@dataclass(frozen=True, slots=True)
+class CriterionResult:
+    """One criterion's answer. `title` is its checklist line; `mendable` says whether another revision could help."""
+
+    id: str
+    title: str
+    phase: str
+    verdict: Verdict
+    measurements: tuple[Measurement, ...] = ()
+    reason: str = ""
+    hint: str = ""
+    seconds: float = 0.0
+    mendable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackResult:
+    """What a rollback did. `seconds` is from its start to the shifted traffic; `next_step` is what a person must do."""
+
+    outcome: RollbackOutcome
+    triggers: tuple[str, ...] = ()
+    strategy: str = ""
+    from_revision: str = ""
+    to_revision: str = ""
+    seconds: float | None = None
+    verified: bool | None = None
+    reason: str = ""
+    next_step: str = ""
+    checks: tuple[Measurement, ...] = ()  # the verification afterwards: health, serving revision
+
+
+@dataclass(slots=True)
+class RunRecord:
+    """All of one run, filled as it goes."""
+
+    environment: str
+    phases: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+    service: str = ""
+    target: str = ""  # the address under verification
+    revision: str = ""
+    previous_revision: str = ""
+    commit: str = ""
+    dry_run: bool = False
+    started: datetime = field(default_factory=now)
+    finished: datetime | None = None
+    criteria_selected: int = 0
+    criteria_in_phase: int = 0
+    not_configured: dict[str, str] = field(default_factory=dict)  # criterion -> the section that is missing
+    criteria: list[CriterionResult] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)  # what a reader must know, such as "no rollback is possible: ..."
+    interrupted: str = ""  # why the run ended early, if it did
+    rollback: RollbackResult = field(default_factory=lambda: RollbackResult(RollbackOutcome.NOT_NEEDED))
+
+    @property
+    def failures(self) -> list[CriterionResult]:
+        """The criteria that were measured and found bad."""
+        return [one for one in self.criteria if one.verdict is Verdict.FAIL]
+
+    @property
+    def triggers(self) -> tuple[str, ...]:
+        """The failed post-deploy criteria that another revision could mend: the reasons for a rollback."""
+        return tuple(one.id for one in self.failures if one.phase in POST_DEPLOY_PHASES and one.mendable)
+
+    @property
+    def left_out(self) -> int:
+        """How many criteria of the phases were not run (`-k`, `--deselect`, a file named, an early end)."""
+        return max(self.criteria_in_phase - len(self.criteria), 0)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Fail when anything failed; pass only when every criterion of the phases was measured and good."""
+        if self.failures:
+            return Verdict.FAIL
+        complete = self.criteria and not self.left_out and not self.interrupted
+        if complete and all(one.verdict is Verdict.PASS for one in self.criteria):
+            return Verdict.PASS
+        return Verdict.INCONCLUSIVE
+
+    @property
+    def exit_code(self) -> Exit:
+        """The exit code that the verdict and the rollback call for."""
+        if self.rollback.outcome is RollbackOutcome.FAILED:
+            return Exit.ROLLBACK_FAILED
+        return {Verdict.PASS: Exit.PASS, Verdict.FAIL: Exit.FAIL, Verdict.INCONCLUSIVE: Exit.INCONCLUSIVE}[self.verdict]

@@ -1,0 +1,294 @@
+"""`deployment.toml` as typed settings. Loading, and naming every mistake with its place, is `verification.loading`.
+
+All tables are frozen and closed: an unknown key is a mistake, not an extension.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from verification.units import Seconds, Share
+
+Role = Literal["staging", "production"]
+Policy = Literal["automatic", "manual"]
+FieldType = Literal["string", "number", "boolean", "list", "object"]
+Weekday = Literal["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+
+
+def _path(text: str) -> str:
+    if not text.startswith("/") or text.startswith("//"):
+        raise ValueError('expected a path on the service that starts with one "/"')
+    return text
+
+
+def _address(text: str) -> str:
+    if not text.startswith(("https://", "http://")) or text.partition("://")[2] in {"", "/"}:
+        raise ValueError('expected an address that starts with "https://" (or "http://" on this machine)')
+    if "@" in text.partition("://")[2].partition("/")[0]:
+        raise ValueError("an address must not carry credentials: they would be shown; take them out")
+    return text.rstrip("/")
+
+
+Path = Annotated[str, AfterValidator(_path)]
+Address = Annotated[str, AfterValidator(_address)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Table(BaseModel):
+    """A table of the file: frozen, and closed to keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ServiceInfo(Table):
+    """`[service]`: what people call it."""
+
+    name: Text
+
+
+class CloudRun(Table):
+    """`[environments.NAME.cloud_run]`: where the service lives. `endpoint` is for an emulator or a private address."""
+
+    service: Text
+    region: Text
+    project: Text
+    endpoint: Address | None = None
+
+
+class Target(Table):
+    """The service of one role. `certificate_url` is where TLS ends, when that is not `url`; `ca_file` a private authority."""
+
+    url: Address
+    certificate_url: Address | None = None
+    ca_file: str | None = None
+    cloud_run: CloudRun | None = None
+
+
+class HealthQuestion(Table):
+    """A health path, and the values (dotted path in the answer -> value) that it must answer with."""
+
+    path: Path
+    expect: dict[str, str | int | float | bool] = {}
+
+
+class DeepHealth(Table):
+    """The deep health path: the overall states that count as healthy, and the services that must be healthy themselves."""
+
+    path: Path
+    healthy: list[str] = Field(default=["healthy"], min_length=1)
+    critical: list[str] = []
+
+
+class ReportedRevision(Table):
+    """Where the service itself says which revision answers."""
+
+    path: Path
+    field: Text
+
+
+class Health(Table):
+    """`[health]`"""
+
+    basic: HealthQuestion | None = None
+    readiness: HealthQuestion | None = None
+    deep: DeepHealth | None = None
+    reported_revision: ReportedRevision | None = None
+
+
+class LoginFlow(Table):
+    """`[flows.login]`: a JSON body is posted; the answer carries a token; a wrong password is refused."""
+
+    path: Path
+    body: dict[str, str] = Field(min_length=1)
+    token: Text
+    password_field: Text
+    refused_with: int = Field(default=401, ge=400, le=499)
+
+    @model_validator(mode="after")
+    def _password_is_sent(self) -> LoginFlow:
+        if self.password_field not in self.body:
+            raise ValueError(f'password_field = "{self.password_field}" names no key of body')
+        return self
+
+
+class ListFlow(Table):
+    """A flow that answers with a list: where it is, how long it may be, what each item has."""
+
+    path: Path
+    items: Text
+    at_least: int = Field(default=0, ge=0)
+    at_most: int | None = Field(default=None, ge=1)
+    fields: dict[str, FieldType] = {}
+    signed_in: bool = False
+
+
+class PlaybackFlow(Table):
+    """`[flows.video_playback]`: the listed content's media addresses, asked for their first bytes."""
+
+    url_field: Text
+    sample: int = Field(default=3, ge=1, le=20)
+    media_types: list[Text] = Field(min_length=1)
+
+
+class Flows(Table):
+    """`[flows]`: the critical user flows; one that is left out is not configured."""
+
+    login: LoginFlow | None = None
+    content_listing: ListFlow | None = None
+    search: ListFlow | None = None
+    video_playback: PlaybackFlow | None = None
+
+    @model_validator(mode="after")
+    def _flows_have_what_they_need(self) -> Flows:
+        if self.video_playback and not self.content_listing:
+            raise ValueError("flows.video_playback takes its addresses from flows.content_listing, which is missing")
+        signed_in = [name for name in ("content_listing", "search") if getattr(getattr(self, name), "signed_in", False)]
+        if signed_in and not self.login:
+            raise ValueError(f"flows.{signed_in[0]} is signed_in, but flows.login is missing")
+        return self
+
+
+class Smoke(Table):
+    """`[smoke]`: how the service is asked."""
+
+    timeout: Seconds = Field(default=10, gt=0, le=300)
+    retry_after: Seconds = Field(default=30, gt=0)
+    within: Seconds = Field(default=300, gt=0)
+    largest_answer_mb: float = Field(default=5, gt=0, le=100)
+
+
+class Limits(Table):
+    """`[limits]`: what "good" means. Rates are shares of one, durations seconds."""
+
+    error_rate: Share = 0.01
+    p95_latency: Seconds = 0.5
+    mongodb_latency: Seconds = 0.1
+    openai_latency: Seconds = 2
+    elevenlabs_latency: Seconds = 2
+    pinecone_latency: Seconds = 1
+    certificate_days_left: float = Field(default=14, ge=0)
+    coverage: Share = 0.87
+    staging_soak: Seconds = 86_400
+
+
+class Window(Table):
+    """`[window]`: when production may be deployed, in the wall-clock time of `timezone`."""
+
+    days: list[Weekday]
+    opens: datetime.time = Field(strict=False)
+    closes: datetime.time = Field(strict=False)
+    timezone: str
+    freeze: list[datetime.date] = []
+
+    @field_validator("timezone")
+    @classmethod
+    def _timezone_exists(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError('expected a time zone such as "America/New_York"') from error
+        return name
+
+
+class RollBackAt(Table):
+    """The checklist's own rule: roll back above these, when it lasts that long."""
+
+    error_rate: Share
+    p95_latency: Seconds
+    lasting: Seconds
+
+
+class Monitor(Table):
+    """`[monitor]`: the watch after a deployment."""
+
+    watch: Seconds = 900
+    roll_back_at: RollBackAt
+
+
+class Sentry(Table):
+    """`[sentry]`"""
+
+    url: Address = "https://sentry.io"
+    organization: Text
+
+
+class Slack(Table):
+    """`[slack]`: the channels."""
+
+    deployments: Text
+    incidents: Text
+
+
+class GitHub(Table):
+    """`[github]`: the repository (owner/name) and its deploy workflow."""
+
+    repository: Text
+    workflow: Text
+    branch: Text = "main"
+
+
+class Rollback(Table):
+    """`[rollback]`. `deployed_within` keeps a revision that has been good for long from being rolled back unasked."""
+
+    policy: Policy = "manual"
+    deployed_within: Seconds = 7200
+    evidence_grace: Seconds = 5
+    shift_within: Seconds = 120
+    verify_within: Seconds = 180
+
+
+class Criteria(Table):
+    """`[criteria]`: folders of a team's own criteria."""
+
+    paths: list[Text] = []
+
+
+class Settings(Table):
+    """Everything about one environment. `targets` is empty for the sandbox until it runs."""
+
+    environment: str
+    roles: list[Role] = Field(min_length=1)
+    sandbox: bool = False
+    targets: dict[Role, Target] = {}
+    service: ServiceInfo
+    health: Health = Health()
+    flows: Flows = Flows()
+    smoke: Smoke = Smoke()
+    limits: Limits = Limits()
+    window: Window | None = None
+    monitor: Monitor | None = None
+    sentry: Sentry | None = None
+    slack: Slack | None = None
+    github: GitHub | None = None
+    rollback: Rollback = Rollback()
+    criteria: Criteria = Criteria()
+
+    @property
+    def target(self) -> Target:
+        """The service that the post-deploy phases verify: production's, where the environment plays it.
+
+        Raises KeyError while the sandbox does not run.
+        """
+        return self.targets["production" if "production" in self.roles else "staging"]
+
+    def configured(self, section: str) -> bool:
+        """Whether the dotted `section`, such as `flows.login`, stands in the file.
+
+        `cloud_run` and `certificate` belong to the target; the sandbox always has them.
+        """
+        if section in {"cloud_run", "certificate"}:
+            return self.sandbox or _has(self.target, section)
+        table: object = self
+        for name in section.split("."):
+            table = getattr(table, name, None)
+        return table is not None
+
+
+def _has(target: Target, section: str) -> bool:
+    if section == "cloud_run":
+        return target.cloud_run is not None
+    return (target.certificate_url or target.url).startswith("https://")

@@ -103,14 +103,7 @@ def _environment_names(tree: Tree, file: Path) -> list[str]:
 
 def _check(tree: Tree, name: str, file: Path) -> None:
     # What the variables hold does not matter here: only that the file itself is right.
-    class Anything(dict[str, str]):
-        def __missing__(self, key: str) -> str:
-            return "from-the-environment"
-
-        def get(self, key: str, default: object = None) -> str:  # type: ignore[override]
-            return "from-the-environment"
-
-    _build(tree, name, file, Anything())
+    _build(tree, name, file, {_PROJECT_VARIABLES[0]: "any"})
 
 
 def _build(tree: Tree, name: str, file: Path, variables: Mapping[str, str]) -> Loaded:
@@ -190,7 +183,7 @@ def _explain(error: ValidationError, name: str, file: Path, tree: Tree) -> tuple
     details = error.errors(include_url=False)
     lines = [f"{file}: {_key(one, name, tree)}: {_words(one)}" for one in details]
     unknown = next((one for one in details if one["type"] == "extra_forbidden"), None)
-    remedy = "Mend it in the file; the README's settings part lists every key."
+    remedy = "Mend it in the file."
     if unknown is not None:
         close = get_close_matches(str(unknown["loc"][-1]), _known_keys(unknown["loc"]), n=1)
         remedy = f'Did you mean "{close[0]}"?' if close else "Take the key out, or mend its spelling."

@@ -115,6 +115,6 @@ class RunRecord:
     @property
     def exit_code(self) -> Exit:
         """The exit code that the verdict and the rollback call for."""
-        if self.rollback.outcome is RollbackOutcome.FAILED:
+        if self.rollback.outcome is RollbackOutcome.FAILED or self.rollback.verified is False:
             return Exit.ROLLBACK_FAILED
         return {Verdict.PASS: Exit.PASS, Verdict.FAIL: Exit.FAIL, Verdict.INCONCLUSIVE: Exit.INCONCLUSIVE}[self.verdict]

@@ -125,6 +125,11 @@ class ListFlow(Table):
     fields: dict[str, FieldType] = {}
     signed_in: bool = False
 
+    @property
+    def most(self) -> float:
+        """The largest length allowed; infinite where the file sets none."""
+        return float("inf") if self.at_most is None else self.at_most
+
 
 class PlaybackFlow(Table):
     """`[flows.video_playback]`: the listed content's media addresses, asked for their first bytes."""

@@ -61,7 +61,7 @@ class Measurement:
     def must_be(self, expected: Value) -> None:
         """Hold the value to be `expected`."""
         __tracebackhide__ = True
-        self._hold("=", expected, expected, good=_same(self.value, expected))
+        self._hold("=", expected, show(expected), good=_same(self.value, expected))
 
     def must_be_one_of(self, *allowed: Value) -> None:
         """Hold the value to be one of `allowed`."""
@@ -86,9 +86,9 @@ class Measurement:
         self._hold(">", limit, f"more than {show(limit, self.unit)}", good=_number(self.value) > limit)
 
     def must_be_between(self, least: float, most: float) -> None:
-        """Hold the number to lie between `least` and `most`, both allowed."""
+        """Hold the number to lie between `least` and `most` (which may be infinite), both allowed."""
         __tracebackhide__ = True
-        words = f"{show(least)} to {show(most)}"
+        words = f"at least {show(least)}" if most == float("inf") else f"{show(least)} to {show(most)}"
         self._hold("between", words, words, good=least <= _number(self.value) <= most)
 
     def _hold(self, rule: str, limit: Value, words: str, *, good: bool) -> None:

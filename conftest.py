@@ -1,0 +1,325 @@
+"""The wiring, top to bottom: options, which criteria run, fixtures, verdicts, and the hook that rolls production back.
+
+The hooks are chosen by what pytest promises: `makereport` only annotates, `logreport` only notes, and one `tryfirst`
+`pytest_sessionfinish` decides and acts. It is reached after failures, errors, `-x` and Ctrl-C alike, runs outside every test timeout, and
+comes before the report is written.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from verification.errors import SettingsError
+from verification.loading import criteria_paths, environments, load
+from verification.order import run_in_order_of_answers
+from verification.outcome import outcome_of
+from verification.probe import PROBES
+from verification.record import PHASES, POST_DEPLOY_PHASES, CriterionResult, Exit, RunRecord
+from verification.redaction import redact
+from verification.results import Results, criterion_id, stage_of
+from verification.run import Run
+from verification.selection import missing_section, not_collected, phase_of, refuse_without_phase
+from verification.settings import Flows, Health, Limits, Settings
+from verification.verdict import Measurement, Verdict, collecting, now
+
+if TYPE_CHECKING:
+    from reports.plugin import Reporting
+    from rollback.safety_net import SafetyNet
+    from verification.clients.service import Service
+    from verification.probes.revision import Traffic
+
+ROOT = Path(__file__).parent
+OUTPUT = ROOT / "reports" / "output"
+HOMES = (ROOT / "verification", ROOT / "smoke")
+
+pytest_plugins = ["verification.probes.health", "verification.probes.flows", "verification.probes.revision"]
+
+_RUN = pytest.StashKey[Run]()
+_MEASUREMENTS = pytest.StashKey[list[Measurement]]()
+
+
+# --- options -------------------------------------------------------------------------------------------------------------
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of a verification run; the suite's own tests need none of them."""
+    group = parser.getgroup("deployment verification")
+    group.addoption("--env", metavar="NAME", help="the environment of deployment.toml to verify; there is no default")
+    group.addoption("--deployment", metavar="FILE", default=str(ROOT / "deployment.toml"), help="another deployment.toml")
+    group.addoption(
+        "--fault",
+        metavar="NAME[,NAME]",
+        action="append",
+        default=[],
+        help="sandbox only: deploy a revision with this fault, or break an observer, before the phase; may be repeated",
+    )
+    group.addoption("--no-rollback", action="store_true", help="verify and report, but leave production as it is")
+    group.addoption("--dry-run", action="store_true", help="do everything but write, and say what would have been done")
+    group.addoption("--revision", metavar="NAME", help="the revision that was deployed (default: the newest one)")
+    group.addoption(
+        "--previous-revision",
+        metavar="NAME",
+        default=os.environ.get("PREVIOUS_REVISION"),
+        help="the revision that served before (default: the variable PREVIOUS_REVISION, else what earlier runs saw)",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the settings, and settle where the run's files go; nothing outside is touched yet."""
+    environment = config.getoption("--env")
+    if environment is None:
+        for option in ("--fault", "--no-rollback", "--dry-run", "--revision"):
+            if config.getoption(option):
+                raise pytest.UsageError(f"{option} needs --env")
+        return
+    faults = tuple(name.strip() for option in config.getoption("--fault") for name in option.split(",") if name.strip())
+    try:
+        loaded = load(Path(config.getoption("--deployment")), environment)
+    except SettingsError as error:
+        raise pytest.UsageError(redact(str(error))) from None
+    if faults and not loaded.settings.sandbox:
+        raise pytest.UsageError(f"--fault is for the sandbox only, and --env is {environment}. Use --env sandbox.")
+    previous = config.getoption("--previous-revision")
+    run = Run(loaded, faults, (previous, "--previous-revision") if previous else None, config.getoption("--revision") or "")
+    run.record.dry_run = config.getoption("--dry-run")
+    config.stash[_RUN] = run
+    config.stash[PROBES] = run.probes
+    config.pluginmanager.register(Selection(run), "verification-selection")
+    if not config.option.collectonly:
+        _watch(config, run)
+
+
+def _watch(config: pytest.Config, run: Run) -> None:
+    from reports.plugin import Reporting
+    from reports.run_files import RunFiles
+    from rollback.safety_net import SafetyNet
+
+    results = Results()
+    try:
+        files = RunFiles.create(OUTPUT, run.record.environment, _phases_named(config), run.record.started)
+    except OSError as error:
+        raise pytest.UsageError(f"no report can be written below {OUTPUT}: {error.strerror}. Free or mend that place.") from None
+    reporting = Reporting(config, run.record, results, files)
+    net = SafetyNet(run, files.journal, OUTPUT / "serving.jsonl", allowed=not config.getoption("--no-rollback"))
+    config.pluginmanager.register(Verification(run, results, net, reporting), "verification")
+    config.pluginmanager.register(reporting, "verification-reports")
+
+
+def _phases_named(config: pytest.Config) -> tuple[str, ...]:
+    words = set(re.findall(r"\w+", config.option.markexpr or ""))
+    return tuple(phase for phase in PHASES if phase in words)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without --env there is nothing to hold a criterion against."""
+    if _RUN not in config.stash and any(phase_of(item) for item in items):
+        names = ", ".join(environments(Path(config.getoption("--deployment"))))
+        raise pytest.UsageError(f"--env is missing; it has no default. The environments are: {names}")
+
+
+# --- fixtures ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def settings(request: pytest.FixtureRequest) -> Settings:
+    """Everything that deployment.toml says of the environment."""
+    return request.config.stash[_RUN].settings
+
+
+@pytest.fixture(scope="session")
+def health(settings: Settings) -> Health:
+    """The health paths, and what they must answer."""
+    return settings.health
+
+
+@pytest.fixture(scope="session")
+def flows(settings: Settings) -> Flows:
+    """The critical user flows."""
+    return settings.flows
+
+
+@pytest.fixture(scope="session")
+def limits(settings: Settings) -> Limits:
+    """What "good" means."""
+    return settings.limits
+
+
+@pytest.fixture(scope="session")
+def service(request: pytest.FixtureRequest) -> Service:
+    """The client of the service, for a team's own flows."""
+    return request.config.stash[_RUN].resources.get("service")  # type: ignore[return-value]
+
+
+@pytest.fixture(scope="session")
+def deployed_revision(request: pytest.FixtureRequest, traffic: Traffic) -> str:
+    """The revision that was deployed: the one that somebody named, else the newest one."""
+    return request.config.stash[_RUN].revision or traffic.state.latest_created
+
+
+# --- which criteria run --------------------------------------------------------------------------------------------------
+
+
+class Selection:
+    """Chooses the criteria of a run, and counts those that it leaves out."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._collected: list[pytest.Item] = []  # all configured criteria, before -m and -k
+
+    def pytest_report_header(self) -> list[str]:
+        """The target, and where each part of it came from."""
+        return [redact(line) for line in self._run.header()]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Bring the criteria into the order of their phases; take out those whose system is not configured."""
+        try:
+            refuse_without_phase(items, self._homes(config))
+        except SettingsError as error:
+            raise pytest.UsageError(str(error)) from None
+        lacking = {item: section for item in items if (section := missing_section(item, self._run.settings))}
+        self._run.record.not_configured = {criterion_id(item): section for item, section in lacking.items()}
+        items[:] = sorted((item for item in items if item not in lacking), key=lambda item: _rank(phase_of(item)))
+        self._collected = [item for item in items if phase_of(item)]
+        config.hook.pytest_deselected(items=list(lacking))
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Count, and start everything that the selected criteria need, side by side."""
+        config = session.config
+        phases = {phase_of(item) for item in session.items} - {""}
+        if config.option.collectonly or not phases:
+            return
+        if phases & POST_DEPLOY_PHASES:
+            _refuse_partial_runs(config)
+        left_out = not_collected(self._collected, self._homes(config), self._run.settings)
+        record = self._run.record
+        record.phases = tuple(sorted(phases, key=_rank))
+        record.criteria_selected = sum(bool(phase_of(item)) for item in session.items)
+        record.criteria_in_phase = sum(phase_of(item) in phases for item in self._collected)
+        record.criteria_in_phase += sum(bool(one.phases & phases) for one in left_out)
+        try:
+            self._run.start(name for item in session.items for name in getattr(item, "fixturenames", ()))
+        except SettingsError as error:
+            raise pytest.UsageError(redact(str(error))) from None
+
+    def _homes(self, config: pytest.Config) -> list[Path]:
+        team = criteria_paths(Path(config.getoption("--deployment")))
+        return [*HOMES, *(config.rootpath / path for path in team)]
+
+
+def _rank(phase: str) -> int:
+    return PHASES.index(phase) if phase else -1
+
+
+def _refuse_partial_runs(config: pytest.Config) -> None:
+    # xdist acts in several processes at once; --lf can end with 0 although criteria were left out.
+    if config.getoption("numprocesses", None) or hasattr(config, "workerinput"):
+        raise pytest.UsageError("post-deploy phases run in one process: take out -n (xdist)")
+    if config.getoption("lf", False):
+        raise pytest.UsageError("post-deploy phases run whole: take out --lf")
+
+
+# --- verdicts, and the rollback ------------------------------------------------------------------------------------------
+
+
+class Verification:
+    """Notes verdicts as they come, and acts on them once, at the session's end."""
+
+    def __init__(self, run: Run, results: Results, net: SafetyNet, reporting: Reporting) -> None:
+        self._run = run
+        self._results = results
+        self._net = net
+        self._reporting = reporting
+        self._finished: dict[str, CriterionResult] = {}
+        # So that a cancelled run still decides, rolls back if it must, and writes its report.
+        self._sigterm = signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
+        """Find out whether a rollback would be possible, then judge what is known first, first."""
+        if not self._run.started or (session.testsfailed and not session.config.option.continue_on_collection_errors):
+            return None  # pytest's own loop says what is wrong
+        self._net.spread()
+        reporter = session.config.pluginmanager.getplugin("terminalreporter")
+        for notice in self._run.record.notices if reporter else ():
+            reporter.write_line(f"note: {redact(notice)}", yellow=True)
+        run_in_order_of_answers(session, self._run.probes)
+        return True
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Collect what the criterion measures."""
+        with collecting() as measurements:
+            item.stash[_MEASUREMENTS] = measurements
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Annotate the report, and take the secrets out of it. Nothing else happens here: a test's timeout is still armed."""
+        report = yield
+        if phase_of(item):
+            outcome = outcome_of(report, call.excinfo.value if call.excinfo else None)
+            report.stage = stage_of(item, outcome, item.stash[_MEASUREMENTS], self._run.settings)  # type: ignore[attr-defined]
+            if report.failed:
+                words = f"{outcome.reason}\n{outcome.remedy}" if outcome.expected else report.longreprtext
+                report.longrepr = redact(words.strip())
+        report.sections = [(name, redact(text)) for name, text in report.sections]
+        return report
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note the verdict. A failure that calls for a rollback ends the patience for questions that are still open."""
+        result = self._results.note(report)
+        if result is None:
+            return
+        if result.verdict is Verdict.FAIL and result.phase in POST_DEPLOY_PHASES:
+            self._net.failed(result)
+        if report.when == "teardown":
+            self._finished[report.nodeid] = result
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+        """Say "inconclusive" where pytest would say failed, error or skipped."""
+        stage = getattr(report, "stage", None)
+        if stage is not None and stage.outcome.verdict is Verdict.INCONCLUSIVE:
+            return "inconclusive", "?", ("INCONCLUSIVE", {"yellow": True})
+        return None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Decide, act, and write down what was done: once, after every test, before the report is written."""
+        record = self._run.record
+        record.criteria = [self._finished[item.nodeid] for item in session.items if item.nodeid in self._finished]
+        record.interrupted = _INTERRUPTIONS.get(exitstatus, "")
+        try:
+            self._net.catch()
+            record.finished = now()
+            self._reporting.write()
+            session.exitstatus = _exit_code(record, exitstatus)
+        except Exception as error:  # an exception that leaves this hook would lose the report
+            record.notices.append(redact(f"the run could not be brought to its end: {type(error).__name__}: {error}"))
+            session.exitstatus = max(record.exit_code, pytest.ExitCode.INTERNAL_ERROR)
+
+    def pytest_unconfigure(self) -> None:
+        """Leave nothing open."""
+        self._run.close()
+        signal.signal(signal.SIGTERM, self._sigterm)
+
+
+_INTERRUPTIONS = {2: "the run was interrupted", 3: "pytest broke", 4: "the run was called wrongly"}
+
+
+def _exit_code(record: RunRecord, exitstatus: int) -> int:
+    """Our verdict's code, unless pytest has something to say that a verdict does not cover."""
+    if record.failures or record.exit_code is Exit.ROLLBACK_FAILED:
+        return record.exit_code
+    return record.exit_code if exitstatus in {0, 1} else exitstatus

@@ -1,0 +1,238 @@
+"""What a person must know about a run first, in words: go or no-go, what failed, what was rolled back, what to do.
+
+The report, the summary and the terminal all say these sentences. They are plain text that may hold anything the
+service or an outside system answered: whoever shows them escapes them.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reports.writing import moment
+from verification.record import POST_DEPLOY_PHASES, CriterionResult, RollbackOutcome, RunRecord
+from verification.verdict import Measurement, Verdict, show
+
+_COMMAND = re.compile(
+    r"(?:^|:\s+|\s{2,}|`)((?:python3? -m|pytest|gcloud|gh|git|curl|docker|mongo\w+|poetry|make) [^`]+)`?\s*$"
+)
+
+
+class Mood(StrEnum):
+    """How loudly a run must be told; the value names the style of the banner."""
+
+    GO = "go"
+    NO_GO = "no-go"
+    EMERGENCY = "emergency"  # a person is needed now
+    UNKNOWN = "unknown"
+
+
+SYMBOLS = {Mood.GO: "✓", Mood.NO_GO: "✗", Mood.EMERGENCY: "!", Mood.UNKNOWN: "?"}
+VERDICT_SYMBOLS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?"}
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The verdict as one word, and one sentence that says what it means for the deployment."""
+
+    mood: Mood
+    word: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of what a person must do: prose, or a command to paste."""
+
+    text: str
+    is_command: bool = False
+
+
+def headline(record: RunRecord) -> Headline:
+    """What the run comes to; a rollback, or the want of one, comes before the verdict."""
+    return _headline_of_rollback(record) or _headline_of_verdict(record)
+
+
+def _headline_of_rollback(record: RunRecord) -> Headline | None:
+    result = record.rollback
+    match result.outcome:
+        case RollbackOutcome.NOT_NEEDED:
+            return None
+        case RollbackOutcome.FAILED:
+            return Headline(Mood.EMERGENCY, "NO-GO", "A person is needed NOW: the rollback failed.")
+        case RollbackOutcome.WITHHELD if record.dry_run:
+            return Headline(Mood.NO_GO, "NO-GO", "Not rolled back: this was a dry run.")
+        case RollbackOutcome.WITHHELD:
+            return Headline(Mood.EMERGENCY, "NO-GO", "A person is needed NOW: no rollback took place.")
+    return _headline_after_rollback(result.to_revision or "the previous revision", result.verified)
+
+
+def _headline_after_rollback(target: str, verified: bool | None) -> Headline:
+    if verified is False:
+        return Headline(
+            Mood.EMERGENCY, "NO-GO", f"A person is needed NOW: rolled back to {target}, but the service is not well."
+        )
+    state = "the service is well again" if verified else "the service has not been checked since"
+    return Headline(Mood.NO_GO, "NO-GO", f"Rolled back to {target}; {state}.")
+
+
+def _headline_of_verdict(record: RunRecord) -> Headline:
+    if record.verdict is Verdict.FAIL:
+        failed = len(record.failures)
+        return Headline(Mood.NO_GO, "NO-GO", f"{_criteria(failed)} failed; nothing was rolled back.")
+    if record.verdict is Verdict.PASS:
+        return Headline(Mood.GO, "GO", f"{_criteria(len(record.criteria), every=True)} pass.")
+    if record.finished is None:
+        return Headline(Mood.UNKNOWN, "UNKNOWN", "This run has not finished.")
+    if record.interrupted:
+        return Headline(Mood.UNKNOWN, "UNKNOWN", "The run ended early: not enough was measured.")
+    return Headline(Mood.UNKNOWN, "UNKNOWN", "Not enough was measured to say whether the service is well.")
+
+
+def rollback_sentence(record: RunRecord) -> str:
+    """What became of the rollback, in one sentence; empty where the verdict already says it all."""
+    result = record.rollback
+    way = f"from {result.from_revision or 'the failing revision'} to {result.to_revision or 'the previous revision'}"
+    why = f": {_ended(result.reason)}" if result.reason else "."
+    match result.outcome:
+        case RollbackOutcome.DONE:
+            by = f" through {result.strategy}" if result.strategy else ""
+            took = f" in {result.seconds:.1f} s" if result.seconds is not None else ""
+            after = {
+                True: "Verified: the service is well.",
+                False: "The service is NOT well since.",
+                None: "Not checked.",
+            }
+            said = f" {_ended(result.reason)}" if result.reason else ""
+            return f"Traffic moved {way}{by}{took}. {after[result.verified]}{said}"
+        case RollbackOutcome.FAILED:
+            return f"The rollback {way} did not get through{why}"
+        case RollbackOutcome.WITHHELD:
+            return f"The rollback {way} was withheld{why}"
+    if record.triggers or result.reason:
+        return f"No rollback took place{why}"
+    if any(one.phase in POST_DEPLOY_PHASES for one in record.failures):
+        return "No rollback: what failed is nothing that another revision would mend."
+    if record.verdict is Verdict.INCONCLUSIVE and POST_DEPLOY_PHASES.intersection(record.phases):
+        return "No rollback: nothing was found to be bad."
+    return ""
+
+
+def next_steps(record: RunRecord) -> tuple[Step, ...]:
+    """What a person must do now, if anything; commands stand alone, to be pasted."""
+    if record.rollback.next_step:
+        return steps(record.rollback.next_step)
+    if headline(record).mood is Mood.EMERGENCY:
+        return (
+            Step("See what serves, and what a rollback would do:"),
+            Step(f"python -m rollback -e {shlex.quote(record.environment)} status", is_command=True),
+        )
+    return ()
+
+
+def steps(text: str) -> tuple[Step, ...]:
+    """A remedy taken apart: its prose, and the commands in it."""
+    found: list[Step] = []
+    for line in filter(None, (line.strip() for line in text.splitlines())):
+        command = _COMMAND.search(line)
+        prose = line[: command.start(1)].rstrip("` ") if command else line
+        if prose:
+            found.append(Step(prose))
+        if command:
+            found.append(Step(command[1].strip(), is_command=True))
+    return tuple(found)
+
+
+def notices(record: RunRecord) -> tuple[str, ...]:
+    """What else a reader must know before trusting the verdict."""
+    said = []
+    if record.dry_run:
+        said.append("Dry run: nothing was changed, and nobody was told.")
+    if record.finished is None:
+        said.append("This run has not finished: it is under way, or it was killed.")
+    if record.interrupted:
+        said.append(f"The run ended early: {_ended(record.interrupted)}")
+    if record.left_out and record.finished is not None:
+        said.append(f"{record.left_out} of {_criteria(record.criteria_in_phase)} in these phases were not run.")
+    if record.not_configured:
+        listed = ", ".join(f"{criterion} (needs {section})" for criterion, section in record.not_configured.items())
+        said.append(f"Not configured, so not part of this run: {listed}.")
+    return (*said, *record.notices)
+
+
+def tally(record: RunRecord) -> str:
+    """`9 of 9 criteria ran: 1 fail, 8 pass`."""
+    ran = len(record.criteria)
+    counts = [f"{count} {verdict}" for verdict, count in counted(record).items() if count]
+    ends = f": {', '.join(counts)}" if counts else ""
+    return f"{ran} of {_criteria(max(record.criteria_in_phase, ran))} ran{ends}"
+
+
+def counted(record: RunRecord) -> dict[Verdict, int]:
+    """How many criteria came to each verdict, the worst first."""
+    order = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
+    return {verdict: sum(one.verdict is verdict for one in record.criteria) for verdict in order}
+
+
+def troubled(record: RunRecord) -> list[CriterionResult]:
+    """The criteria that did not pass: failed ones first."""
+    unclear = [one for one in record.criteria if one.verdict is Verdict.INCONCLUSIVE]
+    return [*record.failures, *unclear]
+
+
+def facts(record: RunRecord) -> list[tuple[str, str]]:
+    """What was verified, where and when, as label and value; what is unknown is left out."""
+    revision = record.revision
+    if revision and record.previous_revision:
+        revision = f"{revision} (previous: {record.previous_revision})"
+    listed = [
+        ("Environment", record.environment),
+        ("Service", record.service),
+        ("Target", record.target),
+        ("Revision", revision),
+        ("Commit", record.commit),
+        ("Phases", ", ".join(record.phases)),
+        ("Profiles", ", ".join(record.profiles)),
+        ("Started", moment(record.started)),
+        ("Took", _took(record)),
+    ]
+    return [(label, value) for label, value in listed if value]
+
+
+def measured(measurement: Measurement) -> str:
+    """The value with its limit: `812 ms (must be < 500 ms)`."""
+    value = show(measurement.value, measurement.unit)
+    return f"{value} ({limit_text(measurement)})" if measurement.rule else value
+
+
+def limit_text(measurement: Measurement) -> str:
+    """The limit with its rule: `must be < 500 ms`; empty where the value is held against nothing."""
+    limit = show(measurement.limit, measurement.unit if measurement.rule in {"=", "<", ">"} else "")
+    match measurement.rule:
+        case "":
+            return ""
+        case "=" | "between":
+            return f"must be {limit}"
+        case "starts with":
+            return f"must start with {limit}"
+        case rule:
+            return f"must be {rule} {limit}"
+
+
+def _criteria(count: int, *, every: bool = False) -> str:
+    number = f"All {count}" if every and count > 1 else f"{count}"
+    return f"{number} {'criterion' if count == 1 else 'criteria'}"
+
+
+def _took(record: RunRecord) -> str:
+    if record.finished is None:
+        return ""
+    minutes, rest = divmod((record.finished - record.started).total_seconds(), 60)
+    return f"{minutes:.0f} min {rest:.0f} s" if minutes else f"{rest:.1f} s"
+
+
+def _ended(sentence: str) -> str:
+    sentence = sentence.strip()
+    return sentence if sentence.endswith((".", "!", "?")) else f"{sentence}."

@@ -1,0 +1,257 @@
+"""What the run's page says, for the hooks of pytest-html: a banner that cannot be missed, a row for each criterion.
+
+pytest-html puts cells, environment values and the banner into the page as they are. Hence everything that was not
+written in this module goes through `_text`, which hides secrets and escapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC
+from html import escape
+from pathlib import Path
+
+import pytest
+
+from reports.banner import (
+    SYMBOLS,
+    VERDICT_SYMBOLS,
+    Step,
+    counted,
+    facts,
+    headline,
+    limit_text,
+    measured,
+    next_steps,
+    notices,
+    rollback_sentence,
+    steps,
+    tally,
+    troubled,
+)
+from reports.writing import plain
+from verification.record import PHASES, CriterionResult, RunRecord
+from verification.units import duration_text
+from verification.verdict import Measurement, show
+
+_CSS = Path(__file__).with_name("report.css")
+
+# pytest-html sorts by the text between a column's first <td> and </td>, and filters and colours by the one of "result",
+# which must be pytest's own word. Columns that show something else carry that text in a hidden cell of their own.
+_HEADER = (
+    '<th hidden class="sortable" data-column-type="result">Outcome</th>',
+    '<th scope="col" class="sortable" data-column-type="verdict">Verdict</th>',
+    '<th scope="col" class="sortable" data-column-type="testId">Criterion</th>',
+    '<th scope="col" class="sortable" data-column-type="phase">Phase</th>',
+    '<th scope="col">Measured</th>',
+    '<th scope="col">Why, and what helps</th>',
+    '<th scope="col" class="sortable" data-column-type="duration">Seconds</th>',
+)
+
+
+def title(record: RunRecord) -> str:
+    """The page's title, as plain text: pytest-html escapes it. It holds the verdict once the run has finished."""
+    what = f"{record.service or 'Deployment'}, {record.environment}: {', '.join(record.phases) or 'verification'}"
+    return plain(what if record.finished is None else f"{headline(record).word} · {what}")
+
+
+def environment(metadata: Mapping[str, object]) -> dict[str, str]:
+    """What of pytest-metadata's table helps to read a report, escaped.
+
+    The rest goes: it holds a CI job's variables, such as a branch name that a stranger chose, and nobody escapes it.
+    """
+    return {name: _text(metadata[name]) for name in ("Python", "Platform") if name in metadata}
+
+
+def table_header(cells: list[str]) -> None:
+    """Replace pytest-html's columns by ours (`pytest_html_results_table_header`)."""
+    cells[:] = _HEADER
+
+
+def table_row(report: pytest.TestReport, result: CriterionResult | None, cells: list[str]) -> None:
+    """Replace pytest-html's cells by the criterion's (`pytest_html_results_table_row`).
+
+    `result` is None for a test that is not a criterion, and for a file that could not be collected.
+    """
+    outcome = cells[0].replace("<td ", "<td hidden ", 1)
+    if result is None or (report.when == "teardown" and report.failed):
+        cells[:] = [outcome, *_other_cells(report)]
+    else:
+        cells[:] = [outcome, *_criterion_cells(result, _links(report))]
+
+
+def banner(record: RunRecord) -> str:
+    """The head of the page, as HTML with its style (`prefix` of `pytest_html_results_summary`)."""
+    head = headline(record)
+    parts = [
+        # pytest-html's page has none, and a phone would show it in the width of a desk otherwise.
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<style>{_CSS.read_text(encoding='utf-8')}</style>",
+        f'<section class="banner banner-{head.mood}" lang="en" aria-labelledby="banner-word">',
+        '<div class="hero">',
+        f'<span class="hero-symbol" aria-hidden="true">{SYMBOLS[head.mood]}</span>',
+        f'<div><h2 id="banner-word">{head.word}</h2><p class="hero-sentence">{_text(head.sentence)}</p>',
+        f'<p class="hero-where">{_where(record)}</p></div></div>',
+        _columns(f"{_todo(record)}{_rollback(record)}{_notices(record)}", _trouble(record)),
+        _facts(record),
+        _filters(record),
+        _without_script(record),
+        "</section>",
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def page(record: RunRecord) -> str:
+    """A page with nothing but the banner: what a run leaves behind that was killed before pytest-html could write."""
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{_text(title(record))}</title></head>\n'
+        f"<body><h1>{_text(title(record))}</h1>\n{banner(record)}\n</body></html>\n"
+    )
+
+
+def _where(record: RunRecord) -> str:
+    place = " · ".join(_text(one) for one in (record.service, record.environment, ", ".join(record.phases)) if one)
+    dry_run = '<strong class="chip">DRY RUN</strong> ' if record.dry_run else ""
+    return f"{dry_run}{place} · {_text(tally(record))}"
+
+
+def _columns(*columns: str) -> str:
+    listed = "".join(f'<div class="column">{one}</div>' for one in columns if one)
+    return f'<div class="columns">{listed}</div>' if listed else ""
+
+
+def _todo(record: RunRecord) -> str:
+    todo = next_steps(record)
+    return f'<div class="panel todo"><h3>What to do now</h3>{_steps(todo)}</div>' if todo else ""
+
+
+def _rollback(record: RunRecord) -> str:
+    sentence = rollback_sentence(record)
+    if not sentence:
+        return ""
+    result = record.rollback
+    listed = _inline_list("Triggered by", (_anchor(one) for one in result.triggers))
+    checks = _inline_list("Checked afterwards", (f"{_text(one.name)}: {_text(measured(one))}" for one in result.checks))
+    return f'<div class="panel"><h3>Rollback: {result.outcome}</h3><p>{_text(sentence)}</p>{listed}{checks}</div>'
+
+
+def _trouble(record: RunRecord) -> str:
+    items = [
+        f'<li class="trouble trouble-{one.verdict}">{_badge(one)} <strong>{_anchor(one.id, one.title)}</strong>'
+        f'<p class="reason">{_text(one.reason or "No reason was given.")}</p>{_steps(steps(one.hint))}</li>'
+        for one in troubled(record)
+    ]
+    listed = f'<ul class="troubles">{"".join(items)}</ul>'
+    return f'<div class="panel"><h3>What did not pass</h3>{listed}</div>' if items else ""
+
+
+def _notices(record: RunRecord) -> str:
+    items = "".join(f"<li>{_text(one)}</li>" for one in notices(record))
+    return f'<div class="panel notices"><h3>Before you rely on this</h3><ul>{items}</ul></div>' if items else ""
+
+
+def _facts(record: RunRecord) -> str:
+    rows = "".join(f"<div><dt>{label}</dt><dd>{_text(value)}</dd></div>" for label, value in facts(record))
+    return f'<dl class="facts">{rows}</dl>'
+
+
+def _filters(record: RunRecord) -> str:
+    """Check boxes that hide rows by verdict, by style alone; pytest-html's own filter knows only pytest's words."""
+    boxes = "".join(
+        f'<label><input type="checkbox" checked class="show-{verdict}"> '
+        f"{VERDICT_SYMBOLS[verdict]} {count} {verdict}</label>"
+        for verdict, count in counted(record).items()
+        if count
+    )
+    return f'<fieldset class="verdict-filters"><legend>Show criteria</legend>{boxes}</fieldset>' if boxes else ""
+
+
+def _without_script(record: RunRecord) -> str:
+    """The verdicts for a reader that runs no script, such as a mail preview: pytest-html draws its table with one."""
+    items = "".join(f"<li>{_badge(one)} {_text(one.title)} ({_text(one.id)})</li>" for one in record.criteria)
+    return f"<noscript><h3>Criteria</h3><ul>{items}</ul></noscript>" if items else ""
+
+
+def _criterion_cells(result: CriterionResult, links: str) -> list[str]:
+    position = PHASES.index(result.phase) if result.phase in PHASES else len(PHASES)
+    measurements = "".join(f"<li>{_measurement(one)}</li>" for one in result.measurements)
+    reason = f'<p class="reason">{_text(result.reason)}</p>' if result.reason else ""
+    criterion = f"<strong>{_text(result.title or result.id)}</strong><code>{_text(result.id)}</code>"
+    return [
+        f'<td class="col-verdict">{_badge(result)}</td>',
+        f'<td hidden class="col-testId">{_text(result.id)}</td><td class="criterion">{criterion}</td>',
+        f'<td hidden class="col-phase">{position}</td><td class="phase" data-label="Phase">{_text(result.phase)}</td>',
+        f'<td class="measured" data-label="Measured">{f"<ul>{measurements}</ul>" if measurements else "nothing"}</td>',
+        f'<td class="why" data-label="Why">{reason}{_steps(steps(result.hint))}{links}</td>',
+        _seconds_cell(result.seconds),
+    ]
+
+
+def _other_cells(report: pytest.TestReport) -> list[str]:
+    name = _text(f"{report.nodeid}::{report.when}")
+    what = "It could not clean up after itself." if report.when == "teardown" else "It is not a criterion."
+    return [
+        f'<td class="col-verdict"><span class="verdict verdict-other">· {_text(report.outcome)}</span></td>',
+        f'<td hidden class="col-testId">{name}</td><td class="criterion"><code>{name}</code></td>',
+        f'<td hidden class="col-phase">{len(PHASES)}</td><td></td>',
+        "<td></td>",
+        f'<td class="why" data-label="Why">{what} See its log.</td>',
+        _seconds_cell(getattr(report, "duration", 0.0)),  # the report of a failed collection has none
+    ]
+
+
+def _seconds_cell(seconds: float) -> str:
+    # pytest-html sorts this column by a whole number of milliseconds.
+    hidden = f'<td hidden class="col-duration">{seconds * 1000:.0f} ms</td>'
+    return f'{hidden}<td class="seconds" data-label="Seconds">{seconds:.1f}</td>'
+
+
+def _measurement(measurement: Measurement) -> str:
+    many = f"{measurement.samples} samples" if measurement.samples is not None else ""
+    window = f"over {duration_text(measurement.window_s)}" if measurement.window_s is not None else ""
+    seen = f"{measurement.observed_at.astimezone(UTC):%H:%M:%S} UTC"
+    meta = " · ".join(_text(one) for one in (measurement.source, f"{many} {window}".strip(), seen) if one)
+    limit = f' <span class="limit">{_text(limit_text(measurement))}</span>' if measurement.rule else ""
+    note = f'<span class="note">{_text(measurement.note)}</span>' if measurement.note else ""
+    value = f"<strong>{_text(show(measurement.value, measurement.unit))}</strong>"
+    return f'{_text(measurement.name)}: {value}{limit}<span class="meta">{meta}</span>{note}'
+
+
+def _links(report: pytest.TestReport) -> str:
+    """The report's links, as far as they lead to a page: a `javascript:` address would run."""
+    links = " ".join(
+        f'<a href="{_text(extra["content"])}" target="_blank" rel="noopener">{_text(extra["name"] or "link")}</a>'
+        for extra in getattr(report, "extras", [])
+        if extra["format_type"] == "url" and str(extra["content"]).startswith(("https://", "http://"))
+    )
+    return f'<p class="links">{links}</p>' if links else ""
+
+
+def _steps(listed: Iterable[Step]) -> str:
+    return "".join(
+        f'<pre class="command" tabindex="0"><code>{_text(step.text)}</code></pre>'
+        if step.is_command
+        else f'<p class="step">{_text(step.text)}</p>'
+        for step in listed
+    )
+
+
+def _badge(result: CriterionResult) -> str:
+    # The class comes first in the text that pytest-html sorts by: fail, inconclusive, pass.
+    verdict = result.verdict
+    return f'<span class="verdict verdict-{verdict}">{VERDICT_SYMBOLS[verdict]} {verdict}</span>'
+
+
+def _anchor(criterion: str, words: str = "") -> str:
+    return f'<a href="#{_text(criterion)}">{_text(words or criterion)}</a>'
+
+
+def _inline_list(label: str, items: Iterable[str]) -> str:
+    listed = "".join(f"<li>{item}</li>" for item in items)
+    return f'<div class="inline-list"><span>{label}:</span><ul>{listed}</ul></div>' if listed else ""
+
+
+def _text(text: object) -> str:
+    """Text from anywhere, such that a page shows it and does nothing else with it."""
+    # pytest-html finds the text of a cell only where it stands on one line; `&#10;` is a line break to a browser alone.
+    return escape(plain(text), quote=True).replace("\n", "&#10;")

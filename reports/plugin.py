@@ -1,0 +1,81 @@
+"""The pytest side of the reports: fills pytest-html's page and the terminal, and writes the run's files."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from pytest_metadata.plugin import metadata_key
+
+from reports import html, summary, verdict_file
+from reports.run_files import RunFiles
+from verification.record import RunRecord
+from verification.results import Results
+
+
+class _Page(Protocol):
+    """What pytest-html hands to `pytest_html_report_title`."""
+
+    title: str
+
+
+class Reporting:
+    """Shows one run: in `report.html`, `junit.xml`, `verdict.json`, `summary.md`, and at the end of the terminal's output."""
+
+    def __init__(self, config: pytest.Config, record: RunRecord, results: Results, files: RunFiles) -> None:
+        self._record = record
+        self._results = results
+        self.files = files
+        # Somebody's own --html and --junitxml get a copy; the run's folder is complete in any case.
+        self._copies = [(files.report, config.option.htmlpath), (files.junit, config.option.xmlpath)]
+        config.option.htmlpath, config.option.self_contained_html = str(files.report), True
+        config.option.xmlpath = str(files.junit)
+        self._page: _Page | None = None
+
+    def write(self) -> None:
+        """Write verdict and summary. Raises OSError."""
+        verdict_file.write(self.files.verdict, self._record)
+        summary.write(self.files.summary, self._record)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Keep of the environment table what helps a reader."""
+        table: MutableMapping[str, object] = session.config.stash[metadata_key]
+        kept = html.environment(table)
+        table.clear()
+        table.update(kept)
+
+    def pytest_html_report_title(self, report: _Page) -> None:
+        """Hold on to the page: its title carries the verdict, which comes last."""
+        self._page = report
+        report.title = html.title(self._record)
+
+    def pytest_html_results_table_header(self, cells: list[str]) -> None:
+        """Our columns."""
+        html.table_header(cells)
+
+    def pytest_html_results_table_row(self, report: pytest.TestReport, cells: list[str]) -> None:
+        """Our cells."""
+        html.table_row(report, self._results.of(report.nodeid), cells)
+
+    def pytest_html_results_summary(self, prefix: list[str]) -> None:
+        """The banner, above everything."""
+        prefix.append(html.banner(self._record))
+        if self._page is not None:
+            self._page.title = html.title(self._record)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """What matters in the worst moment, last on the screen."""
+        terminalreporter.write_sep("=", "verdict")
+        for line, markup in summary.terminal(self._record, self.files.report):
+            terminalreporter.write_line(line, **markup)
+
+    def pytest_unconfigure(self) -> None:
+        """Copy the files to where somebody asked for them."""
+        for file, copy in self._copies:
+            if copy and file.exists():
+                Path(copy).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, copy)

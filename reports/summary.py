@@ -1,0 +1,146 @@
+"""The run in a few lines: Markdown for a ticket or a CI summary, and the last lines of the terminal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from reports.banner import (
+    SYMBOLS,
+    VERDICT_SYMBOLS,
+    Mood,
+    Step,
+    facts,
+    headline,
+    measured,
+    next_steps,
+    notices,
+    rollback_sentence,
+    steps,
+    tally,
+    troubled,
+)
+from reports.writing import one_line, plain, write_whole
+from verification.record import CriterionResult, RunRecord
+
+_MAX_REASON = 400
+# Whatever starts markup, HTML, a table cell, mathematics, a link (`https://`, `www.`), or, at the beginning, a list.
+_MARKUP = re.compile(r"[\\`*_\[\]<>&|~#!$]|:(?=//)|(?<=www)\.|^[-+=]", re.IGNORECASE)
+_NUMBERED = re.compile(r"^(\d+)([.)])")
+# GitHub looks for these once Markdown is done: no escape of Markdown's keeps it from calling people or linking issues.
+_MENTION = re.compile(r"(@|#|GH)(?=\\?[\w-])")
+
+
+def markdown(record: RunRecord) -> str:
+    """The run in GitHub-flavoured Markdown: verdict first; text from outside stays text, whatever it holds."""
+    head = headline(record)
+    parts = [f"# {SYMBOLS[head.mood]} {head.word}: {_prose(head.sentence)}", _prose(tally(record)) + "."]
+    parts += [f"> **Note:** {_prose(one)}" for one in notices(record)]
+    if sentence := rollback_sentence(record):
+        triggers = _bullets("Triggered by", record.rollback.triggers)
+        parts += ["## Rollback", _prose(sentence), *triggers, *_checks(record)]
+    if todo := next_steps(record):
+        parts += ["## What to do now", *map(_step, todo)]
+    if trouble := troubled(record):
+        parts += ["## What did not pass", *map(_trouble, trouble)]
+    parts += ["## Run", _table(["", ""], [[label, _prose(value)] for label, value in facts(record)])]
+    if record.criteria:
+        parts += ["## Criteria", _criteria(record)]
+    return "\n\n".join(parts) + "\n"
+
+
+def write(path: Path, record: RunRecord) -> None:
+    """Write `summary.md`, whole or not at all. Raises OSError."""
+    write_whole(path, markdown(record))
+
+
+def terminal(record: RunRecord, report: Path | None = None) -> list[tuple[str, dict[str, bool]]]:
+    """The lines that matter at the end of a run, each with the markup for pytest's `terminalreporter.write_line`."""
+    head = headline(record)
+    colour = {Mood.GO: "green", Mood.UNKNOWN: "yellow"}.get(head.mood, "red")
+    lines: list[tuple[str, dict[str, bool]]] = [
+        (f"{SYMBOLS[head.mood]} {head.word}: {one_line(head.sentence)}", {"bold": True, colour: True}),
+        (one_line(tally(record)), {}),
+    ]
+    for result in troubled(record):
+        lines.append((f"  {VERDICT_SYMBOLS[result.verdict]} {_cut(result.id)}: {_cut(_cause(result))}", {colour: True}))
+        lines += [(f"      {one_line(step.text)}", {"bold": step.is_command}) for step in steps(result.hint)]
+    if sentence := rollback_sentence(record):
+        lines.append((f"Rollback: {one_line(sentence)}", {colour: True}))
+    lines += [(f"Note: {one_line(one)}", {"yellow": True}) for one in notices(record)]
+    if todo := next_steps(record):
+        lines.append(("What to do now:", {"bold": True}))
+        lines += [(f"    {one_line(step.text)}", {"bold": step.is_command}) for step in todo]
+    if report is not None:
+        lines.append((f"Report: {one_line(report)}", {}))
+    return lines
+
+
+def _trouble(result: CriterionResult) -> str:
+    symbol = VERDICT_SYMBOLS[result.verdict]
+    lines = [f"- {symbol} **{_prose(result.title or result.id)}** {_code(result.id)}: {_code(_cut(_cause(result)))}"]
+    lines += [f"  - {_code(step.text) if step.is_command else _prose(step.text)}" for step in steps(result.hint)]
+    return "\n".join(lines)
+
+
+def _criteria(record: RunRecord) -> str:
+    rows = [
+        [
+            f"{VERDICT_SYMBOLS[one.verdict]} {one.verdict}",
+            f"{_prose(one.title)} ({_prose(one.id)})",
+            _prose(one.phase),
+            "<br>".join(f"{_prose(each.name)}: {_prose(measured(each))}" for each in one.measurements),
+            f"{one.seconds:.1f}",
+        ]
+        for one in record.criteria
+    ]
+    return _table(["Verdict", "Criterion", "Phase", "Measured", "Seconds"], rows)
+
+
+def _checks(record: RunRecord) -> list[str]:
+    return _bullets("Checked afterwards", [f"{one.name}: {measured(one)}" for one in record.rollback.checks])
+
+
+def _bullets(label: str, texts: Sequence[str]) -> list[str]:
+    return ["\n".join([f"{label}:", "", *(f"- {_code(one)}" for one in texts)])] if texts else []
+
+
+def _step(step: Step) -> str:
+    if not step.is_command:
+        return _prose(step.text)
+    text = one_line(step.text)
+    fence = _fence(text, 3)
+    return f"{fence}sh\n{text}\n{fence}"
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _prose(text: str) -> str:
+    """Text from anywhere as Markdown that renders as itself: no markup, no HTML, no links, no mentions."""
+    escaped = _NUMBERED.sub(r"\1\\\2", _MARKUP.sub(r"\\\g<0>", one_line(text)))
+    return _MENTION.sub("\\1\N{ZERO WIDTH SPACE}", escaped)
+
+
+def _code(text: str) -> str:
+    """Text from anywhere as a code span; not for a table, where a bar would end the cell and the span with it."""
+    line = one_line(text)
+    fence = _fence(line, 1)
+    return (f"{fence} {line} {fence}" if "`" in line else f"`{line}`") if line else ""
+
+
+def _fence(text: str, least: int) -> str:
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    return "`" * max(least, longest + 1)
+
+
+def _cause(result: CriterionResult) -> str:
+    return plain(result.reason).strip().split("\n")[0] or "no reason was given"
+
+
+def _cut(text: str) -> str:
+    line = one_line(text)
+    return line if len(line) <= _MAX_REASON else line[:_MAX_REASON] + "…"

@@ -1,0 +1,45 @@
+"""What every file and line of a run goes through: text without secrets and control characters, files written whole."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+
+from verification.redaction import redact
+
+# Terminal escapes, and the direction marks that make text read differently from what it says. Tab and newline stay.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
+
+
+def plain(text: object) -> str:
+    """`text` without secrets, and with every character that a reader cannot see, or cannot trust, made visible."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", redact(str(text)).replace("\r\n", "\n"))
+
+
+def one_line(text: object) -> str:
+    """`plain(text)` on one line."""
+    return " ".join(plain(text).split())
+
+
+def moment(when: datetime | None) -> str:
+    """A time as all reports write it: `2026-11-23 10:15:00 UTC`."""
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if when else "not finished"
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write `text` to `path` such that a reader, or a killed run, sees the old contents or the new ones, never a part.
+
+    Raises OSError where the folder cannot be written.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with draft.open("x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

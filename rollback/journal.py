@@ -1,0 +1,82 @@
+"""The journal of one run: what was armed, what failed, what was done. Each line is on disk before the step it announces.
+
+A journal that cannot be written stops nothing: a rollback goes on, and says that it leaves no trace.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from rollback.lines import append_line, read_lines
+from verification.redaction import redact
+from verification.verdict import now
+
+Field = None | bool | int | float | str | Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line that was read back; `fields` is everything that stood there besides `seq`, `at` and `event`."""
+
+    seq: int
+    at: datetime
+    event: str
+    fields: Mapping[str, Field]
+
+    def text(self, name: str) -> str:
+        """The field `name` as text; empty when it is missing."""
+        value = self.fields.get(name)
+        return "" if value is None else str(value)
+
+
+class Journal:
+    """The journal in the file `path`; an existing one is continued. `problem` says why it cannot be written, if so."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.problem = ""
+        entries = read(path)
+        self._seq = max((entry.seq for entry in entries), default=0)
+        self._failed = {entry.text("criterion") for entry in entries if entry.event == "failed"}
+
+    def write(self, event: str, **fields: Field) -> None:
+        """Append a line, cleaned of secrets, and return when it is on disk. Never raises."""
+        self._seq += 1
+        cleaned = {name: _clean(value) for name, value in fields.items()}
+        line = json.dumps({"seq": self._seq, "at": now().isoformat(), "event": event, **cleaned})
+        try:
+            append_line(self.path, line)
+        except OSError as error:
+            if not self.problem:
+                self.problem = f"the journal {self.path} cannot be written: {error.strerror}"
+                print(f"{self.problem}; going on without it", file=sys.stderr)
+
+    def failed(self, criterion: str, reason: str = "") -> None:
+        """Note that `criterion` failed; a second time says nothing new and is left out."""
+        if criterion not in self._failed:
+            self._failed.add(criterion)
+            self.write("failed", criterion=criterion, reason=reason)
+
+
+def read(path: Path) -> list[Entry]:
+    """The journal in `path`, oldest first. Lines that are torn or foreign are passed over; no file is an empty journal."""
+    return [entry for line in read_lines(path) if (entry := _parsed(line)) is not None]
+
+
+def _clean(value: Field) -> Field:
+    if isinstance(value, str):
+        return redact(value)
+    return [redact(one) for one in value] if isinstance(value, Sequence) else value
+
+
+def _parsed(line: str) -> Entry | None:
+    try:
+        fields = json.loads(line)
+        return Entry(int(fields.pop("seq")), datetime.fromisoformat(fields.pop("at")), str(fields.pop("event")), fields)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None

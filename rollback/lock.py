@@ -1,0 +1,41 @@
+"""One rollback of a service at a time on this machine. Between machines, Cloud Run's etag does the same."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from getpass import getuser
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from verification.errors import RollbackWithheld
+from verification.settings import CloudRun
+
+
+def lock_file(service: CloudRun) -> Path:
+    """The file whose lock a rollback of `service` holds."""
+    name = "-".join((getuser(), service.project, service.region, service.service))
+    return Path(tempfile.gettempdir()) / f"rollback-{re.sub(r'[^A-Za-z0-9.-]', '_', name)}.lock"
+
+
+@contextmanager
+def sole_rollback(service: CloudRun) -> Iterator[None]:
+    """Hold the lock. Raises RollbackWithheld while somebody else does; without a place for the file, go on without."""
+    lock = FileLock(lock_file(service), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise RollbackWithheld(
+            f"another rollback of {service.service} is running on this machine",
+            "Wait for it to end, then look at what serves.",
+        ) from None
+    except OSError:
+        yield  # the etag still keeps two from writing
+        return
+    try:
+        yield
+    finally:
+        lock.release()

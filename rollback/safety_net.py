@@ -1,0 +1,72 @@
+"""The safety net under one run: spread before the first verdict, caught by at its end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+from rollback.commands import by_hand
+from rollback.engine import roll_back
+from rollback.journal import Journal
+from rollback.policy import Known, arm, survey
+from rollback.serving_record import ServingRecord
+from verification.clients.cloud_run import CloudRun
+from verification.record import CriterionResult, RollbackOutcome, RollbackResult
+from verification.run import Run
+
+
+class SafetyNet:
+    """Knows from the start what a rollback would do, and does it when the run's failures call for one."""
+
+    def __init__(self, run: Run, journal: Path, history: Path, allowed: bool) -> None:
+        self._run = run
+        self._journal = Journal(journal)
+        self._history = ServingRecord(history)
+        self._allowed = allowed
+        self._known: Known | None = None
+
+    def spread(self) -> None:
+        """Find out what serves and what served before; note in the record what stands in the way of a rollback."""
+        record, cloud_run = self._run.record, self._cloud_run
+        if cloud_run is None:
+            record.notices.append("no rollback is possible: cloud_run is not configured for this environment")
+            return
+        self._known = known = survey(self._run.settings, cloud_run, self._history, self._run.given)
+        arm(self._journal, known, self._run.settings, cloud_run)
+        record.revision, record.previous_revision, record.commit = known.revision, known.previous, known.commit
+        record.notices += [f"no rollback would be possible: {obstacle}" for obstacle in known.obstacles]
+
+    def failed(self, result: CriterionResult) -> None:
+        """Take note of a failed criterion; one that calls for a rollback ends the patience for what is still open."""
+        self._journal.failed(result.id, result.reason)
+        if result.mendable and self._cloud_run is not None:
+            self._run.probes.hasten(self._run.settings.rollback.evidence_grace)
+
+    def catch(self) -> None:
+        """Roll back if the failures call for it; what was done goes into the record."""
+        record, cloud_run = self._run.record, self._cloud_run
+        triggers = record.triggers
+        if not triggers:
+            return
+        if cloud_run is None or self._known is None:
+            record.rollback = RollbackResult(
+                RollbackOutcome.WITHHELD,
+                triggers,
+                reason="what serves was never looked at" if cloud_run else "cloud_run is not configured",
+                next_step=by_hand(record.environment),
+            )
+            return
+        record.rollback = roll_back(
+            self._known,
+            triggers,
+            settings=self._run.settings,
+            cloud_run=cloud_run,
+            journal=self._journal,
+            history=self._history,
+            dry_run=record.dry_run,
+            allowed=self._allowed,
+        )
+
+    @property
+    def _cloud_run(self) -> CloudRun | None:
+        return cast("CloudRun | None", self._run.resources.get("cloud_run")) if self._run.started else None

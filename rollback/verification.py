@@ -1,0 +1,99 @@
+"""Judge a rollback like a deployment: does the service answer well, and does the right revision answer?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from verification.clients.cloud_run import CloudRun
+from verification.clients.service import Service
+from verification.errors import VerificationError
+from verification.settings import Settings
+from verification.verdict import Measurement, collecting
+
+_HEALTHY = 200
+_IN_A_ROW = 3
+_PAUSE = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The last round of checks; `problem` says what was still bad then, and is empty when all held."""
+
+    checks: tuple[Measurement, ...]
+    problem: str
+
+
+def verify(settings: Settings, cloud_run: CloudRun, revision: str) -> Verified:
+    """Ask until everything is good three times in a row, for `settings.rollback.verify_within` at most.
+
+    Once is not enough: for a moment after a shift either revision may answer, and a cold one starts first.
+    """
+    service = Service(settings.target, settings.smoke)
+    try:
+        return _until_good(_Round(settings, service, cloud_run, revision), settings.rollback.verify_within)
+    finally:
+        service.close()
+
+
+def _until_good(round_: _Round, seconds: float) -> Verified:
+    until = time.monotonic() + seconds
+    good = 0
+    while True:
+        # Cloud Run is asked once the service has convinced: its API allows few questions a minute.
+        outcome = round_.made(with_traffic=good + 1 >= _IN_A_ROW)
+        good = 0 if outcome.problem else good + 1
+        if good >= _IN_A_ROW or time.monotonic() + _PAUSE > until:
+            short = f"not good {_IN_A_ROW} times in a row within {seconds:g} s"
+            return outcome if good >= _IN_A_ROW else Verified(outcome.checks, outcome.problem or short)
+        time.sleep(_PAUSE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    settings: Settings
+    service: Service
+    cloud_run: CloudRun
+    revision: str
+
+    def made(self, *, with_traffic: bool) -> Verified:
+        """Ask everything once. A bad answer does not keep the other questions from being asked."""
+        questions: list[Callable[[], None]] = [self._basic_health, self._deep_health, self._reported_revision]
+        if with_traffic:
+            questions.append(self._traffic)
+        problems = []
+        with collecting() as checks:
+            for question in questions:
+                try:
+                    question()
+                except VerificationError as error:
+                    problems.append(error.cause)
+        return Verified(tuple(checks), "; ".join(problems))
+
+    def _basic_health(self) -> None:
+        basic = self.settings.health.basic
+        if basic is not None:
+            answer = self.service.get(basic.path, patient=False)
+            answer.status.must_be(_HEALTHY)
+            answer.must_say(basic.expect)
+
+    def _deep_health(self) -> None:
+        deep = self.settings.health.deep
+        if deep is not None:
+            answer = self.service.get(deep.path, patient=False)
+            answer.status.must_be(_HEALTHY)
+            for name in deep.critical:
+                answer.field(f"services.{name}.status").must_be("healthy")
+            answer.field("status").must_be_one_of(*deep.healthy)
+
+    def _reported_revision(self) -> None:
+        reported = self.settings.health.reported_revision
+        if reported is not None:
+            self.service.get(reported.path, patient=False).field(reported.field).must_be(self.revision)
+
+    def _traffic(self) -> None:
+        state = self.cloud_run.service()
+        share = state.shares.get(self.revision, 0)
+        source = f"Cloud Run service {state.name}"
+        Measurement(f"traffic of {self.revision}", share, unit="%", source=source, note=state.traffic_text).must_be(100)

@@ -1,0 +1,210 @@
+"""`python -m sandbox`: bring the world up, say where it is, stay until told to end."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import FrameType
+
+from sandbox.database import Database, User
+
+_DESCRIPTION = """\
+A stand-in for everything around a deployment, on this machine alone: a streaming service in revisions behind an
+ingress that splits traffic, its MongoDB, and the Cloud Run APIs as REST, gRPC and gcloud speak them.
+
+When everything is up, one line of JSON with every address is printed on standard output. The program then stays until
+SIGINT or SIGTERM; a second signal ends it at once. It leaves no file, socket or process behind."""
+
+_EPILOG = """\
+operator API (the address `operator` of the JSON line):
+  GET  /                                     the same JSON, with the latest deployments
+  GET  /faults                               the faults that can be planted, and those in force
+  PUT  /faults  {"faults": [...]}            put observer and actor faults in force, and only these
+  POST /release {"environment": "production", "faults": [...], "commit": "<40 hex digits, optional>"}
+                                             deploy a revision with these faults; answers when traffic has settled
+  GET  /served?environment=production        what the ingress answered: counts, and the last 1000 requests
+
+exit codes: 0 ended as asked, 1 could not start, 2 wrong arguments"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]  # one line, without the usage
+        self.exit(2, f"python -m sandbox: {message} (see --help)\n")
+
+
+class _Signals:
+    """The first signal asks the program to end; the second ends it where it stands."""
+
+    def __init__(self, files: _Files) -> None:
+        self._files = files
+        self._asked = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._received)
+
+    def cancel_on_signal(self, task: asyncio.Task[None]) -> None:
+        """Cancel this task at the first signal, or now if there was one."""
+        self._loop, self._task = task.get_loop(), task
+        if self._asked:
+            task.cancel()
+
+    def _received(self, number: int, _frame: FrameType | None) -> None:
+        if self._asked:
+            self._files.remove()
+            os._exit(128 + number)
+        self._asked = True
+        if self._loop is not None and self._task is not None:
+            self._loop.call_soon_threadsafe(self._task.cancel)
+
+
+class _Files:
+    """The private directory, and the announcement if one was asked for."""
+
+    def __init__(self, announcement: Path | None) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="sandbox-"))
+        tempfile.tempdir = str(self.directory)  # the database engine makes a directory too: have it in here
+        self._announcement = announcement
+        self._announced = False
+
+    def announce(self, line: str) -> None:
+        """Write the address document, so that no reader ever sees half of it."""
+        if self._announcement is None:
+            return
+        draft = self._announcement.with_name(f"{self._announcement.name}.{os.getpid()}")
+        draft.write_text(line + "\n", encoding="utf-8")
+        draft.replace(self._announcement)
+        self._announced = True
+
+    def remove(self) -> None:
+        """Leave nothing behind. A file that another sandbox announced in the meantime is not ours to remove."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+        if self._announced and self._announcement is not None:
+            with contextlib.suppress(OSError, ValueError):
+                if f'"pid":{os.getpid()},' in self._announcement.read_text(encoding="utf-8"):
+                    self._announcement.unlink()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit code."""
+    options = _parser().parse_args(arguments)
+    files = _Files(options.announce)
+    signals = _Signals(files)
+    try:
+        asyncio.run(_run(files, signals, options.with_parent))
+    except ModuleNotFoundError as error:
+        return _complain(f"the package {error.name!r} is missing; install the project with its extra 'sandbox'")
+    except OSError as error:
+        return _complain(f"could not start: {error}")
+    finally:
+        files.remove()
+    return 0
+
+
+async def _run(files: _Files, signals: _Signals, parent: int | None) -> None:
+    task = asyncio.create_task(_stay(files, parent))
+    signals.cancel_on_signal(task)
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def _stay(files: _Files, parent: int | None) -> None:
+    # The database's engine computes for most of a second without needing the interpreter. Import it first and start it
+    # in a thread, then import the rest meanwhile: half of the time until ready.
+    import secantus  # noqa: F401
+
+    smoke_user = User()
+    database = Database(smoke_user)
+    thread = ThreadPoolExecutor(1)  # one: the engine wants to be stopped by the thread that started it
+    database_started = asyncio.get_running_loop().run_in_executor(thread, database.start)
+    from sandbox.app import World
+
+    world = World(files.directory, database, smoke_user)
+    try:
+        await world.start(database_started)
+        line = world.document().as_line()
+        files.announce(line)
+        print(line, flush=True)
+        await _until_gone(parent)
+    finally:
+        await world.stop()
+        await asyncio.wait([database_started])
+        await asyncio.get_running_loop().run_in_executor(thread, database.stop)
+        thread.shutdown()
+
+
+async def _until_gone(parent: int | None) -> None:
+    if parent is None:
+        await asyncio.get_running_loop().create_future()  # until cancelled
+        return
+    while _lives(parent):  # noqa: ASYNC110  # nobody would set an event: processes can only be asked about
+        await asyncio.sleep(1)
+
+
+def _lives(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        # A zombie still has a number, but nobody is there.
+        return Path(f"/proc/{pid}/stat").read_text(encoding="latin-1").rpartition(")")[2].split()[0] != "Z"
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m sandbox",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--announce",
+        type=_writable,
+        metavar="FILE",
+        help="also write the address document to FILE, which appears complete and is removed at the end",
+    )
+    parser.add_argument(
+        "--with-parent", type=_running, metavar="PID", help="end when the process PID is gone (asked once a second)"
+    )
+    return parser
+
+
+def _writable(text: str) -> Path:
+    path = Path(text).absolute()
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise argparse.ArgumentTypeError(f"cannot write {text}: its folder does not exist or is not writable")
+    return path
+
+
+def _running(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a process id")
+    if not _lives(int(text)):
+        raise argparse.ArgumentTypeError(f"there is no process {text}")
+    return int(text)
+
+
+def _complain(message: str) -> int:
+    print(f"python -m sandbox: {message}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    # Everything has ended by now; taking the interpreter apart would only add half a second.
+    os._exit(code)

@@ -1,0 +1,70 @@
+"""The address document: everything a program needs to know to use the sandbox. Its JSON form is stable."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class CloudRunAddresses:
+    """The Cloud Run APIs. `proxy` takes absolute-form requests, as gcloud sends them to an HTTP proxy."""
+
+    rest: str
+    grpc: str  # host:port
+    proxy: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentNote:
+    """The latest deployment of an environment, as a deploy workflow would have noted it down."""
+
+    previous: str
+    current: str
+    commit: str
+    at: str  # ISO 8601, UTC
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentAddresses:
+    """One environment's service, its database, the addresses of its tags and its latest deployment."""
+
+    service: str
+    url: str
+    tls_url: str
+    mongodb: str
+    tags: dict[str, str]
+    deployment: DeploymentNote
+
+
+@dataclass(frozen=True, slots=True)
+class UserAddress:
+    """The credentials of the synthetic user."""
+
+    email: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddressDocument:
+    """The whole document. `gcloud_env` is the environment in which an unmodified gcloud talks to the sandbox."""
+
+    pid: int
+    operator: str
+    project: str
+    region: str
+    cloud_run: CloudRunAddresses
+    environments: dict[str, EnvironmentAddresses]
+    ca_file: str
+    smoke_user: UserAddress
+    gcloud_env: dict[str, str]
+
+    def as_json(self) -> dict[str, object]:
+        """The document as JSON-ready values."""
+        return {"schema": SCHEMA, **asdict(self)}
+
+    def as_line(self) -> str:
+        """The document as one line of JSON."""
+        return json.dumps(self.as_json(), separators=(",", ":"))

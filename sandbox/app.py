@@ -1,0 +1,157 @@
+"""The world: everything that the sandbox stands in for, put together and running on one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from sandbox.addresses import (
+    AddressDocument,
+    CloudRunAddresses,
+    DeploymentNote,
+    EnvironmentAddresses,
+    UserAddress,
+)
+from sandbox.certificate import make_certificates
+from sandbox.cloud_run_grpc import start_grpc
+from sandbox.cloud_run_rest import rest_app
+from sandbox.cloud_run_v1 import gcloud_environment
+from sandbox.control_plane import ControlPlane
+from sandbox.database import DeadAddress, SlowProxy, mongodb_uri
+from sandbox.history import seed
+from sandbox.ingress import Ingress
+from sandbox.listener import Listener
+from sandbox.operator_api import OperatorApi
+from sandbox.runtime import RevisionRuntime, Surroundings
+from sandbox.upstreams import upstreams_app
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sandbox.database import Database, User
+    from sandbox.model import Service
+
+PROJECT, REGION = "sandbox-project", "us-east1"
+SERVICES = {"staging": "bayit-plus-backend-staging", "production": "bayit-plus-backend"}
+
+
+class World:
+    """All servers of the sandbox. `directory` is for its files; whoever made it removes it. Use within the loop."""
+
+    def __init__(self, directory: Path, database: Database, smoke_user: User) -> None:
+        self._database = database
+        self._smoke_user = smoke_user
+        self._certificates = make_certificates(directory)
+        self._gcloud_directory = directory / "gcloud"
+        self._gcloud_directory.mkdir()
+        self._closing = AsyncExitStack()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._dead_database = DeadAddress()
+        self._slow_database: SlowProxy | None = None
+        self._runtime = RevisionRuntime(self._surroundings)
+        self._control = ControlPlane(self._runtime, PROJECT, REGION)
+        self._ingresses: dict[str, Ingress] = {}  # by environment, as the next two
+        self._http: dict[str, Listener] = {}
+        self._https: dict[str, Listener] = {}
+        self._tags: dict[tuple[str, str], Listener] = {}  # by service and tag
+        self._upstreams = Listener(upstreams_app())
+        self._cloud_run = Listener(rest_app(self._control))
+        self._operator = Listener(OperatorApi(self._control, self._ingresses, self.document).app())
+        self._grpc_port = 0
+
+    async def start(self, database_started: asyncio.Future[None]) -> None:
+        """Bring everything up. The database is starting meanwhile, in a thread, and is waited for last."""
+        self._closing.callback(self._dead_database.close)
+        self._closing.push_async_callback(self._runtime.close)
+        self._closing.push_async_callback(self._control.close)
+        for environment, service in SERVICES.items():
+            self._add_service(environment, service)
+        self._control.on_change(self._changed)
+        grpc_server, self._grpc_port = await start_grpc(self._control)
+        self._closing.push_async_callback(grpc_server.stop, None)
+        for listener in (self._upstreams, self._cloud_run, *self._http.values(), *self._https.values(), self._operator):
+            await self._open(listener)
+        await asyncio.shield(database_started)  # cancelled, it would look finished while its thread still runs
+        self._slow_database = SlowProxy(self._database.port)
+        await self._slow_database.start()
+        self._closing.push_async_callback(self._slow_database.stop)
+        for ingress in self._ingresses.values():
+            await self._start_serving(ingress)
+
+    async def stop(self) -> None:
+        """End everything at once, running requests included."""
+        for task in self._tasks:
+            task.cancel()
+        await self._closing.aclose()
+
+    def document(self) -> AddressDocument:
+        """Every address, and the latest deployments as of now."""
+        return AddressDocument(
+            pid=os.getpid(),
+            operator=self._operator.url,
+            project=PROJECT,
+            region=REGION,
+            cloud_run=CloudRunAddresses(self._cloud_run.url, f"127.0.0.1:{self._grpc_port}", self._cloud_run.url),
+            environments={environment: self._environment(environment) for environment in SERVICES},
+            ca_file=str(self._certificates.ca_file),
+            smoke_user=UserAddress(self._smoke_user.email, self._smoke_user.password),
+            gcloud_env=gcloud_environment("127.0.0.1", self._cloud_run.port, PROJECT, REGION)
+            | {"CLOUDSDK_CONFIG": str(self._gcloud_directory)},
+        )
+
+    def _environment(self, environment: str) -> EnvironmentAddresses:
+        service = self._ingresses[environment].service
+        note = service.deployments[-1]
+        return EnvironmentAddresses(
+            service=service.name,
+            url=self._http[environment].url,
+            tls_url=self._https[environment].url,
+            mongodb=self._database.uri(environment),
+            tags={tag: listener.url for (owner, tag), listener in self._tags.items() if owner == service.name},
+            deployment=DeploymentNote(note.previous, note.current, note.commit, note.at.isoformat()),
+        )
+
+    def _add_service(self, environment: str, name: str) -> None:
+        service = self._control.add_service(name, environment, url="")
+        ingress = Ingress(service, self._control, self._runtime)
+        self._closing.push_async_callback(ingress.close)
+        self._ingresses[environment] = ingress
+        self._http[environment] = Listener(ingress.door())
+        self._https[environment] = Listener(ingress.door(), self._certificates)
+        service.url = self._http[environment].url
+        seed(self._control, service)
+
+    async def _open(self, listener: Listener) -> None:
+        self._closing.push_async_callback(listener.stop)
+        await listener.start()
+
+    async def _start_serving(self, ingress: Ingress) -> None:
+        # A container that is warm from the start, so that the first request is like any other.
+        revision = await ingress.choose(tag="")
+        assert revision is not None
+        await self._runtime.start(revision)
+
+    def _changed(self, service: Service) -> None:
+        """Give new tags an address, and let containers go that nobody can reach any more."""
+        self._runtime.scale(service)
+        ingress = self._ingresses[service.environment]
+        for tag in sorted(ingress.tags()):
+            if (service.name, tag) not in self._tags:
+                listener = Listener(ingress.door(tag))
+                self._tags[service.name, tag] = listener
+                self._control.tag_urls[service.name, tag] = listener.url
+                opening = asyncio.create_task(self._open(listener))
+                self._tasks.add(opening)
+                opening.add_done_callback(self._tasks.discard)
+
+    def _surroundings(self, service: str) -> Surroundings:
+        environment = self._control.services[service].environment
+        assert self._slow_database is not None
+        return Surroundings(
+            mongodb=self._database.uri(environment),
+            mongodb_slow=mongodb_uri(self._slow_database.port, environment),
+            mongodb_dead=mongodb_uri(self._dead_database.port, environment),
+            upstreams=self._upstreams.url,
+        )

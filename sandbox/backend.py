@@ -1,0 +1,194 @@
+"""What one revision of the service is: a streaming service's backend as an ASGI application.
+
+It is written as the real one would be, with a MongoDB client and calls to the services it depends on. What goes wrong
+in it goes wrong because of the faults planted in the revision.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pymongo import AsyncMongoClient
+from pymongo.errors import PyMongoError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from sandbox import media
+from sandbox.backend_health import Health, Identity
+from sandbox.passwords import password_matches
+from sandbox.titles import MEDIA_IDS
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
+
+    from sandbox.upstreams import Upstreams
+
+SLOW_START_SECONDS = 0.7
+DATABASE_TIMEOUT_MS = 500
+DEFAULT_LIMIT, MAX_LIMIT = 20, 100
+
+Document = dict[str, object]
+
+_ERROR_PAGE = """<!DOCTYPE html>
+<html><head><title>500 Internal Server Error</title></head>
+<body><h1>Internal Server Error</h1><p>The server could not complete your request.</p></body></html>
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What a container learns from its environment: who it is, and where its database and other services are."""
+
+    identity: Identity
+    mongodb_url: str
+    upstreams: Upstreams
+    faults: frozenset[str] = frozenset()
+
+
+class Backend:
+    """The ASGI application of one revision. Create it inside the event loop that serves it; `close` it afterwards."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._faults = configuration.faults
+        self._mongo: AsyncMongoClient[Document] = AsyncMongoClient(
+            configuration.mongodb_url,
+            directConnection=True,
+            serverSelectionTimeoutMS=DATABASE_TIMEOUT_MS,
+            connectTimeoutMS=2000,
+            tz_aware=True,
+        )
+        self._database = self._mongo.get_default_database()
+        self._health = Health(configuration.identity, self._mongo, configuration.upstreams, broken=self._unhealthy)
+        self._first_request: float | None = None
+        self._app = Starlette(
+            routes=[
+                Route("/health", self._health.live),
+                Route("/health/ready", self._health.ready),
+                Route("/health/deep", self._health.deep),
+                Route("/api/v1/auth/login", self._login, methods=["POST"]),
+                Route("/api/v1/content", self._content),
+                Route("/api/v1/search", self._search),
+                Route("/media/{media_id}.mp4", self._media),
+            ],
+            exception_handlers={HTTPException: _http_error, PyMongoError: _database_error},
+        )
+
+    async def close(self) -> None:
+        """End the connections to the database and to the other services."""
+        await self._health.close()
+        await self._mongo.close()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        refused = self._starting() or (self._unhealthy and scope["path"].startswith("/api/"))
+        app = JSONResponse({"detail": "Service Unavailable"}, 503) if refused else self._app
+        await app(scope, receive, send)
+
+    @property
+    def _unhealthy(self) -> bool:
+        return "unhealthy" in self._faults
+
+    def _starting(self) -> bool:
+        if "slow-start" not in self._faults:
+            return False
+        now = time.monotonic()
+        if self._first_request is None:
+            self._first_request = now
+        return now - self._first_request < SLOW_START_SECONDS
+
+    async def _login(self, request: Request) -> Response:
+        email, password = await _credentials(request)
+        if "login-broken" in self._faults:
+            raise HTTPException(500, "Internal Server Error")
+        user = await self._database["users"].find_one({"email": email})
+        if user is None or not await asyncio.to_thread(password_matches, password, str(user["password"])):
+            raise HTTPException(401, "Incorrect email or password", {"WWW-Authenticate": "Bearer"})
+        token = secrets.token_urlsafe(32)
+        session = {"token": token, "user_id": user["_id"], "created_at": datetime.now(UTC)}
+        await self._database["sessions"].insert_one(session)
+        return JSONResponse({"access_token": token, "token_type": "bearer"})
+
+    async def _content(self, request: Request) -> Response:
+        limit = _limit(request)
+        collection = self._database["content"]
+        documents = await collection.find().sort("title").limit(limit).to_list()
+        items = [{**_item(document), "stream_url": _stream_url(request, document)} for document in documents]
+        return JSONResponse({"items": items, "total": await collection.count_documents({})})
+
+    async def _search(self, request: Request) -> Response:
+        if "search-broken" in self._faults:
+            return HTMLResponse(_ERROR_PAGE, 500)
+        query = request.query_params.get("q")
+        if not query:
+            raise _invalid("q", "Field required")
+        match = {"title": {"$regex": re.escape(query), "$options": "i"}}
+        documents = await self._database["content"].find(match).sort("title").limit(MAX_LIMIT).to_list()
+        results = [_item(document) for document in documents]
+        return JSONResponse({"query": query, "results": results, "total": len(results)})
+
+    async def _media(self, request: Request) -> Response:
+        media_id = request.path_params["media_id"]
+        if "playback-broken" in self._faults or media_id not in MEDIA_IDS:
+            raise HTTPException(404)
+        return media.respond(media.video(media_id), request.headers.get("range"))
+
+
+async def _credentials(request: Request) -> tuple[str, str]:
+    try:
+        body = await request.json()
+    except ValueError:
+        raise _invalid("body", "JSON decode error", place="body") from None
+    if not isinstance(body, dict):
+        raise _invalid("body", "Input should be a valid dictionary", place="body")
+    email, password = body.get("email"), body.get("password")
+    if not isinstance(email, str):
+        raise _invalid("email", "Input should be a valid string", place="body")
+    if not isinstance(password, str):
+        raise _invalid("password", "Input should be a valid string", place="body")
+    return email, password
+
+
+def _limit(request: Request) -> int:
+    text = request.query_params.get("limit", str(DEFAULT_LIMIT))
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_LIMIT):
+        raise _invalid("limit", f"Input should be a whole number from 1 to {MAX_LIMIT}")
+    return int(text)
+
+
+def _item(document: Document) -> Document:
+    return {"id": document["_id"], "title": document["title"], "type": document["type"]}
+
+
+def _stream_url(request: Request, document: Document) -> str:
+    # Behind an ingress the request itself is always plain HTTP; the header says what the client spoke.
+    scheme = request.headers.get("x-forwarded-proto", request.url.scheme)
+    return f"{scheme}://{request.headers['host']}/media/{document['_id']}.mp4"
+
+
+class _ValidationError(HTTPException):
+    def __init__(self, place: str, field: str, message: str) -> None:
+        super().__init__(422, message)
+        self.body = {"detail": [{"loc": [place, field], "msg": message, "type": "value_error"}]}
+
+
+def _invalid(field: str, message: str, place: str = "query") -> _ValidationError:
+    return _ValidationError(place, field, message)
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    body = error.body if isinstance(error, _ValidationError) else {"detail": error.detail}
+    return JSONResponse(body, error.status_code, error.headers)
+
+
+async def _database_error(_request: Request, _error: Exception) -> Response:
+    return JSONResponse({"detail": "Internal Server Error"}, 500)

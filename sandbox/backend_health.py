@@ -1,0 +1,139 @@
+"""The health endpoints of the backend: is it up, can it take traffic, and how are the things that it depends on?"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import httpx
+from pymongo.errors import PyMongoError
+from starlette.responses import JSONResponse, Response
+
+from sandbox.plain_http import plain_transport
+
+if TYPE_CHECKING:
+    from pymongo import AsyncMongoClient
+    from starlette.requests import Request
+
+    from sandbox.upstreams import Upstreams
+
+APP_NAME = "Bayit+ Backend"
+MONGODB_DEGRADED_MS = 100.0
+UPSTREAM_DEGRADED_MS = 1000.0
+UPSTREAM_TIMEOUT_SECONDS = 5.0
+
+Status = Literal["healthy", "degraded", "unhealthy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What Cloud Run tells a container (K_SERVICE, K_REVISION), and the commit that it was built from."""
+
+    service: str
+    revision: str
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """How one dependency is doing."""
+
+    status: Status
+    latency_ms: float
+
+    def as_json(self) -> dict[str, str | float]:
+        """The form it has in an answer."""
+        return {"status": self.status, "latency_ms": self.latency_ms}
+
+
+class Health:
+    """The three endpoints. `broken` makes each of them answer 503, whatever the dependencies say."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        mongo: AsyncMongoClient[dict[str, object]],
+        upstreams: Upstreams,
+        *,
+        broken: bool,
+    ) -> None:
+        self._identity = identity
+        self._mongo = mongo
+        self._upstreams = upstreams
+        self._broken = broken
+        self._http = httpx.AsyncClient(transport=plain_transport(), timeout=UPSTREAM_TIMEOUT_SECONDS)
+
+    async def close(self) -> None:
+        """End the connections to the upstream services."""
+        await self._http.aclose()
+
+    async def live(self, _request: Request) -> Response:
+        """GET /health."""
+        if self._broken:
+            return JSONResponse({"status": "unhealthy", "app": APP_NAME}, 503)
+        return JSONResponse({"status": "healthy", "app": APP_NAME})
+
+    async def ready(self, _request: Request) -> Response:
+        """GET /health/ready: can this instance serve? It can while the database answers, however slowly."""
+        mongodb = await self._mongodb()
+        ready = mongodb.status != "unhealthy" and not self._broken
+        body = {"status": "ready" if ready else "not_ready", "services": {"mongodb": mongodb.as_json()}}
+        return JSONResponse(body, 200 if ready else 503)
+
+    async def deep(self, _request: Request) -> Response:
+        """GET /health/deep: every dependency, asked at the same time."""
+        openai_auth = {"Authorization": "Bearer sk-synthetic"}
+        mongodb, openai, elevenlabs, pinecone = await asyncio.gather(
+            self._mongodb(),
+            self._upstream(f"{self._upstreams.openai}/v1/models", openai_auth),
+            self._upstream(f"{self._upstreams.elevenlabs}/v1/models", {"xi-api-key": "synthetic"}),
+            self._upstream(f"{self._upstreams.pinecone}/indexes", {"Api-Key": "synthetic"}),
+        )
+        services = {"mongodb": mongodb, "openai": openai, "elevenlabs": elevenlabs, "pinecone": pinecone}
+        status: Status = "healthy"
+        if self._broken or mongodb.status == "unhealthy":
+            status = "unhealthy"
+        elif any(dependency.status != "healthy" for dependency in services.values()):
+            status = "degraded"
+        body = {
+            "status": status,
+            "app": APP_NAME,
+            "revision": self._identity.revision,
+            "commit": self._identity.commit,
+            "services": {name: dependency.as_json() for name, dependency in services.items()},
+        }
+        return JSONResponse(body, 503 if status == "unhealthy" else 200)
+
+    async def _mongodb(self) -> Dependency:
+        started = time.monotonic()
+        try:
+            latency = await self._ping()
+            if latency > MONGODB_DEGRADED_MS:
+                # A ping that had to connect first, or came while the machine was busy, says little: ask once more.
+                latency = min(latency, await self._ping())
+        except PyMongoError:
+            return Dependency("unhealthy", _since(started))
+        return Dependency("degraded" if latency > MONGODB_DEGRADED_MS else "healthy", latency)
+
+    async def _ping(self) -> float:
+        started = time.monotonic()
+        await self._mongo.admin.command("ping")
+        return _since(started)
+
+    async def _upstream(self, url: str, headers: dict[str, str]) -> Dependency:
+        started = time.monotonic()
+        try:
+            response = await self._http.get(url, headers=headers)
+        except httpx.HTTPError:
+            return Dependency("unhealthy", _since(started))
+        latency = _since(started)
+        if not response.is_success:
+            return Dependency("unhealthy", latency)
+        return Dependency("degraded" if latency > UPSTREAM_DEGRADED_MS else "healthy", latency)
+
+
+def _since(started: float) -> float:
+    """Milliseconds since a time on the monotonic clock."""
+    return round((time.monotonic() - started) * 1000, 1)

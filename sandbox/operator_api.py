@@ -1,0 +1,127 @@
+"""The operator's endpoints: what the sandbox is asked to do, as opposed to what it stands in for."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from sandbox.api_errors import ApiError
+from sandbox.faults import CATALOGUE, UnknownFaultError, plan, plan_in_force
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from starlette.requests import Request
+
+    from sandbox.addresses import AddressDocument
+    from sandbox.control_plane import ControlPlane
+    from sandbox.ingress import Ingress, Served
+    from sandbox.model import Deployment
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorApi:
+    """The endpoints over one world; `ingresses` is by environment."""
+
+    control: ControlPlane
+    ingresses: Mapping[str, Ingress]
+    document: Callable[[], AddressDocument]
+
+    def app(self) -> Starlette:
+        """The ASGI application."""
+        return Starlette(
+            routes=[
+                Route("/", self._addresses),
+                Route("/faults", self._catalogue, methods=["GET"]),
+                Route("/faults", self._put_faults, methods=["PUT"]),
+                Route("/release", self._release, methods=["POST"]),
+                Route("/served", self._served),
+            ],
+            exception_handlers={HTTPException: _http_error, UnknownFaultError: _unknown_fault, ApiError: _api_error},
+        )
+
+    async def _addresses(self, _request: Request) -> Response:
+        return JSONResponse(self.document().as_json())
+
+    async def _catalogue(self, _request: Request) -> Response:
+        faults = [asdict(fault) for fault in CATALOGUE]
+        return JSONResponse({"faults": faults, "in_force": sorted(self.control.faults)})
+
+    async def _put_faults(self, request: Request) -> Response:
+        body = await _body(request)
+        wanted = plan_in_force(_names(body.get("faults")))
+        self.control.faults.clear()
+        self.control.faults.update(wanted)
+        return JSONResponse({"in_force": sorted(wanted)})
+
+    async def _release(self, request: Request) -> Response:
+        body = await _body(request)
+        ingress = self._ingress(body.get("environment"))
+        faults = plan(_names(body.get("faults", [])))
+        commit = body.get("commit") or secrets.token_hex(20)
+        if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
+            raise HTTPException(422, "commit: give 40 hexadecimal digits in lower case, or leave it out")
+        note = await self.control.deploy(ingress.service.name, faults=faults.in_revision, commit=commit)
+        self.control.faults.update(faults.in_force)
+        return JSONResponse(_deployment(note))
+
+    async def _served(self, request: Request) -> Response:
+        record = self._ingress(request.query_params.get("environment")).record
+        counts: dict[str, dict[str, int]] = {}
+        for (revision, status), count in sorted(record.counts.items()):
+            counts.setdefault(revision, {})[str(status)] = count
+        return JSONResponse({"counts": counts, "requests": [_request(served) for served in record.requests]})
+
+    def _ingress(self, environment: object) -> Ingress:
+        ingress = self.ingresses.get(environment) if isinstance(environment, str) else None
+        if ingress is None:
+            known = ", ".join(self.ingresses)
+            raise HTTPException(422, f"unknown environment {environment!r}; known here: {known}")
+        return ingress
+
+
+async def _body(request: Request) -> dict[str, object]:
+    try:
+        body = await request.json()
+    except ValueError as error:
+        raise HTTPException(422, f"the body is not JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise HTTPException(422, "the body must be a JSON object")
+    return body
+
+
+def _names(value: object) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise HTTPException(422, 'faults: give a list of names, such as ["login-broken"]')
+    return value
+
+
+def _deployment(note: Deployment) -> dict[str, str]:
+    return {"previous": note.previous, "current": note.current, "commit": note.commit, "at": note.at.isoformat()}
+
+
+def _request(served: Served) -> dict[str, object]:
+    return asdict(served) | {"time": served.time.isoformat()}
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+
+async def _unknown_fault(_request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error), "faults": [fault.name for fault in CATALOGUE]}, 422)
+
+
+async def _api_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    return JSONResponse({"error": f"Cloud Run refused: {error.message}"}, error.http)

@@ -1,0 +1,95 @@
+"""Runs to report on: one as a release manager sees it, and one where everything from outside is hostile."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from verification.record import CriterionResult, RollbackOutcome, RollbackResult, RunRecord
+from verification.redaction import register
+from verification.verdict import Measurement, Verdict
+
+HOSTILE = (
+    "<img src=x onerror=\"document.documentElement.setAttribute('data-ran', '1')\">"
+    "\"'><script>document.documentElement.setAttribute('data-ran', '2')</script>"
+    "</td></tr></table></style></noscript><svg onload=\"document.documentElement.setAttribute('data-ran', '3')\">"
+    "\x1b[31m\u202e| `code` ``` **bold** [link](javascript:alert(1)) ![i](x) https://evil.example @everyone #1 &lt; $x$\n"
+    "# heading\n- item\n~~~\n<details>"
+)
+BEGAN = datetime(2026, 11, 23, 10, 15, tzinfo=UTC)
+
+
+def _criterion(name: str, verdict: Verdict, reason: str = "", hint: str = "") -> CriterionResult:
+    latency = Measurement(f"{name} latency", 812.5, "ms", "https://api.example", BEGAN, 9120, 900.0, 500.0, "<", "retried")
+    return CriterionResult(name, f"The line of {name}.", "smoke", verdict, (latency,), reason, hint, 1.25)
+
+
+@pytest.fixture
+def record() -> RunRecord:
+    """A finished run whose criteria all pass."""
+    return RunRecord(
+        "production",
+        ("smoke", "monitor"),
+        service="Bayit+",
+        target="https://api.example",
+        revision="backend-00043",
+        previous_revision="backend-00042",
+        commit="4f9c2ab",
+        started=BEGAN,
+        finished=BEGAN + timedelta(seconds=912),
+        criteria_selected=2,
+        criteria_in_phase=2,
+        criteria=[_criterion("basic_health", Verdict.PASS), _criterion("search", Verdict.PASS)],
+    )
+
+
+@pytest.fixture
+def failed(record: RunRecord) -> RunRecord:
+    """A finished run with one criterion of each verdict, before anything was done about it."""
+    unclear = _criterion("sentry_error_rate", Verdict.INCONCLUSIVE, "Sentry answered 500", "Ask Sentry: curl -I https://s.example")
+    bad = _criterion("login", Verdict.FAIL, "login status is 500, expected 200", "Read the log: gcloud logging read x")
+    record.criteria = [record.criteria[0], unclear, bad]
+    record.criteria_in_phase = record.criteria_selected = 3
+    return record
+
+
+@pytest.fixture
+def rolled_back(failed: RunRecord) -> RunRecord:
+    """The failed run after a rollback that got through."""
+    check = Measurement("health status", 200, source="https://api.example/health", limit=200, rule="=", observed_at=BEGAN)
+    failed.rollback = RollbackResult(
+        RollbackOutcome.DONE, ("login",), "cloud_run", "backend-00043", "backend-00042", 2.1, True, checks=(check,)
+    )
+    return failed
+
+
+@pytest.fixture
+def hostile(rolled_back: RunRecord) -> RunRecord:
+    """A run in which every text is `HOSTILE`: whoever adds a field to the record has it tested too."""
+    record = rolled_back
+    check = _poisoned(record.rollback.checks[0], value=HOSTILE, limit=HOSTILE)
+    record.rollback = _poisoned(record.rollback, triggers=(HOSTILE,), checks=(check,))
+    record.criteria = [
+        _poisoned(one, measurements=(_poisoned(one.measurements[0], value=HOSTILE, limit=HOSTILE),)) for one in record.criteria
+    ]
+    for each in fields(record):
+        if isinstance(getattr(record, each.name), str):
+            setattr(record, each.name, HOSTILE)
+    record.phases = record.profiles = (HOSTILE,)
+    record.not_configured = {HOSTILE: HOSTILE}
+    record.notices = [HOSTILE]
+    return record
+
+
+def _poisoned[T: (Measurement, CriterionResult, RollbackResult)](one: T, **others: object) -> T:
+    texts = {each.name: HOSTILE for each in fields(one) if type(getattr(one, each.name)) is str}
+    return replace(one, **(texts | others))
+
+
+@pytest.fixture
+def secret() -> str:
+    """A secret that the suite has loaded."""
+    register("hunter2-but-longer")
+    return "hunter2-but-longer"

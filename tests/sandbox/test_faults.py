@@ -1,0 +1,298 @@
+"""What a client of the service sees of each fault, and how a release and a rollback move it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from sandbox.faults import CATALOGUE, UnknownFaultError, plan, plan_in_force
+from tests.sandbox.conftest import Address, Start
+
+DEADLINE_SECONDS = 20.0
+LOGIN, CONTENT, SEARCH = "/api/v1/auth/login", "/api/v1/content", "/api/v1/search?q=news"
+
+
+class Game:
+    """One environment of a sandbox, played by its operator and a client of the service."""
+
+    def __init__(self, address: Address, environment: str) -> None:
+        self.address = address
+        self.environment = environment
+        self.entry: dict[str, Any] = address["environments"][environment]
+        self.operator = httpx.Client(base_url=address["operator"], trust_env=False, timeout=DEADLINE_SECONDS)
+        self.service = httpx.Client(base_url=self.entry["url"], trust_env=False, timeout=DEADLINE_SECONDS)
+        name = f"projects/{address['project']}/locations/{address['region']}/services/{self.entry['service']}"
+        self._admin = f"{address['cloud_run']['rest']}/v2/{name}"
+
+    def release(self, *faults: str) -> dict[str, str]:
+        response = self.operator.post("/release", json={"environment": self.environment, "faults": list(faults)})
+        assert response.status_code == 200, response.text
+        note: dict[str, str] = response.json()
+        return note
+
+    def login(self) -> httpx.Response:
+        return self.service.post(LOGIN, json=self.address["smoke_user"])
+
+    def deep(self) -> tuple[int, dict[str, Any]]:
+        response = self.service.get("/health/deep")
+        return response.status_code, response.json()
+
+    def play(self) -> httpx.Response:
+        items = self.service.get(CONTENT, params={"limit": 1}).json()["items"]
+        return self.service.get(items[0]["stream_url"], headers={"Range": "bytes=0-99"})
+
+    def shift(self, *targets: dict[str, Any]) -> None:
+        """Move the traffic through Cloud Run's own API and wait until that is done."""
+        response = httpx.patch(
+            self._admin, params={"updateMask": "traffic"}, json={"traffic": list(targets)}, trust_env=False
+        )
+        assert response.status_code == 200, response.text
+        operation = f"{self.address['cloud_run']['rest']}/v2/{response.json()['name']}"
+        poll(lambda: httpx.get(operation, trust_env=False).json().get("done"))
+
+    def statuses(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = httpx.get(self._admin, trust_env=False).json()["trafficStatuses"]
+        return found
+
+
+def poll(question: Callable[[], object]) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not question():
+        assert time.monotonic() < deadline, "not within the deadline"
+        time.sleep(0.02)
+
+
+def revision(name: str, percent: int, tag: str = "") -> dict[str, Any]:
+    kind = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION"
+    return {"type": kind, "revision": name, "percent": percent} | ({"tag": tag} if tag else {})
+
+
+LATEST = {"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 100}
+
+
+@pytest.fixture(scope="module")
+def address(start_sandbox: Start) -> Address:
+    return start_sandbox()
+
+
+@pytest.fixture
+def game(address: Address) -> Game:
+    return Game(address, "production")
+
+
+def test_unhealthy_breaks_every_health_endpoint_and_every_api_path(game: Game) -> None:
+    game.release("unhealthy")
+    for path in ("/health", "/health/ready", "/health/deep", CONTENT, SEARCH):
+        assert game.service.get(path).status_code == 503, path
+    assert game.login().status_code == 503
+    assert game.deep()[1]["status"] == "unhealthy"
+
+
+def test_slow_start_answers_503_at_first_and_well_soon_after(game: Game) -> None:
+    game.release("slow-start")
+    assert game.service.get("/health").status_code == 503
+    assert game.login().status_code == 503
+    poll(lambda: game.service.get("/health").status_code == 200)
+    assert game.login().status_code == 200
+
+
+def test_login_broken_breaks_login_alone(game: Game) -> None:
+    game.release("login-broken")
+    assert game.login().status_code == 500
+    assert game.deep()[1]["status"] == "healthy"
+    assert game.service.get(SEARCH).status_code == 200
+    assert game.play().status_code == 206
+
+
+def test_search_broken_answers_with_a_page_where_json_is_due(game: Game) -> None:
+    game.release("search-broken")
+    response = game.service.get(SEARCH)
+    assert response.status_code == 500
+    assert response.headers["content-type"].startswith("text/html")
+    assert "<html>" in response.text
+    assert game.login().status_code == 200
+
+
+def test_playback_broken_loses_the_video_behind_a_good_content_list(game: Game) -> None:
+    game.release("playback-broken")
+    assert game.service.get(CONTENT).status_code == 200
+    assert game.play().status_code == 404
+
+
+def test_mongodb_down_is_seen_by_health_and_by_all_that_reads_data(game: Game) -> None:
+    game.release("mongodb-down")
+    ready = game.service.get("/health/ready")
+    status, deep = game.deep()
+    assert (ready.status_code, ready.json()["services"]["mongodb"]["status"]) == (503, "unhealthy")
+    assert (status, deep["status"], deep["services"]["mongodb"]["status"]) == (503, "unhealthy", "unhealthy")
+    assert deep["services"]["openai"]["status"] == "healthy"
+    assert game.service.get("/health").status_code == 200, "the process itself is alive"
+    assert [response.status_code for response in (game.login(), game.service.get(CONTENT), game.service.get(SEARCH))] == [
+        500,
+        500,
+        500,
+    ]
+
+
+def test_mongodb_slow_degrades_but_serves(game: Game) -> None:
+    game.release("mongodb-slow")
+    status, deep = game.deep()
+    assert (status, deep["status"], deep["services"]["mongodb"]["status"]) == (200, "degraded", "degraded")
+    assert deep["services"]["mongodb"]["latency_ms"] > 100
+    assert game.service.get("/health/ready").status_code == 200
+    assert game.login().status_code == 200
+
+
+def test_dependency_slow_degrades_openai_alone(game: Game) -> None:
+    game.release("dependency-slow")
+    status, deep = game.deep()
+    assert (status, deep["status"], deep["services"]["openai"]["status"]) == (200, "degraded", "degraded")
+    assert deep["services"]["openai"]["latency_ms"] > 2400
+    assert {deep["services"][name]["status"] for name in ("mongodb", "elevenlabs", "pinecone")} == {"healthy"}
+
+
+def test_faults_combine(game: Game) -> None:
+    game.release("login-broken", "search-broken", "playback-broken", "mongodb-slow", "dependency-slow")
+    _, deep = game.deep()
+    assert [deep["services"][name]["status"] for name in ("mongodb", "openai")] == ["degraded", "degraded"]
+    assert game.login().status_code == 500
+    assert game.service.get(SEARCH).status_code == 500
+    assert game.play().status_code == 404
+    assert game.service.get(CONTENT).status_code == 200
+
+
+def test_a_release_takes_the_traffic_and_a_rollback_gives_it_back(game: Game) -> None:
+    good = game.release()
+    bad = game.release("login-broken")
+    assert bad["previous"] == good["current"]
+    assert re.fullmatch(rf"{game.entry['service']}-\d{{5}}-[a-z]{{3}}", bad["current"])
+    status, deep = game.deep()
+    assert (status, deep["revision"], deep["commit"]) == (200, bad["current"], bad["commit"])
+    document = game.operator.get("/").json()
+    assert document["environments"]["production"]["deployment"] == bad
+
+    game.shift(revision(good["current"], 100))
+    try:
+        assert game.login().status_code == 200
+        assert game.deep()[1]["revision"] == good["current"]
+        assert game.release()["current"] != game.deep()[1]["revision"], "pinned traffic stays where it is"
+    finally:
+        game.shift(LATEST)
+
+
+def test_a_request_in_flight_during_a_release_is_answered_by_the_revision_it_reached(game: Game) -> None:
+    slow = game.release("dependency-slow")
+
+    def arrived() -> bool:
+        # The request is on record only once answered: it has reached its revision when the database was asked by it.
+        return asking.running()
+
+    with ThreadPoolExecutor(1) as thread:
+        asking = thread.submit(game.deep)
+        poll(arrived)
+        time.sleep(0)
+        game.release()
+        status, deep = asking.result(DEADLINE_SECONDS)
+    assert (status, deep["revision"]) == (200, slow["current"])
+    assert game.deep()[1]["revision"] != slow["current"]
+
+
+def test_traffic_splits_by_percentage_and_each_answer_is_on_record(address: Address) -> None:
+    game = Game(address, "staging")
+    first, second = game.release(), game.release("login-broken")
+    game.shift(revision(first["current"], 50), revision(second["current"], 50))
+    before = counts(game)
+    seen = {game.login().status_code for _ in range(60)}  # all on one side: once in 2**59
+    assert seen == {200, 500}
+    after = counts(game)
+    assert after.get((first["current"], "200"), 0) > before.get((first["current"], "200"), 0)
+    assert sum(after.values()) - sum(before.values()) == 60
+    last = game.operator.get("/served", params={"environment": "staging"}).json()["requests"][-1]
+    assert (last["path"], last["method"]) == (LOGIN, "POST")
+    assert last["user_agent"].startswith("python-httpx")
+    game.shift(LATEST)
+
+
+def counts(game: Game) -> dict[tuple[str, str], int]:
+    found = game.operator.get("/served", params={"environment": game.environment}).json()["counts"]
+    return {(name, status): count for name, statuses in found.items() for status, count in statuses.items()}
+
+
+def test_a_revision_without_traffic_is_reached_by_its_tag_alone(address: Address) -> None:
+    game = Game(address, "staging")
+    good, bad = game.release(), game.release("login-broken")
+    game.shift(revision(good["current"], 100), revision(bad["current"], 0, tag="candidate"))
+    uri = next(line["uri"] for line in game.statuses() if line.get("tag") == "candidate")
+    assert game.operator.get("/").json()["environments"]["staging"]["tags"]["candidate"] == uri
+    user = address["smoke_user"]
+    assert httpx.post(f"{uri}{LOGIN}", json=user, trust_env=False).status_code == 500
+    assert {game.login().status_code for _ in range(20)} == {200}
+    game.shift(revision(good["current"], 0, tag="candidate"), revision(bad["current"], 100))
+    assert httpx.post(f"{uri}{LOGIN}", json=user, trust_env=False).status_code == 200, "the tag moved, its address not"
+    game.shift(LATEST)
+    assert httpx.post(f"{uri}{LOGIN}", json=user, trust_env=False).status_code == 404
+
+
+def test_actor_faults_come_into_force_after_the_release_and_until_taken_back(game: Game) -> None:
+    game.release("login-broken", "cloud-run-down")
+    try:
+        assert game.operator.get("/faults").json()["in_force"] == ["cloud-run-down"]
+        assert httpx.get(f"{game._admin}", trust_env=False).status_code == 503
+        assert game.login().status_code == 500
+    finally:
+        game.operator.put("/faults", json={"faults": []})
+    assert httpx.get(f"{game._admin}", trust_env=False).status_code == 200
+
+
+def test_rollback_fails_leaves_the_traffic_where_it_was(game: Game) -> None:
+    good, bad = game.release(), game.release("login-broken", "rollback-fails")
+    try:
+        game.shift(revision(good["current"], 100))
+        assert game.deep()[1]["revision"] == bad["current"]
+    finally:
+        game.operator.put("/faults", json={"faults": []})
+        game.shift(LATEST)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "words"),
+    [
+        ("POST", "/release", {"environment": "production", "faults": ["gremlins"]}, ["gremlins", "login-broken"]),
+        ("POST", "/release", {"environment": "moon"}, ["moon", "staging", "production"]),
+        ("POST", "/release", {"environment": "staging", "commit": "xyz"}, ["commit", "40"]),
+        ("POST", "/release", {"environment": "staging", "faults": "all"}, ["faults", "list"]),
+        ("PUT", "/faults", {"faults": ["gremlins"]}, ["gremlins", "cloud-run-down"]),
+        ("PUT", "/faults", {"faults": ["unhealthy"]}, ["unhealthy", "cloud-run-down"]),
+        ("PUT", "/faults", {}, ["faults", "list"]),
+        ("GET", "/served", None, ["environment", "staging"]),
+    ],
+)
+def test_the_operator_is_told_what_was_wrong_and_what_there_is(
+    game: Game, method: str, path: str, body: object, words: list[str]
+) -> None:
+    before = game.operator.get("/").json()
+    response = game.operator.request(method, path, json=body)
+    assert response.status_code == 422
+    assert all(word in response.json()["error"] for word in words), response.text
+    assert game.operator.get("/").json() == before
+
+
+def test_the_catalogue_is_shown_whole(game: Game) -> None:
+    shown = game.operator.get("/faults").json()["faults"]
+    assert [fault["name"] for fault in shown] == [fault.name for fault in CATALOGUE]
+    assert all(fault["kind"] in {"service", "observer", "actor"} and fault["description"] for fault in shown)
+
+
+def test_a_plan_sorts_faults_by_where_they_take_effect() -> None:
+    sorted_out = plan(["unhealthy", "cloud-run-down"])
+    assert (sorted_out.in_revision, sorted_out.in_force) == (frozenset({"unhealthy"}), frozenset({"cloud-run-down"}))
+    with pytest.raises(UnknownFaultError, match="'nonsense'; known here: unhealthy"):
+        plan(["nonsense"])
+    with pytest.raises(UnknownFaultError, match="'unhealthy'; known here: cloud-run-down"):
+        plan_in_force(["unhealthy"])

@@ -1,0 +1,53 @@
+"""Look at the certificate that a server shows in its TLS handshake."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from verification.errors import ObserverError, ServiceError, VerificationError
+from verification.verdict import Measurement, now
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Whether the certificate is trusted for its host, and for how long still."""
+
+    trust: Measurement  # "trusted", or the problem
+    days_left: Measurement
+
+
+def certificate(address: str, ca_file: str | None, timeout: float) -> Certificate:
+    """The certificate at an `https://` address, verified against the system's authorities, or those of `ca_file`."""
+    parts = urlsplit(address)
+    host, port = parts.hostname or "", parts.port or 443
+    source = f"TLS handshake with {host}:{port}"
+    try:
+        expires = _expiry(host, port, ca_file, timeout)
+    except VerificationError as problem:
+        return Certificate(
+            Measurement("certificate", None, source=source, problem=problem),
+            Measurement("certificate valid for", None, unit="days", source=source, problem=problem),
+        )
+    left = round((expires - now()).total_seconds() / 86_400, 1)
+    return Certificate(
+        Measurement("certificate", "trusted", source=source),
+        Measurement("certificate valid for", left, unit="days", source=source, note=f"until {expires:%Y-%m-%d %H:%M} UTC"),
+    )
+
+
+def _expiry(host: str, port: int, ca_file: str | None, timeout: float) -> datetime:
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+        with socket.create_connection((host, port), timeout) as plain, context.wrap_socket(plain, server_hostname=host) as tls:
+            shown = tls.getpeercert() or {}
+    except ssl.SSLCertVerificationError as error:
+        raise ServiceError(f"the certificate of {host}:{port} is not trusted: {error.verify_message}") from None
+    except (ssl.SSLError, ConnectionError) as error:
+        raise ServiceError(f"no TLS handshake with {host}:{port}: {error}") from None
+    except OSError as error:
+        raise ObserverError(f"no connection to {host}:{port}: {error}", "Look at the network between here and it.") from None
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(shown["notAfter"])), UTC)

@@ -1,0 +1,149 @@
+"""What Cloud Run says about a service and its revisions, as values; read from the API's messages here and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from google.cloud import run_v2
+
+COMMIT_LABEL = "commit-sha"
+_ALL = 100
+
+# The API's numbers; named here so that these values can be read without importing its library (which takes half a second).
+_FOLLOWS_LATEST = 1
+_SUCCEEDED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """One line of the traffic that flows: a revision's share in percent, and the tag of its own address, if any."""
+
+    revision: str
+    percent: int
+    tag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A revision's own address. `revision` is empty where the tag follows the latest ready one."""
+
+    name: str
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceState:
+    """A service at one moment.
+
+    `moving`: a change is under way, and `serving` may be out of date. `settled`: nothing is under way, the last change
+    succeeded, and what was asked for is what flows. In between lies the failed change: nothing moves, `problem` says
+    what went wrong, and `serving` tells what still serves. `pinned`: no share of the traffic follows new deployments.
+    """
+
+    name: str
+    etag: str
+    generation: int
+    moving: bool
+    settled: bool
+    serving: tuple[Serving, ...]
+    tags: tuple[Tag, ...]
+    pinned: bool
+    latest_ready: str
+    latest_created: str
+    updated: datetime
+    url: str
+    problem: str = ""
+
+    @property
+    def sole_revision(self) -> str | None:
+        """The revision that gets all requests; None while they are split."""
+        return next((name for name, percent in self.shares.items() if percent == _ALL), None)
+
+    @property
+    def shares(self) -> dict[str, int]:
+        """The share of each revision that gets requests, in percent."""
+        shares: dict[str, int] = {}
+        for one in self.serving:
+            if one.percent:
+                shares[one.revision] = shares.get(one.revision, 0) + one.percent
+        return shares
+
+    @property
+    def traffic_text(self) -> str:
+        """The split in words: `a 90 %, b 10 %`."""
+        return ", ".join(f"{name} {percent} %" for name, percent in self.shares.items()) or "nothing serves"
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionState:
+    """A revision. `ready` is its Ready condition and no other: an idle one shows others that failed, and can serve.
+
+    `commit` is the label `commit-sha`, or empty; `problem` says why it is not ready.
+    """
+
+    name: str
+    created: datetime
+    ready: bool
+    commit: str
+    image: str
+    problem: str = ""
+
+
+def service_state(message: run_v2.Service) -> ServiceState:
+    """The state that a `Service` message describes."""
+    latest_ready = _short(message.latest_ready_revision)
+    # A line that follows the latest carries no name. No lines at all also means: everything to the latest.
+    asked = [(_named(line.type_, line.revision, latest_ready), line.percent, line.tag) for line in message.traffic]
+    flowing = [(_named(line.type_, line.revision, latest_ready), line.percent, line.tag) for line in message.traffic_statuses]
+    moving = bool(message.reconciling) or message.observed_generation != message.generation
+    succeeded = int(message.terminal_condition.state) == _SUCCEEDED
+    follows = not message.traffic or any(int(line.type_) == _FOLLOWS_LATEST and line.percent for line in message.traffic)
+    return ServiceState(
+        name=_short(message.name),
+        etag=message.etag,
+        generation=message.generation,
+        moving=moving,
+        settled=not moving and succeeded and _same_split(asked or [(latest_ready, _ALL, "")], flowing),
+        serving=tuple(Serving(*line) for line in flowing),
+        tags=tuple(Tag(line.tag, line.revision) for line in message.traffic if line.tag),
+        pinned=not follows,
+        latest_ready=latest_ready,
+        latest_created=_short(message.latest_created_revision),
+        updated=_time(message.update_time),
+        url=message.uri,
+        problem="" if succeeded or moving else message.terminal_condition.message,
+    )
+
+
+def revision_state(message: run_v2.Revision) -> RevisionState:
+    """The state that a `Revision` message describes."""
+    readiness = next((one for one in message.conditions if one.type_ == "Ready"), None)
+    ready = readiness is not None and int(readiness.state) == _SUCCEEDED
+    return RevisionState(
+        name=_short(message.name),
+        created=_time(message.create_time),
+        ready=ready,
+        commit=message.labels.get(COMMIT_LABEL, ""),
+        image=message.containers[0].image if message.containers else "",
+        problem="" if ready or readiness is None else readiness.message,
+    )
+
+
+def _named(kind: int, revision: str, latest_ready: str) -> str:
+    return latest_ready if int(kind) == _FOLLOWS_LATEST or not revision else _short(revision)
+
+
+def _same_split(asked: list[tuple[str, int, str]], flowing: list[tuple[str, int, str]]) -> bool:
+    return sorted(asked) == sorted(flowing)
+
+
+def _short(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def _time(value: datetime | None) -> datetime:
+    # Messages without a time exist only while a resource is being created.
+    return datetime.fromtimestamp(value.timestamp(), UTC) if value else datetime.fromtimestamp(0, UTC)

@@ -1,0 +1,226 @@
+"""Reach the sandbox: start it as a process of our own, or attach to one that runs (`SANDBOX=<file or address>`).
+
+The suite knows the sandbox only as it knows the outside: by its addresses.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import selectors
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
+
+import httpx
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from verification.errors import ObserverError, SettingsError
+from verification.settings import CloudRun, Role, Settings, Target
+
+_READY_WITHIN = 20.0
+_RELEASE_WITHIN = 30.0
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class DeploymentNote(_Part):
+    """What the deploy workflow noted: which revision served before, and which one was deployed."""
+
+    previous: str
+    current: str
+    commit: str
+
+
+class _Environment(_Part):
+    service: str
+    url: str
+    tls_url: str
+    deployment: DeploymentNote
+
+
+class _CloudRunAddresses(_Part):
+    rest: str
+
+
+class _User(_Part):
+    email: str
+    password: str
+
+
+class Addresses(_Part):
+    """The document that `python -m sandbox` prints when it is ready."""
+
+    pid: int
+    operator: str
+    project: str
+    region: str
+    cloud_run: _CloudRunAddresses
+    environments: dict[Role, _Environment]
+    ca_file: str
+    smoke_user: _User
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """A sandbox that runs: where it is, and what was deployed there last."""
+
+    addresses: Addresses
+    ours: bool  # started by this process, and ended with it
+
+    def settings(self, settings: Settings) -> Settings:
+        """`settings` with the sandbox's addresses filled in."""
+        return settings.model_copy(update={"targets": {role: self._target(role) for role in settings.roles}})
+
+    def variables(self, variables: Mapping[str, str]) -> dict[str, str]:
+        """`variables` with the sandbox's smoke account instead of a real one."""
+        user = self.addresses.smoke_user
+        return {**variables, "SMOKE_USER_EMAIL": user.email, "SMOKE_USER_PASSWORD": user.password}
+
+    def note(self, role: Role = "production") -> DeploymentNote:
+        """The latest deployment's note. Raises ObserverError."""
+        return _document(self.addresses.operator).environments[role].deployment
+
+    def release(self, faults: Sequence[str], role: Role = "production") -> DeploymentNote:
+        """Deploy a new revision that carries `faults`. Raises SettingsError for one that the sandbox does not know."""
+        try:
+            answer = httpx.post(
+                f"{self.addresses.operator}/release",
+                json={"environment": role, "faults": list(faults)},
+                timeout=_RELEASE_WITHIN,
+            )
+            if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
+                raise SettingsError(f"--fault {','.join(faults)}: {_detail(answer)}", "`python -m sandbox --faults` lists them.")
+            return DeploymentNote.model_validate_json(answer.raise_for_status().content)
+        except (httpx.HTTPError, ValidationError) as error:
+            raise ObserverError(f"the sandbox did not deploy: {error}", "Start it anew.") from None
+
+    def _target(self, role: Role) -> Target:
+        there = self.addresses.environments[role]
+        return Target(
+            url=there.url,
+            certificate_url=there.tls_url,
+            ca_file=self.addresses.ca_file,
+            cloud_run=CloudRun(
+                service=there.service,
+                region=self.addresses.region,
+                project=self.addresses.project,
+                endpoint=self.addresses.cloud_run.rest,
+            ),
+        )
+
+
+@contextmanager
+def open_sandbox(variables: Mapping[str, str] = os.environ) -> Iterator[Sandbox]:
+    """The sandbox of the variable SANDBOX (a file with the address document, or an address); else one of our own.
+
+    Raises SettingsError when it cannot be reached or started. One of our own ends with the block.
+    """
+    where = variables.get("SANDBOX", "")
+    if where:
+        yield Sandbox(_attach(where), ours=False)
+        return
+    with tempfile.TemporaryFile() as complaints:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sandbox", "--with-parent", str(os.getpid())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            cwd=Path(__file__).parent.parent,
+            # Ctrl-C in a terminal goes to the whole group; the sandbox must outlive the rollback that follows.
+            start_new_session=True,
+        )
+        try:
+            yield Sandbox(_parse(_first_line(process, complaints), "the sandbox's first line"), ours=True)
+        finally:
+            _end(process)
+
+
+def _attach(where: str) -> Addresses:
+    if where.startswith(("http://", "https://")):
+        _must_be_here(where)
+        return _document(where)
+    try:
+        return _parse(Path(where).read_text(encoding="utf-8"), f"SANDBOX={where}")
+    except OSError as error:
+        raise SettingsError(
+            f"SANDBOX={where} is neither an address nor a readable file: {error.strerror}",
+            "Start one with `python -m sandbox --announce FILE`, or unset SANDBOX.",
+        ) from None
+
+
+def _document(address: str) -> Addresses:
+    try:
+        return _parse(httpx.get(address, timeout=5).raise_for_status().text, address)
+    except httpx.HTTPError as error:
+        raise SettingsError(f"no sandbox answers at {address}: {error}", "Start one with `python -m sandbox`.") from None
+
+
+def _parse(text: str, source: str) -> Addresses:
+    try:
+        addresses = Addresses.model_validate_json(text)
+    except ValidationError as error:
+        raise SettingsError(f"{source} is not a sandbox's address document: {error.error_count()} mistakes") from None
+    for one in (addresses.operator, addresses.cloud_run.rest, *(there.url for there in addresses.environments.values())):
+        _must_be_here(one)
+    return addresses
+
+
+def _must_be_here(address: str) -> None:
+    host = urlsplit(address).hostname or ""
+    try:
+        here = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        here = False
+    if not here:
+        raise SettingsError(f"{address} is not on this machine", "A sandbox is reached on loopback only.")
+
+
+def _first_line(process: subprocess.Popen[bytes], complaints: IO[bytes]) -> str:
+    assert process.stdout is not None
+    deadline = time.monotonic() + _READY_WITHIN
+    line = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while not line.endswith(b"\n"):
+            if not selector.select(max(deadline - time.monotonic(), 0)):
+                raise SettingsError(f"the sandbox was not ready within {_READY_WITHIN:g} s", "Is this machine very busy?")
+            chunk = os.read(process.stdout.fileno(), 65_536)
+            if not chunk:
+                raise SettingsError(f"the sandbox did not start: {_last_words(complaints)}", "Run `make install`.")
+            line += chunk
+    return line.decode()
+
+
+def _last_words(complaints: IO[bytes]) -> str:
+    complaints.seek(0)
+    return complaints.read().decode(errors="replace").strip().rpartition("\n")[2] or "it ended without a word"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def _detail(answer: httpx.Response) -> str:
+    try:
+        body = json.loads(answer.text)
+    except ValueError:
+        return answer.text[:200]
+    return str(body.get("detail", body) if isinstance(body, dict) else body)

@@ -1,0 +1,49 @@
+"""Run criteria in the order in which their answers arrive, so that a failure is judged as soon as it is known."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+
+from verification.probe import Probes
+from verification.selection import phase_of
+
+
+def run_in_order_of_answers(session: pytest.Session, probes: Probes) -> None:
+    """pytest's own loop, but within a phase the next criterion is one whose probes are done.
+
+    Raises session.Failed and session.Interrupted as pytest's loop does (`-x`, `--maxfail`).
+    """
+    remaining = list(session.items)
+    chosen: pytest.Item | None = None
+    while remaining:
+        item = chosen or remaining[_next(remaining, probes)]
+        remaining.remove(item)
+        chosen = _ready(remaining, probes)
+        # pytest tears down what the next item does not need. While that is open, only the session's own fixtures stay.
+        following = chosen or (cast("pytest.Item", session) if remaining else None)
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if session.shouldfail:
+            raise session.Failed(session.shouldfail)
+        if session.shouldstop:
+            raise session.Interrupted(session.shouldstop)
+
+
+def _next(remaining: list[pytest.Item], probes: Probes) -> int:
+    return probes.next_settled(_candidates(remaining))
+
+
+def _ready(remaining: list[pytest.Item], probes: Probes) -> pytest.Item | None:
+    index = next((i for i, names in enumerate(_candidates(remaining)) if probes.settled(names)), None)
+    return None if index is None else remaining[index]
+
+
+def _candidates(remaining: list[pytest.Item]) -> list[tuple[str, ...]]:
+    """The fixture names of the criteria that may come next: those of the first phase that is left."""
+    names: list[tuple[str, ...]] = []
+    for item in remaining:
+        if phase_of(item) != phase_of(remaining[0]):
+            break
+        names.append(tuple(getattr(item, "fixturenames", ())))
+    return names

@@ -1,0 +1,56 @@
+"""From the end of a test to a verdict: who is to blame decides, not where it broke.
+
+Only what says something bad *about the service* is a fail: a `ServiceError`, a plain `assert`, `pytest.fail()`. Whatever else stops a
+criterion (an observer that is down, a timeout of the suite's own, a mistake in the criterion) leaves it inconclusive.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from verification.errors import ServiceError, VerificationError
+from verification.redaction import redact
+from verification.verdict import Verdict
+
+_OUR_TIMEOUT = "Timeout ("  # how pytest-timeout words its own failure
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The verdict on one stage (set-up, call, teardown) of a criterion, with its reason and remedy, redacted."""
+
+    verdict: Verdict
+    reason: str = ""
+    remedy: str = ""
+    expected: bool = True  # False: a mistake in the criterion itself, whose traceback is worth reading
+
+    def worst(self, other: Outcome) -> Outcome:
+        """The worse of the two: fail before inconclusive before pass."""
+        order = [Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS]
+        return min(self, other, key=lambda one: order.index(one.verdict))
+
+
+PASSED = Outcome(Verdict.PASS)
+
+
+def outcome_of(report: pytest.TestReport, error: BaseException | None) -> Outcome:
+    """The outcome of one stage, from pytest's report and what was raised."""
+    if report.passed:
+        return PASSED
+    if report.skipped:
+        return Outcome(Verdict.INCONCLUSIVE, _clean(f"skipped: {error}"), "A criterion that is skipped was not measured.")
+    if isinstance(error, VerificationError):
+        verdict = Verdict.FAIL if isinstance(error, ServiceError) else Verdict.INCONCLUSIVE
+        return Outcome(verdict, _clean(error.cause), _clean(error.remedy))
+    if isinstance(error, pytest.fail.Exception) and str(error).startswith(_OUR_TIMEOUT):
+        return Outcome(Verdict.INCONCLUSIVE, _clean(f"the criterion did not end: {error}"), "", expected=False)
+    if error is None or isinstance(error, (AssertionError, pytest.fail.Exception)):
+        return Outcome(Verdict.FAIL, _clean(str(error or report.longreprtext)), "", expected=False)
+    words = f"the criterion itself broke: {type(error).__name__}: {error}"
+    return Outcome(Verdict.INCONCLUSIVE, _clean(words), "Mend the criterion; this says nothing about the service.", expected=False)
+
+
+def _clean(text: str) -> str:
+    return redact(text.strip())

@@ -1,0 +1,153 @@
+"""Probes: questions that start together, before anyone asks for their answers.
+
+A probe is declared like a fixture, and asked for like one:
+
+    @probe
+    def content_listing(service: Service, settings: Settings, login: Login) -> Listing: ...
+
+Its parameters are other probes, or the run's resources (`settings`, `service`, `cloud_run`, ...). All probes that the
+selected criteria need are started in threads of their own once collection has settled; a criterion waits for its own alone. So a phase
+lasts as long as its slowest chain of probes, one hung probe costs one criterion, and a probe that several criteria share runs once.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import ParamSpec, TypeVar, cast
+
+import pytest
+
+from verification.errors import ObserverError, SettingsError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_declared: dict[str, Callable[..., object]] = {}
+
+
+def probe(function: Callable[P, T]) -> Callable[P, T]:
+    """Declare a probe; what comes back is a pytest fixture of the same name. Raises SettingsError for a name taken already."""
+    name = function.__name__
+    taken = _declared.get(name)
+    if taken is not None and taken.__module__ != function.__module__:
+        raise SettingsError(
+            f"two probes are named {name}: in {taken.__module__} and in {function.__module__}", "Rename one of them."
+        )
+    _declared[name] = function
+
+    @pytest.fixture(scope="session", name=name)
+    def answer(request: pytest.FixtureRequest) -> object:
+        return request.config.stash[PROBES].result(name)
+
+    return cast("Callable[P, T]", answer)
+
+
+class Resources:
+    """What probes and fixtures are given by name, each made once, when first asked for."""
+
+    def __init__(self, makers: Mapping[str, Callable[[], object]]) -> None:
+        self._makers = dict(makers)
+        self._made: dict[str, object] = {}
+        self._lock = threading.RLock()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._makers
+
+    def get(self, name: str) -> object:
+        """The resource `name`. Raises what its maker raises, and KeyError for an unknown name."""
+        with self._lock:
+            if name not in self._made:
+                self._made[name] = self._makers[name]()
+            return self._made[name]
+
+    def close(self) -> None:
+        """Close those that were made and can be closed."""
+        for made in self._made.values():
+            close = getattr(made, "close", None)
+            if callable(close):
+                close()
+
+
+class Probes:
+    """The probes of one run. `within` bounds the wait for any one of them, in seconds."""
+
+    def __init__(self, resources: Resources, within: float) -> None:
+        self._resources = resources
+        self._within = within
+        self._futures: dict[str, Future[object]] = {}
+        self._until = float("inf")
+        self._lock = threading.Lock()
+
+    def start(self, names: Iterable[str]) -> None:
+        """Start those of `names` that are probes, and all that they need; each once."""
+        for name in names:
+            if name in _declared:
+                self._future(name, ())
+
+    def result(self, name: str) -> object:
+        """The answer of the probe. Raises what it raised, or ObserverError when there is none in time."""
+        future = self._future(name, ())
+        remaining = min(self._within, self._until - time.monotonic())
+        wait([future], timeout=max(remaining, 0))
+        if future.done():
+            return future.result()
+        if self._until != float("inf"):
+            raise ObserverError(f"{name} was not waited for: a failure that calls for a rollback was already certain")
+        raise ObserverError(f"{name} has no answer after {self._within:g} s")
+
+    def hasten(self, grace: float) -> None:
+        """Wait at most `grace` seconds more, all together: what matters now is to act."""
+        self._until = min(self._until, time.monotonic() + grace)
+
+    def next_settled(self, candidates: list[tuple[str, ...]]) -> int:
+        """The index of the first candidate (a criterion's fixture names) all of whose probes are done; waits for one.
+
+        So a failure is judged when it is known, not when its turn comes.
+        """
+        deadline = min(self._until, time.monotonic() + self._within)
+        while True:
+            for index, names in enumerate(candidates):
+                if self.settled(names):
+                    return index
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                return 0
+            pending = {future for names in candidates for future in self._open(names)}
+            wait(pending, timeout=remaining, return_when=FIRST_COMPLETED)
+
+    def settled(self, names: Iterable[str]) -> bool:
+        """Whether all probes among `names` are done."""
+        return not self._open(names)
+
+    def _open(self, names: Iterable[str]) -> list[Future[object]]:
+        return [self._futures[name] for name in names if name in self._futures and not self._futures[name].done()]
+
+    def _future(self, name: str, asked_by: tuple[str, ...]) -> Future[object]:
+        if name in asked_by:
+            raise SettingsError(f"probes wait for each other: {' -> '.join((*asked_by, name))}", "Break the circle.")
+        needed = {one: self._future(one, (*asked_by, name)) for one in _parameters(name) if one in _declared}
+        with self._lock:
+            if name not in self._futures:
+                future: Future[object] = Future()
+                self._futures[name] = future
+                # A daemon: a hung probe must not keep the run from ending.
+                threading.Thread(target=self._run, args=(name, needed, future), name=f"probe {name}", daemon=True).start()
+            return self._futures[name]
+
+    def _run(self, name: str, needed: Mapping[str, Future[object]], future: Future[object]) -> None:
+        try:
+            given = {one: needed[one].result() if one in needed else self._resources.get(one) for one in _parameters(name)}
+            future.set_result(_declared[name](**given))
+        except BaseException as error:  # whatever it is, it belongs to the criterion that asks
+            future.set_exception(error)
+
+
+def _parameters(name: str) -> list[str]:
+    return list(inspect.signature(_declared[name]).parameters)
+
+
+PROBES = pytest.StashKey[Probes]()

@@ -1,0 +1,108 @@
+"""Probes of the critical user flows: what a user does, with the smoke account."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+from typing import cast
+
+from verification.clients.answer import Answer, Listing
+from verification.clients.service import Service
+from verification.errors import NotAsked, VerificationError
+from verification.loading import secret
+from verification.probe import Probes, probe
+from verification.probes.health import given
+from verification.redaction import register
+from verification.settings import ListFlow, LoginFlow, Settings
+from verification.verdict import Measurement
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """The answer to a login; the token itself is known only as present or not."""
+
+    answer: Answer
+    token: str
+    problem: VerificationError | None = None
+
+    @property
+    def status(self) -> Measurement:
+        """The HTTP status."""
+        return self.answer.status
+
+    @property
+    def has_token(self) -> Measurement:
+        """Whether the answer carries a token."""
+        return Measurement("token", "present" if self.token else "absent", source=self.answer.question, problem=self.problem)
+
+
+@dataclass(frozen=True, slots=True)
+class Playback:
+    """The first bytes of the listed content's media."""
+
+    listed: Measurement
+    media: tuple[Answer, ...]
+
+
+@probe
+def login(service: Service, settings: Settings, variables: dict[str, str]) -> Login:
+    """Log in with the smoke account."""
+    flow = given(settings.flows.login, "flows.login")
+    answer = service.post(flow.path, _credentials(flow, variables))
+    try:
+        token = answer.value(flow.token)
+    except VerificationError as problem:
+        return Login(_discreet(answer), "", problem)
+    if isinstance(token, str):
+        register(token)
+    return Login(_discreet(answer), token if isinstance(token, str) else "")
+
+
+@probe
+def refused_login(service: Service, settings: Settings, variables: dict[str, str]) -> Answer:
+    """Try a wrong password for the smoke account, once."""
+    flow = given(settings.flows.login, "flows.login")
+    wrong = {flow.password_field: f"wrong-{secrets.token_hex(8)}"}
+    return _discreet(service.post(flow.path, {**_credentials(flow, variables), **wrong}))
+
+
+@probe
+def content_listing(service: Service, settings: Settings, probes: Probes) -> Listing:
+    """List content."""
+    return _list(service, given(settings.flows.content_listing, "flows.content_listing"), probes)
+
+
+@probe
+def search(service: Service, settings: Settings, probes: Probes) -> Listing:
+    """Search for something."""
+    return _list(service, given(settings.flows.search, "flows.search"), probes)
+
+
+@probe
+def video_playback(service: Service, settings: Settings, content_listing: Listing) -> Playback:
+    """Fetch the first bytes of what the listing offers to play. Raises NotAsked when there is no listing."""
+    flow = given(settings.flows.video_playback, "flows.video_playback")
+    if content_listing.problem is not None:
+        raise NotAsked("no playback address to try: content_listing gave none", "Look at content_listing first.")
+    addresses = content_listing.texts(flow.url_field)[: flow.sample]
+    listed = Measurement("playback addresses", len(addresses), source=content_listing.answer.question)
+    return Playback(listed, tuple(service.first_bytes(address) for address in addresses))
+
+
+def _credentials(flow: LoginFlow, variables: dict[str, str]) -> dict[str, str]:
+    return {key: secret(value, f"flows.login.body.{key}", variables) for key, value in flow.body.items()}
+
+
+def _discreet(answer: Answer) -> Answer:
+    """Without the body of a successful login: it is a credential."""
+    return replace(answer, body=b"") if answer.code is not None and answer.code < 300 else answer
+
+
+def _list(service: Service, flow: ListFlow, probes: Probes) -> Listing:
+    token = ""
+    if flow.signed_in:
+        token = cast("Login", probes.result("login")).token
+        if not token:
+            problem = NotAsked(f"{flow.path} needs a user who is logged in, and login gave no token", "Look at login first.")
+            return Listing(Answer(f"GET {flow.path}", problem=problem), flow, [], problem)
+    return service.get(flow.path, token=token).listing(flow)

@@ -1,0 +1,46 @@
+"""Probes of the service's health and of its certificate."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from verification.clients.answer import Answer
+from verification.clients.certificate import Certificate
+from verification.clients.certificate import certificate as look_at
+from verification.clients.service import Service
+from verification.errors import SettingsError
+from verification.probe import probe
+from verification.settings import Settings
+
+T = TypeVar("T")
+
+def given(table: T | None, name: str) -> T:
+    """`table`, which the file must have. Raises SettingsError; criteria that need it are deselected before it comes to that."""
+    if table is None:
+        raise SettingsError(f"{name} is not configured", f"Add a table [{name}] to deployment.toml.")
+    return table
+
+
+@probe
+def basic_health(service: Service, settings: Settings) -> Answer:
+    """`GET /health`"""
+    return service.get(given(settings.health.basic, "health.basic").path)
+
+
+@probe
+def readiness(service: Service, settings: Settings) -> Answer:
+    """`GET /health/ready`"""
+    return service.get(given(settings.health.readiness, "health.readiness").path)
+
+
+@probe
+def deep_health(service: Service, settings: Settings) -> Answer:
+    """`GET /health/deep`"""
+    return service.get(given(settings.health.deep, "health.deep").path)
+
+
+@probe
+def certificate(settings: Settings) -> Certificate:
+    """The certificate that users see."""
+    target = settings.target
+    return look_at(target.certificate_url or target.url, target.ca_file, settings.smoke.timeout)

@@ -1,0 +1,39 @@
+"""Probes of what serves: Cloud Run's traffic, and the revision that the service itself reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from verification.clients.cloud_run import CloudRun, ServiceState
+from verification.clients.service import Service
+from verification.probe import probe
+from verification.settings import Settings
+from verification.verdict import Measurement
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Who gets the requests."""
+
+    state: ServiceState
+    source: str
+
+    def share_of(self, revision: str) -> Measurement:
+        """The share of requests that `revision` gets, in percent."""
+        share = sum(one.percent for one in self.state.serving if one.revision == revision)
+        others = ", ".join(f"{one.revision} gets {one.percent} %" for one in self.state.serving if one.revision != revision and one.percent)
+        return Measurement(f"traffic of {revision}", share, unit="%", source=self.source, note=others)
+
+
+@probe
+def traffic(cloud_run: CloudRun, settings: Settings) -> Traffic:
+    """How Cloud Run splits the traffic, once a change under way has settled."""
+    state = cloud_run.settled_service(settings.smoke.timeout)
+    return Traffic(state, f"Cloud Run service {state.name}")
+
+
+@probe
+def reported_revision(service: Service, settings: Settings) -> Measurement | None:
+    """The revision that the service says answers; None where it says no such thing (not configured)."""
+    reported = settings.health.reported_revision
+    return service.get(reported.path).field(reported.field) if reported else None

@@ -1,0 +1,79 @@
+"""One `CriterionResult` out of the three reports (set-up, call, teardown) that pytest makes of a criterion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import pytest
+
+from verification.hints import hint
+from verification.outcome import PASSED, Outcome
+from verification.record import CriterionResult
+from verification.selection import phase_of
+from verification.settings import Settings
+from verification.verdict import Measurement, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What a report of one stage says about its criterion."""
+
+    outcome: Outcome
+    result: CriterionResult
+
+
+def stage_of(item: pytest.Item, outcome: Outcome, measurements: list[Measurement], settings: Settings) -> Stage:
+    """The stage's annotation: everything a later hook needs, since `logreport` gets no item."""
+    result = CriterionResult(
+        id=criterion_id(item),
+        title=_title(item),
+        phase=phase_of(item),
+        verdict=outcome.verdict,
+        measurements=tuple(measurements),
+        reason=outcome.reason,
+        hint="\n".join(filter(None, (outcome.remedy, hint(outcome.reason, settings)))),
+        mendable=item.get_closest_marker("unmendable") is None,
+    )
+    return Stage(outcome, result)
+
+
+def criterion_id(item: pytest.Item) -> str:
+    """The criterion's id: the test's name without `test_`."""
+    return item.name.removeprefix("test_")
+
+
+class Results:
+    """The results of a run, by node id, as its reports come in."""
+
+    def __init__(self) -> None:
+        self._stages: dict[str, Stage] = {}
+        self._seconds: dict[str, float] = {}
+
+    def note(self, report: pytest.TestReport) -> CriterionResult | None:
+        """Take one report in; the result once the criterion is through, or as soon as it is known to fail."""
+        stage = getattr(report, "stage", None)
+        if not isinstance(stage, Stage):
+            return None
+        before = self._stages.get(report.nodeid)
+        known_to_fail = before is not None and before.outcome.verdict is Verdict.FAIL
+        self._stages[report.nodeid] = stage if before is None else _worst(before, stage)
+        self._seconds[report.nodeid] = self._seconds.get(report.nodeid, 0.0) + report.duration
+        fails = self._stages[report.nodeid].outcome.verdict is Verdict.FAIL
+        return self.of(report.nodeid) if report.when == "teardown" or (fails and not known_to_fail) else None
+
+    def of(self, nodeid: str) -> CriterionResult | None:
+        """The result so far."""
+        stage = self._stages.get(nodeid)
+        return replace(stage.result, seconds=round(self._seconds[nodeid], 3)) if stage else None
+
+
+def _worst(before: Stage, after: Stage) -> Stage:
+    worst = before.outcome.worst(after.outcome)
+    chosen = before if worst is before.outcome and worst is not PASSED else after
+    # What was measured on the way stays, whichever stage decides.
+    return Stage(chosen.outcome, replace(chosen.result, measurements=after.result.measurements))
+
+
+def _title(item: pytest.Item) -> str:
+    doc = getattr(getattr(item, "function", None), "__doc__", None) or ""
+    return doc.strip().partition("\n")[0] or criterion_id(item).replace("_", " ")

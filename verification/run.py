@@ -1,0 +1,109 @@
+"""One run against one environment: its settings, its sandbox if it has one, and the probes that it starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from verification.loading import Loaded, secret
+from verification.probe import Probes, Resources
+from verification.record import RunRecord
+from verification.settings import Settings
+
+if TYPE_CHECKING:
+    from verification.clients.cloud_run import CloudRun
+    from verification.clients.service import Service
+    from verification.local_sandbox import Sandbox
+
+_LOGIN = {"login", "refused_login"}
+
+
+class Run:
+    """What a run knows and holds open. Nothing outside is touched before `start`."""
+
+    def __init__(self, loaded: Loaded, faults: tuple[str, ...], given: tuple[str, str] | None, revision: str) -> None:
+        self.settings = loaded.settings
+        self.sources = loaded.sources
+        self.variables = dict(os.environ)
+        self.faults = faults
+        self.given = given  # the previous revision and where that knowledge comes from, if somebody named it
+        self.revision = revision  # the deployed revision, if somebody named it
+        self.record = RunRecord(environment=self.settings.environment)
+        self.started = False
+        self._stack = ExitStack()
+        self.resources = Resources(
+            {
+                "settings": lambda: self.settings,
+                "variables": lambda: self.variables,
+                "service": self._service,
+                "cloud_run": self._cloud_run,
+                "probes": lambda: self.probes,
+            }
+        )
+        # One question may wait for a start that is not finished, and for the two answers before it in its chain.
+        smoke = self.settings.smoke
+        self.probes = Probes(self.resources, within=smoke.retry_after + 3 * smoke.timeout + 10)
+
+    def header(self) -> list[str]:
+        """The target and where it came from, for the first lines that a user reads."""
+        settings = self.settings
+        lines = [f"environment: {settings.environment} (--env), plays {' and '.join(settings.roles)}"]
+        if settings.sandbox:
+            attached = self.variables.get("SANDBOX")
+            where = f"the sandbox at {attached} (SANDBOX)" if attached else "a sandbox of this run's own"
+            lines.append(f"target: {where}{'; faults: ' + ', '.join(self.faults) if self.faults else ''}")
+        else:
+            lines.append(f"target: {settings.target.url} ({self.sources['url']})")
+            run = settings.target.cloud_run
+            if run:
+                lines.append(f"cloud run: {run.service} in {run.region}, project {run.project} ({self.sources['project']})")
+        policy = settings.rollback.policy
+        lines.append(f"settings: {self.sources['settings']}; rollback: {policy}")
+        return lines
+
+    def need_secrets(self, fixtures: Iterable[str]) -> None:
+        """Raise SettingsError for a secret that the selected criteria's `fixtures` need and that is not set."""
+        login = self.settings.flows.login
+        if login and not self.settings.sandbox and _LOGIN & set(fixtures):
+            for key, reference in login.body.items():
+                secret(reference, f"flows.login.body.{key}", self.variables)
+
+    def start(self, fixtures: Iterable[str]) -> None:
+        """Open the sandbox if this environment is one, then start all probes among `fixtures`. Raises SettingsError."""
+        fixtures = set(fixtures)
+        self.need_secrets(fixtures)
+        if self.settings.sandbox:
+            self._enter_sandbox()
+        self.record.target = self.settings.target.url
+        self.record.service = self.settings.target.cloud_run.service if self.settings.target.cloud_run else ""
+        self.started = True
+        self.probes.start(fixtures)
+
+    def close(self) -> None:
+        """Let go of everything that was opened."""
+        self.resources.close()
+        self._stack.close()
+
+    def _enter_sandbox(self) -> None:
+        from verification.local_sandbox import open_sandbox  # noqa: PLC0415  (httpx: only where it is used)
+
+        sandbox: Sandbox = self._stack.enter_context(open_sandbox(self.variables))
+        self.settings = sandbox.settings(self.settings)
+        self.variables = sandbox.variables(self.variables)
+        # In a sandbox of our own a release is what there is to verify; one that we only attach to is taken as it is.
+        note = sandbox.release(self.faults) if self.faults or sandbox.ours else sandbox.note()
+        self.given = self.given or (note.previous, "the sandbox's deployment note")
+        self.revision = self.revision or note.current
+
+    def _service(self) -> Service:
+        from verification.clients.service import Service  # noqa: PLC0415
+
+        return Service(self.settings.target, self.settings.smoke)
+
+    def _cloud_run(self) -> CloudRun | None:
+        from verification.clients.cloud_run import CloudRun  # noqa: PLC0415
+
+        target = self.settings.target.cloud_run
+        return CloudRun(target) if target else None

@@ -16,16 +16,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from verification.criterion import phase_of
 from verification.errors import SettingsError
-from verification.loading import criteria_paths, environments, load
+from verification.loading import environments, load
 from verification.order import run_in_order_of_answers
 from verification.outcome import outcome_of
 from verification.probe import PROBES
 from verification.record import PHASES, POST_DEPLOY_PHASES, CriterionResult, Exit, RunRecord
 from verification.redaction import redact
-from verification.results import Results, criterion_id, stage_of
+from verification.results import Results, stage_of
 from verification.run import Run
-from verification.selection import missing_section, not_collected, phase_of, refuse_without_phase
+from verification.selection import Selection
 from verification.settings import Flows, Health, Limits, Settings
 from verification.verdict import Measurement, Verdict, collecting, now
 
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from verification.probes.revision import Traffic
 
 ROOT = Path(__file__).parent
-OUTPUT = ROOT / "reports" / "output"
 HOMES = (ROOT / "verification", ROOT / "smoke")
 
 pytest_plugins = ["verification.probes.health", "verification.probes.flows", "verification.probes.revision"]
@@ -52,13 +52,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of a verification run; the suite's own tests need none of them."""
     group = parser.getgroup("deployment verification")
     group.addoption("--env", metavar="NAME", help="the environment of deployment.toml to verify; there is no default")
-    group.addoption("--deployment", metavar="FILE", default=str(ROOT / "deployment.toml"), help="another deployment.toml")
+    group.addoption(
+        "--deployment", metavar="FILE", default=str(ROOT / "deployment.toml"), help="another deployment.toml"
+    )
     group.addoption(
         "--fault",
         metavar="NAME[,NAME]",
         action="append",
         default=[],
         help="sandbox only: deploy a revision with this fault, or break an observer, before the phase; may be repeated",
+    )
+    group.addoption(
+        "--output",
+        metavar="DIR",
+        default=str(ROOT / "reports" / "output"),
+        help="where runs land (default: reports/output)",
     )
     group.addoption("--no-rollback", action="store_true", help="verify and report, but leave production as it is")
     group.addoption("--dry-run", action="store_true", help="do everything but write, and say what would have been done")
@@ -81,18 +89,24 @@ def pytest_configure(config: pytest.Config) -> None:
                 raise pytest.UsageError(f"{option} needs --env")
         return
     faults = tuple(name.strip() for option in config.getoption("--fault") for name in option.split(",") if name.strip())
+    deployment = Path(config.getoption("--deployment"))
     try:
-        loaded = load(Path(config.getoption("--deployment")), environment)
+        loaded = load(deployment, environment)
     except SettingsError as error:
         raise pytest.UsageError(redact(str(error))) from None
     if faults and not loaded.settings.sandbox:
         raise pytest.UsageError(f"--fault is for the sandbox only, and --env is {environment}. Use --env sandbox.")
     previous = config.getoption("--previous-revision")
-    run = Run(loaded, faults, (previous, "--previous-revision") if previous else None, config.getoption("--revision") or "")
+    run = Run(
+        loaded, faults, (previous, "--previous-revision") if previous else None, config.getoption("--revision") or ""
+    )
     run.record.dry_run = config.getoption("--dry-run")
     config.stash[_RUN] = run
     config.stash[PROBES] = run.probes
-    config.pluginmanager.register(Selection(run), "verification-selection")
+    team = [deployment.parent / path for path in run.settings.criteria.paths]
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        config.args += map(str, team)
+    config.pluginmanager.register(Selection(run, [*HOMES, *team]), "verification-selection")
     if not config.option.collectonly:
         _watch(config, run)
 
@@ -102,13 +116,16 @@ def _watch(config: pytest.Config, run: Run) -> None:
     from reports.run_files import RunFiles
     from rollback.safety_net import SafetyNet
 
+    output = Path(config.getoption("--output"))
     results = Results()
     try:
-        files = RunFiles.create(OUTPUT, run.record.environment, _phases_named(config), run.record.started)
+        files = RunFiles.create(output, run.record.environment, _phases_named(config), run.record.started)
     except OSError as error:
-        raise pytest.UsageError(f"no report can be written below {OUTPUT}: {error.strerror}. Free or mend that place.") from None
+        raise pytest.UsageError(
+            f"no report can be written below {output}: {error.strerror}. Free or mend that place."
+        ) from None
     reporting = Reporting(config, run.record, results, files)
-    net = SafetyNet(run, files.journal, OUTPUT / "serving.jsonl", allowed=not config.getoption("--no-rollback"))
+    net = SafetyNet(run, files.journal, output / "serving.jsonl", allowed=not config.getoption("--no-rollback"))
     config.pluginmanager.register(Verification(run, results, net, reporting), "verification")
     config.pluginmanager.register(reporting, "verification-reports")
 
@@ -162,69 +179,6 @@ def service(request: pytest.FixtureRequest) -> Service:
 def deployed_revision(request: pytest.FixtureRequest, traffic: Traffic) -> str:
     """The revision that was deployed: the one that somebody named, else the newest one."""
     return request.config.stash[_RUN].revision or traffic.state.latest_created
-
-
-# --- which criteria run --------------------------------------------------------------------------------------------------
-
-
-class Selection:
-    """Chooses the criteria of a run, and counts those that it leaves out."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._collected: list[pytest.Item] = []  # all configured criteria, before -m and -k
-
-    def pytest_report_header(self) -> list[str]:
-        """The target, and where each part of it came from."""
-        return [redact(line) for line in self._run.header()]
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Bring the criteria into the order of their phases; take out those whose system is not configured."""
-        try:
-            refuse_without_phase(items, self._homes(config))
-        except SettingsError as error:
-            raise pytest.UsageError(str(error)) from None
-        lacking = {item: section for item in items if (section := missing_section(item, self._run.settings))}
-        self._run.record.not_configured = {criterion_id(item): section for item, section in lacking.items()}
-        items[:] = sorted((item for item in items if item not in lacking), key=lambda item: _rank(phase_of(item)))
-        self._collected = [item for item in items if phase_of(item)]
-        config.hook.pytest_deselected(items=list(lacking))
-
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Count, and start everything that the selected criteria need, side by side."""
-        config = session.config
-        phases = {phase_of(item) for item in session.items} - {""}
-        if config.option.collectonly or not phases:
-            return
-        if phases & POST_DEPLOY_PHASES:
-            _refuse_partial_runs(config)
-        left_out = not_collected(self._collected, self._homes(config), self._run.settings)
-        record = self._run.record
-        record.phases = tuple(sorted(phases, key=_rank))
-        record.criteria_selected = sum(bool(phase_of(item)) for item in session.items)
-        record.criteria_in_phase = sum(phase_of(item) in phases for item in self._collected)
-        record.criteria_in_phase += sum(bool(one.phases & phases) for one in left_out)
-        try:
-            self._run.start(name for item in session.items for name in getattr(item, "fixturenames", ()))
-        except SettingsError as error:
-            raise pytest.UsageError(redact(str(error))) from None
-
-    def _homes(self, config: pytest.Config) -> list[Path]:
-        team = criteria_paths(Path(config.getoption("--deployment")))
-        return [*HOMES, *(config.rootpath / path for path in team)]
-
-
-def _rank(phase: str) -> int:
-    return PHASES.index(phase) if phase else -1
-
-
-def _refuse_partial_runs(config: pytest.Config) -> None:
-    # xdist acts in several processes at once; --lf can end with 0 although criteria were left out.
-    if config.getoption("numprocesses", None) or hasattr(config, "workerinput"):
-        raise pytest.UsageError("post-deploy phases run in one process: take out -n (xdist)")
-    if config.getoption("lf", False):
-        raise pytest.UsageError("post-deploy phases run whole: take out --lf")
 
 
 # --- verdicts, and the rollback ------------------------------------------------------------------------------------------
@@ -287,7 +241,9 @@ class Verification:
         if report.when == "teardown":
             self._finished[report.nodeid] = result
 
-    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+    def pytest_report_teststatus(
+        self, report: pytest.TestReport
+    ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
         """Say "inconclusive" where pytest would say failed, error or skipped."""
         stage = getattr(report, "stage", None)
         if stage is not None and stage.outcome.verdict is Verdict.INCONCLUSIVE:

@@ -15,9 +15,9 @@ from reports.writing import moment
 from verification.record import POST_DEPLOY_PHASES, CriterionResult, RollbackOutcome, RunRecord
 from verification.verdict import Measurement, Verdict, show
 
-_COMMAND = re.compile(
-    r"(?:^|:\s+|\s{2,}|`)((?:python3? -m|pytest|gcloud|gh|git|curl|docker|mongo\w+|poetry|make) [^`]+)`?\s*$"
-)
+_PROGRAM = r"(?:python3? -m|pytest|gcloud|gh|git|curl|docker|mongo\w+|poetry|make)"
+# In backticks; or, without, from a colon or the beginning of the line to its end.
+_COMMAND = re.compile(rf"`({_PROGRAM} [^`]+)`|(?:(?<=:)\s+|^)({_PROGRAM} [^`]+)$")
 
 
 class Mood(StrEnum):
@@ -115,9 +115,18 @@ def rollback_sentence(record: RunRecord) -> str:
         return f"No rollback took place{why}"
     if any(one.phase in POST_DEPLOY_PHASES for one in record.failures):
         return "No rollback: what failed is nothing that another revision would mend."
-    if record.verdict is Verdict.INCONCLUSIVE and POST_DEPLOY_PHASES.intersection(record.phases):
+    finished = record.finished is not None
+    if finished and record.verdict is Verdict.INCONCLUSIVE and POST_DEPLOY_PHASES.intersection(record.phases):
         return "No rollback: nothing was found to be bad."
     return ""
+
+
+def rollback_state(record: RunRecord) -> str:
+    """What became of the rollback, in as few words as a heading has."""
+    result = record.rollback
+    if result.outcome is RollbackOutcome.NOT_NEEDED:
+        return "none"
+    return "done, but the service is not well" if result.verified is False else result.outcome.value
 
 
 def next_steps(record: RunRecord) -> tuple[Step, ...]:
@@ -133,16 +142,21 @@ def next_steps(record: RunRecord) -> tuple[Step, ...]:
 
 
 def steps(text: str) -> tuple[Step, ...]:
-    """A remedy taken apart: its prose, and the commands in it."""
+    """A remedy taken apart, in order: its prose, and the commands in it."""
     found: list[Step] = []
-    for line in filter(None, (line.strip() for line in text.splitlines())):
-        command = _COMMAND.search(line)
-        prose = line[: command.start(1)].rstrip("` ") if command else line
-        if prose:
-            found.append(Step(prose))
-        if command:
-            found.append(Step(command[1].strip(), is_command=True))
+    for line in (line.strip() for line in text.splitlines()):
+        end = 0
+        for command in _COMMAND.finditer(line):
+            found += _prose(line[end : command.start()])
+            found.append(Step((command[1] or command[2]).strip(), is_command=True))
+            end = command.end()
+        found += _prose(line[end:])
     return tuple(found)
+
+
+def _prose(text: str) -> list[Step]:
+    text = text.strip(" ,;")
+    return [Step(text)] if re.search(r"\w", text) else []
 
 
 def notices(record: RunRecord) -> tuple[str, ...]:
@@ -151,7 +165,7 @@ def notices(record: RunRecord) -> tuple[str, ...]:
     if record.dry_run:
         said.append("Dry run: nothing was changed, and nobody was told.")
     if record.finished is None:
-        said.append("This run has not finished: it is under way, or it was killed.")
+        said.append("This run has not finished: it is under way, or it was killed. Its journal.jsonl says what it did.")
     if record.interrupted:
         said.append(f"The run ended early: {_ended(record.interrupted)}")
     if record.left_out and record.finished is not None:
@@ -165,6 +179,8 @@ def notices(record: RunRecord) -> tuple[str, ...]:
 def tally(record: RunRecord) -> str:
     """`9 of 9 criteria ran: 1 fail, 8 pass`."""
     ran = len(record.criteria)
+    if not ran:
+        return "no criterion has been measured"
     counts = [f"{count} {verdict}" for verdict, count in counted(record).items() if count]
     ends = f": {', '.join(counts)}" if counts else ""
     return f"{ran} of {_criteria(max(record.criteria_in_phase, ran))} ran{ends}"
@@ -213,7 +229,7 @@ def limit_text(measurement: Measurement) -> str:
     match measurement.rule:
         case "":
             return ""
-        case "=" | "between":
+        case "=" | "between" | "one of":
             return f"must be {limit}"
         case "starts with":
             return f"must start with {limit}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import UTC
 from html import escape
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from reports.banner import (
     next_steps,
     notices,
     rollback_sentence,
+    rollback_state,
     steps,
     tally,
     troubled,
@@ -132,7 +134,9 @@ def _rollback(record: RunRecord) -> str:
     result = record.rollback
     listed = _inline_list("Triggered by", (_anchor(one) for one in result.triggers))
     checks = _inline_list("Checked afterwards", (f"{_text(one.name)}: {_text(measured(one))}" for one in result.checks))
-    return f'<div class="panel"><h3>Rollback: {result.outcome}</h3><p>{_text(sentence)}</p>{listed}{checks}</div>'
+    return (
+        f'<div class="panel"><h3>Rollback: {rollback_state(record)}</h3><p>{_text(sentence)}</p>{listed}{checks}</div>'
+    )
 
 
 def _trouble(record: RunRecord) -> str:
@@ -174,7 +178,9 @@ def _without_script(record: RunRecord) -> str:
 
 def _criterion_cells(result: CriterionResult, links: str) -> list[str]:
     position = PHASES.index(result.phase) if result.phase in PHASES else len(PHASES)
-    measurements = "".join(f"<li>{_measurement(one)}</li>" for one in result.measurements)
+    measurements = "".join(
+        f"<li>{'<br>'.join(map(_value, group))}{origin}</li>" for origin, group in groupby(result.measurements, _origin)
+    )
     reason = f'<p class="reason">{_text(result.reason)}</p>' if result.reason else ""
     criterion = f"<strong>{_text(result.title or result.id)}</strong><code>{_text(result.id)}</code>"
     return [
@@ -206,15 +212,19 @@ def _seconds_cell(seconds: float) -> str:
     return f'{hidden}<td class="seconds" data-label="Seconds">{seconds:.1f}</td>'
 
 
-def _measurement(measurement: Measurement) -> str:
+def _value(measurement: Measurement) -> str:
+    limit = f' <span class="limit">{_text(limit_text(measurement))}</span>' if measurement.rule else ""
+    return f"{_text(measurement.name)}: <strong>{_text(show(measurement.value, measurement.unit))}</strong>{limit}"
+
+
+def _origin(measurement: Measurement) -> str:
+    """Where a value comes from: said once for values that stand together and have it in common."""
     many = f"{measurement.samples} samples" if measurement.samples is not None else ""
     window = f"over {duration_text(measurement.window_s)}" if measurement.window_s is not None else ""
     seen = f"{measurement.observed_at.astimezone(UTC):%H:%M:%S} UTC"
     meta = " · ".join(_text(one) for one in (measurement.source, f"{many} {window}".strip(), seen) if one)
-    limit = f' <span class="limit">{_text(limit_text(measurement))}</span>' if measurement.rule else ""
     note = f'<span class="note">{_text(measurement.note)}</span>' if measurement.note else ""
-    value = f"<strong>{_text(show(measurement.value, measurement.unit))}</strong>"
-    return f'{_text(measurement.name)}: {value}{limit}<span class="meta">{meta}</span>{note}'
+    return f'<span class="meta">{meta}</span>{note}'
 
 
 def _links(report: pytest.TestReport) -> str:

@@ -67,6 +67,15 @@ class Reporting:
         if self._page is not None:
             self._page.title = html.title(self._record)
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Spare the terminal what the verdict says anyway; the traceback of a criterion that broke itself stays."""
+        if not self._results.broken:
+            session.config.option.tbstyle = "no"
+        reporter = session.config.pluginmanager.getplugin("terminalreporter")
+        if reporter is not None:
+            reporter.reportchars = ""
+
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """What matters in the worst moment, last on the screen."""
         terminalreporter.write_sep("=", "verdict")

@@ -27,7 +27,7 @@ from verification.record import CriterionResult, RunRecord
 _MAX_REASON = 400
 # Whatever starts markup, HTML, a table cell, mathematics, a link (`https://`, `www.`), or, at the beginning, a list.
 _MARKUP = re.compile(r"[\\`*_\[\]<>&|~#!$]|:(?=//)|(?<=www)\.|^[-+=]", re.IGNORECASE)
-_NUMBERED = re.compile(r"^(\d+)([.)])")
+_NUMBERED = re.compile(r"^(\d+)([.)])(?=\s|$)")
 # GitHub looks for these once Markdown is done: no escape of Markdown's keeps it from calling people or linking issues.
 _MENTION = re.compile(r"(@|#|GH)(?=\\?[\w-])")
 

@@ -9,17 +9,24 @@ from verification.settings import CloudRun
 
 def by_hand(environment: str, revision: str = "") -> str:
     """Roll back with this suite, to `revision` if it is known."""
-    return f"python -m rollback -e {shlex.quote(environment)} --to-revision {shlex.quote(revision) if revision else 'NAME'}"
+    return f"python -m rollback -e {shlex.quote(environment)} --to-revision {_name(revision)}"
 
 
-def with_gcloud(service: CloudRun, revision: str = "") -> str:
-    """Roll back without this suite."""
-    return f"{_update_traffic(service)} --to-revisions={shlex.quote(revision) if revision else 'NAME'}=100"
+def at_once(service: CloudRun, revision: str = "") -> str:
+    """A sentence with the command that rolls back without this suite, for when the suite could not."""
+    return (
+        f"Roll back now with `{_update_traffic(service)} --to-revisions={_name(revision)}=100`, "
+        "then look at the service's health."
+    )
 
 
 def to_latest(service: CloudRun) -> str:
     """Let the traffic follow new deployments again."""
     return f"{_update_traffic(service)} --to-latest"
+
+
+def _name(revision: str) -> str:
+    return shlex.quote(revision) if revision else "NAME"
 
 
 def _update_traffic(service: CloudRun) -> str:

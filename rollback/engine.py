@@ -1,7 +1,7 @@
 """Carry a rollback out: guards first, then the shift, then the proof that it helped. Nothing here raises.
 
-Three outcomes. Withheld: a guard spoke, production was not touched. Failed: it was due and did not get through, a person
-is needed now. Done: the previous revision serves; whether it serves *well* is `verified`.
+Three outcomes. Withheld: a guard spoke, production was not touched. Failed: it was due and did not get through, a
+person is needed now. Done: the previous revision serves; whether it serves *well* is `verified`.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from rollback.commands import by_hand, to_latest, with_gcloud
+from rollback.commands import at_once, by_hand, to_latest
 from rollback.journal import Journal
 from rollback.lock import sole_rollback
 from rollback.policy import Known, already_undone, too_old
+from rollback.reading import existing_revision, settled_service
 from rollback.serving_record import ServingRecord
-from rollback.strategies import CloudRunApi, Shift, Strategy, read_settled
+from rollback.strategies import CloudRunApi, Shift, Strategy
 from rollback.verification import verify
-from verification.clients.cloud_run import Absent, CloudRun, RevisionState, ServiceState
-from verification.errors import NotPermitted, ObserverError, RollbackFailed, RollbackWithheld
+from verification.clients.cloud_run import CloudRun, ServiceState
+from verification.errors import RollbackFailed, RollbackWithheld
 from verification.record import RollbackOutcome, RollbackResult
 from verification.settings import Settings
 
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_PAUSE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
     """What is to be undone, as it was when somebody decided so.
 
-    `shares` is how the traffic was split then (revision -> percent), `target` where it shall go, `taken_out` the revisions
-    to be remembered as bad.
+    `shares` is how the traffic was split then (revision -> percent), `target` where it shall go, `taken_out` the
+    revisions to be remembered as bad.
     """
 
     shares: dict[str, int]
@@ -72,11 +72,15 @@ def roll_back(
         if not allowed:
             raise RollbackWithheld("--no-rollback was given", f"To roll back: {command}")
         if settings.rollback.policy != "automatic":
-            raise RollbackWithheld(f'rollback.policy is "{settings.rollback.policy}": a person decides', f"To roll back: {command}")
+            raise RollbackWithheld(
+                f'rollback.policy is "{settings.rollback.policy}": a person decides', f"To roll back: {command}"
+            )
 
     def judge() -> None:
         if not (known.revision and known.previous):
-            raise RollbackWithheld("; ".join(known.obstacles) or "what served before is not known", f"To roll back: {command}")
+            raise RollbackWithheld(
+                "; ".join(known.obstacles) or "what served before is not known", f"To roll back: {command}"
+            )
         past = history.of(cloud_run.settings)
         held = too_old(known.created, settings) or already_undone(past, known.revision)
         if held:
@@ -100,7 +104,14 @@ def _fine() -> None:
 
 class _Rollback:
     def __init__(
-        self, order: Order, settings: Settings, cloud_run: CloudRun, journal: Journal, history: ServingRecord, *, dry_run: bool
+        self,
+        order: Order,
+        settings: Settings,
+        cloud_run: CloudRun,
+        journal: Journal,
+        history: ServingRecord,
+        *,
+        dry_run: bool,
     ) -> None:
         self._order = order
         self._settings = settings
@@ -124,18 +135,26 @@ class _Rollback:
             except RollbackFailed as failed:
                 result = self._result(RollbackOutcome.FAILED, failed.cause, failed.remedy)
             except Exception as error:
-                result = self._result(RollbackOutcome.FAILED, f"{type(error).__name__}: {error}", self._command())
+                result = self._result(
+                    RollbackOutcome.FAILED,
+                    f"{type(error).__name__}: {error}",
+                    at_once(self._cloud_run.settings, self._order.target),
+                )
             if self._journal.problem:
                 result = replace(result, reason=f"{result.reason} ({self._journal.problem})")
             self._journal.write(
-                "settled", outcome=result.outcome.value, verified=result.verified, reason=result.reason, next_step=result.next_step
+                "settled",
+                outcome=result.outcome.value,
+                verified=result.verified,
+                reason=result.reason,
+                next_step=result.next_step,
             )
             return result
 
     def _shifted(self, judge: Callable[[], None]) -> str:
         """The strategy that moved the traffic; empty when it had moved already."""
         order = self._order
-        state = read_settled(self._cloud_run, self._until, order.target)
+        state = settled_service(self._cloud_run, self._until, order.target)
         if order.target and state.sole_revision == order.target:
             return ""
         judge()
@@ -152,7 +171,9 @@ class _Rollback:
         order = self._order
         problems: list[RollbackFailed] = []
         for strategy in self._strategies:
-            self._journal.write("rolling-back", from_revision=order.source, to_revision=order.target, strategy=strategy.name)
+            self._journal.write(
+                "rolling-back", from_revision=order.source, to_revision=order.target, strategy=strategy.name
+            )
             try:
                 strategy.shift(Shift(order.target, self._check), self._until)
             except RollbackFailed as problem:
@@ -165,29 +186,22 @@ class _Rollback:
         """What serves must be what was judged: whoever changed it meanwhile knows something that we do not."""
         if state.shares != self._order.shares:
             raise RollbackWithheld(
-                f"the traffic has changed since it was judged: {self._order.source} served then, now it is {state.traffic_text}",
+                f"the traffic has changed since it was judged: {self._order.source} served then, "
+                f"now it is {state.traffic_text}",
                 f"Look at `python -m rollback status -e {self._settings.environment}`; "
                 f"to roll back all the same: `{by_hand(self._settings.environment, self._order.target)}`",
             )
 
     def _check_target(self) -> None:
-        target = self._readable_target()
-        if not target.ready:
-            raise RollbackWithheld(
-                f"{target.name}, which served before, is not Ready any more: {target.problem or 'no reason given'}",
-                f"Choose another one: `{by_hand(self._settings.environment)}`",
+        name = self._order.target
+        target = existing_revision(self._cloud_run, name, self._until)
+        if target is None or not target.ready:
+            gone = (
+                f"is not Ready any more: {target.problem or 'no reason given'}" if target else "does not exist any more"
             )
-
-    def _readable_target(self) -> RevisionState:
-        while True:
-            try:
-                return self._cloud_run.revision(self._order.target)
-            except Absent as gone:
-                raise RollbackWithheld(gone.cause, f"Choose another one: `{by_hand(self._settings.environment)}`") from gone
-            except ObserverError as problem:
-                if isinstance(problem, NotPermitted) or time.monotonic() + _PAUSE > self._until:
-                    raise RollbackFailed(problem.cause, self._command()) from problem
-            time.sleep(_PAUSE)
+            raise RollbackWithheld(
+                f"{name}, which served before, {gone}", f"Choose another one: `{by_hand(self._settings.environment)}`"
+            )
 
     def _finished(self, strategy: str) -> RollbackResult:
         """The traffic has moved: from here on nothing makes the rollback undone, only unproven."""
@@ -195,7 +209,10 @@ class _Rollback:
         order = self._order
         if strategy:
             self._journal.write("shifted", from_revision=order.source, to_revision=order.target, strategy=strategy)
-        words = [f"{order.target} serves all traffic" + (f" instead of {order.source}" if strategy else " already: nothing was written")]
+        words = [
+            f"{order.target} serves all traffic"
+            + (f" instead of {order.source}" if strategy else " already: nothing was written")
+        ]
         result = self._result(RollbackOutcome.DONE, "", "")
         problem, checks = "", result.checks
         try:
@@ -209,7 +226,11 @@ class _Rollback:
         words.append(f"the traffic is pinned now, a normal deploy gets 0 % until {pinned}")
         if problem:
             words.insert(1, f"NOT VERIFIED: {problem}")
-        next_step = f"A person is needed now: look at {self._settings.target.url}" if problem else f"With the mended release: {pinned}"
+        next_step = (
+            f"A person is needed now: look at {self._settings.target.url}"
+            if problem
+            else f"With the mended release: {pinned}"
+        )
         return replace(
             result,
             strategy=strategy,
@@ -233,11 +254,13 @@ class _Rollback:
     def _result(self, outcome: RollbackOutcome, reason: str, next_step: str) -> RollbackResult:
         order = self._order
         return RollbackResult(
-            outcome, order.triggers, from_revision=order.source, to_revision=order.target, reason=reason, next_step=next_step
+            outcome,
+            order.triggers,
+            from_revision=order.source,
+            to_revision=order.target,
+            reason=reason,
+            next_step=next_step,
         )
-
-    def _command(self) -> str:
-        return f"Roll back now with `{with_gcloud(self._cloud_run.settings, self._order.target)}`, then look at the service's health."
 
 
 @contextmanager

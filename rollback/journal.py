@@ -1,4 +1,4 @@
-"""The journal of one run: what was armed, what failed, what was done. Each line is on disk before the step it announces.
+"""The journal of one run: what was armed, what failed, what was done; on disk before the step that it announces.
 
 A journal that cannot be written stops nothing: a rollback goes on, and says that it leaves no trace.
 """
@@ -6,6 +6,7 @@ A journal that cannot be written stops nothing: a rollback goes on, and says tha
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from rollback.lines import append_line, read_lines
 from verification.redaction import redact
+from verification.settings import CloudRun
 from verification.verdict import now
 
 Field = None | bool | int | float | str | Sequence[str]
@@ -56,6 +58,32 @@ class Journal:
                 self.problem = f"the journal {self.path} cannot be written: {error.strerror}"
                 print(f"{self.problem}; going on without it", file=sys.stderr)
 
+    def armed(
+        self,
+        service: CloudRun,
+        *,
+        environment: str,
+        policy: str,
+        revision: str,
+        previous: str,
+        evidence: str,
+        obstacles: Sequence[str] = (),
+    ) -> None:
+        """Note, before anything is judged, what a rollback would do: enough to finish it without this process."""
+        self.write(
+            "armed",
+            environment=environment,
+            project=service.project,
+            region=service.region,
+            service=service.service,
+            revision=revision,
+            previous_revision=previous,
+            evidence=evidence,
+            policy=policy,
+            obstacles=obstacles,
+            pid=os.getpid(),
+        )
+
     def failed(self, criterion: str, reason: str = "") -> None:
         """Note that `criterion` failed; a second time says nothing new and is left out."""
         if criterion not in self._failed:
@@ -64,7 +92,7 @@ class Journal:
 
 
 def read(path: Path) -> list[Entry]:
-    """The journal in `path`, oldest first. Lines that are torn or foreign are passed over; no file is an empty journal."""
+    """The journal in `path`, oldest first. Torn and foreign lines are passed over; no file is an empty journal."""
     return [entry for line in read_lines(path) if (entry := _parsed(line)) is not None]
 
 

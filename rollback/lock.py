@@ -17,7 +17,7 @@ from verification.settings import CloudRun
 
 def lock_file(service: CloudRun) -> Path:
     """The file whose lock a rollback of `service` holds."""
-    name = "-".join((getuser(), service.project, service.region, service.service))
+    name = f"{getuser()}-{service.project}-{service.region}-{service.service}"
     return Path(tempfile.gettempdir()) / f"rollback-{re.sub(r'[^A-Za-z0-9.-]', '_', name)}.lock"
 
 

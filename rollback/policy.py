@@ -1,8 +1,7 @@
-"""What is known at the start of a run, and whether a rollback would be possible: asked, and said, before it is needed."""
+"""What is known at the start of a run, and whether a rollback would be possible: said before it is needed."""
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -24,8 +23,8 @@ _SURVEY_SECONDS = 15.0
 class Known:
     """What was known at the start of the run.
 
-    `revision` is the one that serves everything (empty: unknown, or the traffic is split), `previous` the one to go back
-    to (empty: unknown) and `evidence` where that is known from. `obstacles`: why no rollback would be possible.
+    `revision` is the one that serves everything (empty: unknown, or the traffic is split), `previous` the one to go
+    back to (empty: unknown) and `evidence` where that is known from. `obstacles`: why no rollback would be possible.
     """
 
     serving: ServiceState | None
@@ -46,7 +45,15 @@ def survey(settings: Settings, cloud_run: CloudRun, history: ServingRecord, give
         known = _Survey(settings, cloud_run, history, given).made()
     except Exception as error:  # whatever it is, the run goes on, and says that there is no net
         reason = error.cause if isinstance(error, ObserverError) else f"{type(error).__name__}: {error}"
-        known = Known(None, "", None, "", given[0] if given else "", given[1] if given else "", (f"what serves is unknown: {reason}",))
+        known = Known(
+            None,
+            "",
+            None,
+            "",
+            given[0] if given else "",
+            given[1] if given else "",
+            (f"what serves is unknown: {reason}",),
+        )
     if settings.rollback.policy == "manual":
         manual = f'rollback.policy of {settings.environment} is "manual": a person decides'
         known = replace(known, obstacles=(manual, *known.obstacles))
@@ -54,20 +61,15 @@ def survey(settings: Settings, cloud_run: CloudRun, history: ServingRecord, give
 
 
 def arm(journal: Journal, known: Known, settings: Settings, cloud_run: CloudRun) -> None:
-    """Write down, before anything is judged, what a rollback would do: enough to finish it without this process."""
-    service = cloud_run.settings
-    journal.write(
-        "armed",
+    """Write what is known into the run's journal, before anything is judged."""
+    journal.armed(
+        cloud_run.settings,
         environment=settings.environment,
-        project=service.project,
-        region=service.region,
-        service=service.service,
-        revision=known.revision,
-        previous_revision=known.previous,
-        evidence=known.evidence,
         policy=settings.rollback.policy,
+        revision=known.revision,
+        previous=known.previous,
+        evidence=known.evidence,
         obstacles=known.obstacles,
-        pid=os.getpid(),
     )
 
 
@@ -81,7 +83,7 @@ def too_old(created: datetime | None, settings: Settings) -> str:
         return ""
     return (
         f"the serving revision was created {created:%Y-%m-%d %H:%M} UTC, longer ago than rollback.deployed_within "
-        f"({duration_text(limit)}): it is not the new one's fault"
+        f"({duration_text(limit)}): that is no new release"
     )
 
 
@@ -91,8 +93,8 @@ def already_undone(past: History, revision: str) -> str:
     if taken_out is None:
         return ""
     return (
-        f"{revision} serves because of the rollback of {taken_out.revision} at {taken_out.observed_at:%Y-%m-%d %H:%M} UTC: "
-        "going back further would not mend what both have"
+        f"{revision} serves because {taken_out.revision} was rolled back {taken_out.observed_at:%Y-%m-%d %H:%M} UTC: "
+        "no further back without a person"
     )
 
 
@@ -112,7 +114,9 @@ class _Survey:
         self._check_permission()
         name = state.sole_revision
         if name is None:
-            self._obstacles.append(f"the traffic is split ({state.traffic_text}): which revision would be at fault is not known")
+            self._obstacles.append(
+                f"the traffic is split ({state.traffic_text}): which revision would be at fault is not known"
+            )
             return Known(state, "", None, "", "", "", tuple(self._obstacles))
         failing = self._cloud_run.revision(name)
         past = self._observed(failing)
@@ -134,8 +138,8 @@ class _Survey:
         try:
             if not self._cloud_run.may_update():
                 self._obstacles.append(
-                    "these credentials lack the permission run.services.update (grant roles/run.developer on the service, "
-                    "and roles/iam.serviceAccountUser on its own account)"
+                    "these credentials lack the permission run.services.update (grant roles/run.developer on the "
+                    "service, and roles/iam.serviceAccountUser on its own account)"
                 )
         except ObserverError as error:
             self._obstacles.append(f"whether these credentials may roll back is not known: {error.cause}")

@@ -25,15 +25,17 @@ class Previous:
     problem: str = ""
 
 
-def find_previous(cloud_run: CloudRun, history: History, failing: RevisionState, given: tuple[str, str] | None) -> Previous:
-    """The revision that served before `failing`. `given`: its name as somebody noted it, and who. Raises ObserverError."""
+def find_previous(
+    cloud_run: CloudRun, history: History, failing: RevisionState, given: tuple[str, str] | None
+) -> Previous:
+    """What served before `failing`. `given`: its name as somebody noted it, and who that is. Raises ObserverError."""
     if given is not None and given[0]:
         return _check_given(cloud_run, failing, *given)
     seen = history.before(failing.name)
     if seen is None:
         return Previous(
-            problem=f"which revision served before {failing.name} is not known: nobody noted it, and the serving record "
-            f"has seen none. {candidates_text(candidates(cloud_run, failing))}"
+            problem=f"which revision served before {failing.name} is not known: nobody noted it, and the serving "
+            f"record has seen none. {candidates_text(candidates(cloud_run, failing))}"
         )
     evidence = f"serving record: it was seen serving at {seen.observed_at:%Y-%m-%d %H:%M} UTC"
     try:
@@ -43,12 +45,14 @@ def find_previous(cloud_run: CloudRun, history: History, failing: RevisionState,
     if not found.ready:
         return Previous(problem=f"{found.name} ({evidence}) is not Ready: {found.problem or 'no reason given'}")
     if found.created >= failing.created:
-        return Previous(problem=f"{found.name} ({evidence}) was created after {failing.name}, which serves: it is not older")
+        return Previous(
+            problem=f"{found.name} ({evidence}) was created after {failing.name}, which serves: it is not older"
+        )
     return _check_between(cloud_run, history, failing, found, evidence)
 
 
 def candidates(cloud_run: CloudRun, serving: RevisionState) -> list[RevisionState]:
-    """The revisions that could serve instead: Ready, and created before `serving`; newest first. Raises ObserverError."""
+    """What could serve instead, newest first: Ready, and created before `serving`. Raises ObserverError."""
     return [one for one in cloud_run.revisions(_LISTED) if one.ready and one.created < serving.created]
 
 
@@ -81,12 +85,12 @@ def _check_between(
     unknown = [one for one in between if one.name not in history.revisions]
     if unknown:
         return Previous(
-            problem=f"the serving record is too old: it names {found.name} ({evidence}), but revisions that it has never "
-            f"seen were created between that one and {failing.name}. {candidates_text([*unknown, found])}"
+            problem=f"the serving record is too old: it names {found.name} ({evidence}), but revisions that it has "
+            f"never seen were created between that one and {failing.name}. {candidates_text([*unknown, found])}"
         )
     if len(newest) == _LISTED and newest[-1].created > found.created:
         return Previous(
-            problem=f"the serving record is too old: it names {found.name} ({evidence}), and more than {_LISTED} revisions "
-            "were created since"
+            problem=f"the serving record is too old: it names {found.name} ({evidence}), and more than {_LISTED} "
+            "revisions were created since"
         )
     return Previous(found.name, evidence)

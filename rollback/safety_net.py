@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from rollback.commands import by_hand
+from rollback.commands import by_hand, to_latest
 from rollback.engine import roll_back
 from rollback.journal import Journal
 from rollback.policy import Known, arm, survey
@@ -31,7 +32,9 @@ class SafetyNet:
         if cloud_run is None:
             record.notices.append("no rollback is possible: cloud_run is not configured for this environment")
             return
-        self._known = known = survey(self._run.settings, cloud_run, self._history, self._run.given)
+        known = survey(self._run.settings, cloud_run, self._history, self._run.given)
+        deployed = self._run.revision or (known.serving.latest_created if known.serving else "")
+        self._known = known = _of_the_deployed(known, deployed, to_latest(cloud_run.settings))
         arm(self._journal, known, self._run.settings, cloud_run)
         record.revision, record.previous_revision, record.commit = known.revision, known.previous, known.commit
         record.notices += [f"no rollback would be possible: {obstacle}" for obstacle in known.obstacles]
@@ -70,3 +73,14 @@ class SafetyNet:
     @property
     def _cloud_run(self) -> CloudRun | None:
         return cast("CloudRun | None", self._run.resources.get("cloud_run")) if self._run.started else None
+
+
+def _of_the_deployed(known: Known, deployed: str, to_latest_command: str) -> Known:
+    """`known`, without a way back where another revision serves than the one that was deployed: it is not to blame."""
+    if not deployed or not known.revision or deployed == known.revision:
+        return known
+    obstacle = (
+        f"{deployed} was deployed, but {known.revision} serves, so what fails is not the new revision's fault "
+        f"(if the traffic is pinned, `{to_latest_command}` lets it follow deployments)"
+    )
+    return replace(known, previous="", obstacles=(obstacle, *known.obstacles))

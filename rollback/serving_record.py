@@ -1,6 +1,6 @@
-"""The serving record: which revision served when, seen by our own runs. From it comes what "the previous revision" means.
+"""The serving record: which revision served when, as our own runs saw it. It says what "the previous revision" is.
 
-JSON Lines, appended only. Cloud Run keeps no such history: its list of revisions says what was created, not what served.
+JSON Lines, appended only. Cloud Run keeps no such history: it lists what was created, not what served.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class History:
         return served[-1] if served else None
 
     def undone_in_favour_of(self, revision: str) -> Observation | None:
-        """The rollback because of which `revision` serves now, if it does: the line of the revision that was taken out."""
+        """The rollback because of which `revision` serves now, if any: the line of the revision that was taken out."""
         for one in reversed(self.observations):
             if one.kind is Kind.ROLLED_BACK:
                 return one if one.revision != revision else None

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from rollback.commands import with_gcloud
-from verification.clients.cloud_run import Absent, Changed, CloudRun, ServiceState, Unclear
-from verification.errors import NotPermitted, ObserverError, RollbackFailed
+from rollback.commands import at_once
+from rollback.reading import settled_service
+from verification.clients.cloud_run import Changed, CloudRun, ServiceState, Unclear
+from verification.errors import ObserverError, RollbackFailed
 
 _ATTEMPTS = 4
 _PAUSE = 0.5
-_LONGEST_PATIENCE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,8 @@ class CloudRunApi:
     """By Cloud Run's own API.
 
     Nothing is repeated blindly: before each write the service is read, and checked, again. A conflict with somebody's
-    harmless change is thus tried again, one with a change of traffic is not; a write whose answer was lost is looked up.
+    harmless change is thus tried again, one with a change of traffic is not; a write whose answer was lost is looked
+    up.
     """
 
     name = "cloud_run"
@@ -56,7 +57,7 @@ class CloudRunApi:
         """See Strategy."""
         reason = ""
         for attempt in range(_ATTEMPTS + 1):
-            state = read_settled(self._cloud_run, until)
+            state = settled_service(self._cloud_run, until, shift.to)
             if state.sole_revision == shift.to:
                 return
             shift.check(state)
@@ -66,7 +67,8 @@ class CloudRunApi:
             reason = self._write(shift.to, state, left)
             time.sleep(min(_PAUSE * attempt, max(until - time.monotonic(), 0)))
         raise RollbackFailed(
-            f"the traffic did not move to {shift.to}: {reason or 'no time was left'}", _do_it_now(self._cloud_run, shift.to)
+            f"the traffic did not move to {shift.to}: {reason or 'no time was left'}",
+            at_once(self._cloud_run.settings, shift.to),
         )
 
     def _write(self, to: str, state: ServiceState, left: float) -> str:
@@ -76,27 +78,7 @@ class CloudRunApi:
         except (Changed, Unclear) as problem:
             return problem.cause
         except ObserverError as refused:
-            raise RollbackFailed(refused.cause, f"{refused.remedy} {_do_it_now(self._cloud_run, to)}") from refused
+            raise RollbackFailed(
+                refused.cause, f"{refused.remedy} {at_once(self._cloud_run.settings, to)}"
+            ) from refused
         return "Cloud Run reported success, but other revisions still get requests"
-
-
-def read_settled(cloud_run: CloudRun, until: float, to: str = "") -> ServiceState:
-    """What serves, once no change is under way, waiting until `until` (monotonic clock).
-
-    An API that does not answer is asked again for a quarter of that time, 30 s at most: people must be called then.
-    Raises RollbackFailed with the command for them.
-    """
-    asked = time.monotonic()
-    patience = min(_LONGEST_PATIENCE, max(until - asked, 0) / 4)
-    while True:
-        try:
-            return cloud_run.settled_service(max(until - time.monotonic(), 0))
-        except ObserverError as problem:
-            hopeless = isinstance(problem, (NotPermitted, Absent))
-            if hopeless or time.monotonic() + _PAUSE > asked + patience:
-                raise RollbackFailed(f"what serves cannot be read: {problem.cause}", _do_it_now(cloud_run, to)) from problem
-        time.sleep(_PAUSE)
-
-
-def _do_it_now(cloud_run: CloudRun, to: str) -> str:
-    return f"Roll back now with `{with_gcloud(cloud_run.settings, to)}`, then look at the service's health."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 from sandbox.database import Database, User
 
@@ -37,7 +39,8 @@ exit codes: 0 ended as asked, 1 could not start, 2 wrong arguments"""
 
 
 class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]  # one line, without the usage
+    def error(self, message: str) -> NoReturn:
+        """End with one line, without the usage."""
         self.exit(2, f"python -m sandbox: {message} (see --help)\n")
 
 
@@ -48,23 +51,23 @@ class _Signals:
         self._files = files
         self._asked = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._end = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._received)
 
-    def cancel_on_signal(self, task: asyncio.Task[None]) -> None:
-        """Cancel this task at the first signal, or now if there was one."""
-        self._loop, self._task = task.get_loop(), task
-        if self._asked:
-            task.cancel()
+    async def wait(self) -> None:
+        """Return once the program has been asked to end, at once if it was before."""
+        self._loop = asyncio.get_running_loop()
+        if not self._asked:
+            await self._end.wait()
 
     def _received(self, number: int, _frame: FrameType | None) -> None:
         if self._asked:
             self._files.remove()
             os._exit(128 + number)
         self._asked = True
-        if self._loop is not None and self._task is not None:
-            self._loop.call_soon_threadsafe(self._task.cancel)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._end.set)
 
 
 class _Files:
@@ -111,15 +114,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _run(files: _Files, signals: _Signals, parent: int | None) -> None:
-    task = asyncio.create_task(_stay(files, parent))
-    signals.cancel_on_signal(task)
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
-
-
-async def _stay(files: _Files, parent: int | None) -> None:
     # The database's engine computes for most of a second without needing the interpreter. Import it first and start it
     # in a thread, then import the rest meanwhile: half of the time until ready.
+    gc.disable()  # imports make much and drop nothing: collecting meanwhile would take a tenth of the start
     import secantus  # noqa: F401
 
     smoke_user = User()
@@ -132,9 +129,14 @@ async def _stay(files: _Files, parent: int | None) -> None:
     try:
         await world.start(database_started)
         line = world.document().as_line()
+        gc.freeze()
+        gc.enable()
         files.announce(line)
         print(line, flush=True)
-        await _until_gone(parent)
+        ends = [asyncio.create_task(signals.wait())]
+        if parent is not None:
+            ends.append(asyncio.create_task(_until_gone(parent)))
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     finally:
         await world.stop()
         await asyncio.wait([database_started])
@@ -142,10 +144,7 @@ async def _stay(files: _Files, parent: int | None) -> None:
         thread.shutdown()
 
 
-async def _until_gone(parent: int | None) -> None:
-    if parent is None:
-        await asyncio.get_running_loop().create_future()  # until cancelled
-        return
+async def _until_gone(parent: int) -> None:
     while _lives(parent):  # noqa: ASYNC110  # nobody would set an event: processes can only be asked about
         await asyncio.sleep(1)
 

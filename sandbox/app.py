@@ -73,7 +73,7 @@ class World:
         self._closing.push_async_callback(grpc_server.stop, None)
         for listener in (self._upstreams, self._cloud_run, *self._http.values(), *self._https.values(), self._operator):
             await self._open(listener)
-        await asyncio.shield(database_started)  # cancelled, it would look finished while its thread still runs
+        await database_started
         self._slow_database = SlowProxy(self._database.port)
         await self._slow_database.start()
         self._closing.push_async_callback(self._slow_database.stop)

@@ -277,7 +277,6 @@ class ControlPlane:
             starting.failure = f"The container did not start and listen on port 8080 in time ({starting.image})."
             raise FailedPrecondition(_not_ready(starting))
         starting.ready = True
-        starting.retired = datetime.now(UTC)  # until it is given traffic, below or ever
         service.latest_ready = starting.name
 
     async def _shift(self, service: Service) -> None:

@@ -29,6 +29,7 @@ def test_deep_health(deep_health, health):
 
 
 @pytest.mark.needs("cloud_run")
+@pytest.mark.unmendable("a revision that does not serve cannot be taken out")
 def test_serving_the_deployed_revision(traffic, deployed_revision, reported_revision):
     """All requests reach the revision that was deployed."""
     traffic.share_of(deployed_revision).must_be(100)

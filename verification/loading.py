@@ -55,13 +55,6 @@ def environments(file: Path) -> list[str]:
     return _environment_names(_read(file), file)
 
 
-def criteria_paths(file: Path) -> list[str]:
-    """The folders of a team's own criteria, read without the rest. Raises SettingsError."""
-    table = _read(file).get("criteria", {})
-    paths = table.get("paths", []) if isinstance(table, dict) else []
-    return [path for path in paths if isinstance(path, str)] if isinstance(paths, list) else []
-
-
 def secret(reference: str, key: str, variables: Mapping[str, str] = os.environ) -> str:
     """The value of `reference`: the text itself, or for `$NAME` the environment variable, which becomes a known secret.
 
@@ -147,9 +140,7 @@ def _merge(below: Mapping[str, object], above: Mapping[str, object]) -> Tree:
     return merged
 
 
-def _fill_project(
-    target: Tree, name: str, file: Path, variables: Mapping[str, str], sources: dict[str, str]
-) -> None:
+def _fill_project(target: Tree, name: str, file: Path, variables: Mapping[str, str], sources: dict[str, str]) -> None:
     cloud_run = target.get("cloud_run")
     if not isinstance(cloud_run, dict):
         return
@@ -217,5 +208,7 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     for part in location[:-1]:
         fields = getattr(model, "model_fields", {})
         annotation = fields[part].annotation if part in fields else None
-        model = next((one for one in (*getattr(annotation, "__args__", ()), annotation) if hasattr(one, "model_fields")), None)
+        model = next(
+            (one for one in (*getattr(annotation, "__args__", ()), annotation) if hasattr(one, "model_fields")), None
+        )
     return [*getattr(model, "model_fields", {}), *(_TARGET_KEYS if model is Settings else ())]

@@ -100,7 +100,9 @@ class Sandbox:
                 timeout=_RELEASE_WITHIN,
             )
             if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
-                raise SettingsError(f"--fault {','.join(faults)}: {_detail(answer)}", "`python -m sandbox --faults` lists them.")
+                raise SettingsError(
+                    f"--fault {','.join(faults)}: {_detail(answer)}", "`python -m sandbox --faults` lists them."
+                )
             return DeploymentNote.model_validate_json(answer.raise_for_status().content)
         except (httpx.HTTPError, ValidationError) as error:
             raise ObserverError(f"the sandbox did not deploy: {error}", "Start it anew.") from None
@@ -163,7 +165,9 @@ def _document(address: str) -> Addresses:
     try:
         return _parse(httpx.get(address, timeout=5).raise_for_status().text, address)
     except httpx.HTTPError as error:
-        raise SettingsError(f"no sandbox answers at {address}: {error}", "Start one with `python -m sandbox`.") from None
+        raise SettingsError(
+            f"no sandbox answers at {address}: {error}", "Start one with `python -m sandbox`."
+        ) from None
 
 
 def _parse(text: str, source: str) -> Addresses:
@@ -171,7 +175,11 @@ def _parse(text: str, source: str) -> Addresses:
         addresses = Addresses.model_validate_json(text)
     except ValidationError as error:
         raise SettingsError(f"{source} is not a sandbox's address document: {error.error_count()} mistakes") from None
-    for one in (addresses.operator, addresses.cloud_run.rest, *(there.url for there in addresses.environments.values())):
+    for one in (
+        addresses.operator,
+        addresses.cloud_run.rest,
+        *(there.url for there in addresses.environments.values()),
+    ):
         _must_be_here(one)
     return addresses
 
@@ -194,7 +202,9 @@ def _first_line(process: subprocess.Popen[bytes], complaints: IO[bytes]) -> str:
         selector.register(process.stdout, selectors.EVENT_READ)
         while not line.endswith(b"\n"):
             if not selector.select(max(deadline - time.monotonic(), 0)):
-                raise SettingsError(f"the sandbox was not ready within {_READY_WITHIN:g} s", "Is this machine very busy?")
+                raise SettingsError(
+                    f"the sandbox was not ready within {_READY_WITHIN:g} s", "Is this machine very busy?"
+                )
             chunk = os.read(process.stdout.fileno(), 65_536)
             if not chunk:
                 raise SettingsError(f"the sandbox did not start: {_last_words(complaints)}", "Run `make install`.")

@@ -6,8 +6,8 @@ from typing import cast
 
 import pytest
 
+from verification.criterion import phase_of
 from verification.probe import Probes
-from verification.selection import phase_of
 
 
 def run_in_order_of_answers(session: pytest.Session, probes: Probes) -> None:

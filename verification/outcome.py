@@ -40,7 +40,9 @@ def outcome_of(report: pytest.TestReport, error: BaseException | None) -> Outcom
     if report.passed:
         return PASSED
     if report.skipped:
-        return Outcome(Verdict.INCONCLUSIVE, _clean(f"skipped: {error}"), "A criterion that is skipped was not measured.")
+        return Outcome(
+            Verdict.INCONCLUSIVE, _clean(f"skipped: {error}"), "A criterion that is skipped was not measured."
+        )
     if isinstance(error, VerificationError):
         verdict = Verdict.FAIL if isinstance(error, ServiceError) else Verdict.INCONCLUSIVE
         return Outcome(verdict, _clean(error.cause), _clean(error.remedy))
@@ -49,7 +51,9 @@ def outcome_of(report: pytest.TestReport, error: BaseException | None) -> Outcom
     if error is None or isinstance(error, (AssertionError, pytest.fail.Exception)):
         return Outcome(Verdict.FAIL, _clean(str(error or report.longreprtext)), "", expected=False)
     words = f"the criterion itself broke: {type(error).__name__}: {error}"
-    return Outcome(Verdict.INCONCLUSIVE, _clean(words), "Mend the criterion; this says nothing about the service.", expected=False)
+    return Outcome(
+        Verdict.INCONCLUSIVE, _clean(words), "Mend the criterion; this says nothing about the service.", expected=False
+    )
 
 
 def _clean(text: str) -> str:

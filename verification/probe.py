@@ -135,12 +135,16 @@ class Probes:
                 future: Future[object] = Future()
                 self._futures[name] = future
                 # A daemon: a hung probe must not keep the run from ending.
-                threading.Thread(target=self._run, args=(name, needed, future), name=f"probe {name}", daemon=True).start()
+                threading.Thread(
+                    target=self._run, args=(name, needed, future), name=f"probe {name}", daemon=True
+                ).start()
             return self._futures[name]
 
     def _run(self, name: str, needed: Mapping[str, Future[object]], future: Future[object]) -> None:
         try:
-            given = {one: needed[one].result() if one in needed else self._resources.get(one) for one in _parameters(name)}
+            given = {
+                one: needed[one].result() if one in needed else self._resources.get(one) for one in _parameters(name)
+            }
             future.set_result(_declared[name](**given))
         except BaseException as error:  # whatever it is, it belongs to the criterion that asks
             future.set_exception(error)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from verification.criterion import criterion_id, phase_of, title_of
 from verification.hints import hint
 from verification.outcome import PASSED, Outcome
 from verification.record import CriterionResult
-from verification.selection import phase_of
 from verification.settings import Settings
 from verification.verdict import Measurement, Verdict
 
@@ -26,7 +26,7 @@ def stage_of(item: pytest.Item, outcome: Outcome, measurements: list[Measurement
     """The stage's annotation: everything a later hook needs, since `logreport` gets no item."""
     result = CriterionResult(
         id=criterion_id(item),
-        title=_title(item),
+        title=title_of(item),
         phase=phase_of(item),
         verdict=outcome.verdict,
         measurements=tuple(measurements),
@@ -35,11 +35,6 @@ def stage_of(item: pytest.Item, outcome: Outcome, measurements: list[Measurement
         mendable=item.get_closest_marker("unmendable") is None,
     )
     return Stage(outcome, result)
-
-
-def criterion_id(item: pytest.Item) -> str:
-    """The criterion's id: the test's name without `test_`."""
-    return item.name.removeprefix("test_")
 
 
 class Results:
@@ -61,6 +56,11 @@ class Results:
         fails = self._stages[report.nodeid].outcome.verdict is Verdict.FAIL
         return self.of(report.nodeid) if report.when == "teardown" or (fails and not known_to_fail) else None
 
+    @property
+    def broken(self) -> bool:
+        """Whether a criterion itself broke, so that its traceback is worth reading."""
+        return any(not stage.outcome.expected for stage in self._stages.values())
+
     def of(self, nodeid: str) -> CriterionResult | None:
         """The result so far."""
         stage = self._stages.get(nodeid)
@@ -72,8 +72,3 @@ def _worst(before: Stage, after: Stage) -> Stage:
     chosen = before if worst is before.outcome and worst is not PASSED else after
     # What was measured on the way stays, whichever stage decides.
     return Stage(chosen.outcome, replace(chosen.result, measurements=after.result.measurements))
-
-
-def _title(item: pytest.Item) -> str:
-    doc = getattr(getattr(item, "function", None), "__doc__", None) or ""
-    return doc.strip().partition("\n")[0] or criterion_id(item).replace("_", " ")

@@ -58,7 +58,9 @@ class Run:
             lines.append(f"target: {settings.target.url} ({self.sources['url']})")
             run = settings.target.cloud_run
             if run:
-                lines.append(f"cloud run: {run.service} in {run.region}, project {run.project} ({self.sources['project']})")
+                lines.append(
+                    f"cloud run: {run.service} in {run.region}, project {run.project} ({self.sources['project']})"
+                )
         policy = settings.rollback.policy
         lines.append(f"settings: {self.sources['settings']}; rollback: {policy}")
         return lines

@@ -1,94 +1,75 @@
-"""Which criteria there are, and which of them a run asks.
+"""Which criteria a run asks.
 
 What is left out on the command line (`-k`, `--deselect`, a file named) is counted, so that a run which left something out can say so.
 """
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from verification.criterion import criterion_id, missing_section, not_collected, phase_of, refuse_without_phase
 from verification.errors import SettingsError
-from verification.record import PHASES
-from verification.settings import Settings
+from verification.record import PHASES, POST_DEPLOY_PHASES
+from verification.redaction import redact
+from verification.run import Run
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
-    """A criterion as its file declares it."""
+class Selection:
+    """Chooses the criteria of a run, and counts those that it leaves out."""
 
-    file: Path
-    name: str
-    phases: frozenset[str]
-    needs: frozenset[str]
+    def __init__(self, run: Run, homes: list[Path]) -> None:
+        self._run = run
+        self._homes = homes
+        self._collected: list[pytest.Item] = []  # all configured criteria, before -m and -k
+        self._lacking: dict[pytest.Item, str] = {}  # the others, and the section that is missing
 
+    def pytest_report_header(self) -> list[str]:
+        """The target, and where each part of it came from."""
+        return [redact(line) for line in self._run.header()]
 
-def phase_of(item: pytest.Item) -> str:
-    """The phase that the criterion carries as its marker; empty for a test that is none."""
-    return next((phase for phase in PHASES if item.get_closest_marker(phase)), "")
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Bring the criteria into the order of their phases; take out those whose system is not configured."""
+        try:
+            refuse_without_phase(items, self._homes)
+        except SettingsError as error:
+            raise pytest.UsageError(str(error)) from None
+        self._lacking = {item: section for item in items if (section := missing_section(item, self._run.settings))}
+        items[:] = sorted((item for item in items if item not in self._lacking), key=lambda item: _rank(phase_of(item)))
+        self._collected = [item for item in items if phase_of(item)]
+        config.hook.pytest_deselected(items=list(self._lacking))
 
-
-def missing_section(item: pytest.Item, settings: Settings) -> str:
-    """The section of deployment.toml that the criterion needs and that is not there, if any."""
-    needed = (str(name) for marker in item.iter_markers("needs") for name in marker.args)
-    return next((name for name in needed if not settings.configured(name)), "")
-
-
-def refuse_without_phase(items: Iterable[pytest.Item], folders: Iterable[Path]) -> None:
-    """Raise SettingsError for a test below the criteria's folders that carries no phase: it would never run."""
-    homes = [folder.resolve() for folder in folders]
-    for item in items:
-        if not phase_of(item) and any(home in item.path.resolve().parents for home in homes):
-            raise SettingsError(
-                f"{item.nodeid} carries no phase, so no `-m` would ever run it",
-                f"Mark it, for example with `pytestmark = pytest.mark.smoke`. The phases are: {', '.join(PHASES)}.",
-            )
-
-
-def not_collected(collected: Iterable[pytest.Item], folders: Iterable[Path], settings: Settings) -> list[Declared]:
-    """The configured criteria in `folders` that collection did not bring, because the command line names others."""
-    brought = {(item.path.resolve(), getattr(item, "originalname", item.name)) for item in collected}
-    return [
-        one
-        for one in declared(folders)
-        if (one.file, one.name) not in brought and all(settings.configured(need) for need in one.needs)
-    ]
-
-
-def declared(folders: Iterable[Path]) -> Iterator[Declared]:
-    """Every criterion that the files in `folders` declare, read without importing them."""
-    for folder in folders:
-        for file in sorted(folder.resolve().rglob("test_*.py")):
-            try:
-                tree = ast.parse(file.read_text(encoding="utf-8"))
-            except (OSError, SyntaxError, UnicodeDecodeError):
-                continue  # pytest says what is wrong with it when it collects the file
-            yield from _declared_in(tree, file)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Count, and start everything that the selected criteria need, side by side."""
+        config = session.config
+        phases = {phase_of(item) for item in session.items} - {""}
+        if config.option.collectonly or not phases:
+            return
+        if phases & POST_DEPLOY_PHASES:
+            _refuse_partial_runs(config)
+        left_out = not_collected(self._collected, self._homes, self._run.settings)
+        record = self._run.record
+        record.phases = tuple(sorted(phases, key=_rank))
+        record.criteria_selected = sum(bool(phase_of(item)) for item in session.items)
+        record.criteria_in_phase = sum(phase_of(item) in phases for item in self._collected)
+        record.criteria_in_phase += sum(bool(one.phases & phases) for one in left_out)
+        lacking = {criterion_id(item): section for item, section in self._lacking.items() if phase_of(item) in phases}
+        record.not_configured = lacking
+        try:
+            self._run.start(name for item in session.items for name in getattr(item, "fixturenames", ()))
+        except SettingsError as error:
+            raise pytest.UsageError(redact(str(error))) from None
 
 
-def _declared_in(tree: ast.Module, file: Path) -> Iterator[Declared]:
-    shared: list[ast.expr] = []
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and any(isinstance(one, ast.Name) and one.id == "pytestmark" for one in node.targets):
-            shared += node.value.elts if isinstance(node.value, (ast.List, ast.Tuple)) else [node.value]
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-            marks = list(_marks([*shared, *node.decorator_list]))
-            phases = frozenset(name for name, _ in marks if name in PHASES)
-            if phases:
-                needs = frozenset(argument for name, arguments in marks if name == "needs" for argument in arguments)
-                yield Declared(file, node.name, phases, needs)
+def _rank(phase: str) -> int:
+    return PHASES.index(phase) if phase else -1
 
 
-def _marks(expressions: Iterable[ast.expr]) -> Iterator[tuple[str, list[str]]]:
-    """`pytest.mark.NAME` and `pytest.mark.NAME("argument")` as name and text arguments."""
-    for expression in expressions:
-        call = expression if isinstance(expression, ast.Call) else None
-        target = call.func if call else expression
-        if isinstance(target, ast.Attribute) and ast.unparse(target.value) == "pytest.mark":
-            texts = [one.value for one in (call.args if call else []) if isinstance(one, ast.Constant)]
-            yield target.attr, [text for text in texts if isinstance(text, str)]
+def _refuse_partial_runs(config: pytest.Config) -> None:
+    # xdist acts in several processes at once; --lf can end with 0 although criteria were left out.
+    if config.getoption("numprocesses", None) or hasattr(config, "workerinput"):
+        raise pytest.UsageError("post-deploy phases run in one process: take out -n (xdist)")
+    if config.getoption("lf", False):
+        raise pytest.UsageError("post-deploy phases run whole: take out --lf")

@@ -73,7 +73,9 @@ class Measurement:
         """Hold the text to begin with one of `prefixes`, such as a media type with `video/`."""
         __tracebackhide__ = True
         listed = " or ".join(prefixes)
-        self._hold("starts with", listed, f"something that starts with {listed}", good=str(self.value).startswith(prefixes))
+        self._hold(
+            "starts with", listed, f"something that starts with {listed}", good=str(self.value).startswith(prefixes)
+        )
 
     def must_be_below(self, limit: float) -> None:
         """Hold the number to be less than `limit`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 import pytest
 
@@ -14,15 +15,19 @@ from verification.verdict import Measurement, Verdict
 HOSTILE = (
     "<img src=x onerror=\"document.documentElement.setAttribute('data-ran', '1')\">"
     "\"'><script>document.documentElement.setAttribute('data-ran', '2')</script>"
+    '" onmouseover="document.documentElement.remove()" x="'
     "</td></tr></table></style></noscript><svg onload=\"document.documentElement.setAttribute('data-ran', '3')\">"
     "\x1b[31m\u202e| `code` ``` **bold** [link](javascript:alert(1)) ![i](x) https://evil.example @everyone #1 &lt; $x$\n"
     "# heading\n- item\n~~~\n<details>"
 )
+Known = TypeVar("Known", Measurement, CriterionResult, RollbackResult)
 BEGAN = datetime(2026, 11, 23, 10, 15, tzinfo=UTC)
 
 
 def _criterion(name: str, verdict: Verdict, reason: str = "", hint: str = "") -> CriterionResult:
-    latency = Measurement(f"{name} latency", 812.5, "ms", "https://api.example", BEGAN, 9120, 900.0, 500.0, "<", "retried")
+    latency = Measurement(
+        f"{name} latency", 812.5, "ms", "https://api.example", BEGAN, 9120, 900.0, 500.0, "<", "retried"
+    )
     return CriterionResult(name, f"The line of {name}.", "smoke", verdict, (latency,), reason, hint, 1.25)
 
 
@@ -48,7 +53,9 @@ def record() -> RunRecord:
 @pytest.fixture
 def failed(record: RunRecord) -> RunRecord:
     """A finished run with one criterion of each verdict, before anything was done about it."""
-    unclear = _criterion("sentry_error_rate", Verdict.INCONCLUSIVE, "Sentry answered 500", "Ask Sentry: curl -I https://s.example")
+    unclear = _criterion(
+        "sentry_error_rate", Verdict.INCONCLUSIVE, "Sentry answered 500", "Ask Sentry: curl -I https://s.example"
+    )
     bad = _criterion("login", Verdict.FAIL, "login status is 500, expected 200", "Read the log: gcloud logging read x")
     record.criteria = [record.criteria[0], unclear, bad]
     record.criteria_in_phase = record.criteria_selected = 3
@@ -58,7 +65,9 @@ def failed(record: RunRecord) -> RunRecord:
 @pytest.fixture
 def rolled_back(failed: RunRecord) -> RunRecord:
     """The failed run after a rollback that got through."""
-    check = Measurement("health status", 200, source="https://api.example/health", limit=200, rule="=", observed_at=BEGAN)
+    check = Measurement(
+        "health status", 200, source="https://api.example/health", limit=200, rule="=", observed_at=BEGAN
+    )
     failed.rollback = RollbackResult(
         RollbackOutcome.DONE, ("login",), "cloud_run", "backend-00043", "backend-00042", 2.1, True, checks=(check,)
     )
@@ -72,7 +81,8 @@ def hostile(rolled_back: RunRecord) -> RunRecord:
     check = _poisoned(record.rollback.checks[0], value=HOSTILE, limit=HOSTILE)
     record.rollback = _poisoned(record.rollback, triggers=(HOSTILE,), checks=(check,))
     record.criteria = [
-        _poisoned(one, measurements=(_poisoned(one.measurements[0], value=HOSTILE, limit=HOSTILE),)) for one in record.criteria
+        _poisoned(one, measurements=(_poisoned(one.measurements[0], value=HOSTILE, limit=HOSTILE),))
+        for one in record.criteria
     ]
     for each in fields(record):
         if isinstance(getattr(record, each.name), str):
@@ -83,9 +93,9 @@ def hostile(rolled_back: RunRecord) -> RunRecord:
     return record
 
 
-def _poisoned[T: (Measurement, CriterionResult, RollbackResult)](one: T, **others: object) -> T:
+def _poisoned(one: Known, **others: object) -> Known:
     texts = {each.name: HOSTILE for each in fields(one) if type(getattr(one, each.name)) is str}
-    return replace(one, **(texts | others))
+    return replace(one, **(texts | others))  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -63,7 +63,9 @@ def test_a_dry_run_is_no_emergency_and_says_what_it_is(failed: RunRecord) -> Non
 
 
 def test_the_rollback_is_told_in_one_sentence(rolled_back: RunRecord) -> None:
-    told = "Traffic moved from backend-00043 to backend-00042 through cloud_run in 2.1 s. Verified: the service is well."
+    told = (
+        "Traffic moved from backend-00043 to backend-00042 through cloud_run in 2.1 s. Verified: the service is well."
+    )
     assert rollback_sentence(rolled_back) == told
     rolled_back.rollback = replace(rolled_back.rollback, verified=False, reason="/health answers 503")
     assert rollback_sentence(rolled_back).endswith("The service is NOT well since. /health answers 503.")
@@ -76,15 +78,22 @@ def test_a_failure_that_no_revision_could_mend_says_why_nothing_was_rolled_back(
 
 def test_an_emergency_always_comes_with_a_command(rolled_back: RunRecord) -> None:
     rolled_back.rollback = replace(rolled_back.rollback, outcome=RollbackOutcome.FAILED, next_step="")
-    assert [one.text for one in next_steps(rolled_back) if one.is_command] == ["python -m rollback -e production status"]
+    assert [one.text for one in next_steps(rolled_back) if one.is_command] == [
+        "python -m rollback -e production status"
+    ]
 
 
 @pytest.mark.parametrize(
     ("text", "commands", "prose"),
     [
         ("Do it by hand: gcloud run services list", ["gcloud run services list"], ["Do it by hand:"]),
-        ("gcloud auth login\n  pytest -m smoke --env staging", ["gcloud auth login", "pytest -m smoke --env staging"], []),
+        (
+            "gcloud auth login\n  pytest -m smoke --env staging",
+            ["gcloud auth login", "pytest -m smoke --env staging"],
+            [],
+        ),
         ("Run `python -m rollback -e production -n 1`", ["python -m rollback -e production -n 1"], ["Run"]),
+        ("Run `gcloud auth login`, or set X.", ["gcloud auth login"], ["Run", "or set X."]),
         ("Ask the person who makes the coffee.", [], ["Ask the person who makes the coffee."]),
         ("", [], []),
     ],

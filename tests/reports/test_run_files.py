@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -19,7 +20,9 @@ def test_the_folder_is_named_by_utc_time_environment_and_phases(tmp_path: Path) 
     new_york = BEGAN.astimezone(timezone(timedelta(hours=-5)))
     files = RunFiles.create(tmp_path / "output", "production", ["smoke", "monitor"], new_york)
     assert files.folder == tmp_path / "output" / "20261123T101500Z-production-smoke+monitor"
-    assert {one.parent for one in (files.report, files.junit, files.verdict, files.summary, files.journal)} == {files.folder}
+    assert {one.parent for one in (files.report, files.junit, files.verdict, files.summary, files.journal)} == {
+        files.folder
+    }
 
 
 def test_an_environment_cannot_lead_out_of_the_output_folder(tmp_path: Path) -> None:
@@ -55,8 +58,13 @@ def test_a_run_that_is_killed_at_once_leaves_no_green_report(tmp_path: Path) -> 
     assert verdict.verdict is Verdict.INCONCLUSIVE
     assert verdict.exit_code == 75
     assert verdict.finished is None
-    for text in (files.report.read_text(encoding="utf-8"), files.summary.read_text(encoding="utf-8"), verdict.notices[0]):
+    for text in (
+        files.report.read_text(encoding="utf-8"),
+        files.summary.read_text(encoding="utf-8"),
+        verdict.notices[0],
+    ):
         assert "This run has not finished" in text
+        assert "rollback" not in re.sub("<style>.*</style>", "", text.lower(), flags=re.DOTALL), "it does not know"
     assert sorted(one.name for one in files.folder.iterdir()) == ["report.html", "summary.md", "verdict.json"]
 
 

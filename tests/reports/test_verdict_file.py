@@ -76,7 +76,7 @@ def test_what_is_written_can_be_read_back(hostile: RunRecord, tmp_path: Path) ->
     assert read == verdict_file.verdict_file(hostile)
 
 
-@pytest.mark.parametrize("value", [True, 1, 1.0, "1", None])
+@pytest.mark.parametrize("value", [True, 1, 1.0, "1", None], ids=repr)
 def test_a_value_keeps_its_kind(record: RunRecord, value: Value | None) -> None:
     record.criteria = [replace(record.criteria[0], measurements=(Measurement("x", value, limit=value),))]
     text = verdict_file.verdict_file(record).model_dump_json()

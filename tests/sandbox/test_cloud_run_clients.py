@@ -362,6 +362,13 @@ def test_the_newer_of_two_overlapping_writes_wins(clients: Clients) -> None:
     assert not after.reconciling
 
 
+def test_an_overtaken_write_does_not_answer_for_the_newer_one(clients: Clients) -> None:
+    overtaken, newer = clients.ask([pin(RETIRED)]), clients.ask([pin(BROKEN)])
+    clients.done(overtaken)
+    with pytest.raises(exceptions.GoogleAPICallError, match=BROKEN):
+        clients.done(newer)
+
+
 def test_operations_can_be_read_waited_for_and_listed(clients: Clients) -> None:
     name = clients.ask([pin(RETIRED)]).operation.name
     clients.services.wait_operation(operations_pb2.WaitOperationRequest(name=name))  # over gRPC it gives raw bytes

@@ -104,7 +104,12 @@ class Answer:
         return Listing(self, flow, items, None)
 
     def _measure(
-        self, name: str, value: Value | None, unit: str = "", note: str | None = None, problem: VerificationError | None = None
+        self,
+        name: str,
+        value: Value | None,
+        unit: str = "",
+        note: str | None = None,
+        problem: VerificationError | None = None,
     ) -> Measurement:
         return Measurement(
             name=name,

@@ -35,19 +35,26 @@ def certificate(address: str, ca_file: str | None, timeout: float) -> Certificat
     left = round((expires - now()).total_seconds() / 86_400, 1)
     return Certificate(
         Measurement("certificate", "trusted", source=source),
-        Measurement("certificate valid for", left, unit="days", source=source, note=f"until {expires:%Y-%m-%d %H:%M} UTC"),
+        Measurement(
+            "certificate valid for", left, unit="days", source=source, note=f"until {expires:%Y-%m-%d %H:%M} UTC"
+        ),
     )
 
 
 def _expiry(host: str, port: int, ca_file: str | None, timeout: float) -> datetime:
     try:
         context = ssl.create_default_context(cafile=ca_file)
-        with socket.create_connection((host, port), timeout) as plain, context.wrap_socket(plain, server_hostname=host) as tls:
+        with (
+            socket.create_connection((host, port), timeout) as plain,
+            context.wrap_socket(plain, server_hostname=host) as tls,
+        ):
             shown = tls.getpeercert() or {}
     except ssl.SSLCertVerificationError as error:
         raise ServiceError(f"the certificate of {host}:{port} is not trusted: {error.verify_message}") from None
     except (ssl.SSLError, ConnectionError) as error:
         raise ServiceError(f"no TLS handshake with {host}:{port}: {error}") from None
     except OSError as error:
-        raise ObserverError(f"no connection to {host}:{port}: {error}", "Look at the network between here and it.") from None
+        raise ObserverError(
+            f"no connection to {host}:{port}: {error}", "Look at the network between here and it."
+        ) from None
     return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(shown["notAfter"])), UTC)

@@ -17,8 +17,15 @@ from urllib.parse import urlsplit
 from verification import settings as tables
 from verification.clients.bounded import bounded
 from verification.clients.cloud_run_errors import Absent, Changed, Unclear, explained, is_passing
-from verification.clients.cloud_run_state import RevisionState, ServiceState, Serving, Tag, revision_state, service_state
-from verification.errors import ObserverError
+from verification.clients.cloud_run_state import (
+    RevisionState,
+    ServiceState,
+    Serving,
+    Tag,
+    revision_state,
+    service_state,
+)
+from verification.errors import NotPermitted, ObserverError
 
 if TYPE_CHECKING:
     from google.api_core.operation import Operation
@@ -27,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Absent", "Changed", "CloudRun", "RevisionState", "ServiceState", "Serving", "Tag", "Unclear"]
 
 T = TypeVar("T")
+M = TypeVar("M", "run_v2.Service", "run_v2.Revision")
 
 _READ_ATTEMPTS = 3
 _FIRST_PAUSE = 0.2
@@ -50,6 +58,16 @@ class _Library:
     @property
     def revisions(self) -> run_v2.RevisionsClient:
         return self._made()[1]
+
+    def ready(self, seconds: float) -> None:
+        """Make the clients, within `seconds`. Raises NotPermitted, and what the search for credentials raises."""
+        try:
+            bounded(self._made, seconds)
+        except TimeoutError:
+            raise NotPermitted(
+                f"no Google credentials were found within {seconds:g} s",
+                "Run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS.",
+            ) from None
 
     def _made(self) -> tuple[run_v2.ServicesClient, run_v2.RevisionsClient]:
         with self._lock:
@@ -77,7 +95,9 @@ class CloudRun:
     def service(self) -> ServiceState:
         """The service as it is now. Raises ObserverError."""
         return self._read(
-            lambda timeout: service_state(self._library.services.get_service(name=self._name, retry=None, timeout=timeout)),
+            lambda timeout: service_state(
+                _about(self._name, self._library.services.get_service(name=self._name, retry=None, timeout=timeout))
+            ),
             f"service {self.settings.service}",
         )
 
@@ -104,7 +124,9 @@ class CloudRun:
         """The revision of this short name. Raises Absent, ObserverError."""
         full = f"{self._name}/revisions/{name}"
         return self._read(
-            lambda timeout: revision_state(self._library.revisions.get_revision(name=full, retry=None, timeout=timeout)),
+            lambda timeout: revision_state(
+                _about(full, self._library.revisions.get_revision(name=full, retry=None, timeout=timeout))
+            ),
             f"revision {name}",
         )
 
@@ -140,16 +162,18 @@ class CloudRun:
         until = time.monotonic() + deadline
         what = f"the traffic of {self.settings.service}"
         try:
-            operation = bounded(
-                lambda: self._write(_traffic(self._name, revision, etag, keep_tags)), min(self.timeout, deadline)
-            )
+            self._library.ready(self.timeout)
+            wanted = _traffic(self._name, revision, etag, keep_tags)
+            operation = bounded(lambda: self._write(wanted), min(self.timeout, deadline))
         except Exception as error:
             raise explained(error, what, self.settings, writing=True) from error
         try:
             _wait(operation, until - time.monotonic())
         except Exception as error:
             if operation.operation.done:
-                raise Unclear(f"Cloud Run could not move {what}: {error}", "Look at the service in the console.") from error
+                raise Unclear(
+                    f"Cloud Run could not move {what}: {error}", "Look at the service in the console."
+                ) from error
             raise Unclear(f"what became of moving {what} is unknown: {error}", "Read the service.") from error
 
     def _write(self, service: run_v2.Service) -> Operation:
@@ -158,15 +182,16 @@ class CloudRun:
         )
 
     def _read(self, call: Callable[[float], T], what: str) -> T:
+        until = time.monotonic() + self.timeout
         try:
-            return bounded(lambda: self._repeated(call), self.timeout)
+            self._library.ready(self.timeout)
+            return bounded(lambda: self._repeated(call, until), until - time.monotonic())
         except Exception as error:
             raise explained(error, what, self.settings) from error
 
-    def _repeated(self, call: Callable[[float], T]) -> T:
-        import stamina
+    def _repeated(self, call: Callable[[float], T], until: float) -> T:
+        import stamina  # noqa: PLC0415
 
-        until = time.monotonic() + self.timeout
         for attempt in stamina.retry_context(
             on=is_passing,
             attempts=_READ_ATTEMPTS,
@@ -181,8 +206,8 @@ class CloudRun:
 
 
 def _clients(endpoint: str | None) -> tuple[run_v2.ServicesClient, run_v2.RevisionsClient]:
-    from google.auth.credentials import AnonymousCredentials
-    from google.cloud import run_v2
+    from google.auth.credentials import AnonymousCredentials  # noqa: PLC0415
+    from google.cloud import run_v2  # noqa: PLC0415
 
     if endpoint is None:
         return run_v2.ServicesClient(transport="rest"), run_v2.RevisionsClient(transport="rest")
@@ -190,7 +215,8 @@ def _clients(endpoint: str | None) -> tuple[run_v2.ServicesClient, run_v2.Revisi
     here = _is_here(urlsplit(endpoint).hostname or "")
     if not here and not endpoint.startswith("https://"):
         raise ObserverError(
-            f"cloud_run.endpoint {endpoint} would send credentials in the clear", "Write an address that starts with https://."
+            f"cloud_run.endpoint {endpoint} would send credentials in the clear",
+            "Write an address that starts with https://.",
         )
     credentials = AnonymousCredentials() if here else None  # type: ignore[no-untyped-call]
     return (
@@ -206,8 +232,16 @@ def _is_here(host: str) -> bool:
         return False
 
 
+def _about(name: str, message: M) -> M:
+    """`message`, which must be about `name`: an empty answer would read as a service that serves nothing."""
+    short = message.name.rpartition("/")[2]
+    if short != name.rpartition("/")[2]:
+        raise ObserverError(f"Cloud Run gave no usable answer: asked about {name}, it told about {short or 'nothing'}")
+    return message
+
+
 def _traffic(name: str, revision: str, etag: str, keep_tags: Sequence[Tag]) -> run_v2.Service:
-    from google.cloud import run_v2
+    from google.cloud import run_v2  # noqa: PLC0415
 
     kinds = run_v2.TrafficTargetAllocationType
     pinned, latest = kinds.TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION, kinds.TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST
@@ -220,7 +254,7 @@ def _traffic(name: str, revision: str, etag: str, keep_tags: Sequence[Tag]) -> r
 
 
 def _wait(operation: Operation, seconds: float) -> None:
-    from google.api_core.future.polling import DEFAULT_POLLING
+    from google.api_core.future.polling import DEFAULT_POLLING  # noqa: PLC0415
 
     # The default asks after 1 s, then ever more rarely: too slow for the minute in which everybody waits.
     polling = DEFAULT_POLLING.with_delay(initial=_FIRST_PAUSE, maximum=_LONGEST_PAUSE, multiplier=1.5)

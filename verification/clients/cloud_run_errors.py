@@ -7,7 +7,10 @@ from verification.settings import CloudRun
 
 _LONGEST = 300
 _UNDECIDED = {408, 429, 499}  # codes of the 4xx family that say nothing about the request itself
-_PERMITTED_BY = "roles/run.viewer to look, roles/run.developer and (on the service's own account) roles/iam.serviceAccountUser to roll back"
+_PERMITTED_BY = (
+    "roles/run.viewer to look; to roll back, roles/run.developer and (on the service's own account) "
+    "roles/iam.serviceAccountUser"
+)
 
 
 class Absent(ObserverError):
@@ -24,9 +27,9 @@ class Unclear(ObserverError):
 
 def is_passing(error: Exception) -> bool:
     """Whether a read that failed with `error` may well succeed a moment later."""
-    import requests
-    from google.api_core import exceptions as api
-    from google.auth import exceptions as auth
+    import requests  # noqa: PLC0415
+    from google.api_core import exceptions as api  # noqa: PLC0415
+    from google.auth import exceptions as auth  # noqa: PLC0415
 
     passing = (
         api.TooManyRequests,
@@ -43,8 +46,8 @@ def is_passing(error: Exception) -> bool:
 
 def explained(error: Exception, what: str, settings: CloudRun, *, writing: bool = False) -> ObserverError:
     """`error`, met when asking for `what` (or `writing` it), as an ObserverError."""
-    from google.api_core import exceptions as api
-    from google.auth import exceptions as auth
+    from google.api_core import exceptions as api  # noqa: PLC0415
+    from google.auth import exceptions as auth  # noqa: PLC0415
 
     if isinstance(error, ObserverError):
         return error
@@ -58,10 +61,12 @@ def explained(error: Exception, what: str, settings: CloudRun, *, writing: bool 
     if isinstance(error, auth.GoogleAuthError) and not isinstance(error, auth.TransportError):
         return NotPermitted(
             f"there are no usable Google credentials to ask Cloud Run for {where}: {said}",
-            "Run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to a service account's file.",
+            "Run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS.",
         )
     if isinstance(error, api.NotFound):
-        return Absent(f"Cloud Run has no {where}", "Look at service, region and project in deployment.toml, and at the name.")
+        return Absent(
+            f"Cloud Run has no {where}", "Look at service, region and project in deployment.toml, and at the name."
+        )
     if writing and isinstance(error, api.Conflict):
         return Changed(f"somebody else changed {where} at the same moment", "Read the service and decide anew.")
     if isinstance(error, api.ClientError) and error.code not in _UNDECIDED:

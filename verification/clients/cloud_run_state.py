@@ -1,4 +1,4 @@
-"""What Cloud Run says about a service and its revisions, as values; read from the API's messages here and nowhere else."""
+"""What Cloud Run says about a service and its revisions, as values; only here are the API's messages read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 COMMIT_LABEL = "commit-sha"
 _ALL = 100
 
-# The API's numbers; named here so that these values can be read without importing its library (which takes half a second).
+# The API's numbers: named here, because importing its library takes half a second.
 _FOLLOWS_LATEST = 1
 _SUCCEEDED = 4
 
@@ -97,10 +97,14 @@ def service_state(message: run_v2.Service) -> ServiceState:
     latest_ready = _short(message.latest_ready_revision)
     # A line that follows the latest carries no name. No lines at all also means: everything to the latest.
     asked = [(_named(line.type_, line.revision, latest_ready), line.percent, line.tag) for line in message.traffic]
-    flowing = [(_named(line.type_, line.revision, latest_ready), line.percent, line.tag) for line in message.traffic_statuses]
+    flowing = [
+        (_named(line.type_, line.revision, latest_ready), line.percent, line.tag) for line in message.traffic_statuses
+    ]
     moving = bool(message.reconciling) or message.observed_generation != message.generation
     succeeded = int(message.terminal_condition.state) == _SUCCEEDED
-    follows = not message.traffic or any(int(line.type_) == _FOLLOWS_LATEST and line.percent for line in message.traffic)
+    follows = not message.traffic or any(
+        int(line.type_) == _FOLLOWS_LATEST and line.percent for line in message.traffic
+    )
     return ServiceState(
         name=_short(message.name),
         etag=message.etag,

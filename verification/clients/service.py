@@ -87,7 +87,9 @@ class Service:
     def _headers(self) -> dict[str, str]:
         return {"User-Agent": user_agent(), "Accept": "application/json, */*;q=0.5"}
 
-    def _request(self, method: str, path: str, *, token: str = "", body: Mapping[str, str] | None = None) -> httpx.Request:
+    def _request(
+        self, method: str, path: str, *, token: str = "", body: Mapping[str, str] | None = None
+    ) -> httpx.Request:
         headers = self._headers()
         if token:
             headers["Authorization"] = f"Bearer {token}"
@@ -96,7 +98,9 @@ class Service:
             headers["Content-Type"] = "application/json"
         return httpx.Request(method, self._target.url + path, headers=headers, content=content)
 
-    def _ask(self, request: httpx.Request, *, patient: bool, enough: int | None = None, anywhere: bool = False) -> Answer:
+    def _ask(
+        self, request: httpx.Request, *, patient: bool, enough: int | None = None, anywhere: bool = False
+    ) -> Answer:
         answer = self._once(request, enough, anywhere)
         if answer.code != _STARTING or not patient or time.monotonic() + self._smoke.retry_after > self._patient_until:
             return answer
@@ -140,7 +144,9 @@ class Service:
             limits=httpx.Limits(max_connections=50),
         )
 
-    async def _exchange(self, client: httpx.AsyncClient, request: httpx.Request, enough: int | None, anywhere: bool) -> Answer:
+    async def _exchange(
+        self, client: httpx.AsyncClient, request: httpx.Request, enough: int | None, anywhere: bool
+    ) -> Answer:
         question = f"{request.method} {request.url}"
         async with asyncio.timeout(self._smoke.timeout):
             for _ in range(_REDIRECTS + 1):
@@ -171,7 +177,9 @@ def _trust(ca_file: str | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:
-        raise ObserverError(f"ca_file {ca_file} cannot be used: {error}", "It must be a PEM file of certificates.") from None
+        raise ObserverError(
+            f"ca_file {ca_file} cannot be used: {error}", "It must be a PEM file of certificates."
+        ) from None
 
 
 def _refuse_elsewhere(request: httpx.Request, following: httpx.Request, question: str, anywhere: bool) -> None:
@@ -201,9 +209,13 @@ def _blame(error: Exception, question: str, limit: str) -> VerificationError:
     """The exception of the right side (see the module's docstring), in words."""
     causes = list(_causes(error))
     if any(isinstance(cause, socket.gaierror) for cause in causes):
-        return ObserverError(f"{question}: the host name does not resolve", "Look at the url in deployment.toml and at the DNS here.")
+        return ObserverError(
+            f"{question}: the host name does not resolve", "Look at the url in deployment.toml and at the DNS here."
+        )
     if isinstance(error, httpx.ConnectTimeout) or any(isinstance(c, OSError) and c.errno in _NO_ROUTE for c in causes):
-        return ObserverError(f"{question}: no connection within {limit}", "Look at the network between here and the service.")
+        return ObserverError(
+            f"{question}: no connection within {limit}", "Look at the network between here and the service."
+        )
     tls = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
     if tls is not None:
         reason = tls.verify_message if isinstance(tls, ssl.SSLCertVerificationError) else tls.reason or str(tls)
@@ -224,4 +236,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(cause))
         yield cause
-        pending += [cause.__cause__, cause.__context__, *(cause.exceptions if isinstance(cause, BaseExceptionGroup) else ())]
+        pending += [
+            cause.__cause__,
+            cause.__context__,
+            *(cause.exceptions if isinstance(cause, BaseExceptionGroup) else ()),
+        ]

@@ -33,7 +33,9 @@ class Login:
     @property
     def has_token(self) -> Measurement:
         """Whether the answer carries a token."""
-        return Measurement("token", "present" if self.token else "absent", source=self.answer.question, problem=self.problem)
+        return Measurement(
+            "token", "present" if self.token else "absent", source=self.answer.question, problem=self.problem
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,8 @@ def _list(service: Service, flow: ListFlow, probes: Probes) -> Listing:
     if flow.signed_in:
         token = cast("Login", probes.result("login")).token
         if not token:
-            problem = NotAsked(f"{flow.path} needs a user who is logged in, and login gave no token", "Look at login first.")
+            problem = NotAsked(
+                f"{flow.path} needs a user who is logged in, and login gave no token", "Look at login first."
+            )
             return Listing(Answer(f"GET {flow.path}", problem=problem), flow, [], problem)
     return service.get(flow.path, token=token).listing(flow)

@@ -14,6 +14,7 @@ from verification.settings import Settings
 
 T = TypeVar("T")
 
+
 def given(table: T | None, name: str) -> T:
     """`table`, which the file must have. Raises SettingsError; criteria that need it are deselected before it comes to that."""
     if table is None:

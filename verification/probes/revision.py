@@ -21,7 +21,11 @@ class Traffic:
     def share_of(self, revision: str) -> Measurement:
         """The share of requests that `revision` gets, in percent."""
         share = sum(one.percent for one in self.state.serving if one.revision == revision)
-        others = ", ".join(f"{one.revision} gets {one.percent} %" for one in self.state.serving if one.revision != revision and one.percent)
+        others = ", ".join(
+            f"{one.revision} gets {one.percent} %"
+            for one in self.state.serving
+            if one.revision != revision and one.percent
+        )
         return Measurement(f"traffic of {revision}", share, unit="%", source=self.source, note=others)
 
 

@@ -1,0 +1,197 @@
+"""`python -m rollback -e production -n 1`: roll back by hand. `python -m rollback status -e production`: look first."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+
+from rollback.by_hand import Request, order_for
+from rollback.engine import roll_back_by_hand
+from rollback.journal import Journal
+from rollback.policy import survey
+from rollback.previous import candidates_text
+from rollback.serving_record import ServingRecord
+from rollback.status import show
+from verification.clients.cloud_run import CloudRun, RevisionState
+from verification.errors import ObserverError, RollbackFailed, RollbackWithheld, SettingsError
+from verification.loading import load
+from verification.record import RollbackOutcome, RollbackResult
+from verification.redaction import redact
+from verification.settings import Settings
+from verification.verdict import now
+
+OUTPUT = Path("reports/output")
+NOTE = "PREVIOUS_REVISION"
+_PIPED_WIDTH = 200
+_STATUS_LISTS = 15
+_EPILOG = """\
+exit codes: 0 the wanted revision serves and answers well; 1 withheld, nothing was changed (a dry run too);
+4 wrong usage; 70 failed, or not verified: a person is needed now; 75 the status could not be read
+
+Without --to-revision, the previous revision is the one that was seen serving before, by the deploy workflow
+(variable PREVIOUS_REVISION) or by this suite (reports/output/serving.jsonl), never the second in a list."""
+
+
+class Exit(IntEnum):
+    """Exit codes."""
+
+    DONE = 0
+    WITHHELD = 1
+    USAGE = 4
+    FAILED = 70
+    UNKNOWN = 75
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(Exit.USAGE, f"{self.prog}: {message}\n")
+
+
+@dataclass(frozen=True, slots=True)
+class _World:
+    """Where the rollback happens, and what its operators noted about the last deployment."""
+
+    settings: Settings
+    given: tuple[str, str] | None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and answer with the exit code."""
+    options = _parser().parse_intermixed_args(arguments)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+    try:
+        with _world(options.deployment, options.environment) as world:
+            table = world.settings.target.cloud_run
+            if table is None:
+                raise SettingsError(
+                    f"environments.{options.environment} has no cloud_run table",
+                    "Add it: a rollback moves Cloud Run's traffic.",
+                )
+            cloud_run, history = CloudRun(table), ServingRecord(OUTPUT / "serving.jsonl")
+            if options.status:
+                return _status(console, world, cloud_run, history)
+            return _roll_back(console, world, cloud_run, history, options)
+    except SettingsError as mistake:
+        print(redact(str(mistake)), file=sys.stderr)
+        return Exit.USAGE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m rollback",
+        description="Send all traffic back to the revision that served before.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "status", nargs="?", choices=["status"], help="only show what serves and what would be rolled back to"
+    )
+    parser.add_argument("-e", "--env", dest="environment", required=True, help="an environment of the deployment file")
+    parser.add_argument(
+        "--deployment", type=Path, default=Path("deployment.toml"), metavar="FILE", help="default: deployment.toml"
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "-n", dest="steps", type=_steps, default=1, metavar="N", help="how many revisions back (default 1)"
+    )
+    which.add_argument("--to-revision", default="", metavar="NAME", help="the revision that shall serve")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and write nothing to Cloud Run")
+    return parser
+
+
+def _steps(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of steps: 1, 2, ...")
+    return int(text)
+
+
+@contextmanager
+def _world(file: Path, environment: str) -> Iterator[_World]:
+    settings = load(file, environment).settings
+    if not settings.sandbox:
+        noted = os.environ.get(NOTE, "")
+        yield _World(settings, (noted, f"environment variable {NOTE}") if noted else None)
+        return
+    from verification.local_sandbox import open_sandbox  # noqa: PLC0415  (httpx: only where it is used)
+
+    with open_sandbox() as sandbox:
+        yield _World(sandbox.settings(settings), (sandbox.note().previous, "the sandbox's deployment note"))
+
+
+def _status(console: Console, world: _World, cloud_run: CloudRun, history: ServingRecord) -> int:
+    known = survey(world.settings, cloud_run, history, world.given)
+    try:
+        if known.serving is None:
+            raise ObserverError("; ".join(known.obstacles))
+        revisions = cloud_run.revisions(_STATUS_LISTS)
+    except ObserverError as problem:
+        print(redact(str(problem)), file=sys.stderr)
+        return Exit.UNKNOWN
+    show(console, known, known.serving, revisions, history.of(cloud_run.settings))
+    return Exit.DONE
+
+
+def _roll_back(
+    console: Console, world: _World, cloud_run: CloudRun, history: ServingRecord, options: argparse.Namespace
+) -> int:
+    environment = world.settings.environment
+    journal = Journal(OUTPUT / f"{now():%Y%m%dT%H%M%SZ}-{environment}-rollback" / "journal.jsonl")
+    at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    request = Request(options.steps, options.to_revision, world.given, _ask if at_terminal else None)
+    try:
+        order = order_for(request, world.settings, cloud_run, history)
+    except (RollbackWithheld, RollbackFailed) as problem:
+        failed = isinstance(problem, RollbackFailed)
+        outcome = RollbackOutcome.FAILED if failed else RollbackOutcome.WITHHELD
+        return _report(console, RollbackResult(outcome, reason=problem.cause, next_step=problem.remedy))
+    _say(console, f"from  {order.source}", f"to    {order.target} ({order.evidence})")
+    journal.armed(
+        cloud_run.settings,
+        environment=environment,
+        policy="by hand",
+        revision=order.source,
+        previous=order.target,
+        evidence=order.evidence,
+    )
+    result = roll_back_by_hand(
+        order, settings=world.settings, cloud_run=cloud_run, journal=journal, history=history, dry_run=options.dry_run
+    )
+    return _report(console, result)
+
+
+def _report(console: Console, result: RollbackResult) -> int:
+    for check in result.checks:
+        _say(console, f"check {check.name}: {check.value} {check.unit}".rstrip())
+    _say(console, f"{result.outcome.value}: {result.reason}", result.next_step)
+    if result.outcome is RollbackOutcome.DONE:
+        return Exit.DONE if result.verified else Exit.FAILED
+    return Exit.FAILED if result.outcome is RollbackOutcome.FAILED else Exit.WITHHELD
+
+
+def _say(console: Console, *lines: str) -> None:
+    for line in filter(None, lines):
+        console.print(redact(line), soft_wrap=True, markup=False)
+
+
+def _ask(found: Sequence[RevisionState], problem: str) -> str:
+    print(redact(problem))
+    print(redact(candidates_text(found)))
+    try:
+        answer = input("Name of the revision that shall serve (empty: none): ").strip()
+    except EOFError:
+        return ""
+    return answer if answer in {one.name for one in found} else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""Starts the sandbox as its users do: as a program, of which only the address document is known."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+READY_SECONDS = 60.0  # a deadline for a machine under load; it takes little more than one
+END_SECONDS = 30.0
+
+Address = dict[str, Any]
+Start = Callable[[], Address]
+
+
+@contextmanager
+def program(*arguments: str, temporary: Path | None = None) -> Iterator[subprocess.Popen[str]]:
+    """`python -m sandbox` in a process group of its own; killed at the end if it is still there."""
+    environment = os.environ | ({"TMPDIR": str(temporary)} if temporary else {})
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sandbox", *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+
+
+def ready(process: subprocess.Popen[str]) -> Address:
+    """The address document that the program prints once everything is up."""
+    assert process.stdout is not None
+    readable, _, _ = select.select([process.stdout], [], [], READY_SECONDS)
+    assert readable, f"no address document within {READY_SECONDS} s"
+    line = process.stdout.readline()
+    assert line, f"the sandbox ended instead of starting: {process.stderr and process.stderr.read()}"
+    document: Address = json.loads(line)
+    return document
+
+
+@pytest.fixture(scope="session")
+def start_sandbox() -> Iterator[Start]:
+    """Starts another sandbox, for tests that change much or need two; it ends with the test session."""
+    with ExitStack() as stack:
+
+        def start() -> Address:
+            return ready(stack.enter_context(program()))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def sandbox(start_sandbox: Start) -> Address:
+    """The address document of a sandbox that all tests share; leave no fault in force behind you."""
+    return start_sandbox()

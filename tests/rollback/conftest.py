@@ -1,0 +1,37 @@
+"""A sandbox for the rollback's tests, put right before each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.clients.relay import Relay, relay_to
+from tests.rollback.stage import Stage, settings_of
+from verification.local_sandbox import Sandbox, open_sandbox
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """One sandbox for all tests of rollbacks."""
+    with open_sandbox({}) as running:
+        yield running
+
+
+@pytest.fixture
+def stage(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """Production, following the latest deployment, with no fault in force."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    made = Stage(sandbox, settings_of(sandbox), tmp_path)
+    made.put_faults()
+    made.set_traffic({})
+    return made
+
+
+@pytest.fixture
+def relay(stage: Stage) -> Iterator[Relay]:
+    """A relay between the code under test and Cloud Run."""
+    with relay_to(stage.sandbox.addresses.cloud_run.rest) as running:
+        stage.through(running.address)
+        yield running

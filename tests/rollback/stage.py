@@ -1,0 +1,140 @@
+"""A sandbox to roll back in. What it says about Cloud Run it asks plainly, not through the code under test."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from rollback.engine import roll_back
+from rollback.journal import Entry, Journal, read
+from rollback.policy import Known, survey
+from rollback.serving_record import ServingRecord
+from verification.clients.cloud_run import CloudRun
+from verification.loading import load
+from verification.local_sandbox import DeploymentNote, Sandbox
+from verification.record import RollbackResult
+from verification.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+SETTLES_WITHIN = 20.0
+
+
+def settings_of(sandbox: Sandbox) -> Settings:
+    """The sandbox's settings, as patient as a test can be."""
+    loaded = sandbox.settings(load(ROOT / "deployment.toml", "sandbox").settings)
+    return with_rollback(loaded, shift_within=20.0, verify_within=10.0)
+
+
+def with_rollback(settings: Settings, **changes: object) -> Settings:
+    """`settings` with some of `[rollback]` changed."""
+    return settings.model_copy(update={"rollback": settings.rollback.model_copy(update=changes)})
+
+
+@dataclass
+class Stage:
+    """Production in the sandbox, with a journal and a serving record of its own for each test."""
+
+    sandbox: Sandbox
+    settings: Settings
+    folder: Path
+    journal: Journal = field(init=False)
+    history: ServingRecord = field(init=False)
+    cloud_run: CloudRun = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.journal = Journal(self.folder / "run" / "journal.jsonl")
+        self.history = ServingRecord(self.folder / "serving.jsonl")
+        self.through(self.sandbox.addresses.cloud_run.rest)
+
+    def through(self, endpoint: str) -> None:
+        """Reach Cloud Run at another address."""
+        table = self.settings.target.cloud_run
+        assert table is not None
+        self.cloud_run = CloudRun(table.model_copy(update={"endpoint": endpoint}), timeout=5)
+
+    # What happens around
+
+    def release(self, *faults: str) -> DeploymentNote:
+        """Deploy a revision that gets all traffic at once."""
+        return self.sandbox.release(faults)
+
+    def put_faults(self, *faults: str) -> None:
+        """Have these observer and actor faults in force, and only these."""
+        httpx.put(f"{self.sandbox.addresses.operator}/faults", json={"faults": list(faults)}).raise_for_status()
+
+    def set_traffic(self, shares: Mapping[str, int]) -> None:
+        """Split the traffic as somebody else would; no shares: everything follows the latest."""
+        kind = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION"
+        lines = [{"type": kind, "revision": name, "percent": percent} for name, percent in shares.items()]
+        everything = [{"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 100}]
+        answer = httpx.patch(self._service, params={"updateMask": "traffic"}, json={"traffic": lines or everything})
+        answer.raise_for_status()
+        self._settle()
+
+    # What can be seen
+
+    @property
+    def serving(self) -> dict[str, int]:
+        """The share of each revision that gets requests."""
+        document = self._settle()
+        latest = document["latestReadyRevision"].rpartition("/")[2]
+        shares: dict[str, int] = {}
+        for line in document["trafficStatuses"]:
+            if line.get("percent"):
+                name = line.get("revision") or latest
+                shares[name] = shares.get(name, 0) + line["percent"]
+        return shares
+
+    @property
+    def generation(self) -> int:
+        """Counts the writes."""
+        return int(self._settle()["generation"])
+
+    @property
+    def events(self) -> list[str]:
+        """The journal's events, in order."""
+        return [entry.event for entry in self.entries]
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The journal, as it is on disk."""
+        return read(self.journal.path)
+
+    # The code under test
+
+    def survey(self, given: str = "") -> Known:
+        """What is known at the start of a run; `given` is the deploy workflow's note."""
+        return survey(self.settings, self.cloud_run, self.history, (given, "the deploy workflow's note") if given else None)
+
+    def roll_back(self, known: Known, *, dry_run: bool = False, allowed: bool = True) -> RollbackResult:
+        """Roll back because login failed."""
+        return roll_back(
+            known,
+            ("login",),
+            settings=self.settings,
+            cloud_run=self.cloud_run,
+            journal=self.journal,
+            history=self.history,
+            dry_run=dry_run,
+            allowed=allowed,
+        )
+
+    @property
+    def _service(self) -> str:
+        there = self.sandbox.addresses
+        path = f"projects/{there.project}/locations/{there.region}/services/{there.environments['production'].service}"
+        return f"{there.cloud_run.rest}/v2/{path}"
+
+    def _settle(self) -> dict[str, Any]:
+        deadline = time.monotonic() + SETTLES_WITHIN
+        while True:
+            document: dict[str, Any] = httpx.get(self._service).raise_for_status().json()
+            if not document.get("reconciling"):
+                return document
+            assert time.monotonic() < deadline, "the sandbox's Cloud Run does not settle"
+            time.sleep(0.02)

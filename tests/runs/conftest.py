@@ -1,0 +1,188 @@
+"""Whole runs, as a user starts them: `pytest -m smoke --env ...` in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from reports.verdict_file import VerdictFile
+from rollback.journal import Entry, read
+from tests.conftest import ROOT, Address, Start
+
+WITHIN = 120.0
+SHIPPED = (ROOT / "deployment.toml").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A run that has ended."""
+
+    code: int
+    said: str
+    folder: Path
+
+    @property
+    def verdict(self) -> VerdictFile:
+        return VerdictFile.model_validate_json((self.folder / "verdict.json").read_text(encoding="utf-8"))
+
+    @property
+    def report(self) -> str:
+        return (self.folder / "report.html").read_text(encoding="utf-8")
+
+    @property
+    def journal(self) -> list[Entry]:
+        return read(self.folder / "journal.jsonl")
+
+    def of(self, criterion: str) -> str:
+        """The verdict on one criterion."""
+        return next(one.verdict for one in self.verdict.criteria if one.id == criterion)
+
+
+class Runner:
+    """Runs pytest in the project's folder, with a place of its own for what the run leaves behind."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.output = folder / "output"
+        self._environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("GOOGLE_", "CLOUDSDK_", "SMOKE_", "PYTEST_", "SANDBOX", "PREVIOUS_REVISION", "GITHUB_"))
+        }
+
+    def start(self, *arguments: str, variables: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--output={self.output}", *arguments]
+        return subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**self._environment, **(variables or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def end(self, process: subprocess.Popen[str]) -> Ran:
+        try:
+            said, _ = process.communicate(timeout=WITHIN)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        return Ran(process.returncode, said, (self.output / "latest").resolve())
+
+    def __call__(self, *arguments: str, variables: Mapping[str, str] | None = None) -> Ran:
+        return self.end(self.start(*arguments, variables=variables))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Runner:
+    return Runner(tmp_path)
+
+
+@dataclass(frozen=True)
+class World:
+    """A sandbox of one test's own, seen from outside."""
+
+    document: Address
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return {"SANDBOX": str(self.document["operator"])}
+
+    @property
+    def url(self) -> str:
+        return str(self.document["environments"]["production"]["url"])
+
+    def release(self, *faults: str) -> dict[str, str]:
+        answer = httpx.post(f"{self.document['operator']}/release", json={"environment": "production", "faults": list(faults)})
+        note: dict[str, str] = answer.raise_for_status().json()
+        return note
+
+    def break_(self, *faults: str) -> None:
+        httpx.put(f"{self.document['operator']}/faults", json={"faults": list(faults)}).raise_for_status()
+
+    def note(self) -> dict[str, str]:
+        """The latest deployment: previous and current revision."""
+        note: dict[str, str] = httpx.get(str(self.document["operator"])).json()["environments"]["production"]["deployment"]
+        return note
+
+    def answering(self, questions: int = 20) -> set[str]:
+        """The revisions that answer a client of the ingress."""
+        with httpx.Client(base_url=self.url, timeout=10) as client:
+            return {str(client.get("/health/deep").json().get("revision")) for _ in range(questions)}
+
+
+@pytest.fixture
+def world(start_sandbox: Start) -> World:
+    return World(start_sandbox())
+
+
+@pytest.fixture
+def production(world: World, tmp_path: Path) -> Callable[..., Path]:
+    """Writes a deployment.toml whose `production` is the sandbox's, reached as a real one is: by its addresses."""
+
+    def write(*changes: tuple[str, str], more: str = "") -> Path:
+        run = f"http://{world.document['cloud_run']['rest'].partition('://')[2]}"
+        text = SHIPPED.replace("https://api.bayit.plus", world.url)
+        text = text.replace(
+            'service = "bayit-plus-backend"\n',
+            f'service = "bayit-plus-backend"\nproject = "{world.document["project"]}"\nendpoint = "{run}"\n',
+        )
+        text = text.replace('retry_after = "30s"', 'retry_after = "1s"').replace('evidence_grace = "5s"', 'evidence_grace = "1s"')
+        for old, new in changes:
+            assert old in text, f"deployment.toml has no {old!r}"
+            text = text.replace(old, new)
+        file = tmp_path / "deployment.toml"
+        file.write_text(text + textwrap.dedent(more), encoding="utf-8")
+        return file
+
+    return write
+
+
+@pytest.fixture
+def account(world: World) -> dict[str, str]:
+    """The smoke account of the sandbox, as the environment variables of a real one."""
+    user = world.document["smoke_user"]
+    return {"SMOKE_USER_EMAIL": user["email"], "SMOKE_USER_PASSWORD": user["password"], "GOOGLE_CLOUD_PROJECT": "somewhere"}
+
+
+@pytest.fixture
+def criteria(tmp_path: Path) -> Callable[[str], str]:
+    """A team's own criteria in a folder; answers the lines for deployment.toml that add it."""
+
+    def write(source: str) -> str:
+        folder = tmp_path / "team"
+        folder.mkdir()
+        (folder / "test_team.py").write_text("import pytest\n" + textwrap.dedent(source), encoding="utf-8")
+        return '\n[criteria]\npaths = ["team"]\n'
+
+    return write
+
+
+def until(condition: Callable[[], bool], what: str, within: float = 60.0) -> None:
+    """Wait for `condition`, with a deadline."""
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, f"not seen within {within:g} s: {what}"
+        time.sleep(0.02)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """`latest` of the project itself is a user's: no test may touch it."""
+    mine = ROOT / "reports" / "output"
+    before = sorted(mine.iterdir()) if mine.exists() else []
+    yield
+    assert (sorted(mine.iterdir()) if mine.exists() else []) == before

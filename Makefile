@@ -22,7 +22,7 @@ demo: install
 
 # The suite's own tests.
 test: install
-	$(BIN)/pytest tests
+	$(BIN)/pytest tests -n auto --dist worksteal
 
 lint: install
 	$(BIN)/ruff check .

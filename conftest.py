@@ -1,8 +1,8 @@
 """The wiring, top to bottom: options, which criteria run, fixtures, verdicts, and the hook that rolls production back.
 
 The hooks are chosen by what pytest promises: `makereport` only annotates, `logreport` only notes, and one `tryfirst`
-`pytest_sessionfinish` decides and acts. It is reached after failures, errors, `-x` and Ctrl-C alike, runs outside every test timeout, and
-comes before the report is written.
+`pytest_sessionfinish` decides and acts. It is reached after failures, errors, `-x` and Ctrl-C alike, runs outside
+every test timeout, and comes before the report is written.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _RUN = pytest.StashKey[Run]()
 _MEASUREMENTS = pytest.StashKey[list[Measurement]]()
 
 
-# --- options -------------------------------------------------------------------------------------------------------------
+# --- options ------------------------------------------------------------------------------------------------
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -142,7 +142,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise pytest.UsageError(f"--env is missing; it has no default. The environments are: {names}")
 
 
-# --- fixtures ------------------------------------------------------------------------------------------------------------
+# --- fixtures -----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
@@ -181,7 +181,7 @@ def deployed_revision(request: pytest.FixtureRequest, traffic: Traffic) -> str:
     return request.config.stash[_RUN].revision or traffic.state.latest_created
 
 
-# --- verdicts, and the rollback ------------------------------------------------------------------------------------------
+# --- verdicts, and the rollback -----------------------------------------------------------------------------
 
 
 class Verification:
@@ -219,11 +219,13 @@ class Verification:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Annotate the report, and take the secrets out of it. Nothing else happens here: a test's timeout is still armed."""
+        """Annotate the report and take the secrets out of it; nothing else, while a test's timeout is still armed."""
         report = yield
         if phase_of(item):
             outcome = outcome_of(report, call.excinfo.value if call.excinfo else None)
-            report.stage = stage_of(item, outcome, item.stash[_MEASUREMENTS], self._run.settings)  # type: ignore[attr-defined]
+            seconds = self._run.probes.seconds(getattr(item, "fixturenames", ()))
+            stage = stage_of(item, outcome, item.stash[_MEASUREMENTS], self._run.settings, seconds)
+            report.stage = stage  # type: ignore[attr-defined]
             if report.failed:
                 words = f"{outcome.reason}\n{outcome.remedy}" if outcome.expected else report.longreprtext
                 report.longrepr = redact(words.strip())

@@ -23,7 +23,7 @@ class _Page(Protocol):
 
 
 class Reporting:
-    """Shows one run: in `report.html`, `junit.xml`, `verdict.json`, `summary.md`, and at the end of the terminal's output."""
+    """Shows one run: in the files of its folder, and at the end of the terminal's output."""
 
     def __init__(self, config: pytest.Config, record: RunRecord, results: Results, files: RunFiles) -> None:
         self._record = record

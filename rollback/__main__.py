@@ -122,7 +122,7 @@ def _world(file: Path, environment: str) -> Iterator[_World]:
         noted = os.environ.get(NOTE, "")
         yield _World(settings, (noted, f"environment variable {NOTE}") if noted else None)
         return
-    from verification.local_sandbox import open_sandbox  # noqa: PLC0415  (httpx: only where it is used)
+    from verification.local_sandbox import open_sandbox
 
     with open_sandbox() as sandbox:
         yield _World(sandbox.settings(settings), (sandbox.note().previous, "the sandbox's deployment note"))

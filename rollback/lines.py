@@ -28,6 +28,7 @@ def append_line(path: Path, line: str) -> None:
 def read_lines(path: Path) -> list[str]:
     """The lines of the file; none where there is no file, or none that can be read."""
     try:
-        return path.read_text(encoding="utf-8", errors="replace").split("\n")
+        # Only a regular file: reading a pipe or a device could last for ever.
+        return path.read_text(encoding="utf-8", errors="replace").split("\n") if path.is_file() else []
     except OSError:
         return []

@@ -69,6 +69,9 @@ def checked(traffic: list[Traffic]) -> list[Traffic]:
     if len(tags) != len(set(tags)):
         raise InvalidArgument("A traffic tag may be used once only.", "service.traffic.tag")
     if bad := [tag for tag in tags if not _TAG.fullmatch(tag)]:
-        raise InvalidArgument(f"Traffic tag '{bad[0]}' is not a valid name: lower-case letters, digits and hyphens, "
-                              "46 characters at most.", "service.traffic.tag")
+        raise InvalidArgument(
+            f"Traffic tag '{bad[0]}' is not a valid name: lower-case letters, digits and hyphens, "
+            "46 characters at most.",
+            "service.traffic.tag",
+        )
     return list(traffic)

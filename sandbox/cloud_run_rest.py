@@ -79,7 +79,8 @@ class _Api:
         cloud_run_v2.check_parent(self._control, _resource(request, "/services"))
         services, token = cloud_run_v2.page(list(self._control.services.values()), *_paging(request))
         answer = run_v2.ListServicesResponse(
-            services=[cloud_run_v2.service_message(self._control, each) for each in services], next_page_token=token)
+            services=[cloud_run_v2.service_message(self._control, each) for each in services], next_page_token=token
+        )
         return _json(request, run_v2.ListServicesResponse.pb(answer))
 
     async def get_service(self, request: Request) -> Response:
@@ -92,8 +93,11 @@ class _Api:
         await _parse(request, run_v2.Service.pb(message))
         mask = [_snake(path) for path in request.query_params.get("updateMask", "").split(",") if path]
         operation = await self._control.update(
-            service.name, cloud_run_v2.change_from(message, mask), message.etag or None,
-            validate_only=request.query_params.get("validateOnly", "").lower() == "true")
+            service.name,
+            cloud_run_v2.change_from(message, mask),
+            message.etag or None,
+            validate_only=request.query_params.get("validateOnly", "").lower() == "true",
+        )
         return _json(request, cloud_run_v2.operation_message(self._control, operation))
 
     async def test_permissions(self, request: Request) -> Response:
@@ -105,7 +109,8 @@ class _Api:
         parent = _resource(request, "/revisions")
         found, token = cloud_run_v2.page(cloud_run_v2.revisions_of(self._control, parent), *_paging(request))
         answer = run_v2.ListRevisionsResponse(
-            revisions=[cloud_run_v2.revision_message(self._control, *each) for each in found], next_page_token=token)
+            revisions=[cloud_run_v2.revision_message(self._control, *each) for each in found], next_page_token=token
+        )
         return _json(request, run_v2.ListRevisionsResponse.pb(answer))
 
     async def get_revision(self, request: Request) -> Response:
@@ -115,9 +120,13 @@ class _Api:
     async def list_operations(self, request: Request) -> Response:
         cloud_run_v2.check_parent(self._control, _resource(request, "/operations"))
         found, token = cloud_run_v2.page(list(self._control.operations.values()), *_paging(request))
-        return _json(request, operations_pb2.ListOperationsResponse(
-            operations=[cloud_run_v2.operation_message(self._control, each) for each in found],
-            next_page_token=token))
+        return _json(
+            request,
+            operations_pb2.ListOperationsResponse(
+                operations=[cloud_run_v2.operation_message(self._control, each) for each in found],
+                next_page_token=token,
+            ),
+        )
 
     async def get_operation(self, request: Request) -> Response:
         operation = cloud_run_v2.operation_of(self._control, _resource(request))

@@ -32,13 +32,21 @@ def gcloud_environment(proxy_host: str, proxy_port: int, project: str, region: s
     gcloud puts the region before an overridden host, so the hosts are invented ones that only the proxy, which is
     the sandbox, can answer for. The caller adds `CLOUDSDK_CONFIG`, a folder of its own.
     """
-    overrides = {f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api.upper()}": f"http://{api}.sandbox.invalid/"
-                 for api in ("run", "logging", "serviceusage")}
+    overrides = {
+        f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api.upper()}": f"http://{api}.sandbox.invalid/"
+        for api in ("run", "logging", "serviceusage")
+    }
     return overrides | {
-        "CLOUDSDK_PROXY_TYPE": "http", "CLOUDSDK_PROXY_ADDRESS": proxy_host, "CLOUDSDK_PROXY_PORT": str(proxy_port),
-        "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true", "CLOUDSDK_CORE_PROJECT": project, "CLOUDSDK_RUN_REGION": region,
-        "CLOUDSDK_CORE_DISABLE_PROMPTS": "1", "CLOUDSDK_CORE_SHOULD_PROMPT_TO_ENABLE_API": "false",
-        "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "true", "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "true",
+        "CLOUDSDK_PROXY_TYPE": "http",
+        "CLOUDSDK_PROXY_ADDRESS": proxy_host,
+        "CLOUDSDK_PROXY_PORT": str(proxy_port),
+        "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
+        "CLOUDSDK_CORE_PROJECT": project,
+        "CLOUDSDK_RUN_REGION": region,
+        "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
+        "CLOUDSDK_CORE_SHOULD_PROMPT_TO_ENABLE_API": "false",
+        "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "true",
+        "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "true",
     }
 
 
@@ -55,8 +63,11 @@ def routes(control: ControlPlane) -> list[BaseRoute]:
             Route(f"{parent}/revisions/{{revision}}", api.get_revision, methods=["GET"]),
         ]
     operation = "/v1/projects/{project}/locations/{location}/operations/{operation}"
-    return [*found, Route(f"{operation}:wait", api.wait_operation, methods=["POST"]),
-            Route(operation, api.get_operation, methods=["GET"])]
+    return [
+        *found,
+        Route(f"{operation}:wait", api.wait_operation, methods=["POST"]),
+        Route(operation, api.get_operation, methods=["GET"]),
+    ]
 
 
 class _Api:
@@ -121,13 +132,20 @@ def service_object(control: ControlPlane, service: Service) -> dict[str, Json]:
     status: dict[str, Json] = {
         "observedGeneration": service.observed_generation,
         "conditions": [_condition_object(each) for each in conditions.of_service(service)],
-        "latestCreatedRevisionName": service.latest_created, "latestReadyRevisionName": service.latest_ready,
-        "traffic": _traffic_statuses(control, service), "url": service.url, "address": {"url": service.url},
+        "latestCreatedRevisionName": service.latest_created,
+        "latestReadyRevisionName": service.latest_ready,
+        "traffic": _traffic_statuses(control, service),
+        "url": service.url,
+        "address": {"url": service.url},
     }
     return {
-        "apiVersion": _KNATIVE, "kind": "Service", "metadata": _service_metadata(control, service),
-        "spec": {"template": _template_object(latest) if latest else {},
-                 "traffic": [_target_object(line) for line in service.traffic]},
+        "apiVersion": _KNATIVE,
+        "kind": "Service",
+        "metadata": _service_metadata(control, service),
+        "spec": {
+            "template": _template_object(latest) if latest else {},
+            "traffic": [_target_object(line) for line in service.traffic],
+        },
         "status": status,
     }
 
@@ -135,41 +153,77 @@ def service_object(control: ControlPlane, service: Service) -> dict[str, Json]:
 def revision_object(control: ControlPlane, revision: Revision) -> dict[str, Json]:
     """The revision as `namespaces.revisions.get` answers it."""
     template = _template_object(revision)
-    labels = {_SERVICE_LABEL: revision.service, "serving.knative.dev/configuration": revision.service,
-              "cloud.googleapis.com/location": control.region, COMMIT_LABEL: revision.commit}
+    labels = {
+        _SERVICE_LABEL: revision.service,
+        "serving.knative.dev/configuration": revision.service,
+        "cloud.googleapis.com/location": control.region,
+        COMMIT_LABEL: revision.commit,
+    }
     return {
-        "apiVersion": _KNATIVE, "kind": "Revision",
-        "metadata": {"name": revision.name, "namespace": control.project, "uid": revision_uid(revision),
-                     "generation": 1, "resourceVersion": revision_uid(revision), "creationTimestamp":
-                     _time(revision.created), "labels": {key: value for key, value in labels.items() if value},
-                     "annotations": {"serving.knative.dev/creator": "deploy@sandbox.invalid",
-                                     "autoscaling.knative.dev/minScale": "1"}},
+        "apiVersion": _KNATIVE,
+        "kind": "Revision",
+        "metadata": {
+            "name": revision.name,
+            "namespace": control.project,
+            "uid": revision_uid(revision),
+            "generation": 1,
+            "resourceVersion": revision_uid(revision),
+            "creationTimestamp": _time(revision.created),
+            "labels": {key: value for key, value in labels.items() if value},
+            "annotations": {
+                "serving.knative.dev/creator": "deploy@sandbox.invalid",
+                "autoscaling.knative.dev/minScale": "1",
+            },
+        },
         "spec": template["spec"],
-        "status": {"observedGeneration": 1, "imageDigest": revision.image, "serviceName": revision.service,
-                   "conditions": [_condition_object(each) for each in conditions.of_revision(revision)]},
+        "status": {
+            "observedGeneration": 1,
+            "imageDigest": revision.image,
+            "serviceName": revision.service,
+            "conditions": [_condition_object(each) for each in conditions.of_revision(revision)],
+        },
     }
 
 
 def _service_metadata(control: ControlPlane, service: Service) -> dict[str, Json]:
     annotations = service.annotations | {
         "serving.knative.dev/creator": "deploy@sandbox.invalid",
-        "serving.knative.dev/lastModifier": "deploy@sandbox.invalid", "run.googleapis.com/ingress": "all",
+        "serving.knative.dev/lastModifier": "deploy@sandbox.invalid",
+        "run.googleapis.com/ingress": "all",
         "run.googleapis.com/ingress-status": "all",
     }
     if operation := control.last_operation(service):
         annotations["run.googleapis.com/operation-id"] = operation
-    return {"name": service.name, "namespace": control.project, "uid": service.uid, "generation": service.generation,
-            "resourceVersion": service.etag.strip('"'), "creationTimestamp": _time(service.created),
-            "labels": service.labels | {"cloud.googleapis.com/location": control.region}, "annotations": annotations}
+    return {
+        "name": service.name,
+        "namespace": control.project,
+        "uid": service.uid,
+        "generation": service.generation,
+        "resourceVersion": service.etag.strip('"'),
+        "creationTimestamp": _time(service.created),
+        "labels": service.labels | {"cloud.googleapis.com/location": control.region},
+        "annotations": annotations,
+    }
 
 
 def _template_object(revision: Revision) -> dict[str, Json]:
     return {
-        "metadata": {"labels": {COMMIT_LABEL: revision.commit} if revision.commit else {},
-                     "annotations": {"autoscaling.knative.dev/minScale": "1"}},
-        "spec": {"containerConcurrency": 80, "timeoutSeconds": 300, "serviceAccountName": "backend@sandbox.invalid",
-                 "containers": [{"image": revision.image, "ports": [{"containerPort": 8080}],
-                                 "resources": {"limits": {"cpu": "1", "memory": "512Mi"}}}]},
+        "metadata": {
+            "labels": {COMMIT_LABEL: revision.commit} if revision.commit else {},
+            "annotations": {"autoscaling.knative.dev/minScale": "1"},
+        },
+        "spec": {
+            "containerConcurrency": 80,
+            "timeoutSeconds": 300,
+            "serviceAccountName": "backend@sandbox.invalid",
+            "containers": [
+                {
+                    "image": revision.image,
+                    "ports": [{"containerPort": 8080}],
+                    "resources": {"limits": {"cpu": "1", "memory": "512Mi"}},
+                }
+            ],
+        },
     }
 
 
@@ -196,8 +250,11 @@ def _traffic_statuses(control: ControlPlane, service: Service) -> list[Json]:
 
 
 def _condition_object(condition: Condition) -> dict[str, Json]:
-    found: dict[str, Json] = {"type": condition.type, "status": _STATUSES[condition.state],
-                              "lastTransitionTime": _time(condition.since)}
+    found: dict[str, Json] = {
+        "type": condition.type,
+        "status": _STATUSES[condition.state],
+        "lastTransitionTime": _time(condition.since),
+    }
     if reason := condition.reason or condition.revision_reason:
         found["reason"] = "".join(word.capitalize() for word in reason.split("_"))
     if condition.message:
@@ -212,14 +269,17 @@ def _operation_object(control: ControlPlane, operation: Operation) -> dict[str, 
     if operation.error is not None:
         found["error"] = {"code": operation.error.code, "message": operation.error.message}
     elif operation.done:
-        found["response"] = {"@type": "type.googleapis.com/google.cloud.run.v1.Service",
-                             **service_object(control, control.service(operation.service))}
+        found["response"] = {
+            "@type": "type.googleapis.com/google.cloud.run.v1.Service",
+            **service_object(control, control.service(operation.service)),
+        }
     return found
 
 
 def _list(kind: str, items: list[dict[str, Json]], following: str) -> Response:
-    return JSONResponse({"apiVersion": _KNATIVE, "kind": kind, "items": items,
-                         "metadata": {"continue": following} if following else {}})
+    return JSONResponse(
+        {"apiVersion": _KNATIVE, "kind": kind, "items": items, "metadata": {"continue": following} if following else {}}
+    )
 
 
 def _change_from(body: dict[str, Json]) -> Change:
@@ -228,14 +288,17 @@ def _change_from(body: dict[str, Json]) -> Change:
     template = _part(spec, "template")
     containers = _part(template, "spec").get("containers")
     if not isinstance(containers, list) or len(containers) != 1 or not isinstance(containers[0], dict):
-        raise InvalidArgument("spec.template.spec.containers must hold one container.",
-                              "spec.template.spec.containers")
+        raise InvalidArgument("spec.template.spec.containers must hold one container.", "spec.template.spec.containers")
     traffic = spec.get("traffic")
     return Change(
         traffic=[_target_from(line) for line in traffic] if isinstance(traffic, list) else [],
-        labels=own(_texts(metadata, "labels")), annotations=own(_texts(metadata, "annotations")),
-        template=Template(image=_text(containers[0], "image"), revision=_text(_part(template, "metadata"), "name"),
-                          commit=_texts(_part(template, "metadata"), "labels").get(COMMIT_LABEL, "")),
+        labels=own(_texts(metadata, "labels")),
+        annotations=own(_texts(metadata, "annotations")),
+        template=Template(
+            image=_text(containers[0], "image"),
+            revision=_text(_part(template, "metadata"), "name"),
+            commit=_texts(_part(template, "metadata"), "labels").get(COMMIT_LABEL, ""),
+        ),
     )
 
 
@@ -246,8 +309,7 @@ def _target_from(line: Json) -> Traffic:
     if not isinstance(percent, int):
         raise InvalidArgument("spec.traffic.percent must be an integer.", "spec.traffic.percent")
     if bool(line.get("latestRevision")) == bool(revision):
-        raise InvalidArgument("A traffic target names a revision or follows the latest one, not both.",
-                              "spec.traffic")
+        raise InvalidArgument("A traffic target names a revision or follows the latest one, not both.", "spec.traffic")
     return Traffic(revision or None, percent, _text(line, "tag"))
 
 

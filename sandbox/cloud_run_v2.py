@@ -26,13 +26,21 @@ from sandbox.model import Revision, Service, Traffic
 
 COMMIT_LABEL = "commit-sha"
 DEFAULT_PAGE = 100
-_STATES = {State.RECONCILING: "CONDITION_RECONCILING", State.FAILED: "CONDITION_FAILED",
-           State.SUCCEEDED: "CONDITION_SUCCEEDED"}
+_STATES = {
+    State.RECONCILING: "CONDITION_RECONCILING",
+    State.FAILED: "CONDITION_FAILED",
+    State.SUCCEEDED: "CONDITION_SUCCEEDED",
+}
 _LATEST = run_v2.TrafficTargetAllocationType.TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST
 _REVISION = run_v2.TrafficTargetAllocationType.TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION
 _WRITABLE = ("traffic", "labels", "annotations", "template")
-_SYSTEM = ("run.googleapis.com", "cloud.googleapis.com", "serving.knative.dev", "autoscaling.knative.dev",
-           "client.knative.dev")
+_SYSTEM = (
+    "run.googleapis.com",
+    "cloud.googleapis.com",
+    "serving.knative.dev",
+    "autoscaling.knative.dev",
+    "client.knative.dev",
+)
 _Item = TypeVar("_Item")
 
 
@@ -42,17 +50,30 @@ def service_message(control: ControlPlane, service: Service) -> run_v2.Service:
     all_conditions = [condition_message(each) for each in conditions.of_service(service)]
     latest = service.revisions.get(service.latest_created)
     return run_v2.Service(
-        name=name, uid=service.uid, generation=service.generation, observed_generation=service.observed_generation,
-        labels=service.labels, annotations=service.annotations, create_time=service.created,
-        update_time=service.updated, creator="deploy@sandbox.invalid", last_modifier="deploy@sandbox.invalid",
-        client="gcloud", ingress=run_v2.IngressTraffic.INGRESS_TRAFFIC_ALL, launch_stage="GA",
+        name=name,
+        uid=service.uid,
+        generation=service.generation,
+        observed_generation=service.observed_generation,
+        labels=service.labels,
+        annotations=service.annotations,
+        create_time=service.created,
+        update_time=service.updated,
+        creator="deploy@sandbox.invalid",
+        last_modifier="deploy@sandbox.invalid",
+        client="gcloud",
+        ingress=run_v2.IngressTraffic.INGRESS_TRAFFIC_ALL,
+        launch_stage="GA",
         template=None if latest is None else _template_message(latest),
         traffic=[_target_message(line) for line in service.traffic],
         traffic_statuses=_status_messages(control, service),
-        terminal_condition=all_conditions[0], conditions=all_conditions[1:],
+        terminal_condition=all_conditions[0],
+        conditions=all_conditions[1:],
         latest_ready_revision=_revision_name(name, service.latest_ready),
         latest_created_revision=_revision_name(name, service.latest_created),
-        uri=service.url, urls=[service.url], reconciling=service.reconciling, etag=service.etag,
+        uri=service.url,
+        urls=[service.url],
+        reconciling=service.reconciling,
+        etag=service.etag,
     )
 
 
@@ -60,15 +81,25 @@ def revision_message(control: ControlPlane, service: Service, revision: Revision
     """The revision as `GetRevision` answers it."""
     template = _template_message(revision)
     return run_v2.Revision(
-        name=f"{control.parent}/services/{service.name}/revisions/{revision.name}", uid=revision_uid(revision),
-        generation=1, observed_generation=1, labels=template.labels, create_time=revision.created,
-        update_time=revision.retired or revision.created, launch_stage="GA", service=service.name,
-        scaling=template.scaling, max_instance_request_concurrency=template.max_instance_request_concurrency,
-        timeout=template.timeout, service_account=template.service_account, containers=template.containers,
+        name=f"{control.parent}/services/{service.name}/revisions/{revision.name}",
+        uid=revision_uid(revision),
+        generation=1,
+        observed_generation=1,
+        labels=template.labels,
+        create_time=revision.created,
+        update_time=revision.retired or revision.created,
+        launch_stage="GA",
+        service=service.name,
+        scaling=template.scaling,
+        max_instance_request_concurrency=template.max_instance_request_concurrency,
+        timeout=template.timeout,
+        service_account=template.service_account,
+        containers=template.containers,
         reconciling=not revision.ready and not revision.failure,
         conditions=[condition_message(each) for each in conditions.of_revision(revision)],
         log_uri=f"https://console.cloud.google.com/logs/viewer?project={control.project}",
-        creator="deploy@sandbox.invalid", etag=f'"{revision_uid(revision)}"',
+        creator="deploy@sandbox.invalid",
+        etag=f'"{revision_uid(revision)}"',
     )
 
 
@@ -81,8 +112,11 @@ def condition_message(condition: Condition) -> run_v2.Condition:
     """A condition in the words of v2."""
     kind = {"reason": condition.reason} if condition.reason else {"revision_reason": condition.revision_reason}
     return run_v2.Condition(
-        type_=condition.type, state=_STATES[condition.state], message=condition.message,
-        last_transition_time=condition.since, severity="INFO" if condition.info else "SEVERITY_UNSPECIFIED",
+        type_=condition.type,
+        state=_STATES[condition.state],
+        message=condition.message,
+        last_transition_time=condition.since,
+        severity="INFO" if condition.info else "SEVERITY_UNSPECIFIED",
         **{name: value for name, value in kind.items() if value},
     )
 
@@ -198,24 +232,36 @@ def _template_message(revision: Revision) -> run_v2.RevisionTemplate:
     return run_v2.RevisionTemplate(
         labels={COMMIT_LABEL: revision.commit} if revision.commit else {},
         scaling=run_v2.RevisionScaling(min_instance_count=1, max_instance_count=20),
-        max_instance_request_concurrency=80, timeout=timedelta(minutes=5),
+        max_instance_request_concurrency=80,
+        timeout=timedelta(minutes=5),
         service_account="backend@sandbox.invalid",
-        containers=[run_v2.Container(image=revision.image, ports=[run_v2.ContainerPort(container_port=8080)],
-                                     resources=run_v2.ResourceRequirements(limits={"cpu": "1", "memory": "512Mi"}))],
+        containers=[
+            run_v2.Container(
+                image=revision.image,
+                ports=[run_v2.ContainerPort(container_port=8080)],
+                resources=run_v2.ResourceRequirements(limits={"cpu": "1", "memory": "512Mi"}),
+            )
+        ],
     )
 
 
 def _template_from(template: run_v2.RevisionTemplate) -> Template:
     if len(template.containers) != 1 or not template.containers[0].image:
-        raise InvalidArgument("template.containers must hold one container with an image.",
-                              "service.template.containers")
-    return Template(image=template.containers[0].image, commit=template.labels.get(COMMIT_LABEL, ""),
-                    revision=template.revision)
+        raise InvalidArgument(
+            "template.containers must hold one container with an image.", "service.template.containers"
+        )
+    return Template(
+        image=template.containers[0].image, commit=template.labels.get(COMMIT_LABEL, ""), revision=template.revision
+    )
 
 
 def _target_message(line: Traffic) -> run_v2.TrafficTarget:
-    return run_v2.TrafficTarget(type_=_LATEST if line.revision is None else _REVISION, revision=line.revision or "",
-                                percent=line.percent, tag=line.tag)
+    return run_v2.TrafficTarget(
+        type_=_LATEST if line.revision is None else _REVISION,
+        revision=line.revision or "",
+        percent=line.percent,
+        tag=line.tag,
+    )
 
 
 def _target_from(target: run_v2.TrafficTarget) -> Traffic:
@@ -224,8 +270,9 @@ def _target_from(target: run_v2.TrafficTarget) -> Traffic:
             raise InvalidArgument("A target of type LATEST must not name a revision.", "service.traffic.revision")
         return Traffic(None, target.percent, target.tag)
     if target.type_ != _REVISION or not target.revision:
-        raise InvalidArgument("A traffic target must be of type LATEST, or of type REVISION with a revision.",
-                              "service.traffic.type")
+        raise InvalidArgument(
+            "A traffic target must be of type LATEST, or of type REVISION with a revision.", "service.traffic.type"
+        )
     if "/" in target.revision:
         raise InvalidArgument(f"'{target.revision}' is not the short name of a revision.", "service.traffic.revision")
     return Traffic(target.revision, target.percent, target.tag)
@@ -233,7 +280,13 @@ def _target_from(target: run_v2.TrafficTarget) -> Traffic:
 
 def _status_messages(control: ControlPlane, service: Service) -> list[run_v2.TrafficTargetStatus]:
     """What flows. A LATEST entry names no revision: the caller looks at `latest_ready_revision`."""
-    return [run_v2.TrafficTargetStatus(
-        type_=_LATEST if target.revision is None else _REVISION, revision=target.revision or "",
-        percent=target.percent, tag=target.tag, uri=control.tag_urls.get((service.name, target.tag), ""),
-    ) for target, _ in control.flowing(service)]
+    return [
+        run_v2.TrafficTargetStatus(
+            type_=_LATEST if target.revision is None else _REVISION,
+            revision=target.revision or "",
+            percent=target.percent,
+            tag=target.tag,
+            uri=control.tag_urls.get((service.name, target.tag), ""),
+        )
+        for target, _ in control.flowing(service)
+    ]

@@ -69,16 +69,20 @@ class ControlPlane:
         try:
             return self.services[name]
         except KeyError:
-            raise NotFound(f"Resource '{name}' of kind 'SERVICE' in region '{self.region}' in project "
-                           f"'{self.project}' does not exist.") from None
+            raise NotFound(
+                f"Resource '{name}' of kind 'SERVICE' in region '{self.region}' in project "
+                f"'{self.project}' does not exist."
+            ) from None
 
     def revision(self, service: str, name: str) -> Revision:
         """The revision of these short names. Raises NotFound."""
         try:
             return self.service(service).revisions[name]
         except KeyError:
-            raise NotFound(f"Resource '{name}' of kind 'REVISION' in region '{self.region}' in project "
-                           f"'{self.project}' does not exist.") from None
+            raise NotFound(
+                f"Resource '{name}' of kind 'REVISION' in region '{self.region}' in project "
+                f"'{self.project}' does not exist."
+            ) from None
 
     def operation(self, name: str) -> Operation:
         """The operation of this short name. Raises NotFound."""
@@ -112,8 +116,17 @@ class ControlPlane:
     def add_service(self, name: str, environment: str, url: str) -> Service:
         """Create an empty service that follows the latest ready revision."""
         now = datetime.now(UTC)
-        service = Service(name=name, environment=environment, uid=str(uuid.uuid4()), created=now, updated=now,
-                          traffic=[ALL_TO_LATEST], serving=[], etag=_etag(), url=url)
+        service = Service(
+            name=name,
+            environment=environment,
+            uid=str(uuid.uuid4()),
+            created=now,
+            updated=now,
+            traffic=[ALL_TO_LATEST],
+            serving=[],
+            etag=_etag(),
+            url=url,
+        )
         self.services[name] = service
         self._targets[name] = []
         self._locks[name] = asyncio.Lock()
@@ -140,8 +153,9 @@ class ControlPlane:
 
     # Writing
 
-    async def deploy(self, service: str, *, faults: frozenset[str], commit: str,
-                     image: str | None = None) -> Deployment:
+    async def deploy(
+        self, service: str, *, faults: frozenset[str], commit: str, image: str | None = None
+    ) -> Deployment:
         """Create a revision as `gcloud run deploy` does and wait until it settled.
 
         It receives the traffic of LATEST targets, hence none when traffic is pinned. Raises NotFound, and the
@@ -174,8 +188,10 @@ class ControlPlane:
         if traffic is not None and "rollback-conflict" in self.faults and not validate_only:
             self._interfere(target)
         if etag and etag != target.etag:
-            raise Conflict(f"Conflict for resource '{service}': it has changed since etag {etag} was read; "
-                           f"its etag is now {target.etag}.")
+            raise Conflict(
+                f"Conflict for resource '{service}': it has changed since etag {etag} was read; "
+                f"its etag is now {target.etag}."
+            )
         template = self._new_template(target, change.template)
         if validate_only:
             operation = self._operation(target)
@@ -207,8 +223,9 @@ class ControlPlane:
             return None
         if template.revision and (there := service.revisions.get(template.revision)) is not None:
             if (there.image, there.commit) != (template.image, template.commit):
-                raise AlreadyExists(f"Revision named '{template.revision}' with different configuration already "
-                                    "exists.")
+                raise AlreadyExists(
+                    f"Revision named '{template.revision}' with different configuration already exists."
+                )
             return None
         latest = service.revisions.get(service.latest_created)
         same = latest is not None and (latest.image, latest.commit) == (template.image, template.commit)
@@ -222,8 +239,14 @@ class ControlPlane:
 
     def _new_revision(self, service: Service, template: Template, faults: frozenset[str]) -> Revision:
         name = template.revision or _next_name(service)
-        revision = Revision(name=name, service=service.name, created=datetime.now(UTC), image=template.image,
-                            commit=template.commit, faults=faults)
+        revision = Revision(
+            name=name,
+            service=service.name,
+            created=datetime.now(UTC),
+            image=template.image,
+            commit=template.commit,
+            faults=faults,
+        )
         service.revisions[name] = revision
         service.latest_created = name
         return revision
@@ -246,8 +269,9 @@ class ControlPlane:
         task.add_done_callback(self._tasks.discard)
         return operation
 
-    async def _reconcile(self, service: Service, operation: Operation, generation: int,
-                         starting: Revision | None) -> None:
+    async def _reconcile(
+        self, service: Service, operation: Operation, generation: int, starting: Revision | None
+    ) -> None:
         async with self._locks[service.name]:
             await asyncio.sleep(self.operation_seconds)
             try:
@@ -287,8 +311,9 @@ class ControlPlane:
         for line in serving:
             revision = service.revisions.get(line.revision or "")
             if revision is None:
-                raise ApiError(f"Revision '{line.revision}' does not exist or is deleted; send traffic to "
-                               "revisions that exist.")
+                raise ApiError(
+                    f"Revision '{line.revision}' does not exist or is deleted; send traffic to revisions that exist."
+                )
             if not revision.ready or not await self._runtime.start(revision):
                 raise FailedPrecondition(_not_ready(revision))
         self._targets[service.name] = list(service.traffic)

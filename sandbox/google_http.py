@@ -21,13 +21,18 @@ def error_response(error: ApiError) -> JSONResponse:
     """The error in the shape that all Google APIs share."""
     body: dict[str, object] = {"code": error.http, "message": error.message, "status": error.status}
     if error.field:
-        body["details"] = [{"@type": "type.googleapis.com/google.rpc.BadRequest",
-                            "fieldViolations": [{"field": error.field, "description": error.message}]}]
+        body["details"] = [
+            {
+                "@type": "type.googleapis.com/google.rpc.BadRequest",
+                "fieldViolations": [{"field": error.field, "description": error.message}],
+            }
+        ]
     return JSONResponse({"error": body}, status_code=error.http)
 
 
 def exception_handlers() -> dict[int | type[Exception], Callable[[Request, Exception], Awaitable[Response]]]:
     """Handlers that turn our errors, and the router's, into Google's shape."""
+
     async def refused(_: Request, error: Exception) -> Response:
         assert isinstance(error, ApiError)
         return error_response(error)
@@ -35,9 +40,16 @@ def exception_handlers() -> dict[int | type[Exception], Callable[[Request, Excep
     async def unrouted(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         message = f"{request.method} {request.url.path} is not a method of this API."
-        return JSONResponse({"error": {"code": error.status_code, "message": message,
-                                       "status": _STATUS_NAMES.get(error.status_code, "UNKNOWN")}},
-                            status_code=error.status_code)
+        return JSONResponse(
+            {
+                "error": {
+                    "code": error.status_code,
+                    "message": message,
+                    "status": _STATUS_NAMES.get(error.status_code, "UNKNOWN"),
+                }
+            },
+            status_code=error.status_code,
+        )
 
     return {ApiError: refused, HTTPException: unrouted}
 

@@ -1,4 +1,4 @@
-"""What a criterion is, beyond its code: its id, its title, its phase, what it needs; also of those that a run did not collect."""
+"""What a criterion is beyond its code: id, title, phase, needs; also of those that a run did not collect."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Read `deployment.toml` and say where each setting came from.
 
-A mistake raises `SettingsError` with the file, the key and the remedy. Every environment of the file is read each time, so
-that a slip in production's table is found in the sandbox already.
+A mistake raises `SettingsError` with the file, the key and the remedy. Every environment of the file is read each
+time, so that a slip in production's table is found in the sandbox already.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _build(tree: Tree, name: str, file: Path, variables: Mapping[str, str]) -> L
     _fill_repository(merged, variables)
     roles = table.get("roles", [])
     if not table.get("sandbox"):
-        merged["targets"] = {role: target for role in roles} if isinstance(roles, list) else {}
+        merged["targets"] = dict.fromkeys(roles, target) if isinstance(roles, list) else {}
         if "url" in target:
             sources["url"] = f"{file}, environments.{name}.url"
     try:

@@ -1,7 +1,8 @@
 """From the end of a test to a verdict: who is to blame decides, not where it broke.
 
-Only what says something bad *about the service* is a fail: a `ServiceError`, a plain `assert`, `pytest.fail()`. Whatever else stops a
-criterion (an observer that is down, a timeout of the suite's own, a mistake in the criterion) leaves it inconclusive.
+Only what says something bad *about the service* is a fail: a `ServiceError`, a plain `assert`, `pytest.fail()`.
+Whatever else stops a criterion (an observer that is down, a timeout of the suite's own, a mistake in the criterion)
+leaves it inconclusive.
 """
 
 from __future__ import annotations

@@ -6,8 +6,9 @@ A probe is declared like a fixture, and asked for like one:
     def content_listing(service: Service, settings: Settings, login: Login) -> Listing: ...
 
 Its parameters are other probes, or the run's resources (`settings`, `service`, `cloud_run`, ...). All probes that the
-selected criteria need are started in threads of their own once collection has settled; a criterion waits for its own alone. So a phase
-lasts as long as its slowest chain of probes, one hung probe costs one criterion, and a probe that several criteria share runs once.
+selected criteria need are started in threads of their own once collection has settled; a criterion waits for its own
+alone. So a phase lasts as long as its slowest chain of probes, one hung probe costs one criterion, and a probe that
+several criteria share runs once.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _declared: dict[str, Callable[..., object]] = {}
 
 
 def probe(function: Callable[P, T]) -> Callable[P, T]:
-    """Declare a probe; what comes back is a pytest fixture of the same name. Raises SettingsError for a name taken already."""
+    """Declare a probe; it becomes a pytest fixture of the same name. Raises SettingsError for a name that is taken."""
     name = function.__name__
     taken = _declared.get(name)
     if taken is not None and taken.__module__ != function.__module__:
@@ -79,6 +80,7 @@ class Probes:
         self._resources = resources
         self._within = within
         self._futures: dict[str, Future[object]] = {}
+        self._took: dict[str, float] = {}
         self._until = float("inf")
         self._lock = threading.Lock()
 
@@ -123,6 +125,10 @@ class Probes:
         """Whether all probes among `names` are done."""
         return not self._open(names)
 
+    def seconds(self, names: Iterable[str]) -> float:
+        """How long the slowest probe among `names` took, without its wait for others."""
+        return max((self._took.get(name, 0.0) for name in names), default=0.0)
+
     def _open(self, names: Iterable[str]) -> list[Future[object]]:
         return [self._futures[name] for name in names if name in self._futures and not self._futures[name].done()]
 
@@ -145,7 +151,12 @@ class Probes:
             given = {
                 one: needed[one].result() if one in needed else self._resources.get(one) for one in _parameters(name)
             }
-            future.set_result(_declared[name](**given))
+            began = time.monotonic()
+            try:
+                answer = _declared[name](**given)
+            finally:
+                self._took[name] = time.monotonic() - began
+            future.set_result(answer)
         except BaseException as error:  # whatever it is, it belongs to the criterion that asks
             future.set_exception(error)
 

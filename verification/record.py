@@ -16,7 +16,7 @@ PHASES = ("pre", "deploy", "smoke", "monitor", "followup")
 
 
 class Exit(IntEnum):
-    """Exit codes of a run; pytest's own (2 interrupted, 3 internal, 4 usage, 5 nothing collected) keep their meaning."""
+    """Exit codes of a run; pytest's own (2 interrupted, 3 internal, 4 usage, 5 none collected) keep their meaning."""
 
     PASS = 0
     FAIL = 1

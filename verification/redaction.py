@@ -1,7 +1,7 @@
 """The one place that keeps secrets in: everything that leaves the process is passed through `redact`.
 
-Loaded secrets are registered here and replaced wherever they turn up, in their usual disguises too; credentials that nobody
-registered (`user:password@`, bearer tokens, `key=` in a query) are caught by their shape.
+Loaded secrets are registered here and replaced wherever they turn up, in their usual disguises too; credentials that
+nobody registered (`user:password@`, bearer tokens, `key=` in a query) are caught by their shape.
 """
 
 from __future__ import annotations

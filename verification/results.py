@@ -22,8 +22,13 @@ class Stage:
     result: CriterionResult
 
 
-def stage_of(item: pytest.Item, outcome: Outcome, measurements: list[Measurement], settings: Settings) -> Stage:
-    """The stage's annotation: everything a later hook needs, since `logreport` gets no item."""
+def stage_of(
+    item: pytest.Item, outcome: Outcome, measurements: list[Measurement], settings: Settings, seconds: float
+) -> Stage:
+    """The stage's annotation: everything a later hook needs, since `logreport` gets no item.
+
+    `seconds` is what the criterion's probes took, before anyone waited for them.
+    """
     result = CriterionResult(
         id=criterion_id(item),
         title=title_of(item),
@@ -32,6 +37,7 @@ def stage_of(item: pytest.Item, outcome: Outcome, measurements: list[Measurement
         measurements=tuple(measurements),
         reason=outcome.reason,
         hint="\n".join(filter(None, (outcome.remedy, hint(outcome.reason, settings)))),
+        seconds=seconds,
         mendable=item.get_closest_marker("unmendable") is None,
     )
     return Stage(outcome, result)
@@ -64,7 +70,9 @@ class Results:
     def of(self, nodeid: str) -> CriterionResult | None:
         """The result so far."""
         stage = self._stages.get(nodeid)
-        return replace(stage.result, seconds=round(self._seconds[nodeid], 3)) if stage else None
+        return (
+            replace(stage.result, seconds=round(max(stage.result.seconds, self._seconds[nodeid]), 3)) if stage else None
+        )
 
 
 def _worst(before: Stage, after: Stage) -> Stage:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from verification.loading import Loaded, secret
 from verification.probe import Probes, Resources
 from verification.record import RunRecord
-from verification.settings import Settings
 
 if TYPE_CHECKING:
     from verification.clients.cloud_run import CloudRun
@@ -89,7 +88,7 @@ class Run:
         self._stack.close()
 
     def _enter_sandbox(self) -> None:
-        from verification.local_sandbox import open_sandbox  # noqa: PLC0415  (httpx: only where it is used)
+        from verification.local_sandbox import open_sandbox
 
         sandbox: Sandbox = self._stack.enter_context(open_sandbox(self.variables))
         self.settings = sandbox.settings(self.settings)
@@ -100,12 +99,12 @@ class Run:
         self.revision = self.revision or note.current
 
     def _service(self) -> Service:
-        from verification.clients.service import Service  # noqa: PLC0415
+        from verification.clients.service import Service
 
         return Service(self.settings.target, self.settings.smoke)
 
     def _cloud_run(self) -> CloudRun | None:
-        from verification.clients.cloud_run import CloudRun  # noqa: PLC0415
+        from verification.clients.cloud_run import CloudRun
 
         target = self.settings.target.cloud_run
         return CloudRun(target) if target else None

@@ -1,6 +1,7 @@
 """Which criteria a run asks.
 
-What is left out on the command line (`-k`, `--deselect`, a file named) is counted, so that a run which left something out can say so.
+What is left out on the command line (`-k`, `--deselect`, a file named) is counted, so that a run which left something
+out can say so.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ All tables are frozen and closed: an unknown key is a mistake, not an extension.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
@@ -60,7 +60,7 @@ class CloudRun(Table):
 
 
 class Target(Table):
-    """The service of one role. `certificate_url` is where TLS ends, when that is not `url`; `ca_file` a private authority."""
+    """The service of one role. `certificate_url`: where TLS ends, if not at `url`; `ca_file`: a private authority."""
 
     url: Address
     certificate_url: Address | None = None
@@ -76,7 +76,7 @@ class HealthQuestion(Table):
 
 
 class DeepHealth(Table):
-    """The deep health path: the overall states that count as healthy, and the services that must be healthy themselves."""
+    """The deep health path: the states that count as healthy, and the services that must be healthy themselves."""
 
     path: Path
     healthy: list[str] = Field(default=["healthy"], min_length=1)
@@ -184,10 +184,10 @@ class Window(Table):
     """`[window]`: when production may be deployed, in the wall-clock time of `timezone`."""
 
     days: list[Weekday]
-    opens: datetime.time = Field(strict=False)
-    closes: datetime.time = Field(strict=False)
+    opens: dt.time = Field(strict=False)
+    closes: dt.time = Field(strict=False)
     timezone: str
-    freeze: list[datetime.date] = []
+    freeze: list[dt.date] = []
 
     @field_validator("timezone")
     @classmethod

@@ -28,7 +28,7 @@ _MAX_SHOWN = 200
 class Verdict(StrEnum):
     """What a criterion, or a whole run, comes to."""
 
-    PASS = "pass"  # measured, and good
+    PASS = "pass"  # noqa: S105  (measured, and good)
     FAIL = "fail"  # measured, and bad
     INCONCLUSIVE = "inconclusive"  # not measured, or not enough: never good, and never the service's fault
 
@@ -42,8 +42,8 @@ def now() -> datetime:
 class Measurement:
     """A value with its unit, source and time of observation; `samples` and `window_s` where it summarises many.
 
-    `problem` stands in for a value that could not be had. A `ServiceError` there blames the service (its answer lacks the
-    field), any other error blames the observer; either is raised as soon as a criterion asks for the value.
+    `problem` stands in for a value that could not be had. A `ServiceError` there blames the service (its answer lacks
+    the field), any other error blames the observer; either is raised as soon as a criterion asks for the value.
     """
 
     name: str

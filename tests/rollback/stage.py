@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -72,7 +72,9 @@ class Stage:
         kind = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION"
         lines = [{"type": kind, "revision": name, "percent": percent} for name, percent in shares.items()]
         everything = [{"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 100}]
-        answer = httpx.patch(self._service, params={"updateMask": "traffic"}, json={"traffic": lines or everything})
+        answer = httpx.patch(
+            self.service_address, params={"updateMask": "traffic"}, json={"traffic": lines or everything}
+        )
         answer.raise_for_status()
         self._settle()
 
@@ -109,7 +111,9 @@ class Stage:
 
     def survey(self, given: str = "") -> Known:
         """What is known at the start of a run; `given` is the deploy workflow's note."""
-        return survey(self.settings, self.cloud_run, self.history, (given, "the deploy workflow's note") if given else None)
+        return survey(
+            self.settings, self.cloud_run, self.history, (given, "the deploy workflow's note") if given else None
+        )
 
     def roll_back(self, known: Known, *, dry_run: bool = False, allowed: bool = True) -> RollbackResult:
         """Roll back because login failed."""
@@ -125,7 +129,8 @@ class Stage:
         )
 
     @property
-    def _service(self) -> str:
+    def service_address(self) -> str:
+        """Where the v2 API has the service."""
         there = self.sandbox.addresses
         path = f"projects/{there.project}/locations/{there.region}/services/{there.environments['production'].service}"
         return f"{there.cloud_run.rest}/v2/{path}"
@@ -133,7 +138,7 @@ class Stage:
     def _settle(self) -> dict[str, Any]:
         deadline = time.monotonic() + SETTLES_WITHIN
         while True:
-            document: dict[str, Any] = httpx.get(self._service).raise_for_status().json()
+            document: dict[str, Any] = httpx.get(self.service_address).raise_for_status().json()
             if not document.get("reconciling"):
                 return document
             assert time.monotonic() < deadline, "the sandbox's Cloud Run does not settle"

@@ -57,7 +57,9 @@ class Runner:
         self._environment = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("GOOGLE_", "CLOUDSDK_", "SMOKE_", "PYTEST_", "SANDBOX", "PREVIOUS_REVISION", "GITHUB_"))
+            if not name.startswith(
+                ("GOOGLE_", "CLOUDSDK_", "SMOKE_", "PYTEST_", "SANDBOX", "PREVIOUS_REVISION", "GITHUB_")
+            )
         }
 
     def start(self, *arguments: str, variables: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
@@ -106,7 +108,9 @@ class World:
         return str(self.document["environments"]["production"]["url"])
 
     def release(self, *faults: str) -> dict[str, str]:
-        answer = httpx.post(f"{self.document['operator']}/release", json={"environment": "production", "faults": list(faults)})
+        answer = httpx.post(
+            f"{self.document['operator']}/release", json={"environment": "production", "faults": list(faults)}
+        )
         note: dict[str, str] = answer.raise_for_status().json()
         return note
 
@@ -115,7 +119,9 @@ class World:
 
     def note(self) -> dict[str, str]:
         """The latest deployment: previous and current revision."""
-        note: dict[str, str] = httpx.get(str(self.document["operator"])).json()["environments"]["production"]["deployment"]
+        note: dict[str, str] = httpx.get(str(self.document["operator"])).json()["environments"]["production"][
+            "deployment"
+        ]
         return note
 
     def answering(self, questions: int = 20) -> set[str]:
@@ -140,7 +146,9 @@ def production(world: World, tmp_path: Path) -> Callable[..., Path]:
             'service = "bayit-plus-backend"\n',
             f'service = "bayit-plus-backend"\nproject = "{world.document["project"]}"\nendpoint = "{run}"\n',
         )
-        text = text.replace('retry_after = "30s"', 'retry_after = "1s"').replace('evidence_grace = "5s"', 'evidence_grace = "1s"')
+        text = text.replace('retry_after = "30s"', 'retry_after = "1s"').replace(
+            'evidence_grace = "5s"', 'evidence_grace = "1s"'
+        )
         for old, new in changes:
             assert old in text, f"deployment.toml has no {old!r}"
             text = text.replace(old, new)
@@ -155,7 +163,11 @@ def production(world: World, tmp_path: Path) -> Callable[..., Path]:
 def account(world: World) -> dict[str, str]:
     """The smoke account of the sandbox, as the environment variables of a real one."""
     user = world.document["smoke_user"]
-    return {"SMOKE_USER_EMAIL": user["email"], "SMOKE_USER_PASSWORD": user["password"], "GOOGLE_CLOUD_PROJECT": "somewhere"}
+    return {
+        "SMOKE_USER_EMAIL": user["email"],
+        "SMOKE_USER_PASSWORD": user["password"],
+        "GOOGLE_CLOUD_PROJECT": "somewhere",
+    }
 
 
 @pytest.fixture

@@ -100,7 +100,6 @@ def test_the_variable_of_the_deploy_workflow_names_the_previous_revision(
 
 
 def test_a_revision_that_was_deployed_but_does_not_serve_is_not_rolled_back(run: Runner, world: World) -> None:
-    """The failures are then those of the old revision, and going back further would not mend them."""
     first = run("-m", "smoke", "--env", "sandbox", "--fault", "login-broken", variables=world.variables)
     assert first.verdict.rollback.outcome == "done", first.said
     # The traffic is pinned now: the next deployment gets none of it.
@@ -108,8 +107,8 @@ def test_a_revision_that_was_deployed_but_does_not_serve_is_not_rolled_back(run:
     assert second.code == 1, second.said
     assert second.of("serving_the_deployed_revision") == "fail"
     assert second.of("search") == "pass"
-    assert second.verdict.rollback.outcome == "withheld"
-    assert "--to-latest" in second.said
+    assert second.verdict.rollback.outcome == "not needed"
+    assert "--to-latest" in second.said, "how to let the traffic follow deployments again is said"
     assert world.answering() == {first.verdict.rollback.to_revision}
 
 
@@ -124,4 +123,14 @@ def test_a_deployment_that_never_came_up_does_not_cost_the_revision_that_serves(
     assert ran.code == 1, ran.said
     assert [one.id for one in ran.verdict.criteria if one.verdict == "fail"] == ["serving_the_deployed_revision"]
     assert ran.verdict.rollback.outcome == "not needed"
+    assert world.answering() == {note["current"]}
+
+
+def test_failures_of_another_revision_than_the_deployed_one_move_nothing(run: Runner, world: World) -> None:
+    note = world.release("login-broken")
+    ran = run("-m", "smoke", "--env", "sandbox", "--revision", note["previous"], variables=world.variables)
+    assert ran.code == 1, ran.said
+    assert ran.verdict.rollback.triggers == ("login",)
+    assert ran.verdict.rollback.outcome == "withheld"
+    assert f"{note['previous']} was deployed, but {note['current']} serves" in ran.verdict.rollback.reason
     assert world.answering() == {note["current"]}

@@ -26,7 +26,13 @@ def test_a_healthy_release_passes_and_is_left_alone(run: Runner) -> None:
     assert {one.verdict for one in ran.verdict.criteria} == {"pass"}
     assert ran.verdict.criteria_selected == ran.verdict.criteria_in_phase == len(ran.verdict.criteria) == 9
     assert all(one.measurements for one in ran.verdict.criteria), "every verdict shows its evidence"
-    assert {file.name for file in ran.folder.iterdir()} >= {"report.html", "junit.xml", "verdict.json", "summary.md", "journal.jsonl"}
+    assert {file.name for file in ran.folder.iterdir()} >= {
+        "report.html",
+        "junit.xml",
+        "verdict.json",
+        "summary.md",
+        "journal.jsonl",
+    }
     assert [entry.event for entry in ran.journal] == ["armed", "settled"]
 
 

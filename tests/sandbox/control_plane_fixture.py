@@ -72,12 +72,20 @@ def seed(control: ControlPlane, name: str = SERVICE) -> Service:
     now = datetime.now(UTC)
     service = control.add_service(name, "production", "http://127.0.0.1:1")
     for number, suffix, age, ready in ((1, "abc", 9, True), (2, "def", 3, True), (3, "ghi", 1, False)):
-        control.seed_revision(service, Revision(
-            name=f"{name}-{number:05}-{suffix}", service=name, created=now - timedelta(days=age),
-            image=f"us-docker.pkg.dev/{PROJECT}/bayit/backend@sha256:{str(number) * 64}", commit=str(number) * 40,
-            ready=ready, failure="" if ready else "The container did not start.",
-            retired=now - timedelta(days=3) if number == 1 else None,
-        ), serving=number == 2)
+        control.seed_revision(
+            service,
+            Revision(
+                name=f"{name}-{number:05}-{suffix}",
+                service=name,
+                created=now - timedelta(days=age),
+                image=f"us-docker.pkg.dev/{PROJECT}/bayit/backend@sha256:{str(number) * 64}",
+                commit=str(number) * 40,
+                ready=ready,
+                failure="" if ready else "The container did not start.",
+                retired=now - timedelta(days=3) if number == 1 else None,
+            ),
+            serving=number == 2,
+        )
     return service
 
 

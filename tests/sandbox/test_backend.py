@@ -12,7 +12,7 @@ import httpx
 import pytest
 from pymongo import MongoClient
 
-from tests.sandbox.conftest import Address
+from tests.conftest import Address
 
 
 @pytest.fixture

@@ -55,12 +55,14 @@ class Clients:
         """Send an update of the parts in `mask`."""
         return self.services.update_service(
             run_v2.UpdateServiceRequest(service=service, update_mask={"paths": mask}, validate_only=validate_only),
-            timeout=DEADLINE_SECONDS)
+            timeout=DEADLINE_SECONDS,
+        )
 
     def done(self, operation: Operation) -> run_v2.Service:
         """Wait for an operation."""
         service: run_v2.Service = operation.result(  # type: ignore[no-untyped-call]
-            timeout=DEADLINE_SECONDS, polling=POLLING)
+            timeout=DEADLINE_SECONDS, polling=POLLING
+        )
         return service
 
     def move(self, *traffic: run_v2.TrafficTarget) -> run_v2.Service:
@@ -82,11 +84,15 @@ def connected(transport: str, operation_seconds: float = 0.1) -> Iterator[Client
             yield Clients(
                 world,
                 run_v2.ServicesClient(transport="rest", credentials=credentials, client_options=options),
-                run_v2.RevisionsClient(transport="rest", credentials=credentials, client_options=options))
+                run_v2.RevisionsClient(transport="rest", credentials=credentials, client_options=options),
+            )
             return
         with grpc.insecure_channel(f"127.0.0.1:{world.grpc_port}") as channel:
-            yield Clients(world, run_v2.ServicesClient(transport=ServicesGrpcTransport(channel=channel)),
-                          run_v2.RevisionsClient(transport=RevisionsGrpcTransport(channel=channel)))
+            yield Clients(
+                world,
+                run_v2.ServicesClient(transport=ServicesGrpcTransport(channel=channel)),
+                run_v2.RevisionsClient(transport=RevisionsGrpcTransport(channel=channel)),
+            )
 
 
 @pytest.fixture(params=["rest", "grpc"])
@@ -227,15 +233,19 @@ def test_an_empty_split_follows_the_latest(clients: Clients) -> None:
     assert clients.world.control.route("bayit-plus-backend") == SERVING
 
 
-@pytest.mark.parametrize("traffic", [
-    [pin(RETIRED, 60), pin(SERVING, 30)],
-    [pin(RETIRED, 130), pin(SERVING, -30)],
-    [pin(f"{NAME}/revisions/{RETIRED}")],
-    [run_v2.TrafficTarget(percent=100)],
-    [run_v2.TrafficTarget(type_=LATEST, revision=RETIRED, percent=100)],
-    [pin(RETIRED, 100, "blue"), pin(SERVING, 0, "blue")],
-    [pin(RETIRED, 100, "Not_A_Tag")],
-], ids=["90 %", "negative", "full name", "no type", "latest with a name", "tag twice", "bad tag"])
+@pytest.mark.parametrize(
+    "traffic",
+    [
+        [pin(RETIRED, 60), pin(SERVING, 30)],
+        [pin(RETIRED, 130), pin(SERVING, -30)],
+        [pin(f"{NAME}/revisions/{RETIRED}")],
+        [run_v2.TrafficTarget(percent=100)],
+        [run_v2.TrafficTarget(type_=LATEST, revision=RETIRED, percent=100)],
+        [pin(RETIRED, 100, "blue"), pin(SERVING, 0, "blue")],
+        [pin(RETIRED, 100, "Not_A_Tag")],
+    ],
+    ids=["90 %", "negative", "full name", "no type", "latest with a name", "tag twice", "bad tag"],
+)
 def test_a_split_that_makes_no_sense_is_refused(clients: Clients, traffic: list[run_v2.TrafficTarget]) -> None:
     before = clients.get()
     with pytest.raises(exceptions.BadRequest):
@@ -311,8 +321,9 @@ def test_every_call_fails_while_the_api_is_down(clients: Clients) -> None:
 
 
 def test_labels_change_without_touching_the_rest(clients: Clients) -> None:
-    after = clients.done(clients.write(
-        run_v2.Service(name=NAME, labels={"team": "video"}, traffic=[pin(RETIRED)]), "labels"))
+    after = clients.done(
+        clients.write(run_v2.Service(name=NAME, labels={"team": "video"}, traffic=[pin(RETIRED)]), "labels")
+    )
     assert dict(after.labels) == {"team": "video"}
     assert list(after.traffic) == [ALL_TO_LATEST]
     assert len(clients.world.service.revisions) == 3

@@ -68,30 +68,34 @@ def test_a_failed_operation_is_done_and_carries_the_error(world: RunningControlP
 
 
 def test_waiting_stops_at_the_callers_timeout() -> None:
-    with running_control_plane(operation_seconds=600) as world, \
-            httpx.Client(base_url=world.rest, timeout=DEADLINE_SECONDS) as http:
+    with (
+        running_control_plane(operation_seconds=600) as world,
+        httpx.Client(base_url=world.rest, timeout=DEADLINE_SECONDS) as http,
+    ):
         body = {"traffic": [{"type": 2, "revision": RETIRED, "percent": 100}]}
         started = http.patch(f"/v2/{NAME}", params={"updateMask": "traffic"}, json=body).json()
         assert not http.post(f"/v2/{started['name']}:wait", json={"timeout": "0.05s"}).json().get("done")
 
 
-@pytest.mark.parametrize(("request_line", "body", "code", "status"), [
-    (f"GET /v2/{NAME}-x", "", 404, "NOT_FOUND"),
-    (f"GET /v2/{PARENT}/operations/x", "", 404, "NOT_FOUND"),
-    ("GET /v2/nonsense", "", 404, "NOT_FOUND"),
-    (f"GET /v2/{NAME.replace(PROJECT, 'another')}", "", 403, "PERMISSION_DENIED"),
-    (f"GET /v2/{PARENT}/services?pageSize=x", "", 400, "INVALID_ARGUMENT"),
-    (f"GET /v2/{PARENT}/services?pageToken=x", "", 400, "INVALID_ARGUMENT"),
-    (f"PATCH /v2/{NAME}?updateMask=traffic", "{", 400, "INVALID_ARGUMENT"),
-    (f"PATCH /v2/{NAME}?updateMask=traffic", '{"trafic": []}', 400, "INVALID_ARGUMENT"),
-    (f"PATCH /v2/{NAME}?updateMask=traffic", '{"etag": "old"}', 409, "ABORTED"),
-    (f"PATCH /v2/{NAME}?updateMask=scaling", "{}", 501, "UNIMPLEMENTED"),
-    (f"GET {KNATIVE}/services/x", "", 404, "NOT_FOUND"),
-    (f"GET {KNATIVE.replace(PROJECT, 'another')}/services", "", 403, "PERMISSION_DENIED"),
-    (f"PUT {KNATIVE}/services/{SERVICE}", "{}", 400, "INVALID_ARGUMENT"),
-])
-def test_errors_have_googles_shape(http: httpx.Client, request_line: str, body: str, code: int,
-                                   status: str) -> None:
+@pytest.mark.parametrize(
+    ("request_line", "body", "code", "status"),
+    [
+        (f"GET /v2/{NAME}-x", "", 404, "NOT_FOUND"),
+        (f"GET /v2/{PARENT}/operations/x", "", 404, "NOT_FOUND"),
+        ("GET /v2/nonsense", "", 404, "NOT_FOUND"),
+        (f"GET /v2/{NAME.replace(PROJECT, 'another')}", "", 403, "PERMISSION_DENIED"),
+        (f"GET /v2/{PARENT}/services?pageSize=x", "", 400, "INVALID_ARGUMENT"),
+        (f"GET /v2/{PARENT}/services?pageToken=x", "", 400, "INVALID_ARGUMENT"),
+        (f"PATCH /v2/{NAME}?updateMask=traffic", "{", 400, "INVALID_ARGUMENT"),
+        (f"PATCH /v2/{NAME}?updateMask=traffic", '{"trafic": []}', 400, "INVALID_ARGUMENT"),
+        (f"PATCH /v2/{NAME}?updateMask=traffic", '{"etag": "old"}', 409, "ABORTED"),
+        (f"PATCH /v2/{NAME}?updateMask=scaling", "{}", 501, "UNIMPLEMENTED"),
+        (f"GET {KNATIVE}/services/x", "", 404, "NOT_FOUND"),
+        (f"GET {KNATIVE.replace(PROJECT, 'another')}/services", "", 403, "PERMISSION_DENIED"),
+        (f"PUT {KNATIVE}/services/{SERVICE}", "{}", 400, "INVALID_ARGUMENT"),
+    ],
+)
+def test_errors_have_googles_shape(http: httpx.Client, request_line: str, body: str, code: int, status: str) -> None:
     method, path = request_line.split(" ", 1)
     answer = http.request(method, path, content=body)
     error = answer.json()["error"]
@@ -107,8 +111,10 @@ def test_an_outage_covers_both_dialects(world: RunningControlPlane, http: httpx.
 
 
 def test_a_proxy_request_is_answered_whatever_the_host(world: RunningControlPlane) -> None:
-    request = (f"GET http://us-east1-run.sandbox.invalid{KNATIVE}/services/{SERVICE} HTTP/1.1\r\n"
-               "Host: us-east1-run.sandbox.invalid\r\nConnection: close\r\n\r\n")
+    request = (
+        f"GET http://us-east1-run.sandbox.invalid{KNATIVE}/services/{SERVICE} HTTP/1.1\r\n"
+        "Host: us-east1-run.sandbox.invalid\r\nConnection: close\r\n\r\n"
+    )
     with socket.create_connection(("127.0.0.1", world.rest_port), timeout=DEADLINE_SECONDS) as connection:
         connection.sendall(request.encode())
         answer = b"".join(iter(lambda: connection.recv(65536), b""))

@@ -27,11 +27,21 @@ from tests.sandbox.control_plane_fixture import (
 KNATIVE = f"/apis/serving.knative.dev/v1/namespaces/{PROJECT}"
 DOCUMENTS = Path(googleapiclient.__file__).parent / "discovery_cache" / "documents"
 PYTHON_TYPES: dict[str, type | tuple[type, ...]] = {
-    "boolean": bool, "integer": int, "string": str, "object": dict, "array": list, "number": (int, float),
+    "boolean": bool,
+    "integer": int,
+    "string": str,
+    "object": dict,
+    "array": list,
+    "number": (int, float),
 }
-MOVE = {"traffic": [{"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", "revision": RETIRED, "percent": 90},
-                    {"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 10, "tag": "next"}],
-        "labels": {"team": "video"}, "annotations": {"note": "x"}}
+MOVE = {
+    "traffic": [
+        {"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", "revision": RETIRED, "percent": 90},
+        {"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 10, "tag": "next"},
+    ],
+    "labels": {"team": "video"},
+    "annotations": {"note": "x"},
+}
 
 
 class Description:
@@ -116,13 +126,16 @@ def _bring_to(world: RunningControlPlane, state: str) -> None:
             client.post(f"/v2/{started.json()['name']}:wait").raise_for_status()
 
 
-@pytest.mark.parametrize(("path", "schema"), [
-    (f"/v2/{NAME}", "GoogleCloudRunV2Service"),
-    (f"/v2/{PARENT}/services?pageSize=1", "GoogleCloudRunV2ListServicesResponse"),
-    (f"/v2/{NAME}/revisions?pageSize=2", "GoogleCloudRunV2ListRevisionsResponse"),
-    (f"/v2/{NAME}/revisions/{RETIRED}", "GoogleCloudRunV2Revision"),
-    (f"/v2/{PARENT}/operations", "GoogleLongrunningListOperationsResponse"),
-])
+@pytest.mark.parametrize(
+    ("path", "schema"),
+    [
+        (f"/v2/{NAME}", "GoogleCloudRunV2Service"),
+        (f"/v2/{PARENT}/services?pageSize=1", "GoogleCloudRunV2ListServicesResponse"),
+        (f"/v2/{NAME}/revisions?pageSize=2", "GoogleCloudRunV2ListRevisionsResponse"),
+        (f"/v2/{NAME}/revisions/{RETIRED}", "GoogleCloudRunV2Revision"),
+        (f"/v2/{PARENT}/operations", "GoogleLongrunningListOperationsResponse"),
+    ],
+)
 def test_v2_answers_are_of_the_published_schema(http: httpx.Client, path: str, schema: str) -> None:
     answer = http.get(path)
     assert answer.status_code == 200
@@ -138,12 +151,15 @@ def test_what_a_v2_operation_carries_is_of_the_published_schema(http: httpx.Clie
 
 
 @pytest.mark.parametrize("parent", [KNATIVE, f"/v1/{PARENT}", f"/v1/projects/{PROJECT}/locations/-"])
-@pytest.mark.parametrize(("path", "schema"), [
-    (f"/services/{SERVICE}", "Service"),
-    ("/services?limit=1", "ListServicesResponse"),
-    (f"/revisions?limit=2&labelSelector=serving.knative.dev%2Fservice+%3D+{SERVICE}", "ListRevisionsResponse"),
-    (f"/revisions/{RETIRED}", "Revision"),
-])
+@pytest.mark.parametrize(
+    ("path", "schema"),
+    [
+        (f"/services/{SERVICE}", "Service"),
+        ("/services?limit=1", "ListServicesResponse"),
+        (f"/revisions?limit=2&labelSelector=serving.knative.dev%2Fservice+%3D+{SERVICE}", "ListRevisionsResponse"),
+        (f"/revisions/{RETIRED}", "Revision"),
+    ],
+)
 def test_v1_answers_are_of_the_published_schema(http: httpx.Client, parent: str, path: str, schema: str) -> None:
     answer = http.get(parent + path)
     assert answer.status_code == 200
@@ -161,18 +177,38 @@ def test_v1_operations_are_of_the_published_schema(http: httpx.Client, world: Ru
 
 
 def test_the_comparison_sees_every_kind_of_breach() -> None:
-    wrong = {"nmae": "x", "generation": 3, "reconciling": "true", "createTime": "today",
-             "ingress": "INGRESS_TRAFFIC_SOME", "labels": {"team": 1}, "traffic": [{"percent": True}], "template": []}
-    places = [breach.split(":")[0].removeprefix("GoogleCloudRunV2Service.")
-              for breach in V2.breaches("GoogleCloudRunV2Service", wrong)]
-    assert places == ["nmae", "generation", "reconciling", "createTime", "ingress", "labels.team",
-                      "traffic[0].percent", "template"]
+    wrong = {
+        "nmae": "x",
+        "generation": 3,
+        "reconciling": "true",
+        "createTime": "today",
+        "ingress": "INGRESS_TRAFFIC_SOME",
+        "labels": {"team": 1},
+        "traffic": [{"percent": True}],
+        "template": [],
+    }
+    places = [
+        breach.split(":")[0].removeprefix("GoogleCloudRunV2Service.")
+        for breach in V2.breaches("GoogleCloudRunV2Service", wrong)
+    ]
+    assert places == [
+        "nmae",
+        "generation",
+        "reconciling",
+        "createTime",
+        "ingress",
+        "labels.team",
+        "traffic[0].percent",
+        "template",
+    ]
 
 
 def test_the_client_made_from_the_description_can_read_and_write() -> None:
     document = (DOCUMENTS / "run.v2.json").read_text()
-    with running_control_plane() as world, build_from_document(
-            document, http=build_http(), client_options={"api_endpoint": world.rest}) as api:
+    with (
+        running_control_plane() as world,
+        build_from_document(document, http=build_http(), client_options={"api_endpoint": world.rest}) as api,
+    ):
         services = api.projects().locations().services()
         etag = services.get(name=NAME).execute()["etag"]
         operation = services.patch(name=NAME, updateMask="traffic", body={**MOVE, "etag": etag}).execute()

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from sandbox.faults import CATALOGUE, UnknownFaultError, plan, plan_in_force
-from tests.sandbox.conftest import Address, Start
+from tests.conftest import Address, Start
 
 DEADLINE_SECONDS = 20.0
 LOGIN, CONTENT, SEARCH = "/api/v1/auth/login", "/api/v1/content", "/api/v1/search?q=news"

@@ -44,8 +44,15 @@ def gcloud(world: RunningControlPlane, tmp_path: Path) -> Gcloud:
     environment |= gcloud_environment("127.0.0.1", world.rest_port, PROJECT, REGION)
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([str(GCLOUD), "run", *arguments], env=environment, timeout=GCLOUD_SECONDS, check=False,
-                              capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        return subprocess.run(
+            [str(GCLOUD), "run", *arguments],
+            env=environment,
+            timeout=GCLOUD_SECONDS,
+            check=False,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
 
     return run
 
@@ -54,7 +61,8 @@ def test_gcloud_describes_and_lists(gcloud: Gcloud) -> None:
     described = gcloud("services", "describe", SERVICE, "--format=json")
     assert described.returncode == 0, described.stderr
     assert json.loads(described.stdout)["status"]["traffic"] == [
-        {"latestRevision": True, "percent": 100, "revisionName": SERVING}]
+        {"latestRevision": True, "percent": 100, "revisionName": SERVING}
+    ]
     listed = gcloud("services", "list", "--format=value(metadata.name)")
     assert (listed.returncode, listed.stdout.split()) == (0, [SERVICE]), listed.stderr
     revisions = gcloud("revisions", "list", f"--service={SERVICE}", "--format=value(metadata.name)")

@@ -19,7 +19,7 @@ import pytest
 from cryptography import x509
 from pymongo import MongoClient
 
-from tests.sandbox.conftest import END_SECONDS, ROOT, Address, Start, program, ready
+from tests.conftest import END_SECONDS, ROOT, Address, Start, program, ready
 
 
 def poll(question: Callable[[], object]) -> None:

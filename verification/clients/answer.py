@@ -147,7 +147,7 @@ class Listing:
 
     @property
     def shape(self) -> Measurement:
-        """`complete` when each item has the fields of the flow with their types; else what is wrong with the first bad one."""
+        """`complete` when each item has the flow's fields, of their types; else what the first bad one lacks."""
         return self._measure(f"shape of {self.flow.items}", None if self.problem else self._shape())
 
     def texts(self, name: str) -> list[str]:

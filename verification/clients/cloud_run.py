@@ -190,7 +190,7 @@ class CloudRun:
             raise explained(error, what, self.settings) from error
 
     def _repeated(self, call: Callable[[float], T], until: float) -> T:
-        import stamina  # noqa: PLC0415
+        import stamina
 
         for attempt in stamina.retry_context(
             on=is_passing,
@@ -206,8 +206,8 @@ class CloudRun:
 
 
 def _clients(endpoint: str | None) -> tuple[run_v2.ServicesClient, run_v2.RevisionsClient]:
-    from google.auth.credentials import AnonymousCredentials  # noqa: PLC0415
-    from google.cloud import run_v2  # noqa: PLC0415
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import run_v2
 
     if endpoint is None:
         return run_v2.ServicesClient(transport="rest"), run_v2.RevisionsClient(transport="rest")
@@ -241,7 +241,7 @@ def _about(name: str, message: M) -> M:
 
 
 def _traffic(name: str, revision: str, etag: str, keep_tags: Sequence[Tag]) -> run_v2.Service:
-    from google.cloud import run_v2  # noqa: PLC0415
+    from google.cloud import run_v2
 
     kinds = run_v2.TrafficTargetAllocationType
     pinned, latest = kinds.TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION, kinds.TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST
@@ -254,7 +254,7 @@ def _traffic(name: str, revision: str, etag: str, keep_tags: Sequence[Tag]) -> r
 
 
 def _wait(operation: Operation, seconds: float) -> None:
-    from google.api_core.future.polling import DEFAULT_POLLING  # noqa: PLC0415
+    from google.api_core.future.polling import DEFAULT_POLLING
 
     # The default asks after 1 s, then ever more rarely: too slow for the minute in which everybody waits.
     polling = DEFAULT_POLLING.with_delay(initial=_FIRST_PAUSE, maximum=_LONGEST_PAUSE, multiplier=1.5)

@@ -27,9 +27,9 @@ class Unclear(ObserverError):
 
 def is_passing(error: Exception) -> bool:
     """Whether a read that failed with `error` may well succeed a moment later."""
-    import requests  # noqa: PLC0415
-    from google.api_core import exceptions as api  # noqa: PLC0415
-    from google.auth import exceptions as auth  # noqa: PLC0415
+    import requests
+    from google.api_core import exceptions as api
+    from google.auth import exceptions as auth
 
     passing = (
         api.TooManyRequests,
@@ -46,8 +46,8 @@ def is_passing(error: Exception) -> bool:
 
 def explained(error: Exception, what: str, settings: CloudRun, *, writing: bool = False) -> ObserverError:
     """`error`, met when asking for `what` (or `writing` it), as an ObserverError."""
-    from google.api_core import exceptions as api  # noqa: PLC0415
-    from google.auth import exceptions as auth  # noqa: PLC0415
+    from google.api_core import exceptions as api
+    from google.auth import exceptions as auth
 
     if isinstance(error, ObserverError):
         return error

@@ -1,8 +1,9 @@
 """Ask the service under verification, as its users do: over HTTP, with a limit on time and size.
 
 Which failures blame whom: once a connection stands, silence, a broken answer or a bad certificate is the service's
-(`ServiceError`). A name that does not resolve, no route, or no connection at all says more about the network between us than about a
-revision, and no other revision would mend it (`ObserverError`). A refused connection is the service's: somebody was there to refuse.
+(`ServiceError`). A name that does not resolve, no route, or no connection at all says more about the network between
+us than about a revision, and no other revision would mend it (`ObserverError`). A refused connection is the
+service's: somebody was there to refuse.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class Service:
         return self._ask(self._request("POST", path, body=body), patient=patient)
 
     def first_bytes(self, address: str, count: int = 1024) -> Answer:
-        """The first `count` bytes at an address that the service gave out, maybe on another host: sent without credentials."""
+        """The first `count` bytes at an address that the service gave out, on any host: asked without credentials."""
         problem = _unfit(address)
         if problem:
             return Answer(f"GET {address[:200]}", problem=ServiceError(f"{address[:200]!r} {problem}"))

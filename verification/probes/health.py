@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def given(table: T | None, name: str) -> T:
-    """`table`, which the file must have. Raises SettingsError; criteria that need it are deselected before it comes to that."""
+    """`table`, if the file has it. Raises SettingsError; criteria that need it are deselected before that."""
     if table is None:
         raise SettingsError(f"{name} is not configured", f"Add a table [{name}] to deployment.toml.")
     return table

@@ -1,0 +1,157 @@
+"""A service like Bayit+ whose every answer takes the same time, and a `deployment.toml` made for it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+PASSWORD = "right"
+ITEMS = 3  # as many as the playback flow samples
+
+_DEPLOYMENT = """\
+[service]
+name = "Bench"
+
+[environments.bench]
+roles = ["production"]
+url = "{url}"
+
+[health.basic]
+path = "/health"
+expect = {{ status = "healthy" }}
+
+[health.readiness]
+path = "/health/ready"
+expect = {{ "services.mongodb.status" = "healthy" }}
+
+[health.deep]
+path = "/health/deep"
+critical = ["mongodb"]
+
+[flows.login]
+path = "/login"
+body = {{ email = "user@bench.invalid", password = "{password}" }}
+password_field = "password"
+token = "access_token"
+
+[flows.content_listing]
+path = "/content"
+items = "items"
+at_least = 1
+fields = {{ id = "string" }}
+
+[flows.search]
+path = "/search?q=test"
+items = "items"
+fields = {{ id = "string" }}
+
+[flows.video_playback]
+url_field = "stream_url"
+sample = {items}
+media_types = ["video/"]
+"""
+
+
+@dataclass
+class Span:
+    """When the first question came in and the last answer went out (monotonic clock), and how many there were."""
+
+    first: float = 0.0
+    last: float = 0.0
+    questions: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def asked(self) -> None:
+        """Note a question."""
+        with self._lock:
+            self.first = self.first or time.monotonic()
+            self.questions += 1
+
+    def answered(self) -> None:
+        """Note an answer."""
+        with self._lock:
+            self.last = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """From the first question to the last answer."""
+        return self.last - self.first
+
+
+class StandIn(ThreadingHTTPServer):
+    """The service; every answer begins `delay` seconds after its question."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, delay: float) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.delay = delay
+        self.span = Span()
+
+    @property
+    def url(self) -> str:
+        """The address, without a slash at its end."""
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def write_deployment(self, folder: Path) -> Path:
+        """A `deployment.toml` with the one environment `bench`, without Cloud Run: nothing there can be rolled back."""
+        file = folder / "deployment.toml"
+        file.write_text(_DEPLOYMENT.format(url=self.url, password=PASSWORD, items=ITEMS), encoding="utf-8")
+        return file
+
+
+@contextmanager
+def running(delay: float) -> Iterator[StandIn]:
+    """The service, for as long as the block lasts."""
+    with StandIn(delay) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: StandIn
+
+    def do_GET(self) -> None:
+        path = urlsplit(self.path).path
+        if path.startswith("/media/"):
+            self._answer(206, b"\0" * 1024, "video/mp4")
+        elif path.startswith("/health"):
+            self._say({"status": "healthy", "services": {"mongodb": {"status": "healthy", "latency_ms": 1.0}}})
+        else:
+            items = [{"id": str(n), "stream_url": f"{self.server.url}/media/{n}.mp4"} for n in range(ITEMS)]
+            self._say({"items": items})
+
+    def do_POST(self) -> None:
+        sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        right = sent["password"] == PASSWORD
+        self._say({"access_token": "t"} if right else {"detail": "wrong"}, 200 if right else 401)
+
+    def _say(self, document: object, status: int = 200) -> None:
+        self._answer(status, json.dumps(document).encode(), "application/json")
+
+    def _answer(self, status: int, body: bytes, media_type: str) -> None:
+        self.server.span.asked()
+        time.sleep(self.server.delay)
+        self.send_response(status)
+        self.send_header("Content-Type", media_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+        self.server.span.answered()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Nothing: the table is the output."""

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rollback.serving_record import History, ServingRecord
+from verification.settings import CloudRun
+
+SERVICE = CloudRun(service="s", region="r", project="p")
+
+
+def history(path: Path, script: str) -> History:
+    """`+a` is seen serving, `-a` is rolled back."""
+    record = ServingRecord(path / "serving.jsonl")
+    for word in script.split():
+        note = record.observe if word[0] == "+" else record.rolled_back
+        assert note(SERVICE, word[1:], None) == ""
+    return record.of(SERVICE)
+
+
+@pytest.mark.parametrize(
+    ("script", "failing", "expected"),
+    [
+        ("", "b", None),
+        ("+b", "b", None),
+        ("+a +b", "b", "a"),
+        ("+a", "b", "a"),  # the failing one was never seen: a run before the deployment saw a
+        ("+a +b +c", "c", "b"),
+        ("+a +b -b +a +c", "c", "a"),  # b was rolled back: never again
+        ("+a +b -b +a", "b", "a"),
+        ("+a +b -b +a +b +c", "c", "b"),  # b was put back by a person, and served
+        ("+a +b +a +b", "b", "a"),
+        ("+a +b +c +b", "b", "a"),  # before b was FIRST seen: c came after it
+    ],
+)
+def test_the_previous_revision_is_the_last_one_seen_before_that_was_not_taken_out(
+    script: str, failing: str, expected: str | None, tmp_path: Path
+) -> None:
+    found = history(tmp_path, script).before(failing)
+    assert (found.revision if found else None) == expected
+
+
+@pytest.mark.parametrize(
+    ("script", "serving", "expected"),
+    [
+        ("+a +b", "b", None),
+        ("+a +b -b +a", "a", "b"),
+        ("+a +b -b", "a", "b"),
+        ("+a +b -b +a +c", "c", None),
+        ("+a +b -b +a +b", "b", None),
+        ("+a +b -b", "b", None),
+    ],
+)
+def test_a_rollback_in_force_is_recognised(script: str, serving: str, expected: str | None, tmp_path: Path) -> None:
+    found = history(tmp_path, script).undone_in_favour_of(serving)
+    assert (found.revision if found else None) == expected
+
+
+def test_the_same_observation_twice_is_one_line(tmp_path: Path) -> None:
+    assert len(history(tmp_path, "+a +a +b +a").observations) == 3
+
+
+def test_other_services_and_damaged_lines_do_not_count(tmp_path: Path) -> None:
+    record = ServingRecord(tmp_path / "serving.jsonl")
+    record.observe(SERVICE, "a", None)
+    record.observe(SERVICE.model_copy(update={"project": "other"}), "x", None)
+    record.observe(SERVICE.model_copy(update={"region": "other"}), "y", None)
+    with record.path.open("a") as file:
+        file.write('not json\n{"kind": "unheard-of"}\n{"observed_at": "2026-')
+    record.observe(SERVICE, "b", None)
+    assert [one.revision for one in record.of(SERVICE).observations] == ["a", "b"]
+
+
+def test_a_record_that_cannot_be_written_says_so_and_raises_nothing(tmp_path: Path) -> None:
+    assert "could not be written" in ServingRecord(tmp_path).observe(SERVICE, "a", None)

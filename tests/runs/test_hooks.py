@@ -1,0 +1,223 @@
+"""Every way in which a session can end, and what it means for production. The criteria are a team's own, beside the shipped ones."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Start
+from tests.runs.conftest import Ran, Runner, World, until
+
+Team = Callable[..., Ran]
+
+FAILS = """
+    @pytest.mark.smoke
+    def test_team():
+        assert 1 == 2, "the basket is empty"
+"""
+
+
+@pytest.fixture(scope="module")
+def shared(start_sandbox: Start) -> World:
+    """A sandbox for runs that move nothing."""
+    return World(start_sandbox())
+
+
+@pytest.fixture
+def team(
+    run: Runner, world: World, production: Callable[..., Path], criteria: Callable[[str], str], account: dict[str, str]
+) -> Team:
+    """Runs the smoke phase with criteria of a team's own; the deployed revision itself is healthy."""
+
+    def go(source: str, *arguments: str) -> Ran:
+        note = world.release()
+        file = production(more=criteria(source))
+        variables = {**account, "PREVIOUS_REVISION": note["previous"]}
+        return run("-m", "smoke", "--env", "production", f"--deployment={file}", *arguments, variables=variables)
+
+    return go
+
+
+def rolled_back(ran: Ran) -> bool:
+    return ran.verdict.rollback.outcome == "done"
+
+
+def test_a_failed_assert_rolls_back(team: Team) -> None:
+    ran = team(FAILS)
+    assert (ran.code, rolled_back(ran)) == (1, True), ran.said
+    assert ran.verdict.rollback.triggers == ("team",)
+    assert "the basket is empty" in ran.report
+
+
+def test_stopping_at_the_first_failure_still_rolls_back(team: Team) -> None:
+    ran = team(FAILS, "-x")
+    assert (ran.code, rolled_back(ran)) == (1, True), ran.said
+
+
+@pytest.mark.parametrize("stage", ["set-up", "teardown"])
+def test_a_fixture_that_finds_the_service_bad_rolls_back(stage: str, team: Team) -> None:
+    source = f"""
+        from verification.errors import ServiceError
+
+        @pytest.fixture
+        def basket():
+            if {stage == "set-up"}:
+                raise ServiceError("the basket service answered 500")
+            yield
+            raise ServiceError("the basket service answered 500")
+
+        @pytest.mark.smoke
+        def test_team(basket):
+            pass
+    """
+    ran = team(source)
+    assert (ran.code, rolled_back(ran)) == (1, True), ran.said
+    assert ran.of("team") == "fail"
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["undefined_name", "raise KeyError('items')", "from verification.errors import ObserverError; raise ObserverError('down')", "pytest.skip('later')"],
+    ids=["mistake", "key-error", "observer", "skip"],
+)  # fmt: skip
+def test_what_says_nothing_about_the_service_is_inconclusive_and_moves_nothing(body: str, team: Team) -> None:
+    ran = team(f"@pytest.mark.smoke\ndef test_team():\n    {body}\n")
+    assert ran.code == 75, ran.said
+    assert ran.of("team") == "inconclusive"
+    assert ran.verdict.rollback.outcome == "not needed"
+
+
+def test_a_timeout_of_the_suites_own_is_inconclusive(team: Team) -> None:
+    ran = team("import time\n@pytest.mark.smoke\n@pytest.mark.timeout(1)\ndef test_team():\n    time.sleep(60)\n")
+    assert ran.code == 75, ran.said
+    assert ran.of("team") == "inconclusive"
+    assert (ran.folder / "junit.xml").exists()
+
+
+def test_a_file_that_cannot_be_collected_judges_nothing(team: Team) -> None:
+    ran = team("import nonsense_that_is_not_there\n")
+    assert ran.code == 2, ran.said
+    assert ran.verdict.verdict == "inconclusive"
+    assert ran.verdict.rollback.outcome == "not needed"
+
+
+def _interrupted(
+    run: Runner, world: World, file: Path, variables: dict[str, str], marks: Path, number: signal.Signals
+) -> Ran:
+    process = run.start("-m", "smoke", "--env", "production", f"--deployment={file}", variables=variables)
+    try:
+        until(marks.exists, "the criterion to run")
+        os.kill(process.pid, number)
+    finally:
+        ran = run.end(process)
+    return ran
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_without_a_failure_moves_nothing_and_leaves_its_report(
+    number: signal.Signals,
+    run: Runner,
+    world: World,
+    production: Callable[..., Path],
+    criteria: Callable[[str], str],
+    account: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    note = world.release()
+    marks = tmp_path / "running"
+    source = f"import pathlib, time\n@pytest.mark.smoke\ndef test_team():\n    pathlib.Path({str(marks)!r}).touch()\n    time.sleep(60)\n"
+    file = production(more=criteria(source))
+    ran = _interrupted(run, world, file, {**account, "PREVIOUS_REVISION": note["previous"]}, marks, number)
+    assert ran.code == 2, ran.said
+    assert ran.verdict.verdict == "inconclusive"
+    assert ran.verdict.rollback.outcome == "not needed"
+    assert "the run was interrupted" in ran.report
+    assert (ran.folder / "junit.xml").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_with_a_failure_rolls_back_first(
+    number: signal.Signals,
+    run: Runner,
+    world: World,
+    production: Callable[..., Path],
+    criteria: Callable[[str], str],
+    account: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    note = world.release()
+    marks = tmp_path / "running"
+    source = f"""
+        import pathlib, time
+
+        @pytest.mark.smoke
+        def test_bad():
+            assert False
+
+        @pytest.mark.smoke
+        def test_slow():
+            pathlib.Path({str(marks)!r}).touch()
+            time.sleep(60)
+    """
+    file = production(more=criteria(source))
+    ran = _interrupted(run, world, file, {**account, "PREVIOUS_REVISION": note["previous"]}, marks, number)
+    assert (ran.code, rolled_back(ran)) == (1, True), ran.said
+    assert world.answering() == {note["previous"]}
+
+
+def test_leaving_criteria_out_is_counted_and_at_best_inconclusive(run: Runner, shared: World) -> None:
+    ran = run("-m", "smoke", "--env", "sandbox", "-k", "basic_health", variables=shared.variables)
+    assert ran.code == 75, ran.said
+    assert "1 of 9 criteria ran" in ran.said
+    assert (ran.verdict.criteria_selected, ran.verdict.criteria_in_phase) == (1, 9)
+
+
+def test_naming_a_file_counts_the_criteria_of_the_others(run: Runner, shared: World) -> None:
+    ran = run("-m", "smoke", "--env", "sandbox", "smoke/test_user_flows.py::test_search", variables=shared.variables)
+    assert ran.code == 75, ran.said
+    assert ran.verdict.criteria_in_phase == 9
+
+
+def test_a_failure_among_a_selection_still_rolls_back(run: Runner, world: World) -> None:
+    ran = run("-m", "smoke", "--env", "sandbox", "-k", "login", "--fault", "login-broken", variables=world.variables)
+    assert (ran.code, rolled_back(ran)) == (1, True), ran.said
+
+
+def test_a_section_that_is_missing_deselects_its_criteria_and_is_listed(
+    run: Runner, shared: World, tmp_path: Path
+) -> None:
+    text = Path("deployment.toml").read_text(encoding="utf-8")
+    start = text.index("[flows.search]")
+    file = tmp_path / "deployment.toml"
+    file.write_text(text[:start] + text[text.index("[flows.video_playback]") :], encoding="utf-8")
+    shared.release()
+    ran = run("-m", "smoke", "--env", "sandbox", f"--deployment={file}", variables=shared.variables)
+    assert ran.code == 0, ran.said
+    assert ran.verdict.criteria_in_phase == 8
+    assert "flows.search" in ran.report
+
+
+def test_somebody_elses_html_and_junit_paths_get_a_copy(run: Runner, shared: World, tmp_path: Path) -> None:
+    shared.release()
+    page, xml = tmp_path / "ci" / "page.html", tmp_path / "ci" / "results.xml"
+    ran = run("-m", "smoke", "--env", "sandbox", f"--html={page}", f"--junitxml={xml}", variables=shared.variables)
+    assert ran.code == 0, ran.said
+    assert page.read_text(encoding="utf-8") == ran.report
+    assert xml.exists()
+
+
+def test_an_older_green_report_is_never_what_a_killed_run_leaves(run: Runner, shared: World) -> None:
+    shared.release()
+    first = run("-m", "smoke", "--env", "sandbox", variables=shared.variables)
+    assert first.code == 0, first.said
+    process = run.start("-m", "smoke", "--env", "sandbox", "--fault", "dependency-slow", variables=shared.variables)
+    until(lambda: (run.output / "latest").resolve() != first.folder, "the second run's folder")
+    os.kill(process.pid, signal.SIGKILL)
+    killed = run.end(process)
+    assert killed.folder != first.folder
+    assert killed.verdict.verdict == "inconclusive"
+    assert "this run has not finished" in killed.report.lower() or "not finished" in killed.report

@@ -1,0 +1,93 @@
+"""Bad input: one clear message, the right exit code, no traceback, and nothing touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.runs.conftest import Runner, World
+
+
+def refused(run: Runner, *arguments: str, **variables: str) -> str:
+    ran = run(*arguments, variables=variables)
+    assert ran.code == 4, ran.said
+    assert "Traceback" not in ran.said
+    return ran.said
+
+
+def test_a_criterion_without_an_environment_lists_the_environments(run: Runner) -> None:
+    said = refused(run, "-m", "smoke")
+    assert "--env is missing" in said
+    assert "staging, production, sandbox" in said
+
+
+def test_an_unknown_environment_lists_the_environments(run: Runner) -> None:
+    assert "It has: staging, production, sandbox" in refused(run, "-m", "smoke", "--env", "prod")
+
+
+def test_a_fault_outside_the_sandbox_is_refused(run: Runner) -> None:
+    said = refused(run, "-m", "smoke", "--env", "production", "--fault", "login-broken", GOOGLE_CLOUD_PROJECT="p")
+    assert "--fault is for the sandbox only" in said
+
+
+def test_an_unknown_fault_lists_the_faults(run: Runner, world: World) -> None:
+    said = refused(run, "-m", "smoke", "--env", "sandbox", "--fault", "login-borken", **world.variables)
+    assert "login-broken" in said
+
+
+def test_an_unknown_phase_is_refused(run: Runner, world: World) -> None:
+    assert "smok" in refused(run, "-m", "smok", "--env", "sandbox", **world.variables)
+
+
+def test_a_missing_project_names_the_variable(run: Runner) -> None:
+    assert "GOOGLE_CLOUD_PROJECT" in refused(run, "-m", "smoke", "--env", "production")
+
+
+def test_a_missing_secret_names_the_variable_and_the_key(
+    run: Runner, production: Callable[..., Path], account: dict[str, str]
+) -> None:
+    del account["SMOKE_USER_PASSWORD"]
+    said = refused(run, "-m", "smoke", "--env", "production", f"--deployment={production()}", **account)
+    assert "SMOKE_USER_PASSWORD" in said
+    assert "flows.login.body.password" in said
+
+
+def test_a_mistake_in_the_file_names_file_and_key(run: Runner, production: Callable[..., Path]) -> None:
+    file = production(('timeout = "10s"', "timeout = 10"))
+    said = refused(run, "-m", "smoke", "--env", "production", f"--deployment={file}")
+    assert "deployment.toml: smoke.timeout: expected a duration" in said
+
+
+def test_a_sandbox_that_is_not_there_says_how_to_start_one(run: Runner) -> None:
+    said = refused(run, "-m", "smoke", "--env", "sandbox", SANDBOX="http://127.0.0.1:9")
+    assert "python -m sandbox" in said
+
+
+def test_a_sandbox_elsewhere_is_refused(run: Runner) -> None:
+    assert "not on this machine" in refused(run, "-m", "smoke", "--env", "sandbox", SANDBOX="http://192.0.2.1:80")
+
+
+def test_last_failed_is_refused_after_a_deployment(run: Runner, world: World) -> None:
+    said = refused(run, "-m", "smoke", "--env", "sandbox", "-p", "cacheprovider", "--lf", **world.variables)
+    assert "take out --lf" in said
+
+
+def test_a_criterion_without_a_phase_is_refused(
+    run: Runner, production: Callable[..., Path], criteria: Callable[[str], str], account: dict[str, str]
+) -> None:
+    file = production(more=criteria("def test_forgotten():\n    pass\n"))
+    said = refused(run, "-m", "smoke", "--env", "production", f"--deployment={file}", **account)
+    assert "test_forgotten carries no phase" in said
+
+
+@pytest.mark.parametrize("option", ["--fault=login-broken", "--no-rollback", "--dry-run"])
+def test_options_of_a_run_need_an_environment(option: str, run: Runner) -> None:
+    assert "needs --env" in refused(run, "tests/verification", option)
+
+
+def test_an_output_folder_that_cannot_be_written_is_said_before_anything_runs(run: Runner, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    said = refused(run, "-m", "smoke", "--env", "sandbox", f"--output={tmp_path / 'file' / 'below'}")
+    assert "no report can be written" in said

@@ -6,42 +6,18 @@ All tables are frozen and closed: an unknown key is a mistake, not an extension.
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Literal
+from typing import Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from verification.tables import Address, Path, Table, Text
 from verification.units import Seconds, Share
 
 Role = Literal["staging", "production"]
 Policy = Literal["automatic", "manual"]
 FieldType = Literal["string", "number", "boolean", "list", "object"]
 Weekday = Literal["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
-
-
-def _path(text: str) -> str:
-    if not text.startswith("/") or text.startswith("//"):
-        raise ValueError('expected a path on the service that starts with one "/"')
-    return text
-
-
-def _address(text: str) -> str:
-    if not text.startswith(("https://", "http://")) or text.partition("://")[2] in {"", "/"}:
-        raise ValueError('expected an address that starts with "https://" (or "http://" on this machine)')
-    if "@" in text.partition("://")[2].partition("/")[0]:
-        raise ValueError("an address must not carry credentials: they would be shown; take them out")
-    return text.rstrip("/")
-
-
-Path = Annotated[str, AfterValidator(_path)]
-Address = Annotated[str, AfterValidator(_address)]
-Text = Annotated[str, Field(min_length=1)]
-
-
-class Table(BaseModel):
-    """A table of the file: frozen, and closed to keys it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class ServiceInfo(Table):

@@ -25,7 +25,7 @@ def stage(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     made = Stage(sandbox, settings_of(sandbox), tmp_path)
     made.put_faults()
-    made.set_traffic({})
+    made.follow_latest()
     return made
 
 

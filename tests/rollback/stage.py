@@ -67,6 +67,11 @@ class Stage:
         """Have these observer and actor faults in force, and only these."""
         httpx.put(f"{self.sandbox.addresses.operator}/faults", json={"faults": list(faults)}).raise_for_status()
 
+    def follow_latest(self) -> None:
+        """Have all traffic follow the latest deployment, if it does not."""
+        if [line["type"] for line in self._settle()["traffic"]] != ["TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"]:
+            self.set_traffic({})
+
     def set_traffic(self, shares: Mapping[str, int]) -> None:
         """Split the traffic as somebody else would; no shares: everything follows the latest."""
         kind = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION"
@@ -91,6 +96,11 @@ class Stage:
                 name = line.get("revision") or latest
                 shares[name] = shares.get(name, 0) + line["percent"]
         return shares
+
+    @property
+    def never_ready(self) -> str:
+        """The revision whose container never started."""
+        return next(one.name for one in self.cloud_run.revisions(1000) if "-00003-" in one.name)
 
     @property
     def generation(self) -> int:

@@ -1,0 +1,192 @@
+"""`python -m rollback`, as a person runs it at the worst moment of the week."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+
+from rollback.journal import read
+from tests.clients.relay import Relay
+from tests.rollback.stage import ROOT, Stage
+
+
+class Shell:
+    """A working folder in which `python -m rollback` finds the sandbox."""
+
+    def __init__(self, stage: Stage, folder: Path) -> None:
+        self.folder = folder
+        self._document = folder / "sandbox.json"
+        there = json.loads(httpx.get(stage.sandbox.addresses.operator).raise_for_status().text)
+        there["cloud_run"]["rest"] = stage.cloud_run.settings.endpoint
+        self._document.write_text(json.dumps(there))
+        self._deployment = folder / "deployment.toml"
+        self._deployment.write_text((ROOT / "deployment.toml").read_text().replace("[rollback]\n", "[rollback]\n", 1))
+
+    def start(self, *arguments: str, sandbox: bool = True) -> subprocess.Popen[str]:
+        variables = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(self.folder)}
+        return subprocess.Popen(
+            [sys.executable, "-m", "rollback", *arguments],
+            cwd=self.folder,
+            env={**variables, "SANDBOX": str(self._document)} if sandbox else variables,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        with self.start(*arguments) as process:
+            out, error = process.communicate(timeout=60)
+        return process.returncode, out, error
+
+
+@pytest.fixture
+def shell(stage: Stage, tmp_path: Path) -> Shell:
+    return Shell(stage, tmp_path)
+
+
+def test_one_step_back_goes_to_the_revision_of_the_deployment_note(stage: Stage, shell: Shell) -> None:
+    note = stage.release("login-broken")
+    code, out, _ = shell.run("-e", "sandbox", "-n", "1")
+    assert code == 0
+    assert stage.serving == {note.previous: 100}
+    assert note.previous in out
+    assert "--to-latest" in out
+    [journal] = (shell.folder / "reports" / "output").glob("*-sandbox-rollback/journal.jsonl")
+    assert [entry.event for entry in read(journal)] == ["armed", "rolling-back", "shifted", "verified", "settled"]
+
+
+def test_one_step_back_run_twice_goes_back_once(stage: Stage, shell: Shell) -> None:
+    stage.release()
+    note = stage.release("login-broken")
+    assert shell.run("-e", "sandbox", "-n", "1")[0] == 0
+    code, out, _ = shell.run("-e", "sandbox", "-n", "1")
+    assert code == 0
+    assert "nothing was written" in out
+    assert stage.serving == {note.previous: 100}
+    code, out, _ = shell.run("-e", "sandbox", "-n", "2")
+    assert code == 1
+    assert "--to-revision" in out
+
+
+def test_two_steps_back_follow_the_record(stage: Stage, shell: Shell) -> None:
+    first = stage.release()
+    assert shell.run("status", "-e", "sandbox")[0] == 0
+    stage.release()
+    assert shell.run("status", "-e", "sandbox")[0] == 0
+    stage.release("login-broken")
+    assert shell.run("-e", "sandbox", "-n", "2")[0] == 0
+    assert stage.serving == {first.current: 100}
+
+
+def test_a_named_revision_is_gone_to_even_from_split_traffic(stage: Stage, shell: Shell) -> None:
+    note = stage.release()
+    stage.set_traffic({note.current: 10, note.previous: 90})
+    code, out, _ = shell.run("-e", "sandbox")
+    assert code == 1
+    assert "split" in out
+    assert shell.run("-e", "sandbox", "--to-revision", note.previous)[0] == 0
+    assert stage.serving == {note.previous: 100}
+
+
+@pytest.mark.parametrize("name", ["nowhere", "00003"])
+def test_a_revision_that_cannot_serve_is_refused(name: str, stage: Stage, shell: Shell) -> None:
+    note = stage.release()
+    code, out, _ = shell.run("-e", "sandbox", "--to-revision", stage.never_ready if name == "00003" else name)
+    assert code == 1
+    assert out.startswith(("withheld", "from"))
+    assert stage.serving == {note.current: 100}
+
+
+def test_a_dry_run_writes_nothing(stage: Stage, shell: Shell) -> None:
+    note = stage.release()
+    code, out, _ = shell.run("-e", "sandbox", "--dry-run")
+    assert code == 1
+    assert f"would send all traffic from {note.current} to {note.previous}" in out
+    assert stage.serving == {note.current: 100}
+
+
+@pytest.mark.parametrize("arguments", [("status", "-e", "sandbox"), ("-e", "sandbox", "status")])
+def test_the_status_shows_what_serves_and_where_a_rollback_would_go(
+    arguments: tuple[str, ...], stage: Stage, shell: Shell
+) -> None:
+    note = stage.release()
+    code, out, _ = shell.run(*arguments)
+    assert code == 0
+    lines = {line.split()[0]: line for line in out.splitlines() if line.strip()}
+    assert "100 %" in lines[note.current]
+    assert note.commit[:12] in lines[note.current]
+    assert "rollback target" in lines[note.previous]
+    assert note.previous in lines["target"]
+    assert "the sandbox's deployment note" in lines["target"]
+    assert "yes" in lines["settled"]
+    assert "follows new deployments" in lines["traffic"]
+
+
+def test_a_status_that_cannot_be_read_is_no_status(stage: Stage, shell: Shell) -> None:
+    stage.put_faults("cloud-run-down")
+    code, _, error = shell.run("status", "-e", "sandbox")
+    assert code == 75
+    assert "unknown" in error
+
+
+def test_a_rollback_that_fails_calls_for_a_person(stage: Stage, shell: Shell) -> None:
+    note = stage.release("login-broken")
+    stage.put_faults("rollback-fails")
+    code, out, _ = shell.run("-e", "sandbox")
+    assert code == 70
+    assert f"--to-revisions={note.previous}=100" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "-e/--env"),
+        (("-e", "nowhere"), "there is no environment"),
+        (("-e", "sandbox", "-n", "0"), "number of steps"),
+        (("-e", "sandbox", "-n", "1", "--to-revision", "x"), "not allowed with"),
+        (("-e", "sandbox", "statsu"), "invalid choice"),
+        (("-e", "sandbox", "--deployment", "missing.toml"), "there is no file"),
+    ],
+    ids=["no environment", "unknown environment", "no step", "both", "misspelt", "no file"],
+)
+def test_wrong_usage_is_told_from_a_withheld_rollback(arguments: tuple[str, ...], said: str, shell: Shell) -> None:
+    code, _, error = shell.run(*arguments)
+    assert code == 4
+    assert said in error
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_rollback_under_way_is_finished_whatever_signal_comes(
+    number: signal.Signals, stage: Stage, relay: Relay, tmp_path: Path
+) -> None:
+    note = stage.release("login-broken")
+    shell = Shell(stage, tmp_path)  # by way of the relay
+    writing = threading.Event()
+    relay.before = lambda method, _: writing.set() if method == "PATCH" else None
+    relay.silent.clear()
+    held = threading.Event()
+
+    def hold(method: str, _: str) -> None:
+        if method == "PATCH":
+            writing.set()
+            held.wait(20)
+
+    relay.before = hold
+    with shell.start("-e", "sandbox") as process:
+        assert writing.wait(30), "the write never came"
+        for _ in range(2):
+            process.send_signal(number)
+        held.set()
+        out, error = process.communicate(timeout=60)
+    assert process.returncode == 0, error
+    assert "done" in out
+    assert stage.serving == {note.previous: 100}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.figure import BenchmarkError, Figure
 from benchmarks.programs import Ended, pytest, run
-from benchmarks.stand_in import ITEMS, PASSWORD, running
+from benchmarks.stand_in import ITEMS, VARIABLES, running
 
 _DELAYS = (0.05, 0.5, 2.0)
 # The listing, then the media that it names. The media do not depend on each other, so however many: two answers deep.
@@ -59,7 +59,7 @@ def _phase(delay: float) -> _Phase:
         file = service.write_deployment(folder)
         # With "=": pytest takes a bare path after an option that it does not know yet for where its own settings are.
         arguments = ("-m", "smoke", "--env", "bench", f"--deployment={file}", f"--output={folder / 'output'}")
-        process = run(pytest(*arguments)).must_be(0)
+        process = run(pytest(*arguments), variables=VARIABLES).must_be(0)
     return _Phase(process, service.span.questions, service.span.seconds)
 
 
@@ -67,11 +67,11 @@ def _script(url: str) -> str:
     """Ask what the smoke phase asks, one after the other, as a script in a CI job would."""
     paths = ["/health", "/health/ready", "/health/deep", "/content", "/search?q=test"]
     lines = [f"curl -sSf {shlex.quote(url + path)} -o /dev/null" for path in paths]
-    lines += [_login(url, PASSWORD), _login(url, "wrong")]
+    lines += [_login(url, VARIABLES["SMOKE_USER_PASSWORD"]), _login(url, "wrong")]
     lines += [f"curl -sSf -r 0-1023 {url}/media/{number}.mp4 -o /dev/null" for number in range(ITEMS)]
     return "\n".join(lines)
 
 
 def _login(url: str, password: str) -> str:
-    body = json.dumps({"email": "user@bench.invalid", "password": password})
+    body = json.dumps({"email": VARIABLES["SMOKE_USER_EMAIL"], "password": password})
     return f"curl -sS -H 'Content-Type: application/json' -d {shlex.quote(body)} {url}/login -o /dev/null"

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
-PASSWORD = "right"
+VARIABLES = {"SMOKE_USER_EMAIL": "user@bench.invalid", "SMOKE_USER_PASSWORD": "right"}
 ITEMS = 3  # as many as the playback flow samples
 
 _DEPLOYMENT = """\
@@ -37,7 +37,7 @@ critical = ["mongodb"]
 
 [flows.login]
 path = "/login"
-body = {{ email = "user@bench.invalid", password = "{password}" }}
+body = {{ email = "$SMOKE_USER_EMAIL", password = "$SMOKE_USER_PASSWORD" }}
 password_field = "password"
 token = "access_token"
 
@@ -104,7 +104,7 @@ class StandIn(ThreadingHTTPServer):
     def write_deployment(self, folder: Path) -> Path:
         """A `deployment.toml` with the one environment `bench`, without Cloud Run: nothing there can be rolled back."""
         file = folder / "deployment.toml"
-        file.write_text(_DEPLOYMENT.format(url=self.url, password=PASSWORD, items=ITEMS), encoding="utf-8")
+        file.write_text(_DEPLOYMENT.format(url=self.url, items=ITEMS), encoding="utf-8")
         return file
 
 
@@ -137,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        right = sent["password"] == PASSWORD
+        right = sent["password"] == VARIABLES["SMOKE_USER_PASSWORD"]
         self._say({"access_token": "t"} if right else {"detail": "wrong"}, 200 if right else 401)
 
     def _say(self, document: object, status: int = 200) -> None:

@@ -133,7 +133,10 @@ def _rollback(record: RunRecord) -> str:
         return ""
     result = record.rollback
     listed = _inline_list("Triggered by", (_anchor(one) for one in result.triggers))
-    checks = _inline_list("Checked afterwards", (f"{_text(one.name)}: {_text(measured(one))}" for one in result.checks))
+    checks = _inline_list(
+        "Checked afterwards",
+        (f"{_text(one.name)}: {_text(measured(one))} <small>{_text(one.source)}</small>" for one in result.checks),
+    )
     return (
         f'<div class="panel"><h3>Rollback: {rollback_state(record)}</h3><p>{_text(sentence)}</p>{listed}{checks}</div>'
     )

@@ -101,9 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         "--deployment", type=Path, default=Path("deployment.toml"), metavar="FILE", help="default: deployment.toml"
     )
     which = parser.add_mutually_exclusive_group()
-    which.add_argument(
-        "-n", dest="steps", type=_steps, default=1, metavar="N", help="how many revisions back (default 1)"
-    )
+    which.add_argument("-n", dest="steps", type=_steps, metavar="N", help="how many revisions back (default 1)")
     which.add_argument("--to-revision", default="", metavar="NAME", help="the revision that shall serve")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and write nothing to Cloud Run")
     return parser
@@ -147,7 +145,7 @@ def _roll_back(
     environment = world.settings.environment
     journal = Journal(OUTPUT / f"{now():%Y%m%dT%H%M%SZ}-{environment}-rollback" / "journal.jsonl")
     at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    request = Request(options.steps, options.to_revision, world.given, _ask if at_terminal else None)
+    request = Request(options.steps or 1, options.to_revision, world.given, _ask if at_terminal else None)
     try:
         order = order_for(request, world.settings, cloud_run, history)
     except (RollbackWithheld, RollbackFailed) as problem:

@@ -24,7 +24,8 @@ def lock_file(service: CloudRun) -> Path:
 @contextmanager
 def sole_rollback(service: CloudRun) -> Iterator[None]:
     """Hold the lock. Raises RollbackWithheld while somebody else does; without a place for the file, go on without."""
-    lock = FileLock(lock_file(service), timeout=0)
+    path = lock_file(service)
+    lock = FileLock(path, timeout=0)
     try:
         lock.acquire()
     except Timeout:
@@ -38,4 +39,5 @@ def sole_rollback(service: CloudRun) -> Iterator[None]:
     try:
         yield
     finally:
+        path.unlink(missing_ok=True)  # while it is held: who waits for it sees that, and makes a new one
         lock.release()

@@ -7,26 +7,26 @@ time, so that a slip in production's table is found in the sandbox already.
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from verification.errors import SettingsError
 from verification.redaction import register
-from verification.settings import Settings
+from verification.settings import REFERENCE, Role, Settings
 
 Tree = dict[str, object]
 
+_ROLES = get_args(Role)
 _TARGET_KEYS = ("url", "certificate_url", "ca_file", "cloud_run")
 _PROJECT_VARIABLES = ("GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT")
-_REFERENCE = re.compile(r"\$([A-Z][A-Z0-9_]*)")
-_SECRET_NAME = re.compile(r"PASSWORD|TOKEN|SECRET|KEY|_URL$|EMAIL")
+_COMPUTED_KEYS = ("targets", "environment")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,13 @@ def load(file: Path, environment: str, variables: Mapping[str, str] = os.environ
         raise SettingsError(
             f'there is no environment "{environment}" in {file}', f"It has: {', '.join(names)}. Use one with --env."
         )
-    for name in names:
-        _check(tree, name, file)
-    return _build(tree, environment, file, variables)
+    _refuse_misplaced(tree, file)
+    try:
+        for name in names:
+            _check(tree, name, file)
+        return _build(tree, environment, file, variables)
+    except RecursionError:
+        raise SettingsError(f"{file} nests its tables too deeply", "Take the nesting out.") from None
 
 
 def environments(file: Path) -> list[str]:
@@ -60,7 +64,7 @@ def secret(reference: str, key: str, variables: Mapping[str, str] = os.environ) 
 
     Raises SettingsError when the variable is not set.
     """
-    found = _REFERENCE.fullmatch(reference)
+    found = REFERENCE.fullmatch(reference)
     if found is None:
         return reference
     value = variables.get(found[1], "")
@@ -69,8 +73,7 @@ def secret(reference: str, key: str, variables: Mapping[str, str] = os.environ) 
             f"{key} needs the environment variable {found[1]}, which is not set",
             f"Set {found[1]}, or take the table of {key} out of deployment.toml if the service has no such thing.",
         )
-    if _SECRET_NAME.search(found[1]):
-        register(value)
+    register(value)
     return value
 
 
@@ -83,7 +86,9 @@ def _read(file: Path) -> Tree:
         raise SettingsError(f"{file} cannot be read: {error.strerror}", "Look at its permissions.") from None
     except UnicodeDecodeError as error:
         raise SettingsError(f"{file} is not UTF-8 text (byte {error.start})", "Save it as UTF-8.") from None
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise SettingsError(f"{file} nests its values too deeply", "Take the nesting out.") from None
+    except ValueError as error:  # mostly TOMLDecodeError; also a number too long to read, a file name that is none
         raise SettingsError(f"{file} is not valid TOML: {error}", "Mend that place in the file.") from None
 
 
@@ -96,7 +101,23 @@ def _environment_names(tree: Tree, file: Path) -> list[str]:
 
 def _check(tree: Tree, name: str, file: Path) -> None:
     # What the variables hold does not matter here: only that the file itself is right.
-    _build(tree, name, file, {_PROJECT_VARIABLES[0]: "any"})
+    tables = [tree.get("github"), _table(tree, name, file).get("github")]
+    references = [str(table.get("repository", "")).removeprefix("$") for table in tables if isinstance(table, dict)]
+    _build(tree, name, file, dict.fromkeys([_PROJECT_VARIABLES[0], *references], "any"))
+
+
+def _refuse_misplaced(tree: Tree, file: Path) -> None:
+    """Refuse what only an environment may say of itself, and what is never written but worked out."""
+    tables = {
+        "": tree,
+        **{f"environments.{name}.": _table(tree, name, file) for name in _environment_names(tree, file)},
+    }
+    for place, table in tables.items():
+        for key in table:
+            if key in _COMPUTED_KEYS:
+                raise SettingsError(f"{file}: {place}{key}: unknown key", "Take the key out.")
+            if not place and key in {"roles", "sandbox"}:
+                raise SettingsError(f"{file}: {key} belongs to an environment", "Move it into [environments.NAME].")
 
 
 def _build(tree: Tree, name: str, file: Path, variables: Mapping[str, str]) -> Loaded:
@@ -110,7 +131,8 @@ def _build(tree: Tree, name: str, file: Path, variables: Mapping[str, str]) -> L
     _fill_repository(merged, variables)
     roles = table.get("roles", [])
     if not table.get("sandbox"):
-        merged["targets"] = dict.fromkeys(roles, target) if isinstance(roles, list) else {}
+        known = [role for role in _ROLES if role in roles] if isinstance(roles, list) else []
+        merged["targets"] = dict.fromkeys(known, target)
         if "url" in target:
             sources["url"] = f"{file}, environments.{name}.url"
     try:
@@ -162,7 +184,7 @@ def _fill_repository(merged: Tree, variables: Mapping[str, str]) -> None:
     """`[github]` without a repository is not configured: off GitHub Actions the variable is simply not there."""
     github = merged.get("github")
     reference = github.get("repository") if isinstance(github, dict) else None
-    found = _REFERENCE.fullmatch(reference) if isinstance(reference, str) else None
+    found = REFERENCE.fullmatch(reference) if isinstance(reference, str) else None
     if found is None or not isinstance(github, dict):
         return
     value = variables.get(found[1])

@@ -74,12 +74,16 @@ class Resources:
 
 
 class Probes:
-    """The probes of one run. `within` bounds the wait for any one of them, in seconds."""
+    """The probes of one run. `within` bounds the wait for any one of them, in seconds from its start.
+
+    So of several that hang, or of several criteria that share one, none is waited for longer than the first.
+    """
 
     def __init__(self, resources: Resources, within: float) -> None:
         self._resources = resources
         self._within = within
         self._futures: dict[str, Future[object]] = {}
+        self._due: dict[str, float] = {}
         self._took: dict[str, float] = {}
         self._until = float("inf")
         self._lock = threading.Lock()
@@ -93,11 +97,11 @@ class Probes:
     def result(self, name: str) -> object:
         """The answer of the probe. Raises what it raised, or ObserverError when there is none in time."""
         future = self._future(name, ())
-        remaining = min(self._within, self._until - time.monotonic())
-        wait([future], timeout=max(remaining, 0))
+        due = min(self._due[name], self._until)
+        wait([future], timeout=max(due - time.monotonic(), 0))
         if future.done():
             return future.result()
-        if self._until != float("inf"):
+        if self._until <= self._due[name]:
             raise ObserverError(f"{name} was not waited for: a failure that calls for a rollback was already certain")
         raise ObserverError(f"{name} has no answer after {self._within:g} s")
 
@@ -106,31 +110,33 @@ class Probes:
         self._until = min(self._until, time.monotonic() + grace)
 
     def next_settled(self, candidates: list[tuple[str, ...]]) -> int:
-        """The index of the first candidate (a criterion's fixture names) all of whose probes are done; waits for one.
+        """The index of the first candidate (a criterion's fixture names) whose probes are all settled; waits for one.
 
         So a failure is judged when it is known, not when its turn comes.
         """
-        deadline = min(self._until, time.monotonic() + self._within)
         while True:
             for index, names in enumerate(candidates):
                 if self.settled(names):
                     return index
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                return 0
-            pending = {future for names in candidates for future in self._open(names)}
-            wait(pending, timeout=remaining, return_when=FIRST_COMPLETED)
+            open_ = {name for names in candidates for name in self._open(names)}
+            due = min([self._until, *(self._due[name] for name in open_)])
+            wait([self._futures[name] for name in open_], max(due - time.monotonic(), 0), FIRST_COMPLETED)
 
     def settled(self, names: Iterable[str]) -> bool:
-        """Whether all probes among `names` are done."""
+        """Whether all probes among `names` are done, or are no longer waited for."""
         return not self._open(names)
 
     def seconds(self, names: Iterable[str]) -> float:
         """How long the slowest probe among `names` took, without its wait for others."""
         return max((self._took.get(name, 0.0) for name in names), default=0.0)
 
-    def _open(self, names: Iterable[str]) -> list[Future[object]]:
-        return [self._futures[name] for name in names if name in self._futures and not self._futures[name].done()]
+    def _open(self, names: Iterable[str]) -> list[str]:
+        present = time.monotonic()
+        return [
+            name
+            for name in names
+            if name in self._futures and not self._futures[name].done() and present < min(self._until, self._due[name])
+        ]
 
     def _future(self, name: str, asked_by: tuple[str, ...]) -> Future[object]:
         if name in asked_by:
@@ -139,6 +145,7 @@ class Probes:
         with self._lock:
             if name not in self._futures:
                 future: Future[object] = Future()
+                self._due[name] = time.monotonic() + self._within
                 self._futures[name] = future
                 # A daemon: a hung probe must not keep the run from ending.
                 threading.Thread(

@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Iterator
+from html import escape
 from urllib.parse import quote, quote_plus
 
 HIDDEN = "[redacted]"
@@ -16,12 +18,19 @@ HIDDEN = "[redacted]"
 # Shorter ones would blank out ordinary words, and a secret of four characters is none.
 _MIN_LENGTH = 5
 
+_LETTER = r"[A-Za-z0-9._~+/=-]"
+# Each takes time in proportion to the text, however hostile: no two parts of a shape can match the same characters.
 _SHAPES = (
-    (re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/\s@:]*:[^/\s@]+@", re.IGNORECASE), rf"\1{HIDDEN}@"),
-    (re.compile(r"(\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE), rf"\1{HIDDEN}"),
+    (re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}://)[^/\s?#\"'<>]*@", re.IGNORECASE), rf"\1{HIDDEN}@"),
+    (
+        # A digit or a capital further in tells a credential from a word, as in "basic authentication".
+        re.compile(rf"(\b(?:bearer|basic)\s+)(?=(?-i:[A-Za-z._~+/-]+[A-Z0-9=]|[0-9])){_LETTER}{{8,}}", re.IGNORECASE),
+        rf"\1{HIDDEN}",
+    ),
     (
         re.compile(
-            r"([?&](?:key|api_?key|token|access_token|password|secret|sig|signature|x-goog-signature)=)[^&\s\"'<>]+",
+            r"([?&](?:key|sig|api_?key|policy|x-[a-z]{1,10}-credential|[a-z_-]{0,20}(?:token|password|secret|signature))=)"
+            r"[^&\s\"'<>]+",
             re.IGNORECASE,
         ),
         rf"\1{HIDDEN}",
@@ -29,8 +38,8 @@ _SHAPES = (
     (
         re.compile(
             r"(\"(?:password|access_token|refresh_token|id_token|client_secret|authorization|set-cookie)\"\s*:\s*\")"
-            r"(?:[^\"\\]|\\.)+",
-            re.IGNORECASE,
+            r"(?!\")[^\"\\]*(?:\\.[^\"\\]*)*",
+            re.IGNORECASE | re.DOTALL,
         ),
         rf"\1{HIDDEN}",
     ),
@@ -45,36 +54,52 @@ class Redactor:
         self._pattern: re.Pattern[str] | None = None
 
     def register(self, secret: str) -> None:
-        """Hide `secret` from now on, also URL-encoded, JSON-escaped and in base64."""
-        if len(secret) < _MIN_LENGTH:
-            return
-        self._forms |= set(_disguises(secret))
-        # The longest first, so that a secret inside another one leaves no remainder.
+        """Hide `secret` from now on, with and without the blanks around it, and in its disguises (`_disguises`)."""
+        for known in {secret, secret.strip()}:
+            if len(known) >= _MIN_LENGTH and known not in HIDDEN:
+                self._forms |= set(_disguises(known))
+        # The longest first, so that of two that begin at the same place the whole is hidden.
         longest_first = sorted(self._forms, key=len, reverse=True)
-        self._pattern = re.compile("|".join(re.escape(form) for form in longest_first))
+        if longest_first:
+            # A look-ahead, so that secrets which overlap are all found.
+            self._pattern = re.compile(f"(?=({'|'.join(map(re.escape, longest_first))}))")
 
     def redact(self, text: str) -> str:
         """`text` without secrets."""
-        if self._pattern is not None:
-            text = self._pattern.sub(HIDDEN, text)
+        text = "".join(self._without_known(text))
         for shape, replacement in _SHAPES:
             text = shape.sub(replacement, text)
         return text
 
+    def _without_known(self, text: str) -> Iterator[str]:
+        shown_from, hidden_to = 0, -1
+        for found in self._pattern.finditer(text) if self._pattern is not None else ():
+            start, end = found.span(1)
+            if start > hidden_to:
+                yield text[shown_from:start]
+                yield HIDDEN
+            shown_from = hidden_to = max(end, hidden_to)
+        yield text[shown_from:]
+
 
 def _disguises(secret: str) -> list[str]:
-    raw = secret.encode()
+    # Variables that are not UTF-8 come with surrogates in them.
+    raw = secret.encode("utf-8", "surrogateescape")
+    percent = [quote(raw, safe=""), quote(raw), quote_plus(raw)]
     forms = [
         secret,
-        quote(secret, safe=""),
-        quote(secret),
-        quote_plus(secret),
+        *percent,
+        *(re.sub("%[0-9A-F]{2}", lambda code: code[0].lower(), form) for form in percent),
         json.dumps(secret)[1:-1],
         json.dumps(secret, ensure_ascii=False)[1:-1],
         repr(secret)[1:-1],
+        repr("\"'" + secret)[4:-1],  # as it looks in a longer text with both kinds of quotes
+        repr(raw)[2:-1],
+        escape(secret),
         # At each of the three alignments, the characters that depend on the secret alone.
         *(_inner_base64(raw, offset) for offset in range(3)),
     ]
+    forms += [form.replace("+", "-").replace("/", "_") for form in forms[-3:]]
     return [form for form in forms if len(form) >= _MIN_LENGTH]
 
 

@@ -6,10 +6,11 @@ All tables are frozen and closed: an unknown key is a mistake, not an extension.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from verification.tables import Address, Path, Table, Text
 from verification.units import Seconds, Share
@@ -18,6 +19,9 @@ Role = Literal["staging", "production"]
 Policy = Literal["automatic", "manual"]
 FieldType = Literal["string", "number", "boolean", "list", "object"]
 Weekday = Literal["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+
+REFERENCE = re.compile(r"\$([A-Z][A-Z0-9_]*)")  # a value that is read from an environment variable
+_SECRET_KEY = re.compile(r"passw|secret|token|api_?key", re.IGNORECASE)
 
 
 class ServiceInfo(Table):
@@ -76,7 +80,10 @@ class Health(Table):
 
 
 class LoginFlow(Table):
-    """`[flows.login]`: a JSON body is posted; the answer carries a token; a wrong password is refused."""
+    """`[flows.login]`: a JSON body is posted; the answer carries a token; a wrong password is refused.
+
+    Secrets stand in the body as `$NAME`, the environment variable that holds them.
+    """
 
     path: Path
     body: dict[str, str] = Field(min_length=1)
@@ -88,6 +95,14 @@ class LoginFlow(Table):
     def _password_is_sent(self) -> LoginFlow:
         if self.password_field not in self.body:
             raise ValueError(f'password_field = "{self.password_field}" names no key of body')
+        return self
+
+    @model_validator(mode="after")
+    def _secrets_are_references(self) -> LoginFlow:
+        for key, value in self.body.items():
+            secret = key == self.password_field or _SECRET_KEY.search(key)
+            if (secret or value.startswith("$")) and not REFERENCE.fullmatch(value):
+                raise ValueError(f'body.{key} must name an environment variable, such as "$SMOKE_USER_PASSWORD"')
         return self
 
 
@@ -146,11 +161,11 @@ class Limits(Table):
     """`[limits]`: what "good" means. Rates are shares of one, durations seconds."""
 
     error_rate: Share = 0.01
-    p95_latency: Seconds = 0.5
-    mongodb_latency: Seconds = 0.1
-    openai_latency: Seconds = 2
-    elevenlabs_latency: Seconds = 2
-    pinecone_latency: Seconds = 1
+    p95_latency: Seconds = Field(default=0.5, gt=0)
+    mongodb_latency: Seconds = Field(default=0.1, gt=0)
+    openai_latency: Seconds = Field(default=2, gt=0)
+    elevenlabs_latency: Seconds = Field(default=2, gt=0)
+    pinecone_latency: Seconds = Field(default=1, gt=0)
     certificate_days_left: float = Field(default=14, ge=0)
     coverage: Share = 0.87
     staging_soak: Seconds = 86_400
@@ -174,6 +189,21 @@ class Window(Table):
             raise ValueError('expected a time zone such as "America/New_York"') from error
         return name
 
+    @field_validator("opens", "closes", mode="before")
+    @classmethod
+    def _time_is_written_out(cls, value: object) -> object:
+        if not isinstance(value, (str, dt.time)):  # a number would be taken for seconds
+            raise ValueError('expected a time of day such as "10:00"')  # noqa: TRY004  (pydantic reports ValueError)
+        return value
+
+    @field_validator("closes")
+    @classmethod
+    def _opens_first(cls, closes: dt.time, info: ValidationInfo) -> dt.time:
+        opens = info.data.get("opens")
+        if opens is not None and closes.replace(tzinfo=None) <= opens.replace(tzinfo=None):
+            raise ValueError("the window must open before it closes")
+        return closes
+
 
 class RollBackAt(Table):
     """The checklist's own rule: roll back above these, when it lasts that long."""
@@ -186,7 +216,7 @@ class RollBackAt(Table):
 class Monitor(Table):
     """`[monitor]`: the watch after a deployment."""
 
-    watch: Seconds = 900
+    watch: Seconds = Field(default=900, gt=0)
     roll_back_at: RollBackAt
 
 
@@ -218,8 +248,8 @@ class Rollback(Table):
     policy: Policy = "manual"
     deployed_within: Seconds = 7200
     evidence_grace: Seconds = 5
-    shift_within: Seconds = 120
-    verify_within: Seconds = 180
+    shift_within: Seconds = Field(default=120, gt=0)
+    verify_within: Seconds = Field(default=180, gt=0)
 
 
 class Criteria(Table):

@@ -8,18 +8,22 @@ from typing import Annotated
 from pydantic import BeforeValidator
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
-_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)")
+_RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*%")
+_LONGEST = 3660 * 86400.0  # ten years: more is a slip, and more than a clock can wait for
 
 
 def seconds(text: object) -> float:
     """A duration such as `"15m"` or `"1h 30m"` in seconds.
 
-    Raises ValueError for anything else; a bare number has no unit and is refused.
+    Raises ValueError for anything else, and above ten years; a bare number has no unit and is refused.
     """
-    if isinstance(text, str) and re.fullmatch(rf"\s*(?:{_DURATION.pattern}\s*)+", text):
-        return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION.findall(text))
-    raise ValueError('expected a duration such as "500ms", "30s", "15m", "24h" (a string, with its unit)')
+    if not isinstance(text, str) or not re.fullmatch(rf"\s*(?:{_DURATION.pattern}\s*)+", text):
+        raise ValueError('expected a duration such as "500ms", "30s", "15m", "24h" (a string, with its unit)')
+    total = sum(float(number) * _SECONDS[unit] for number, unit in _DURATION.findall(text))
+    if total > _LONGEST:
+        raise ValueError("expected a duration of ten years at most")
+    return total
 
 
 def share(text: object) -> float:
@@ -34,8 +38,13 @@ def duration_text(value: float) -> str:
     """Seconds as a person writes them: `900` is `15m`, `0.5` is `500ms`."""
     for unit in ("d", "h", "m", "s"):
         if value >= _SECONDS[unit] and value % _SECONDS[unit] == 0:
-            return f"{value / _SECONDS[unit]:g}{unit}"
-    return f"{value:g}s" if value >= 1 else f"{value * 1000:g}ms"
+            return f"{_plain(value / _SECONDS[unit])}{unit}"
+    return f"{_plain(value)}s" if value >= 1 else f"{_plain(value * 1000)}ms"
+
+
+def _plain(number: float) -> str:
+    # `g` alone would round to six digits, and write large numbers as powers of ten.
+    return f"{number:.6f}".rstrip("0").rstrip(".")
 
 
 Seconds = Annotated[float, BeforeValidator(seconds)]

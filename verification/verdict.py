@@ -17,8 +17,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from math import isfinite
 
 from verification.errors import ServiceError, VerificationError
+from verification.redaction import redact
 
 Value = bool | int | float | str
 
@@ -61,7 +63,10 @@ class Measurement:
     def must_be(self, expected: Value) -> None:
         """Hold the value to be `expected`."""
         __tracebackhide__ = True
-        self._hold("=", expected, show(expected), good=_same(self.value, expected))
+        words = show(expected)
+        if type(self.value) is not type(expected) and show(self.value) == words:
+            words += f", a {type(expected).__name__} and no {type(self.value).__name__}"
+        self._hold("=", expected, words, good=_same(self.value, expected))
 
     def must_be_one_of(self, *allowed: Value) -> None:
         """Hold the value to be one of `allowed`."""
@@ -74,7 +79,10 @@ class Measurement:
         __tracebackhide__ = True
         listed = " or ".join(prefixes)
         self._hold(
-            "starts with", listed, f"something that starts with {listed}", good=str(self.value).startswith(prefixes)
+            "starts with",
+            listed,
+            f"something that starts with {listed}",
+            good=isinstance(self.value, str) and self.value.startswith(prefixes),
         )
 
     def must_be_below(self, limit: float) -> None:
@@ -108,7 +116,8 @@ def show(value: Value | None, unit: str = "") -> str:
     """A value as a person reads it: `312 ms`, `2 %`, `"degraded"` cut to a sensible length."""
     if value is None:
         return "missing"
-    text = f"{value:g}" if isinstance(value, float) else str(value)
+    # Cleaned before it is cut: half a secret would not be known as one.
+    text = f"{value:g}" if isinstance(value, float) else redact(str(value))
     text = text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"
     return f"{text} {unit}".rstrip()
 
@@ -136,9 +145,11 @@ def record(measurement: Measurement) -> None:
 
 def _same(value: Value | None, expected: Value) -> bool:
     # True == 1 in Python, but {"healthy": 1} is not {"healthy": true}.
-    return value == expected and isinstance(value, bool) == isinstance(expected, bool)
+    return value is not None and value == expected and isinstance(value, bool) == isinstance(expected, bool)
 
 
 def _number(value: Value | None) -> float:
-    """The value as a number; NaN, which is below and above nothing, for anything else."""
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else float("nan")
+    """The value as a number; NaN, which is below and above nothing, for anything else: infinity was never measured."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value  # not as a float, which has a largest one
+    return value if isinstance(value, float) and isfinite(value) else float("nan")

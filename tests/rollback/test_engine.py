@@ -179,6 +179,7 @@ def test_one_rollback_at_a_time(stage: Stage) -> None:
     assert "another rollback" in result.reason
     assert_left_alone(stage, before, written)
     assert stage.roll_back(known).outcome is DONE, "and the lock is free again"
+    assert not lock_file(stage.cloud_run.settings).exists()
 
 
 def test_a_lock_that_cannot_be_had_for_lack_of_a_place_stops_nothing(

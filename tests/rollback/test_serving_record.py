@@ -28,6 +28,7 @@ def history(path: Path, script: str) -> History:
         ("+a", "b", "a"),  # the failing one was never seen: a run before the deployment saw a
         ("+a +b +c", "c", "b"),
         ("+a +b -b +a +c", "c", "a"),  # b was rolled back: never again
+        ("+a +b -b +c", "c", "a"),  # even where nobody saw a again
         ("+a +b -b +a", "b", "a"),
         ("+a +b -b +a +b +c", "c", "b"),  # b was put back by a person, and served
         ("+a +b +a +b", "b", "a"),

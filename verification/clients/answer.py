@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from verification.errors import ServiceError, VerificationError
+from verification.redaction import redact
 from verification.settings import FieldType, ListFlow
 from verification.verdict import Measurement, Value, now, show
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 _SNIPPET = 120
+_LONGEST_SECRET = 16_000  # bytes that are looked through for secrets before a snippet is cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,8 @@ class Answer:
     @property
     def snippet(self) -> str:
         """The beginning of the body, on one line."""
-        text = " ".join(self.body[: 4 * _SNIPPET].decode("utf-8", "replace").split())
+        # Cleaned before it is cut: half a secret would not be known as one.
+        text = redact(" ".join(self.body[:_LONGEST_SECRET].decode("utf-8", "replace").split()))
         return text if len(text) <= _SNIPPET else text[:_SNIPPET] + "…"
 
     def field(self, path: str) -> Measurement:

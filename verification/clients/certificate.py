@@ -41,9 +41,19 @@ def certificate(address: str, ca_file: str | None, timeout: float) -> Certificat
     )
 
 
-def _expiry(host: str, port: int, ca_file: str | None, timeout: float) -> datetime:
+def trust(ca_file: str | None) -> ssl.SSLContext:
+    """The system's authorities, or those of `ca_file`. Raises ObserverError when that file is of no use."""
     try:
-        context = ssl.create_default_context(cafile=ca_file)
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # SSLError is one
+        raise ObserverError(
+            f"ca_file {ca_file} cannot be used: {error}", "It must be a PEM file of certificates."
+        ) from None
+
+
+def _expiry(host: str, port: int, ca_file: str | None, timeout: float) -> datetime:
+    context = trust(ca_file)
+    try:
         with (
             socket.create_connection((host, port), timeout) as plain,
             context.wrap_socket(plain, server_hostname=host) as tls,

@@ -1,9 +1,9 @@
 """Ask the service under verification, as its users do: over HTTP, with a limit on time and size.
 
-Which failures blame whom: once a connection stands, silence, a broken answer or a bad certificate is the service's
-(`ServiceError`). A name that does not resolve, no route, or no connection at all says more about the network between
-us than about a revision, and no other revision would mend it (`ObserverError`). A refused connection is the
-service's: somebody was there to refuse.
+Which failures blame whom: once a connection stands (with TLS, where there is TLS), silence, a broken answer or a bad
+certificate is the service's (`ServiceError`). A name that does not resolve, no route, or no connection at all says more
+about the network between us, or this machine, than about a revision, and no other revision would mend it
+(`ObserverError`). A refused connection is the service's: somebody was there to refuse.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from concurrent.futures import CancelledError
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -27,13 +28,15 @@ import httpx
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from verification.clients.answer import Answer
-from verification.errors import ObserverError, ServiceError, VerificationError
+from verification.clients.certificate import trust
+from verification.errors import NotAsked, ObserverError, ServiceError, VerificationError
 from verification.settings import Smoke, Target
 from verification.units import duration_text
 
 _REDIRECTS = 5
 _STARTING = 503
 _NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN}
+_ENCODINGS = {"", "identity", "gzip"}
 
 
 def user_agent() -> str:
@@ -57,12 +60,16 @@ class Service:
         self._largest = int(smoke.largest_answer_mb * 1_000_000)
         self._patient_until = time.monotonic() + smoke.within
         self._lock = Lock()
+        self._closed = False
         self._running: AbstractContextManager[BlockingPortal] | None = None
         self._portal: BlockingPortal | None = None
         self._client: httpx.AsyncClient | None = None
 
     def get(self, path: str, *, token: str = "", patient: bool = True) -> Answer:
         """`GET path` on the service. `patient`: a 503 is asked once more after `smoke.retry_after`."""
+        if not (token.isascii() and token.isprintable()):
+            problem = ServiceError(f"GET {path}: the token that the service gave out is none that a header can carry")
+            return Answer(f"GET {self._target.url}{path}", problem=problem)
         return self._ask(self._request("GET", path, token=token), patient=patient)
 
     def post(self, path: str, body: Mapping[str, str], *, patient: bool = True) -> Answer:
@@ -78,15 +85,21 @@ class Service:
         return self._ask(request, patient=True, enough=count, anywhere=True)
 
     def close(self) -> None:
-        """End all connections."""
+        """End all connections, and all questions that are still open. A question put later is not asked."""
         with self._lock:
+            self._closed = True
             if self._portal is not None and self._client is not None and self._running is not None:
-                self._portal.call(self._client.aclose)
-                self._running.__exit__(None, None, None)
+                with suppress(CancelledError):  # how the portal's thread takes leave
+                    self._portal.call(self._portal.stop, True)
+                    self._running.__exit__(None, None, None)
             self._portal = self._client = self._running = None
 
     def _headers(self) -> dict[str, str]:
-        return {"User-Agent": user_agent(), "Accept": "application/json, */*;q=0.5"}
+        return {
+            "User-Agent": user_agent(),
+            "Accept": "application/json, */*;q=0.5",
+            "Accept-Encoding": "gzip",
+        }
 
     def _request(
         self, method: str, path: str, *, token: str = "", body: Mapping[str, str] | None = None
@@ -114,12 +127,16 @@ class Service:
         question = f"{request.method} {request.url}"
         began = time.monotonic()
         try:
-            portal, client = self._connected()
+            portal, client = self._connected(question)
             answer = portal.call(partial(self._exchange, client, request, enough, anywhere))
         except TimeoutError:
             answer = Answer(question, problem=ServiceError(f"{question}: no complete answer within {self._limit}"))
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             answer = Answer(question, problem=_blame(error, question, self._limit))
+        except UnicodeError:
+            answer = Answer(question, problem=ServiceError(f"{question}: its host name is none"))
+        except CancelledError:
+            answer = Answer(question, problem=_over(question))
         except VerificationError as error:
             answer = Answer(question, problem=error)
         return replace(answer, seconds=time.monotonic() - began)
@@ -128,8 +145,10 @@ class Service:
     def _limit(self) -> str:
         return duration_text(self._smoke.timeout)
 
-    def _connected(self) -> tuple[BlockingPortal, httpx.AsyncClient]:
+    def _connected(self, question: str) -> tuple[BlockingPortal, httpx.AsyncClient]:
         with self._lock:
+            if self._closed:
+                raise _over(question)
             if self._portal is None or self._client is None:
                 self._running = start_blocking_portal()
                 self._portal = self._running.__enter__()
@@ -138,11 +157,12 @@ class Service:
 
     async def _new_client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(
-            verify=_trust(self._target.ca_file),
+            verify=trust(self._target.ca_file),
             # Connecting gets less than the whole, so that "never connected" can be told from "never answered".
             timeout=httpx.Timeout(self._smoke.timeout, connect=self._smoke.timeout * 0.8),
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            limits=httpx.Limits(max_connections=50),
+            # No connection is used twice: one that the service closes just then would look like a broken answer.
+            limits=httpx.Limits(max_connections=50, max_keepalive_connections=0),
         )
 
     async def _exchange(
@@ -164,6 +184,9 @@ class Service:
         raise ServiceError(f"{question}: redirected more than {_REDIRECTS} times")
 
     async def _body(self, response: httpx.Response, enough: int | None, question: str) -> bytes:
+        encoding = response.headers.get("content-encoding", "").strip().lower()
+        if encoding not in _ENCODINGS:  # several, one inside the other, could unpack without bounds
+            raise ServiceError(f"{question}: the answer is encoded as {encoding[:40]!r}, which was not asked for")
         body = b""
         async for chunk in response.aiter_bytes():
             body += chunk
@@ -172,15 +195,6 @@ class Service:
             if len(body) > self._largest:
                 raise ServiceError(f"{question}: the answer is larger than {self._smoke.largest_answer_mb:g} MB")
         return body
-
-
-def _trust(ca_file: str | None) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise ObserverError(
-            f"ca_file {ca_file} cannot be used: {error}", "It must be a PEM file of certificates."
-        ) from None
 
 
 def _refuse_elsewhere(request: httpx.Request, following: httpx.Request, question: str, anywhere: bool) -> None:
@@ -195,15 +209,25 @@ def _unfit(address: str) -> str:
     """Why an address that the service gave out is not followed, or nothing: it could point into our own network."""
     try:
         url = httpx.URL(address)
-    except httpx.InvalidURL:
+        httpx.Request("GET", url)
+    except (httpx.InvalidURL, ValueError):
         return "is not an address"
     if url.scheme not in {"http", "https"} or not url.host:
         return "is not an absolute http(s) address"
+    return "points into the network of whoever asks" if _is_inside(url.host) else ""
+
+
+def _is_inside(host: str) -> bool:
+    """Whether `host` is where clouds keep their metadata, in any of the ways to write that."""
     try:
-        inside = ipaddress.ip_address(url.host).is_link_local
+        address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
-        inside = url.host.endswith(".internal")
-    return "points into the network of whoever asks" if inside else ""
+        try:
+            address = ipaddress.ip_address(socket.inet_aton(host))  # such as 0xa9fea9fe, which connects too
+        except (OSError, UnicodeError):
+            return host.rstrip(".").endswith(".internal")
+    mapped = getattr(address, "ipv4_mapped", None)
+    return address.is_link_local or (mapped is not None and mapped.is_link_local)
 
 
 def _blame(error: Exception, question: str, limit: str) -> VerificationError:
@@ -225,7 +249,14 @@ def _blame(error: Exception, question: str, limit: str) -> VerificationError:
         return ServiceError(f"{question}: no complete answer within {limit}")
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
         return ServiceError(f"{question}: connection refused")
+    if isinstance(error, httpx.ConnectError) and not any(isinstance(cause, ConnectionError) for cause in causes):
+        reason = next((str(cause) for cause in causes if isinstance(cause, OSError) and cause.errno), str(error))
+        return ObserverError(f"{question}: no connection could be made: {reason}", "Look at this machine first.")
     return ServiceError(f"{question}: {str(error) or type(error).__name__}")
+
+
+def _over(question: str) -> NotAsked:
+    return NotAsked(f"{question}: the run was over before there was an answer")
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from verification.clients.answer import Answer, Listing
-from verification.clients.service import Service
 from verification.errors import NotAsked, VerificationError
 from verification.loading import secret
 from verification.probe import Probes, probe
@@ -15,6 +14,10 @@ from verification.probes.health import given
 from verification.redaction import register
 from verification.settings import ListFlow, LoginFlow, Settings
 from verification.verdict import Measurement
+
+if TYPE_CHECKING:
+    from verification.clients.answer import Answer, Listing
+    from verification.clients.service import Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,8 @@ def video_playback(service: Service, settings: Settings, content_listing: Listin
         raise NotAsked("no playback address to try: content_listing gave none", "Look at content_listing first.")
     addresses = content_listing.texts(flow.url_field)[: flow.sample]
     listed = Measurement("playback addresses", len(addresses), source=content_listing.answer.question)
-    return Playback(listed, tuple(service.first_bytes(address) for address in addresses))
+    with ThreadPoolExecutor(flow.sample) as pool:
+        return Playback(listed, tuple(pool.map(service.first_bytes, addresses)))
 
 
 def _credentials(flow: LoginFlow, variables: dict[str, str]) -> dict[str, str]:
@@ -101,12 +105,7 @@ def _discreet(answer: Answer) -> Answer:
 
 
 def _list(service: Service, flow: ListFlow, probes: Probes) -> Listing:
-    token = ""
-    if flow.signed_in:
-        token = cast("Login", probes.result("login")).token
-        if not token:
-            problem = NotAsked(
-                f"{flow.path} needs a user who is logged in, and login gave no token", "Look at login first."
-            )
-            return Listing(Answer(f"GET {flow.path}", problem=problem), flow, [], problem)
+    token = cast("Login", probes.result("login")).token if flow.signed_in else ""
+    if flow.signed_in and not token:
+        raise NotAsked(f"{flow.path} needs a user who is logged in, and login gave no token", "Look at login first.")
     return service.get(flow.path, token=token).listing(flow)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from verification.clients.cloud_run import CloudRun, ServiceState
-from verification.clients.service import Service
 from verification.probe import probe
 from verification.settings import Settings
 from verification.verdict import Measurement
+
+if TYPE_CHECKING:
+    from verification.clients.cloud_run import CloudRun, ServiceState
+    from verification.clients.service import Service
 
 
 @dataclass(frozen=True, slots=True)

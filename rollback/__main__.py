@@ -29,7 +29,8 @@ from verification.redaction import redact
 from verification.settings import Settings
 from verification.verdict import now
 
-OUTPUT = Path("reports/output")
+ROOT = Path(__file__).parent.parent
+OUTPUT = ROOT / "reports" / "output"
 NOTE = "PREVIOUS_REVISION"
 _PIPED_WIDTH = 200
 _STATUS_LISTS = 15
@@ -77,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     f"environments.{options.environment} has no cloud_run table",
                     "Add it: a rollback moves Cloud Run's traffic.",
                 )
-            cloud_run, history = CloudRun(table), ServingRecord(OUTPUT / "serving.jsonl")
+            cloud_run, history = CloudRun(table), ServingRecord(options.output / "serving.jsonl")
             if options.status:
                 return _status(console, world, cloud_run, history)
             return _roll_back(console, world, cloud_run, history, options)
@@ -98,8 +99,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-e", "--env", dest="environment", required=True, help="an environment of the deployment file")
     parser.add_argument(
-        "--deployment", type=Path, default=Path("deployment.toml"), metavar="FILE", help="default: deployment.toml"
+        "--deployment", type=Path, default=ROOT / "deployment.toml", metavar="FILE", help="default: deployment.toml"
     )
+    parser.add_argument("--output", type=Path, default=OUTPUT, metavar="DIR", help="default: reports/output")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("-n", dest="steps", type=_steps, metavar="N", help="how many revisions back (default 1)")
     which.add_argument("--to-revision", default="", metavar="NAME", help="the revision that shall serve")
@@ -143,7 +145,7 @@ def _roll_back(
     console: Console, world: _World, cloud_run: CloudRun, history: ServingRecord, options: argparse.Namespace
 ) -> int:
     environment = world.settings.environment
-    journal = Journal(OUTPUT / f"{now():%Y%m%dT%H%M%SZ}-{environment}-rollback" / "journal.jsonl")
+    journal = Journal(options.output / f"{now():%Y%m%dT%H%M%SZ}-{environment}-rollback" / "journal.jsonl")
     at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     request = Request(options.steps or 1, options.to_revision, world.given, _ask if at_terminal else None)
     try:

@@ -12,6 +12,11 @@ def by_hand(environment: str, revision: str = "") -> str:
     return f"python -m rollback -e {shlex.quote(environment)} --to-revision {_name(revision)}"
 
 
+def status(environment: str) -> str:
+    """See what serves, and what it could go back to."""
+    return f"python -m rollback status -e {shlex.quote(environment)}"
+
+
 def at_once(service: CloudRun, revision: str = "") -> str:
     """A sentence with the command that rolls back without this suite, for when the suite could not."""
     return (

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from rollback.commands import at_once, by_hand, to_latest
+from rollback.commands import at_once, by_hand, status, to_latest
 from rollback.journal import Journal
 from rollback.lock import sole_rollback
 from rollback.policy import Known, already_undone, too_old
@@ -209,10 +209,7 @@ class _Rollback:
         order = self._order
         if strategy:
             self._journal.write("shifted", from_revision=order.source, to_revision=order.target, strategy=strategy)
-        words = [
-            f"{order.target} serves all traffic"
-            + (f" instead of {order.source}" if strategy else " already: nothing was written")
-        ]
+        words = [] if strategy else [f"{order.target} served all traffic already: nothing was written"]
         result = self._result(RollbackOutcome.DONE, "", "")
         problem, checks = "", result.checks
         try:
@@ -223,11 +220,12 @@ class _Rollback:
             problem = f"the verification itself went wrong: {type(error).__name__}: {error}"
         self._journal.write("verified", verified=not problem, problem=problem)
         pinned = f"`{to_latest(self._cloud_run.settings)}`"
-        words.append(f"the traffic is pinned now, a normal deploy gets 0 % until {pinned}")
+        words.append("the traffic is pinned now: a new deployment gets none of it until it follows the latest again")
         if problem:
-            words.insert(1, f"NOT VERIFIED: {problem}")
+            words.insert(0, f"NOT VERIFIED: {problem}")
         next_step = (
-            f"A person is needed now: look at {self._settings.target.url}"
+            f"A person is needed now: look at {self._settings.target.url}. "
+            f"What serves, and what else there is: `{status(self._settings.environment)}`"
             if problem
             else f"With the mended release: {pinned}"
         )

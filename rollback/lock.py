@@ -17,7 +17,8 @@ from verification.settings import CloudRun
 
 def lock_file(service: CloudRun) -> Path:
     """The file whose lock a rollback of `service` holds."""
-    name = f"{getuser()}-{service.project}-{service.region}-{service.service}"
+    where = f"-{service.endpoint}" if service.endpoint else ""
+    name = f"{getuser()}-{service.project}-{service.region}-{service.service}{where}"
     return Path(tempfile.gettempdir()) / f"rollback-{re.sub(r'[^A-Za-z0-9.-]', '_', name)}.lock"
 
 

@@ -44,6 +44,6 @@ def _patiently(look: Callable[[], T], cloud_run: CloudRun, until: float, to: str
             hopeless = isinstance(problem, (NotPermitted, Absent))
             if hopeless or time.monotonic() + _PAUSE > asked + patience:
                 raise RollbackFailed(
-                    problem.cause, f"{problem.remedy} {at_once(cloud_run.settings, to)}".strip()
+                    problem.cause, f"{at_once(cloud_run.settings, to)} {problem.remedy}".strip()
                 ) from problem
         time.sleep(_PAUSE)

@@ -50,6 +50,8 @@ class SafetyNet:
         record, cloud_run = self._run.record, self._cloud_run
         triggers = record.triggers
         if not triggers:
+            if self._known is not None:
+                self._journal.write("settled", outcome=record.rollback.outcome.value)
             return
         if cloud_run is None or self._known is None:
             record.rollback = RollbackResult(

@@ -229,7 +229,9 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     model: object = Settings
     for part in location[:-1]:
         fields = getattr(model, "model_fields", {})
-        annotation = fields[part].annotation if part in fields else None
+        if part not in fields:  # the key of a mapping, the place in a list: the table is still the same
+            continue
+        annotation = fields[part].annotation
         model = next(
             (one for one in (*getattr(annotation, "__args__", ()), annotation) if hasattr(one, "model_fields")), None
         )

@@ -6,6 +6,7 @@ out can say so.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,8 @@ class Selection:
         phases = {phase_of(item) for item in session.items} - {""}
         if config.option.collectonly or not phases:
             return
+        # A phase that was asked for counts, even if nothing of it is left.
+        phases |= _phases_named(config) & {phase_of(item) for item in self._collected}
         if phases & POST_DEPLOY_PHASES:
             _refuse_partial_runs(config)
         left_out = not_collected(self._collected, self._homes, self._run.settings)
@@ -66,6 +69,12 @@ class Selection:
 
 def _rank(phase: str) -> int:
     return PHASES.index(phase) if phase else -1
+
+
+def _phases_named(config: pytest.Config) -> set[str]:
+    """The phases that `-m` asks for; none where it says which it does not want."""
+    words = set(re.findall(r"\w+", config.option.markexpr or ""))
+    return set() if "not" in words else words & set(PHASES)
 
 
 def _refuse_partial_runs(config: pytest.Config) -> None:

@@ -94,7 +94,7 @@ class LoginFlow(Table):
     @model_validator(mode="after")
     def _password_is_sent(self) -> LoginFlow:
         if self.password_field not in self.body:
-            raise ValueError(f'password_field = "{self.password_field}" names no key of body')
+            raise ValueError("password_field names no key of body")
         return self
 
     @model_validator(mode="after")

@@ -28,11 +28,12 @@ class Shell:
         there["cloud_run"]["rest"] = stage.cloud_run.settings.endpoint
         self._document.write_text(json.dumps(there))
         (folder / "deployment.toml").write_text((ROOT / "deployment.toml").read_text())
+        self._places = ["--deployment", str(folder / "deployment.toml"), "--output", str(folder / "reports" / "output")]
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         variables = {"PYTHONPATH": str(ROOT), "TMPDIR": str(self.folder), "SANDBOX": str(self._document)}
         return subprocess.Popen(
-            [sys.executable, "-m", "rollback", *arguments],
+            [sys.executable, "-m", "rollback", *self._places, *arguments],
             cwd=self.folder,
             env={**os.environ, **variables},
             stdin=subprocess.DEVNULL,

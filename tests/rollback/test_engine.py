@@ -38,7 +38,8 @@ def test_a_bad_release_is_undone_and_proven_undone(stage: Stage) -> None:
 def test_the_report_says_that_the_traffic_is_pinned_now(stage: Stage) -> None:
     note = stage.release("login-broken")
     result = stage.roll_back(stage.survey(note.previous))
-    assert "gets 0 % until `gcloud run services update-traffic bayit-plus-backend" in result.reason
+    assert "a new deployment gets none of it" in result.reason
+    assert "gcloud run services update-traffic bayit-plus-backend" in result.next_step
     assert "--to-latest" in result.next_step
 
 

@@ -172,7 +172,8 @@ class CloudRun:
         except Exception as error:
             if operation.operation.done:
                 raise Unclear(
-                    f"Cloud Run could not move {what}: {error}", "Look at the service in the console."
+                    f"Cloud Run could not move {what}: {operation.operation.error.message}",
+                    "Look at the service in the console.",
                 ) from error
             raise Unclear(f"what became of moving {what} is unknown: {error}", "Read the service.") from error
 

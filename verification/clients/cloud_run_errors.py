@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from verification.errors import NotPermitted, ObserverError, VerificationError
 from verification.settings import CloudRun
 
 _LONGEST = 300
+_QUESTION = re.compile(r"^(?:GET|POST|PATCH) \S+: ")  # the library repeats the long address before each message
 _UNDECIDED = {408, 429, 499}  # codes of the 4xx family that say nothing about the request itself
 _PERMITTED_BY = (
     "roles/run.viewer to look; to roll back, roles/run.developer and (on the service's own account) "
@@ -82,4 +85,5 @@ def _said(error: Exception) -> str:
     if isinstance(error, VerificationError):
         return error.cause
     text = " ".join((getattr(error, "message", "") or str(error) or type(error).__name__).split())
+    text = _QUESTION.sub("", text)
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"

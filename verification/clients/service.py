@@ -9,6 +9,7 @@ about the network between us, or this machine, than about a revision, and no oth
 from __future__ import annotations
 
 import asyncio
+import atexit
 import errno
 import ipaddress
 import json
@@ -19,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import PackageNotFoundError, version
 from threading import Lock
@@ -39,6 +40,7 @@ _NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN}
 _ENCODINGS = {"", "identity", "gzip"}
 
 
+@cache
 def user_agent() -> str:
     """How the suite names itself to the service, so that its questions can be told from users'."""
     try:
@@ -88,6 +90,7 @@ class Service:
         """End all connections, and all questions that are still open. A question put later is not asked."""
         with self._lock:
             self._closed = True
+            atexit.unregister(self.close)
             if self._portal is not None and self._client is not None and self._running is not None:
                 with suppress(CancelledError):  # how the portal's thread takes leave
                     self._portal.call(self._portal.stop, True)
@@ -150,6 +153,7 @@ class Service:
             if self._closed:
                 raise _over(question)
             if self._portal is None or self._client is None:
+                atexit.register(self.close)  # a portal left open would keep the process from ending
                 self._running = start_blocking_portal()
                 self._portal = self._running.__enter__()
                 self._client = self._portal.call(self._new_client)

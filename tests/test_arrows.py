@@ -1,0 +1,169 @@
+"""Who may import whom: the house's order, held against every import statement in it."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+OWN = ("verification", "smoke", "rollback", "reports", "sandbox", "conftest", "benchmarks", "tests")
+
+# From the bottom up: a module imports from its own layer and from those below it. A name stands for all that begins with it.
+LAYERS = (
+    ("verification.errors", "verification.redaction", "verification.units", "verification.tables"),
+    ("verification.settings_*",),
+    ("verification.settings", "verification.verdict"),
+    ("verification.loading", "verification.record", "verification.hints", "verification.outcome"),
+    ("verification.clients", "verification.migrations"),
+    ("verification.local_sandbox", "verification.criterion", "verification.probe"),
+    ("verification.probes", "verification.run", "verification.results", "verification.order", "verification.selection"),
+    ("rollback", "reports"),
+    ("conftest",),
+)
+HTTP = ("httpx", "httpcore", "anyio")
+SDKS = ("google", "grpc", "pymongo", "bson", "sentry_sdk", "requests", "stamina", "secantus", "starlette", "uvicorn")
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import statement's module, as `importer` has it."""
+
+    importer: str
+    imported: str
+
+    def __str__(self) -> str:
+        return f"{self.importer} imports {self.imported}"
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Every module of the house by its dotted name."""
+    files = [ROOT / "conftest.py", *(file for name in OWN for file in (ROOT / name).rglob("*.py"))]
+    return {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file for file in files}
+
+
+def imports(name: str, file: Path) -> Iterator[Import]:
+    """What a module imports, anywhere in it."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (Import(name, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name} has a relative import, which this test does not follow"
+            assert node.module is not None
+            known = modules()
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield Import(name, inner if inner in known else node.module)
+
+
+@cache
+def all_imports() -> tuple[Import, ...]:
+    """All imports from one of our modules to another."""
+    found = (one for name, file in modules().items() for one in imports(name, file))
+    return tuple(one for one in found if within(one.imported, *OWN))
+
+
+def within(name: str, *packages: str) -> bool:
+    """Whether a module is one of `packages`, or inside one."""
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+def is_criterion(name: str) -> bool:
+    """Whether a module holds criteria."""
+    return name.rpartition(".")[2].startswith("test_") and within(name, "smoke", "verification")
+
+
+def layer(name: str) -> int | None:
+    """The layer that a module belongs to, if it is part of the suite itself."""
+    for number, names in enumerate(LAYERS):
+        if any(fnmatchcase(name, pattern) or within(name, pattern) for pattern in names):
+            return number
+    return None
+
+
+def test_the_house_is_read_at_all() -> None:
+    found = {str(one) for one in all_imports()}
+    assert "conftest imports verification.loading" in found
+    assert "verification.run imports verification.clients.service" in found, "those inside functions count too"
+    assert "sandbox.app imports sandbox.database" in found
+
+
+def test_every_module_of_the_suite_has_its_layer() -> None:
+    packages = {"verification", "smoke"}
+    suite = [name for name in modules() if within(name, *OWN[:4]) and name not in packages and not is_criterion(name)]
+    assert [name for name in suite if layer(name) is None] == []
+
+
+def test_nobody_imports_from_a_layer_above_their_own() -> None:
+    upward = [
+        str(one)
+        for one in all_imports()
+        if (mine := layer(one.importer)) is not None and ((other := layer(one.imported)) is None or other > mine)
+    ]
+    assert upward == []
+
+
+def test_reports_and_rollback_do_not_know_each_other() -> None:
+    crossing = [
+        str(one)
+        for one in all_imports()
+        if (within(one.importer, "reports") and within(one.imported, "rollback"))
+        or (within(one.importer, "rollback") and within(one.imported, "reports"))
+    ]
+    assert crossing == []
+
+
+def test_a_criterion_asks_fixtures_and_imports_nothing_of_the_suite() -> None:
+    assert any(is_criterion(name) for name in modules())
+    assert [str(one) for one in all_imports() if is_criterion(one.importer)] == []
+
+
+def test_nobody_imports_a_criterion() -> None:
+    assert [str(one) for one in all_imports() if is_criterion(one.imported) or within(one.imported, "smoke")] == []
+
+
+def test_the_sandbox_and_the_suite_meet_on_the_wire_alone() -> None:
+    """What both sides read the same way because they share the code, neither would notice to be wrong."""
+    shared = [
+        str(one)
+        for one in all_imports()
+        if within(one.importer, "sandbox") != within(one.imported, "sandbox") and not within(one.importer, "tests")
+    ]
+    assert shared == []
+
+
+def test_the_suite_imports_no_test_and_no_benchmark() -> None:
+    backwards = [
+        str(one) for one in all_imports() if within(one.imported, "tests") and not within(one.importer, "tests")
+    ] + [
+        str(one)
+        for one in all_imports()
+        if within(one.imported, "benchmarks", "conftest") and within(one.importer, *OWN[:5])
+    ]
+    assert backwards == []
+
+
+@pytest.mark.parametrize(
+    ("imported", "spared"),
+    [
+        ("conftest", (*SDKS, *HTTP)),
+        # A run of the service needs HTTP in any case; what Google and others bring stays out until it is asked for.
+        ("verification.probes.health, verification.probes.flows, verification.probes.revision", SDKS),
+        ("reports.plugin, rollback.safety_net", SDKS),
+    ],
+)
+def test_a_usage_error_does_not_wait_for_heavy_libraries(imported: str, spared: tuple[str, ...]) -> None:
+    """They are imported where they are first used: `--collect-only` and a mistyped option answer at once."""
+    script = f"import sys, {imported}; print(*sorted(name for name in {spared!r} if name in sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == ""

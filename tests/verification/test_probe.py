@@ -1,0 +1,278 @@
+"""Probes start together, run once, and cost those who ask for them no more than they must."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from verification.errors import ObserverError, ServiceError, SettingsError
+from verification.probe import Probes, Resources, probe
+
+LONG = 30.0  # seconds: a deadline that is never reached unless a test fails
+
+pytestmark = pytest.mark.timeout(60)
+
+
+@dataclass
+class Stage:
+    """What the probes below play on: who began, who may go on, and how often each ran."""
+
+    together: threading.Barrier = field(default_factory=lambda: threading.Barrier(3))
+    gate: threading.Event = field(default_factory=threading.Event)
+    other_gate: threading.Event = field(default_factory=threading.Event)
+    ran: list[str] = field(default_factory=list)
+    shut: int = 0
+
+    def close(self) -> None:
+        self.shut += 1
+
+
+@probe
+def e_left(e_stage: Stage) -> str:
+    e_stage.together.wait(LONG)
+    return "left"
+
+
+@probe
+def e_right(e_stage: Stage) -> str:
+    e_stage.together.wait(LONG)
+    return "right"
+
+
+@probe
+def e_root(e_stage: Stage) -> str:
+    e_stage.ran.append("root")
+    return "root"
+
+
+@probe
+def e_branch(e_root: str, e_stage: Stage) -> str:
+    e_stage.ran.append("branch")
+    return f"{e_root} and branch"
+
+
+@probe
+def e_other_branch(e_root: str) -> str:
+    return f"{e_root} and other branch"
+
+
+@probe
+def e_hung(e_stage: Stage) -> str:
+    e_stage.gate.wait(LONG)
+    return "hung"
+
+
+@probe
+def e_behind_hung(e_hung: str) -> str:
+    return f"behind {e_hung}"
+
+
+@probe
+def e_slow(e_stage: Stage) -> str:
+    e_stage.other_gate.wait(LONG)
+    return "slow"
+
+
+@probe
+def e_bad(e_stage: Stage) -> str:
+    e_stage.ran.append("bad")
+    raise ServiceError("the service is broken")
+
+
+@probe
+def e_behind_bad(e_bad: str) -> str:
+    raise AssertionError("never reached")
+
+
+@probe
+def e_exits() -> str:
+    raise SystemExit(3)
+
+
+@probe
+def e_wants_more(e_no_such_thing: str) -> str:
+    return e_no_such_thing
+
+
+@probe
+def e_circle(e_circle_too: str) -> str:
+    return e_circle_too
+
+
+@probe
+def e_circle_too(e_circle: str) -> str:
+    return e_circle
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    made = Stage()
+    yield made
+    made.gate.set()
+    made.other_gate.set()
+    made.together.abort()
+
+
+def probes(stage: Stage, within: float = LONG) -> Probes:
+    return Probes(Resources({"e_stage": lambda: stage}), within)
+
+
+def test_probes_run_side_by_side_before_anyone_asks(stage: Stage) -> None:
+    """Each waits at a barrier for the others, so one after the other they would never get through."""
+    some = probes(stage)
+    some.start(["e_left", "e_right", "not a probe"])
+    stage.together.wait(LONG)
+    assert some.result("e_left") == "left"
+    assert some.result("e_right") == "right"
+
+
+def test_a_probe_gets_the_answers_that_it_asks_for_and_a_shared_one_runs_once(stage: Stage) -> None:
+    some = probes(stage)
+    some.start(["e_branch", "e_other_branch", "e_root", "e_branch"])
+    assert some.result("e_other_branch") == "root and other branch"
+    assert some.result("e_branch") == "root and branch"
+    assert some.result("e_branch") == "root and branch"
+    assert stage.ran == ["root", "branch"]
+
+
+def test_asking_for_a_probe_that_was_not_started_starts_it(stage: Stage) -> None:
+    assert probes(stage).result("e_branch") == "root and branch"
+
+
+def test_one_hung_probe_costs_those_alone_who_ask_for_it(stage: Stage) -> None:
+    some = probes(stage, within=0.2)
+    some.start(["e_hung", "e_root"])
+    with pytest.raises(ObserverError, match=r"e_hung has no answer after 0\.2 s"):
+        some.result("e_hung")
+    assert some.result("e_root") == "root"
+
+
+def test_a_hung_probe_is_waited_for_once_however_many_ask(stage: Stage) -> None:
+    some = probes(stage, within=0.2)
+    some.start(["e_hung", "e_slow", "e_behind_hung"])
+    with pytest.raises(ObserverError):
+        some.result("e_hung")
+    assert some.settled(["e_hung"])
+    for name in ("e_hung", "e_slow", "e_behind_hung"):
+        with pytest.raises(ObserverError):
+            some.result(name)
+        assert some.settled([name])
+
+
+def test_an_answer_that_comes_late_is_still_taken(stage: Stage) -> None:
+    some = probes(stage, within=0.05)
+    with pytest.raises(ObserverError):
+        some.result("e_hung")
+    stage.gate.set()
+    while threading.active_count() and any(one.name == "probe e_hung" for one in threading.enumerate()):
+        next(one for one in threading.enumerate() if one.name == "probe e_hung").join(LONG)
+    assert some.result("e_hung") == "hung"
+
+
+def test_whatever_a_probe_raises_goes_to_those_who_ask(stage: Stage) -> None:
+    some = probes(stage)
+    some.start(["e_behind_bad", "e_exits", "e_wants_more"])
+    for _ in range(2):
+        with pytest.raises(ServiceError, match="the service is broken"):
+            some.result("e_bad")
+        with pytest.raises(ServiceError, match="the service is broken"):
+            some.result("e_behind_bad")
+    with pytest.raises(SystemExit):
+        some.result("e_exits")
+    with pytest.raises(KeyError, match="e_no_such_thing"):
+        some.result("e_wants_more")
+    assert stage.ran == ["bad"]
+
+
+def test_probes_that_wait_for_each_other_are_refused_before_any_starts(stage: Stage) -> None:
+    threads = threading.active_count()
+    with pytest.raises(SettingsError, match="e_circle -> e_circle_too -> e_circle"):
+        probes(stage).start(["e_circle"])
+    assert threading.active_count() == threads
+
+
+def test_two_probes_of_one_name_are_refused() -> None:
+    def e_root() -> str:
+        return "another"
+
+    e_root.__module__ = "of_another_team"
+    with pytest.raises(SettingsError, match="two probes are named e_root"):
+        probe(e_root)
+
+
+def test_the_next_is_the_first_whose_probes_are_done(stage: Stage) -> None:
+    some = probes(stage)
+    some.start(["e_hung", "e_slow", "e_root"])
+    candidates: list[tuple[str, ...]] = [
+        ("e_hung", "request"),
+        ("e_slow", "e_root"),
+        ("e_root", "e_hung"),
+        ("e_root", "request"),
+    ]
+    assert some.result("e_root") == "root"
+    assert some.next_settled(candidates) == 3
+    assert some.next_settled([*candidates[:3], ("request",)]) == 3
+    threading.Timer(0.05, stage.other_gate.set).start()
+    assert some.next_settled(candidates[:3]) == 1
+    stage.gate.set()
+    assert some.result("e_hung") == "hung"
+    assert some.next_settled(candidates) == 0
+
+
+def test_when_nothing_is_done_in_time_the_first_comes_next(stage: Stage) -> None:
+    some = probes(stage, within=0.1)
+    some.start(["e_hung", "e_slow"])
+    assert some.next_settled([("e_hung",), ("e_slow",)]) == 0
+
+
+def test_in_a_hurry_nothing_is_waited_for_beyond_the_grace_and_the_reason_is_told(stage: Stage) -> None:
+    some = probes(stage)
+    some.start(["e_hung", "e_slow", "e_root"])
+    assert some.result("e_root") == "root"
+    some.hasten(0.05)
+    some.hasten(LONG)  # does not give the time back
+    assert some.next_settled([("e_hung",), ("e_slow",)]) == 0
+    for name in ("e_hung", "e_slow"):
+        with pytest.raises(ObserverError, match="a failure that calls for a rollback was already certain"):
+            some.result(name)
+    assert some.result("e_root") == "root"
+
+
+def test_the_time_of_a_probe_is_its_own_and_not_that_of_those_before_it(stage: Stage) -> None:
+    some = probes(stage)
+    some.start(["e_behind_hung"])
+    pause = threading.Event()
+    pause.wait(0.2)
+    stage.gate.set()
+    assert some.result("e_behind_hung") == "behind hung"
+    assert some.seconds(["e_hung"]) >= 0.2
+    assert some.seconds(["e_behind_hung"]) < some.seconds(["e_hung"])
+    assert some.seconds(["e_behind_hung", "e_hung", "request"]) == some.seconds(["e_hung"])
+    assert some.seconds(["request"]) == 0
+
+
+def test_a_resource_is_made_once_even_if_many_ask_at_once_and_closed_if_it_can_be() -> None:
+    made: list[Stage] = []
+    everyone = threading.Barrier(8)
+
+    def make() -> Stage:
+        made.append(Stage())
+        return made[-1]
+
+    resources = Resources({"stage": make, "number": lambda: 5, "unused": lambda: pytest.fail("made without need")})
+
+    def ask() -> None:
+        everyone.wait(LONG)
+        resources.get("stage")
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LONG)
+    assert resources.get("number") == 5
+    resources.close()
+    assert [one.shut for one in made] == [1]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from verification.criterion import phase_of
+from verification.criterion import asked_by, phase_of, role_of
 from verification.errors import SettingsError
 from verification.loading import environments, load
 from verification.order import run_in_order_of_answers
@@ -169,16 +169,23 @@ def limits(settings: Settings) -> Limits:
     return settings.limits
 
 
-@pytest.fixture(scope="session")
-def service(request: pytest.FixtureRequest) -> Service:
+@pytest.fixture
+def service(request: pytest.FixtureRequest, role: str) -> Service:
     """The client of the service, for a team's own flows."""
-    return request.config.stash[_RUN].resources.get("service")  # type: ignore[return-value]
+    return request.config.stash[_RUN].resources(role).get("service")  # type: ignore[return-value]
 
 
-@pytest.fixture(scope="session")
-def deployed_revision(request: pytest.FixtureRequest, traffic: Traffic) -> str:
+@pytest.fixture
+def role(request: pytest.FixtureRequest) -> str:
+    """The role that the criterion is about; empty for the run's main one."""
+    return role_of(request.node)
+
+
+@pytest.fixture
+def deployed_revision(request: pytest.FixtureRequest, role: str, traffic: Traffic) -> str:
     """The revision that was deployed: the one that somebody named, else the newest one."""
-    return request.config.stash[_RUN].revision or traffic.state.latest_created
+    named = "" if role else request.config.stash[_RUN].revision
+    return named or traffic.state.latest_created
 
 
 # --- verdicts, and the rollback -----------------------------------------------------------------------------
@@ -223,7 +230,7 @@ class Verification:
         report = yield
         if phase_of(item):
             outcome = outcome_of(report, call.excinfo.value if call.excinfo else None)
-            seconds = self._run.probes.seconds(getattr(item, "fixturenames", ()))
+            seconds = self._run.probes.seconds(asked_by(item))
             stage = stage_of(item, outcome, item.stash[_MEASUREMENTS], self._run.settings, seconds)
             report.stage = stage  # type: ignore[attr-defined]
             if report.failed:

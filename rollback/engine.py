@@ -220,7 +220,7 @@ class _Rollback:
             problem = f"the verification itself went wrong: {type(error).__name__}: {error}"
         self._journal.write("verified", verified=not problem, problem=problem)
         pinned = f"`{to_latest(self._cloud_run.settings)}`"
-        words.append("the traffic is pinned now: a new deployment gets none of it until it follows the latest again")
+        words.append("The traffic is pinned now: a new deployment gets none of it until it follows the latest again")
         if problem:
             words.insert(0, f"NOT VERIFIED: {problem}")
         next_step = (
@@ -234,7 +234,7 @@ class _Rollback:
             strategy=strategy,
             seconds=seconds,
             verified=not problem,
-            reason="; ".join(words),
+            reason=". ".join(words),
             next_step=next_step,
             checks=checks,
         )

@@ -74,7 +74,7 @@ class SafetyNet:
 
     @property
     def _cloud_run(self) -> CloudRun | None:
-        return cast("CloudRun | None", self._run.resources.get("cloud_run")) if self._run.started else None
+        return cast("CloudRun | None", self._run.resources().get("cloud_run")) if self._run.started else None
 
 
 def _of_the_deployed(known: Known, deployed: str, to_latest_command: str) -> Known:

@@ -1,4 +1,4 @@
-"""What happened before the sandbox came up: three revisions of each service, the newest of which never started."""
+"""What happened before the sandbox came up: the revisions of each service; production's newest one never started."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ _REPOSITORY = "us-docker.pkg.dev/sandbox-project/bayit/backend"
 def seed(control: ControlPlane, service: Service) -> Revision:
     """Give a new service its past and return the revision that serves.
 
-    It serves through LATEST, yet is not the newest: whoever takes "the newest" for the one that serves, or "the
-    second newest" for the one that served before, is wrong here, as in life.
+    It serves through LATEST, yet production's is not the newest: whoever takes "the newest" for the one that serves,
+    or "the second newest" for the one that served before, is wrong here, as in life.
     """
     now = datetime.now(UTC)
     first = _revision(service, 1, now - timedelta(days=9))
     first.ready, first.retired = True, now - timedelta(days=3)
     second = _revision(service, 2, now - timedelta(days=3))
     second.ready = True
-    third = _revision(service, 3, now - timedelta(days=1))
-    third.failure = "The user-provided container failed to start and listen on the port defined by PORT=8080."
-    third.retired = third.created
     control.seed_revision(service, first, serving=True)
     control.seed_revision(service, second, serving=True)
-    control.seed_revision(service, third, serving=False)
+    if service.environment == "production":
+        third = _revision(service, 3, now - timedelta(days=1))
+        third.failure = "The user-provided container failed to start and listen on the port defined by PORT=8080."
+        third.retired = third.created
+        control.seed_revision(service, third, serving=False)
     service.deployments.append(Deployment(second.created, first.name, second.name, second.commit))
     return second
 

@@ -10,13 +10,35 @@ from pathlib import Path
 import pytest
 
 from verification.errors import SettingsError
+from verification.probe import of_role
 from verification.record import PHASES
 from verification.settings import Settings
+
+_ROLE = pytest.StashKey[str]()
 
 
 def criterion_id(item: pytest.Item) -> str:
     """The criterion's id: the test's name without `test_`."""
     return item.name.removeprefix("test_")
+
+
+def settle_roles(items: Iterable[pytest.Item], main: str) -> None:
+    """Note of each item which role it is about: as its marker `role` says, else the run's main one."""
+    for item in items:
+        marker = item.get_closest_marker("role")
+        role = str(marker.args[0]) if marker else main
+        item.stash[_ROLE] = "" if role == main else role
+
+
+def role_of(item: pytest.Item) -> str:
+    """The role that the criterion is about; empty for the run's main one."""
+    return item.stash.get(_ROLE, "")
+
+
+def asked_by(item: pytest.Item) -> tuple[str, ...]:
+    """The names of all fixtures that the criterion asks for, as probes are asked for in its role."""
+    role = role_of(item)
+    return tuple(of_role(name, role) for name in getattr(item, "fixturenames", ()))
 
 
 def title_of(item: pytest.Item) -> str:

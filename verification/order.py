@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from verification.criterion import phase_of
+from verification.criterion import asked_by, phase_of
 from verification.probe import Probes
 
 
@@ -40,10 +40,10 @@ def _ready(remaining: list[pytest.Item], probes: Probes) -> pytest.Item | None:
 
 
 def _candidates(remaining: list[pytest.Item]) -> list[tuple[str, ...]]:
-    """The fixture names of the criteria that may come next: those of the first phase that is left."""
+    """What the criteria ask for that may come next: those of the first phase that is left."""
     names: list[tuple[str, ...]] = []
     for item in remaining:
         if phase_of(item) != phase_of(remaining[0]):
             break
-        names.append(tuple(getattr(item, "fixturenames", ())))
+        names.append(asked_by(item))
     return names

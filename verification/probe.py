@@ -40,11 +40,17 @@ def probe(function: Callable[P, T]) -> Callable[P, T]:
         )
     _declared[name] = function
 
-    @pytest.fixture(scope="session", name=name)
-    def answer(request: pytest.FixtureRequest) -> object:
-        return request.config.stash[PROBES].result(name)
+    # The probe runs once for each role; its fixture only fetches the answer for the role that the criterion is about.
+    @pytest.fixture(name=name)
+    def answer(request: pytest.FixtureRequest, role: str) -> object:
+        return request.config.stash[PROBES].result(of_role(name, role))
 
     return cast("Callable[P, T]", answer)
+
+
+def of_role(name: str, role: str) -> str:
+    """The name under which a probe is asked for `role`; without one, for what the run is about."""
+    return f"{role}/{name}" if role else name
 
 
 class Resources:
@@ -76,11 +82,12 @@ class Resources:
 class Probes:
     """The probes of one run. `within` bounds the wait for any one of them, in seconds from its start.
 
-    So of several that hang, or of several criteria that share one, none is waited for longer than the first.
+    So of several that hang, or of several criteria that share one, none is waited for longer than the first. A name may
+    carry a role (`of_role`): `roles` has the resources for those, `resources` for what carries none.
     """
 
-    def __init__(self, resources: Resources, within: float) -> None:
-        self._resources = resources
+    def __init__(self, resources: Resources, within: float, roles: Mapping[str, Resources] | None = None) -> None:
+        self._resources = {"": resources, **(roles or {})}
         self._within = within
         self._futures: dict[str, Future[object]] = {}
         self._due: dict[str, float] = {}
@@ -91,7 +98,7 @@ class Probes:
     def start(self, names: Iterable[str]) -> None:
         """Start those of `names` that are probes, and all that they need; each once."""
         for name in names:
-            if name in _declared:
+            if _bare(name) in _declared:
                 self._future(name, ())
 
     def result(self, name: str) -> object:
@@ -141,7 +148,10 @@ class Probes:
     def _future(self, name: str, asked_by: tuple[str, ...]) -> Future[object]:
         if name in asked_by:
             raise SettingsError(f"probes wait for each other: {' -> '.join((*asked_by, name))}", "Break the circle.")
-        needed = {one: self._future(one, (*asked_by, name)) for one in _parameters(name) if one in _declared}
+        role = name.rpartition("/")[0]
+        needed = {
+            one: self._future(of_role(one, role), (*asked_by, name)) for one in _parameters(name) if one in _declared
+        }
         with self._lock:
             if name not in self._futures:
                 future: Future[object] = Future()
@@ -155,12 +165,11 @@ class Probes:
 
     def _run(self, name: str, needed: Mapping[str, Future[object]], future: Future[object]) -> None:
         try:
-            given = {
-                one: needed[one].result() if one in needed else self._resources.get(one) for one in _parameters(name)
-            }
+            resources = self._resources[name.rpartition("/")[0]]
+            given = {one: needed[one].result() if one in needed else resources.get(one) for one in _parameters(name)}
             began = time.monotonic()
             try:
-                answer = _declared[name](**given)
+                answer = _declared[_bare(name)](**given)
             finally:
                 self._took[name] = time.monotonic() - began
             future.set_result(answer)
@@ -168,8 +177,12 @@ class Probes:
             future.set_exception(error)
 
 
+def _bare(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
 def _parameters(name: str) -> list[str]:
-    return list(inspect.signature(_declared[name]).parameters)
+    return list(inspect.signature(_declared[_bare(name)]).parameters)
 
 
 PROBES = pytest.StashKey[Probes]()

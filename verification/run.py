@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from verification.clients.cloud_run import CloudRun
     from verification.clients.service import Service
     from verification.local_sandbox import Sandbox
+    from verification.settings import Settings
 
 _LOGIN = {"login", "refused_login"}
 
@@ -32,18 +33,16 @@ class Run:
         self.record = RunRecord(environment=self.settings.environment)
         self.started = False
         self._stack = ExitStack()
-        self.resources = Resources(
-            {
-                "settings": lambda: self.settings,
-                "variables": lambda: self.variables,
-                "service": self._service,
-                "cloud_run": self._cloud_run,
-                "probes": lambda: self.probes,
-            }
-        )
+        others = [role for role in self.settings.roles if role != self.settings.main_role]
+        self._resources = {role: self._resources_of(role) for role in ("", *others)}
         # One question may wait for a start that is not finished, and for the two answers before it in its chain.
         smoke = self.settings.smoke
-        self.probes = Probes(self.resources, within=smoke.retry_after + 3 * smoke.timeout + 10)
+        within = smoke.retry_after + 3 * smoke.timeout + 10
+        self.probes = Probes(self.resources(), within, {role: self.resources(role) for role in others})
+
+    def resources(self, role: str = "") -> Resources:
+        """What probes and fixtures are given by name; `role` is empty for the run's main one."""
+        return self._resources[role]
 
     def header(self) -> list[str]:
         """The target and where it came from, for the first lines that a user reads."""
@@ -71,9 +70,8 @@ class Run:
             for key, reference in login.body.items():
                 secret(reference, f"flows.login.body.{key}", self.variables)
 
-    def start(self, fixtures: Iterable[str]) -> None:
+    def start(self, fixtures: Collection[str]) -> None:
         """Open the sandbox if this environment is one, then start all probes among `fixtures`. Raises SettingsError."""
-        fixtures = set(fixtures)
         self.need_secrets(fixtures)
         if self.settings.sandbox:
             self._enter_sandbox()
@@ -84,7 +82,8 @@ class Run:
 
     def close(self) -> None:
         """Let go of everything that was opened."""
-        self.resources.close()
+        for resources in self._resources.values():
+            resources.close()
         self._stack.close()
 
     def _enter_sandbox(self) -> None:
@@ -98,13 +97,27 @@ class Run:
         self.given = self.given or (note.previous, "the sandbox's deployment note")
         self.revision = self.revision or note.current
 
-    def _service(self) -> Service:
-        from verification.clients.service import Service
+    def _resources_of(self, role: str) -> Resources:
+        def settings() -> Settings:
+            return self.settings.playing(role) if role else self.settings
 
-        return Service(self.settings.target, self.settings.smoke)
+        def service() -> Service:
+            from verification.clients.service import Service
 
-    def _cloud_run(self) -> CloudRun | None:
-        from verification.clients.cloud_run import CloudRun
+            return Service(settings().target, settings().smoke)
 
-        target = self.settings.target.cloud_run
-        return CloudRun(target) if target else None
+        def cloud_run() -> CloudRun | None:
+            from verification.clients.cloud_run import CloudRun
+
+            target = settings().target.cloud_run
+            return CloudRun(target) if target else None
+
+        return Resources(
+            {
+                "settings": settings,
+                "variables": lambda: self.variables,
+                "service": service,
+                "cloud_run": cloud_run,
+                "probes": lambda: self.probes,
+            }
+        )

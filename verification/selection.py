@@ -11,7 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from verification.criterion import criterion_id, missing_section, not_collected, phase_of, refuse_without_phase
+from verification.criterion import (
+    asked_by,
+    criterion_id,
+    missing_section,
+    not_collected,
+    phase_of,
+    refuse_without_phase,
+    role_of,
+    settle_roles,
+)
 from verification.errors import SettingsError
 from verification.record import PHASES, POST_DEPLOY_PHASES
 from verification.redaction import redact
@@ -31,6 +40,13 @@ class Selection:
         """The target, and where each part of it came from."""
         return [redact(line) for line in self._run.header()]
 
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Where the environment plays both roles, ask each smoke criterion of staging too: as one of `pre`."""
+        both = len(self._run.settings.roles) > 1 and _before_a_deployment(metafunc.config)
+        if both and metafunc.definition.get_closest_marker("smoke") and "role" in metafunc.fixturenames:
+            staging = pytest.param("staging", id="staging", marks=[pytest.mark.pre, pytest.mark.role("staging")])
+            metafunc.parametrize("role", [pytest.param("", id=pytest.HIDDEN_PARAM), staging])
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Bring the criteria into the order of their phases; take out those whose system is not configured."""
@@ -38,6 +54,13 @@ class Selection:
             refuse_without_phase(items, self._homes)
         except SettingsError as error:
             raise pytest.UsageError(str(error)) from None
+        settings = self._run.settings
+        settle_roles(items, settings.main_role)
+        if settings.main_role == "staging" and _before_a_deployment(config):
+            for item in items:
+                if item.get_closest_marker("smoke"):
+                    item.add_marker("pre")
+        items[:] = [item for item in items if role_of(item) in {"", *settings.roles}]
         self._lacking = {item: section for item in items if (section := missing_section(item, self._run.settings))}
         items[:] = sorted((item for item in items if item not in self._lacking), key=lambda item: _rank(phase_of(item)))
         self._collected = [item for item in items if phase_of(item)]
@@ -62,9 +85,15 @@ class Selection:
         lacking = {criterion_id(item): section for item, section in self._lacking.items() if phase_of(item) in phases}
         record.not_configured = lacking
         try:
-            self._run.start(name for item in session.items for name in getattr(item, "fixturenames", ()))
+            self._run.start({name for item in session.items for name in asked_by(item)})
         except SettingsError as error:
             raise pytest.UsageError(redact(str(error))) from None
+
+
+def _before_a_deployment(config: pytest.Config) -> bool:
+    """Whether `-m` asks for the phase `pre`, or for no phase in particular."""
+    named = _phases_named(config)
+    return not named or "pre" in named
 
 
 def _rank(phase: str) -> int:

@@ -279,12 +279,20 @@ class Settings(Table):
     criteria: Criteria = Criteria()
 
     @property
-    def target(self) -> Target:
-        """The service that the post-deploy phases verify: production's, where the environment plays it.
+    def main_role(self) -> Role:
+        """What the post-deploy phases verify: production, where the environment plays it."""
+        return "production" if "production" in self.roles else "staging"
 
-        Raises KeyError while the sandbox does not run.
-        """
-        return self.targets["production" if "production" in self.roles else "staging"]
+    def playing(self, role: str) -> Settings:
+        """These settings for one of the roles alone."""
+        return self.model_copy(
+            update={"roles": [role], "targets": {one: at for one, at in self.targets.items() if one == role}}
+        )
+
+    @property
+    def target(self) -> Target:
+        """The service of the main role. Raises KeyError while the sandbox does not run."""
+        return self.targets[self.main_role]
 
     def configured(self, section: str) -> bool:
         """Whether the dotted `section`, such as `flows.login`, stands in the file.

@@ -145,7 +145,7 @@ def record(measurement: Measurement) -> None:
 
 def _same(value: Value | None, expected: Value) -> bool:
     # True == 1 in Python, but {"healthy": 1} is not {"healthy": true}.
-    return value is not None and value == expected and isinstance(value, bool) == isinstance(expected, bool)
+    return value == expected and isinstance(value, bool) == isinstance(expected, bool)
 
 
 def _number(value: Value | None) -> float:

@@ -63,6 +63,13 @@ def test_a_failure_is_known_as_soon_as_it_is_reported_and_once_more_at_the_end()
     assert [one is not None for one in noted] == [False, True, True]
 
 
+def test_a_failure_that_is_reported_twice_is_told_once() -> None:
+    """As where a criterion has subtests: each failed one has a report, and so has the whole."""
+    results = Results()
+    assert results.note(report("call", FAIL)) is not None
+    assert results.note(report("call", FAIL)) is None
+
+
 def test_nothing_else_is_known_before_the_end() -> None:
     results = Results()
     noted = [results.note(report(when, INCONCLUSIVE)) for when in STAGES]

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent
 HOMES = (ROOT / "verification", ROOT / "smoke")
 
-pytest_plugins = ["verification.probes.health", "verification.probes.flows", "verification.probes.revision"]
+pytest_plugins = [f"verification.probes.{name}" for name in ("health", "flows", "revision", "readiness")]
 
 _RUN = pytest.StashKey[Run]()
 _MEASUREMENTS = pytest.StashKey[list[Measurement]]()
@@ -155,6 +155,13 @@ def settings(request: pytest.FixtureRequest) -> Settings:
 def health(settings: Settings) -> Health:
     """The health paths, and what they must answer."""
     return settings.health
+
+
+@pytest.fixture
+def healthy_states(settings: Settings, role: str) -> list[str]:
+    """The overall states of the deep health that count as healthy for the criterion's role."""
+    deep = settings.health.deep
+    return deep.states(role or settings.main_role) if deep else []
 
 
 @pytest.fixture(scope="session")

@@ -34,6 +34,11 @@ operator API (the address `operator` of the JSON line):
   POST /release {"environment": "production", "faults": [...], "commit": "<40 hex digits, optional>"}
                                              deploy a revision with these faults; answers when traffic has settled
   GET  /served?environment=production        what the ingress answered: counts, and the last 1000 requests
+  POST /plant {"github_issue": {"title": "Search is down", "labels": ["P0"]}}
+                                             have an incident, message or rate limit appear; also pagerduty_incident,
+                                             statuspage_incident, slack_message, slack_rate_limit, github_rate_limit
+  DELETE /plant                              close these incidents again, and lift the rate limits
+  GET  /slack                                what was written in Slack's channels (its own address has a page to read)
 
 exit codes: 0 ended as asked, 1 could not start, 2 wrong arguments"""
 

@@ -40,6 +40,51 @@ class EnvironmentAddresses:
 
 
 @dataclass(frozen=True, slots=True)
+class SentryAddresses:
+    """Sentry: `url` without the path of its Web API, slugs, a token for that, and a DSN for each environment."""
+
+    url: str
+    organization: str
+    project: str
+    token: str
+    dsn: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SlackAddress:
+    """Slack: at `url` a page to read, below `{url}/api/` the Web API. The second token may not post."""
+
+    url: str
+    token: str
+    token_without_scope: str
+
+
+@dataclass(frozen=True, slots=True)
+class GitHubAddress:
+    """GitHub's REST API, and owner/name of the one repository. The second token may read only."""
+
+    url: str
+    token: str
+    token_without_scope: str
+    repository: str
+
+
+@dataclass(frozen=True, slots=True)
+class PagerDutyAddress:
+    """PagerDuty's REST API."""
+
+    url: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatuspageAddress:
+    """The status page, which anybody may read."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class UserAddress:
     """The credentials of the synthetic user."""
 
@@ -57,6 +102,11 @@ class AddressDocument:
     region: str
     cloud_run: CloudRunAddresses
     environments: dict[str, EnvironmentAddresses]
+    sentry: SentryAddresses
+    slack: SlackAddress
+    github: GitHubAddress
+    pagerduty: PagerDutyAddress
+    statuspage: StatuspageAddress
     ca_file: str
     smoke_user: UserAddress
     gcloud_env: dict[str, str]

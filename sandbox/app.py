@@ -12,6 +12,7 @@ from sandbox.addresses import (
     CloudRunAddresses,
     DeploymentNote,
     EnvironmentAddresses,
+    SentryAddresses,
     UserAddress,
 )
 from sandbox.certificate import make_certificates
@@ -24,10 +25,16 @@ from sandbox.history import seed
 from sandbox.ingress import Ingress
 from sandbox.listener import Listener
 from sandbox.operator_api import OperatorApi
+from sandbox.outside import Outside
 from sandbox.runtime import RevisionRuntime, Surroundings
+from sandbox.sentry import Sentry
+from sandbox.sentry_history import seed_sentry
+from sandbox.sentry_model import ORGANIZATION as SENTRY_ORGANIZATION
+from sandbox.sentry_model import PROJECT as SENTRY_PROJECT
 from sandbox.upstreams import upstreams_app
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from sandbox.database import Database, User
@@ -58,12 +65,17 @@ class World:
         self._tags: dict[tuple[str, str], Listener] = {}  # by service and tag
         self._upstreams = Listener(upstreams_app())
         self._cloud_run = Listener(rest_app(self._control))
-        self._operator = Listener(OperatorApi(self._control, self._ingresses, self.document).app())
+        self._sentry = Sentry(self._control.faults)
+        self._sentry_door = Listener(self._sentry)
+        self._outside = Outside(self._control.faults)
+        operator = OperatorApi(self._control, self._ingresses, self.document, self._sentry, self._outside)
+        self._operator = Listener(operator.app())
         self._grpc_port = 0
 
     async def start(self, database_started: asyncio.Future[None]) -> None:
         """Bring everything up. The database is starting meanwhile, in a thread, and is waited for last."""
         self._closing.callback(self._dead_database.close)
+        await self._open(self._sentry_door)  # closed after the revisions, which still have something to report then
         self._closing.push_async_callback(self._runtime.close)
         self._closing.push_async_callback(self._control.close)
         for environment, service in SERVICES.items():
@@ -73,6 +85,12 @@ class World:
         self._closing.push_async_callback(grpc_server.stop, None)
         for listener in (self._upstreams, self._cloud_run, *self._http.values(), *self._https.values(), self._operator):
             await self._open(listener)
+        for listener in self._outside.listeners:
+            await self._open(listener)
+        seed_sentry(self._sentry.store, self._commits())
+        self._outside.seed(self._running())
+        import sandbox.sentry_client  # noqa: F401  # slow, and the database is still computing anyway
+
         await database_started
         self._slow_database = SlowProxy(self._database.port)
         await self._slow_database.start()
@@ -95,6 +113,17 @@ class World:
             region=REGION,
             cloud_run=CloudRunAddresses(self._cloud_run.url, f"127.0.0.1:{self._grpc_port}", self._cloud_run.url),
             environments={environment: self._environment(environment) for environment in SERVICES},
+            sentry=SentryAddresses(
+                url=self._sentry_door.url,
+                organization=SENTRY_ORGANIZATION,
+                project=SENTRY_PROJECT,
+                token=self._sentry.token,
+                dsn={environment: self._sentry.dsn(self._sentry_door.url, environment) for environment in SERVICES},
+            ),
+            slack=self._outside.slack_address,
+            github=self._outside.github_address,
+            pagerduty=self._outside.pagerduty_address,
+            statuspage=self._outside.statuspage_address,
             ca_file=str(self._certificates.ca_file),
             smoke_user=UserAddress(self._smoke_user.email, self._smoke_user.password),
             gcloud_env=gcloud_environment("127.0.0.1", self._cloud_run.port, PROJECT, REGION)
@@ -112,6 +141,15 @@ class World:
             tags={tag: listener.url for (owner, tag), listener in self._tags.items() if owner == service.name},
             deployment=DeploymentNote(note.previous, note.current, note.commit, note.at.isoformat()),
         )
+
+    def _commits(self) -> dict[str, str]:
+        """What runs in each environment."""
+        return {environment: ingress.service.deployments[-1].commit for environment, ingress in self._ingresses.items()}
+
+    def _running(self) -> dict[str, tuple[str, datetime]]:
+        """Commit and time of the latest deployment in each environment."""
+        notes = {environment: ingress.service.deployments[-1] for environment, ingress in self._ingresses.items()}
+        return {environment: (note.commit, note.at) for environment, note in notes.items()}
 
     def _add_service(self, environment: str, name: str) -> None:
         service = self._control.add_service(name, environment, url="")
@@ -147,6 +185,8 @@ class World:
                 opening.add_done_callback(self._tasks.discard)
 
     def _surroundings(self, service: str) -> Surroundings:
+        from sandbox.sentry_client import SentrySettings
+
         environment = self._control.services[service].environment
         assert self._slow_database is not None
         return Surroundings(
@@ -154,4 +194,5 @@ class World:
             mongodb_slow=mongodb_uri(self._slow_database.port, environment),
             mongodb_dead=mongodb_uri(self._dead_database.port, environment),
             upstreams=self._upstreams.url,
+            sentry=SentrySettings(self._sentry.dsn(self._sentry_door.url, environment), environment),
         )

@@ -22,6 +22,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from sandbox import media
+from sandbox.backend_errors import fail_silently
 from sandbox.backend_health import Health, Identity
 from sandbox.passwords import password_matches
 from sandbox.titles import MEDIA_IDS
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
+    from sandbox.sentry_client import SentrySettings
     from sandbox.upstreams import Upstreams
 
 SLOW_START_SECONDS = 0.7
@@ -51,6 +53,7 @@ class Configuration:
     identity: Identity
     mongodb_url: str
     upstreams: Upstreams
+    sentry: SentrySettings
     faults: frozenset[str] = frozenset()
 
 
@@ -58,6 +61,9 @@ class Backend:
     """The ASGI application of one revision. Create it inside the event loop that serves it; `close` it afterwards."""
 
     def __init__(self, configuration: Configuration) -> None:
+        from sandbox.sentry_client import Reporter, report  # slow to import
+
+        self._report = report
         self._faults = configuration.faults
         self._mongo: AsyncMongoClient[Document] = AsyncMongoClient(
             configuration.mongodb_url,
@@ -69,6 +75,7 @@ class Backend:
         self._database = self._mongo.get_default_database()
         self._health = Health(configuration.identity, self._mongo, configuration.upstreams, broken=self._unhealthy)
         self._first_request: float | None = None
+        self._content_requests = 0
         self._app = Starlette(
             routes=[
                 Route("/health", self._health.live),
@@ -79,16 +86,22 @@ class Backend:
                 Route("/api/v1/search", self._search),
                 Route("/media/{media_id}.mp4", self._media),
             ],
-            exception_handlers={HTTPException: _http_error, PyMongoError: _database_error},
+            exception_handlers={HTTPException: self._http_error, PyMongoError: self._database_error},
         )
+        identity = configuration.identity
+        self._reporter = Reporter(self._answer, configuration.sentry, identity.revision, identity.commit)
 
     async def close(self) -> None:
         """End the connections to the database and to the other services."""
         await self._health.close()
         await self._mongo.close()
+        await self._reporter.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        await self._reporter(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         refused = self._starting() or (self._unhealthy and scope["path"].startswith("/api/"))
         app = JSONResponse({"detail": "Service Unavailable"}, 503) if refused else self._app
         await app(scope, receive, send)
@@ -122,6 +135,8 @@ class Backend:
         collection = self._database["content"]
         documents = await collection.find().sort("title").limit(limit).to_list()
         items = [{**_item(document), "stream_url": _stream_url(request, document)} for document in documents]
+        fail_silently(self._faults, self._content_requests, self._report)
+        self._content_requests += 1
         return JSONResponse({"items": items, "total": await collection.count_documents({})})
 
     async def _search(self, request: Request) -> Response:
@@ -140,6 +155,17 @@ class Backend:
         if "playback-broken" in self._faults or media_id not in MEDIA_IDS:
             raise HTTPException(404)
         return media.respond(media.video(media_id), request.headers.get("range"))
+
+    async def _http_error(self, _request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        if error.status_code >= 500:
+            self._report(error, handled=True)
+        body = error.body if isinstance(error, _ValidationError) else {"detail": error.detail}
+        return JSONResponse(body, error.status_code, error.headers)
+
+    async def _database_error(self, _request: Request, error: Exception) -> Response:
+        self._report(error, handled=True)
+        return JSONResponse({"detail": "Internal Server Error"}, 500)
 
 
 async def _credentials(request: Request) -> tuple[str, str]:
@@ -182,13 +208,3 @@ class _ValidationError(HTTPException):
 
 def _invalid(field: str, message: str, place: str = "query") -> _ValidationError:
     return _ValidationError(place, field, message)
-
-
-async def _http_error(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    body = error.body if isinstance(error, _ValidationError) else {"detail": error.detail}
-    return JSONResponse(body, error.status_code, error.headers)
-
-
-async def _database_error(_request: Request, _error: Exception) -> Response:
-    return JSONResponse({"detail": "Internal Server Error"}, 500)

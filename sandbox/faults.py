@@ -45,6 +45,17 @@ CATALOGUE: tuple[Fault, ...] = (
         "service",
         "OpenAI answers after 2.5 s: deep health is degraded, and so is its openai entry.",
     ),
+    Fault(
+        "new-error-type",
+        "service",
+        "Every third request to /api/v1/content, the first included, reports an exception of a type that nobody has "
+        "seen before; its answer is as ever. A release with it is visited once, so that Sentry has it at once.",
+    ),
+    Fault(
+        "critical-error",
+        "service",
+        "The same with an exception of level fatal, which gives its issue high priority.",
+    ),
     Fault("cloud-run-down", "actor", "Every Cloud Run API call answers 503 (REST) or UNAVAILABLE (gRPC)."),
     Fault(
         "rollback-conflict",
@@ -52,6 +63,10 @@ CATALOGUE: tuple[Fault, ...] = (
         "Somebody else's harmless change comes just before the next traffic update, which gets a conflict.",
     ),
     Fault("rollback-fails", "actor", "Traffic updates end with an error and traffic stays where it was."),
+    Fault("sentry-down", "observer", "Sentry answers 503 to every call, and takes no event."),
+    Fault("slack-down", "observer", "Slack answers 503 to every call, and its page too."),
+    Fault("github-down", "observer", "GitHub answers 503 to every call."),
+    Fault("sentry-empty", "observer", "Sentry answers every search with nothing, and swallows every event."),
 )
 
 _BY_NAME = {fault.name: fault for fault in CATALOGUE}

@@ -14,6 +14,8 @@ from starlette.routing import Route
 
 from sandbox.api_errors import ApiError
 from sandbox.faults import CATALOGUE, UnknownFaultError, plan, plan_in_force
+from sandbox.sentry_http import FULL_SCOPES
+from sandbox.sentry_visit import SILENT_FAULTS, first_visit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from sandbox.control_plane import ControlPlane
     from sandbox.ingress import Ingress, Served
     from sandbox.model import Deployment
+    from sandbox.outside import Outside
+    from sandbox.sentry import Sentry
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -35,6 +39,8 @@ class OperatorApi:
     control: ControlPlane
     ingresses: Mapping[str, Ingress]
     document: Callable[[], AddressDocument]
+    sentry: Sentry
+    outside: Outside
 
     def app(self) -> Starlette:
         """The ASGI application."""
@@ -45,6 +51,9 @@ class OperatorApi:
                 Route("/faults", self._put_faults, methods=["PUT"]),
                 Route("/release", self._release, methods=["POST"]),
                 Route("/served", self._served),
+                Route("/sentry/tokens", self._mint_token, methods=["POST"]),
+                Route("/sentry/rate-limit", self._limit_rate, methods=["PUT"]),
+                *self.outside.operator_routes(),
             ],
             exception_handlers={HTTPException: _http_error, UnknownFaultError: _unknown_fault, ApiError: _api_error},
         )
@@ -72,6 +81,8 @@ class OperatorApi:
             raise HTTPException(422, "commit: give 40 hexadecimal digits in lower case, or leave it out")
         note = await self.control.deploy(ingress.service.name, faults=faults.in_revision, commit=commit)
         self.control.faults.update(faults.in_force)
+        if SILENT_FAULTS & faults.in_revision and not {"sentry-down", "sentry-empty"} & self.control.faults:
+            await first_visit(ingress.service, note, self.sentry.store)
         return JSONResponse(_deployment(note))
 
     async def _served(self, request: Request) -> Response:
@@ -80,6 +91,22 @@ class OperatorApi:
         for (revision, status), count in sorted(record.counts.items()):
             counts.setdefault(revision, {})[str(status)] = count
         return JSONResponse({"counts": counts, "requests": [_request(served) for served in record.requests]})
+
+    async def _mint_token(self, request: Request) -> Response:
+        """A token for Sentry that may do less than the one in the address document."""
+        scopes = (await _body(request)).get("scopes")
+        if not isinstance(scopes, list) or not FULL_SCOPES.issuperset(scopes):
+            raise HTTPException(422, f"scopes: give a list of some of {', '.join(sorted(FULL_SCOPES))}")
+        return JSONResponse({"token": self.sentry.tokens.mint(frozenset(scopes))})
+
+    async def _limit_rate(self, request: Request) -> Response:
+        """How many calls of its Web API Sentry allows in a window before it answers 429."""
+        body = await _body(request)
+        requests, seconds = body.get("requests"), body.get("window_seconds")
+        if not isinstance(requests, int) or not isinstance(seconds, int | float) or requests < 0 or seconds <= 0:
+            raise HTTPException(422, "requests: give a whole number; window_seconds: a number above 0")
+        self.sentry.rate_limit.set(requests, float(seconds))
+        return JSONResponse({"requests": requests, "window_seconds": seconds})
 
     def _ingress(self, environment: object) -> Ingress:
         ingress = self.ingresses.get(environment) if isinstance(environment, str) else None

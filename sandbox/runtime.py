@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sandbox.model import Revision, Service
+    from sandbox.sentry_client import SentrySettings
 
 DRAIN_SECONDS = 30.0
 
@@ -28,6 +29,7 @@ class Surroundings:
     mongodb_slow: str
     mongodb_dead: str
     upstreams: str
+    sentry: SentrySettings
 
     def configuration(self, revision: Revision) -> Configuration:
         """The environment variables, so to speak, of one revision; some of its faults are wrong addresses."""
@@ -40,6 +42,7 @@ class Surroundings:
             identity=Identity(revision.service, revision.name, revision.commit),
             mongodb_url=mongodb,
             upstreams=addresses(self.upstreams, openai_slow="dependency-slow" in revision.faults),
+            sentry=self.sentry,
             faults=revision.faults,
         )
 

@@ -60,7 +60,12 @@ class DeepHealth(Table):
 
     path: Path
     healthy: list[str] = Field(default=["healthy"], min_length=1)
+    healthy_on_staging: list[str] = Field(default=["healthy", "degraded"], min_length=1)
     critical: list[str] = []
+
+    def states(self, role: str) -> list[str]:
+        """The overall states that count as healthy for `role`."""
+        return self.healthy_on_staging if role == "staging" else self.healthy
 
 
 class ReportedRevision(Table):

@@ -95,6 +95,11 @@ class Measurement:
         __tracebackhide__ = True
         self._hold(">", limit, f"more than {show(limit, self.unit)}", good=_number(self.value) > limit)
 
+    def must_be_at_least(self, limit: float) -> None:
+        """Hold the number to be `limit` or more."""
+        __tracebackhide__ = True
+        self._hold(">=", limit, f"at least {show(limit, self.unit)}", good=_number(self.value) >= limit)
+
     def must_be_between(self, least: float, most: float) -> None:
         """Hold the number to lie between `least` and `most` (which may be infinite), both allowed."""
         __tracebackhide__ = True

@@ -593,3 +593,15 @@ def test_many_questions_at_once_have_an_answer_each() -> None:
         for thread in threads:
             thread.join(30)
     assert bodies == {f"/{n}": f"/{n}".encode() for n in range(20)}
+
+
+def test_a_proxy_that_refuses_is_not_the_services_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a broken proxy of ours would roll a healthy production back."""
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    service = Service(Target(url="http://service.invalid"), Smoke(timeout="5s", retry_after="200ms"))  # type: ignore[arg-type]
+    answer = service.get("/health")
+    service.close()
+    assert isinstance(answer.problem, ObserverError)
+    assert "HTTP_PROXY" in str(answer.problem)

@@ -24,6 +24,7 @@ from functools import cache, partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import PackageNotFoundError, version
 from threading import Lock
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -135,7 +136,8 @@ class Service:
         except TimeoutError:
             answer = Answer(question, problem=ServiceError(f"{question}: no complete answer within {self._limit}"))
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            answer = Answer(question, problem=_blame(error, question, self._limit))
+            problem = _blame_proxy(error, request.url) or _blame(error, question, self._limit)
+            answer = Answer(question, problem=problem)
         except UnicodeError:
             answer = Answer(question, problem=ServiceError(f"{question}: its host name is none"))
         except CancelledError:
@@ -232,6 +234,18 @@ def _is_inside(host: str) -> bool:
             return host.rstrip(".").endswith(".internal")
     mapped = getattr(address, "ipv4_mapped", None)
     return address.is_link_local or (mapped is not None and mapped.is_link_local)
+
+
+def _blame_proxy(error: Exception, url: httpx.URL) -> ObserverError | None:
+    """What went wrong on the way to a proxy of ours says nothing about the service behind it."""
+    if not isinstance(error, (httpx.ConnectError, httpx.ProxyError)):
+        return None
+    proxies = getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(url.host):
+        return None
+    words = f"{url.scheme.upper()}_PROXY is set, and the way through that proxy failed: {error}"
+    return ObserverError(words, "Mend the proxy, or name the service's host in NO_PROXY.")
 
 
 def _blame(error: Exception, question: str, limit: str) -> VerificationError:

@@ -21,6 +21,12 @@ class Traffic:
     state: ServiceState
     source: str
 
+    @property
+    def next_deployment(self) -> Measurement:
+        """Who would get the traffic of the next deployment: it, or (while the traffic is pinned) the revision named."""
+        to = "the new revision" if not self.state.pinned else self.state.traffic_text
+        return Measurement("traffic after the next deployment", to, source=self.source)
+
     def share_of(self, revision: str) -> Measurement:
         """The share of requests that `revision` gets, in percent."""
         share = sum(one.percent for one in self.state.serving if one.revision == revision)

@@ -1,0 +1,192 @@
+"""What the sandbox's Sentry knows: issues with their events, spans, releases and deploys, as plain data."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+ORGANIZATION, ORGANIZATION_ID = "bayit-plus", "4507100000000001"
+PROJECT, PROJECT_ID = "bayit-plus-backend", "4507100000000101"
+_KEPT_EVENTS = 50_000  # for each issue
+_KEPT_SPANS = 100_000
+_FIRST_ISSUE_ID = 5_900_000_001
+
+Status = Literal["unresolved", "resolved", "ignored"]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorEvent:
+    """One occurrence of an error."""
+
+    id: str  # 32 hexadecimal digits
+    at: datetime
+    environment: str
+    release: str
+    level: str
+    type: str  # the exception's; empty for a message
+    value: str
+    transaction: str
+    handled: bool = True
+    tags: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What an issue's headline says."""
+        return f"{self.type}: {self.value}" if self.type else self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One span, or `count` spans that are alike; the root span of a request is its transaction."""
+
+    at: datetime
+    environment: str
+    release: str
+    transaction: str
+    status: str  # ok, not_found, internal_error, ...
+    is_transaction: bool = True
+    count: int = 1
+    tags: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(slots=True)
+class Seen:
+    """When, and how often, an issue was seen in one environment."""
+
+    first: datetime
+    last: datetime
+    count: int = 0
+
+
+@dataclass(slots=True)
+class Issue:
+    """All occurrences of one error, in whatever environment. `events` are the most recent ones."""
+
+    id: int
+    number: int  # of the short id
+    fingerprint: str
+    type: str
+    value: str
+    culprit: str
+    level: str
+    priority: str
+    handled: bool = True
+    status: Status = "unresolved"
+    seen: dict[str, Seen] = field(default_factory=dict)  # by environment
+    events: deque[ErrorEvent] = field(default_factory=lambda: deque(maxlen=_KEPT_EVENTS))
+
+    @property
+    def title(self) -> str:
+        """The headline."""
+        return f"{self.type}: {self.value}" if self.type else self.value
+
+    @property
+    def short_id(self) -> str:
+        """The name that people use for it."""
+        return f"{PROJECT.upper()}-{self.number}"
+
+    def seen_in(self, environments: Iterable[str]) -> Seen | None:
+        """Over some environments (none given: over all) together; None if it was never seen there."""
+        wanted = frozenset(environments)
+        found = [seen for environment, seen in self.seen.items() if not wanted or environment in wanted]
+        if not found:
+            return None
+        first, last = min(seen.first for seen in found), max(seen.last for seen in found)
+        return Seen(first, last, sum(seen.count for seen in found))
+
+
+@dataclass(frozen=True, slots=True)
+class Deploy:
+    """One deploy of a release to an environment."""
+
+    id: int
+    environment: str
+    name: str | None
+    url: str | None
+    started: datetime | None
+    finished: datetime
+
+
+@dataclass(slots=True)
+class Release:
+    """A version, known because somebody created it or because an event named it."""
+
+    version: str
+    created: datetime
+    ref: str | None = None
+    url: str | None = None
+    released: datetime | None = None
+    deploys: list[Deploy] = field(default_factory=list)
+
+
+class SentryStore:
+    """Everything that was ingested. An environment and a release exist once an event has named them."""
+
+    def __init__(self) -> None:
+        self.issues: dict[int, Issue] = {}
+        self.spans: deque[Span] = deque(maxlen=_KEPT_SPANS)
+        self.releases: dict[str, Release] = {}
+        self.environments: set[str] = set()
+        self.created = datetime.now(UTC)
+        self._by_fingerprint: dict[str, Issue] = {}
+
+    def errors(self) -> Iterator[ErrorEvent]:
+        """All error events that are kept, in no particular order."""
+        for issue in self.issues.values():
+            yield from issue.events
+
+    def add_error(self, event: ErrorEvent, fingerprint: str) -> Issue:
+        """File an event under the issue with its fingerprint, which it opens, or opens again, if need be."""
+        issue = self._by_fingerprint.get(fingerprint) or self._open(event, fingerprint)
+        if issue.status == "resolved":
+            issue.status = "unresolved"  # a regression; what is archived stays archived
+        issue.events.append(event)
+        seen = issue.seen.setdefault(event.environment, Seen(event.at, event.at))
+        seen.first, seen.last = min(seen.first, event.at), max(seen.last, event.at)
+        seen.count += 1
+        self._named(event.environment, event.release)
+        return issue
+
+    def add_span(self, span: Span) -> None:
+        """Keep a span."""
+        self.spans.append(span)
+        self._named(span.environment, span.release)
+
+    def release(self, version: str) -> Release:
+        """The release of that version, which exists from now on."""
+        return self.releases.setdefault(version, Release(version, datetime.now(UTC)))
+
+    def _open(self, event: ErrorEvent, fingerprint: str) -> Issue:
+        number = len(self.issues) + 1
+        issue = Issue(
+            id=_FIRST_ISSUE_ID + number,
+            number=number,
+            fingerprint=fingerprint,
+            type=event.type,
+            value=event.value,
+            culprit=event.transaction,
+            level=event.level,
+            priority=priority_of(event.level),
+            handled=event.handled,
+        )
+        self.issues[issue.id] = self._by_fingerprint[fingerprint] = issue
+        return issue
+
+    def _named(self, environment: str, release: str) -> None:
+        self.environments.add(environment)
+        if release:
+            self.release(release)
+
+
+def priority_of(level: str) -> str:
+    """What Sentry's own assessment of a new issue comes to here: an ordinary error is of medium priority."""
+    return {"fatal": "high", "error": "medium", "warning": "medium"}.get(level, "low")
+
+
+def digest(*parts: str) -> str:
+    """A fingerprint of some strings."""
+    return hashlib.sha1("\0".join(parts).encode(), usedforsecurity=False).hexdigest()

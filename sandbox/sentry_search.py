@@ -1,0 +1,136 @@
+"""Sentry's search language, as much of it as the sandbox speaks: `key:value` terms that must all hold.
+
+A term may be negated (`!key:value`), take a list (`key:[a,b]`), a comparison (`key:>=2026-01-01T00:00:00Z`), a relative
+time (`age:-24h`), quotes and `*`. A word without a key is looked for in the title. OR and parentheses are refused. A
+key that is not known is taken for a tag, which nothing carries: the answer is empty, and no error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import TypeVar
+
+Value = str | bool | int | datetime | None
+Comparable = TypeVar("Comparable", int, datetime)
+Read = Callable[[str], Value]  # the value of a key; None if there is none
+
+_TERM = re.compile(
+    r'(?P<not>!)?(?P<key>[\w.\-\[\]]+):(?P<value>\[[^\]]*\]|"(?:[^"\\]|\\.)*"|\S*)(?=\s|$)|(?P<word>"[^"]*"|\S+)'
+)
+_COMPARISON = re.compile(r"(>=|<=|>|<)?(.*)", re.DOTALL)
+_RELATIVE = re.compile(r"([+-])(\d+)([mhdw])")
+_PERIOD = re.compile(r"(\d+)([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+class BadQueryError(ValueError):
+    """A query that cannot be understood; the message is what the API answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One condition. A key of "" looks for text in the title."""
+
+    key: str
+    operator: str  # "" for equality, else one of > >= < <=
+    values: tuple[str, ...]
+    negated: bool = False
+
+    def holds(self, read: Read) -> bool:
+        """Whether the thing whose keys `read` reads meets it. Raises BadQueryError for a value of the wrong form."""
+        return self._positively(read) != self.negated
+
+    def _positively(self, read: Read) -> bool:
+        if self.key == "":
+            return self.values[0].lower() in str(read("title")).lower()
+        if self.key == "has":
+            return read(self.values[0]) not in {None, ""}
+        found = read(self.key)
+        return any(self._matches(found, value) for value in self.values)
+
+    def _matches(self, found: Value, wanted: str) -> bool:
+        if isinstance(found, datetime):
+            return self._in_time(found, wanted)
+        if isinstance(found, bool):
+            return wanted.lower() in ({"true", "1"} if found else {"false", "0"})
+        if isinstance(found, int):
+            if not wanted.isdigit():
+                raise BadQueryError(f"{self.key}: Invalid number: {wanted}. Expected a whole number.")
+            return _compare(found, self.operator, int(wanted))
+        if found is None:
+            return wanted == ""
+        return fnmatchcase(found, wanted.replace("[", "[[]").replace("?", "[?]"))
+
+    def _in_time(self, found: datetime, wanted: str) -> bool:
+        if relative := _RELATIVE.fullmatch(wanted):
+            boundary = datetime.now(UTC) - timedelta(**{_UNITS[relative[3]]: int(relative[2])})
+            return found >= boundary if relative[1] == "-" else found <= boundary
+        return _compare(found, self.operator, moment(wanted, self.key))
+
+
+def parse(query: str) -> list[Term]:
+    """The terms of a query. Raises BadQueryError."""
+    terms = []
+    for match in _TERM.finditer(query):
+        word = match["word"]
+        if word is None:
+            terms.append(_term(match["key"], match["value"], negated=bool(match["not"])))
+        elif word in {"OR", "AND"} or word[0] in "()" or word[-1] == ")":
+            raise BadQueryError('Boolean statements containing "OR" or "AND" are not supported in this search')
+        else:
+            terms.append(Term("", "", (word.strip('"'),)))
+    return terms
+
+
+def _term(key: str, text: str, *, negated: bool) -> Term:
+    if key.startswith("tags[") and key.endswith("]"):
+        key = key[len("tags[") : -1]
+    if not text:
+        raise BadQueryError(f"Empty string after '{key}:'")
+    if text.startswith("["):
+        return Term(key, "", tuple(part.strip().strip('"') for part in text[1:-1].split(",")), negated)
+    if text.startswith('"'):
+        return Term(key, "", (text[1:-1].replace('\\"', '"'),), negated)
+    comparison = _COMPARISON.fullmatch(text)
+    assert comparison is not None
+    return Term(key, comparison[1] or "", (comparison[2],), negated)
+
+
+def moment(text: str, key: str) -> datetime:
+    """A point in time; without a zone it is in UTC. Raises BadQueryError, which names `key`."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadQueryError(
+            f"{key}: Invalid date: {text}. Expected +/-duration (e.g. +1h) or ISO 8601-like "
+            "(e.g. 2026-01-31 or 2026-01-31T09:00:00)."
+        ) from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def period(text: str) -> timedelta:
+    """A length of time such as 15m or 24h. Raises BadQueryError."""
+    match = _PERIOD.fullmatch(text)
+    if match is None:
+        raise BadQueryError(f"Invalid statsPeriod: {text!r}")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def reader(known: Mapping[str, Value], tags: tuple[tuple[str, str], ...] = ()) -> Read:
+    """Reads known keys first and tags after them."""
+    by_name = dict(tags)
+    return lambda key: known[key] if key in known else by_name.get(key)
+
+
+def _compare(found: Comparable, operator: str, wanted: Comparable) -> bool:
+    return {
+        "": found == wanted,
+        ">": found > wanted,
+        ">=": found >= wanted,
+        "<": found < wanted,
+        "<=": found <= wanted,
+    }[operator]

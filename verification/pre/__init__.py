@@ -1,0 +1,1 @@
+"""The criteria of the phase `pre`: every gate before a deployment."""

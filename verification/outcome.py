@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from verification.errors import ServiceError, VerificationError
+from verification.errors import ServiceError, Unmendable, VerificationError
 from verification.redaction import redact
 from verification.verdict import Verdict
 
@@ -26,6 +26,7 @@ class Outcome:
     reason: str = ""
     remedy: str = ""
     expected: bool = True  # False: a mistake in the criterion itself, whose traceback is worth reading
+    mendable: bool = True  # whether another revision could do better
 
     def worst(self, other: Outcome) -> Outcome:
         """The worse of the two: fail before inconclusive before pass."""
@@ -46,7 +47,8 @@ def outcome_of(report: pytest.TestReport, error: BaseException | None) -> Outcom
         )
     if isinstance(error, VerificationError):
         verdict = Verdict.FAIL if isinstance(error, ServiceError) else Verdict.INCONCLUSIVE
-        return Outcome(verdict, _clean(error.cause), _clean(error.remedy))
+        mendable = not isinstance(error, Unmendable)
+        return Outcome(verdict, _clean(error.cause), _clean(error.remedy), mendable=mendable)
     if isinstance(error, pytest.fail.Exception) and str(error).startswith(_OUR_TIMEOUT):
         return Outcome(Verdict.INCONCLUSIVE, _clean(f"the criterion did not end: {error}"), "", expected=False)
     if error is None or isinstance(error, (AssertionError, pytest.fail.Exception)):

@@ -38,7 +38,7 @@ def stage_of(
         reason=outcome.reason,
         hint="\n".join(filter(None, (outcome.remedy, hint(outcome.reason, settings)))),
         seconds=seconds,
-        mendable=item.get_closest_marker("unmendable") is None,
+        mendable=outcome.mendable and item.get_closest_marker("unmendable") is None,
     )
     return Stage(outcome, result)
 

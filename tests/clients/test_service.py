@@ -19,7 +19,7 @@ import pytest
 from tests.clients.hostile import Authority, Conversation, Script, free_port, hostile
 from verification.clients.answer import Answer
 from verification.clients.service import Service, user_agent
-from verification.errors import NotAsked, ObserverError, ServiceError, VerificationError
+from verification.errors import NotAsked, ObserverError, ServiceError, Unmendable, VerificationError
 from verification.redaction import redact, register
 from verification.settings import ListFlow, Smoke, Target
 
@@ -306,7 +306,9 @@ def test_a_handshake_that_never_comes_says_nothing_about_the_revision() -> None:
     ],
     ids=["unknown-authority", "expired", "another-host"],
 )
-def test_a_bad_certificate_is_the_services_fault(tmp_path: Path, days: int, host: str, known: bool, told: str) -> None:
+def test_a_bad_certificate_is_the_services_fault_and_no_revisions(
+    tmp_path: Path, days: int, host: str, known: bool, told: str
+) -> None:
     authority = Authority.create(tmp_path)
     tls = authority.server(dt.timedelta(days=days), host)
     with (
@@ -315,7 +317,7 @@ def test_a_bad_certificate_is_the_services_fault(tmp_path: Path, days: int, host
     ):
         said = problem(service.get("/health"))
         assert server.requests == [], "nothing may be sent over a connection that is not trusted"
-    assert isinstance(said, ServiceError)
+    assert isinstance(said, Unmendable)
     assert told in str(said)
 
 

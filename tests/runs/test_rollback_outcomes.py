@@ -134,3 +134,18 @@ def test_failures_of_another_revision_than_the_deployed_one_move_nothing(run: Ru
     assert ran.verdict.rollback.outcome == "withheld"
     assert f"{note['previous']} was deployed, but {note['current']} serves" in ran.verdict.rollback.reason
     assert world.answering() == {note["current"]}
+
+
+def test_a_certificate_that_is_not_trusted_fails_and_rolls_nothing_back(
+    run: Runner, world: World, production: Callable[..., Path], account: dict[str, str]
+) -> None:
+    """All questions meet it, not only the one about the certificate; no revision brings another one."""
+    note = world.release()
+    behind_tls = world.document["environments"]["production"]["tls_url"]
+    file = production((f'url = "{world.url}"', f'url = "{behind_tls}"'))  # without the sandbox's own authority
+    variables = {**account, "PREVIOUS_REVISION": note["previous"]}
+    ran = run("-m", "smoke", "--env", "production", f"--deployment={file}", variables=variables)
+    assert ran.code == 1, ran.said
+    assert ran.of("basic_health") == "fail"
+    assert ran.verdict.rollback.outcome == "not needed"
+    assert world.answering() == {note["current"]}

@@ -3,7 +3,8 @@
 Which failures blame whom: once a connection stands (with TLS, where there is TLS), silence, a broken answer or a bad
 certificate is the service's (`ServiceError`). A name that does not resolve, no route, or no connection at all says more
 about the network between us, or this machine, than about a revision, and no other revision would mend it
-(`ObserverError`). A refused connection is the service's: somebody was there to refuse.
+(`ObserverError`). A refused connection is the service's: somebody was there to refuse. A certificate that is not
+trusted is bad for users, but TLS ends before any revision: it fails and never rolls back (`Unmendable`).
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from verification.clients.answer import Answer
 from verification.clients.certificate import trust
-from verification.errors import NotAsked, ObserverError, ServiceError, VerificationError
+from verification.errors import NotAsked, ObserverError, ServiceError, Unmendable, VerificationError
 from verification.settings import Smoke, Target
 from verification.units import duration_text
 
@@ -262,7 +263,9 @@ def _blame(error: Exception, question: str, limit: str) -> VerificationError:
     tls = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
     if tls is not None:
         reason = tls.verify_message if isinstance(tls, ssl.SSLCertVerificationError) else tls.reason or str(tls)
-        return ServiceError(f"{question}: no trusted TLS connection: {reason}")
+        # Without a connection it is the front door's (or this machine's idea of whom to trust), not the revision's.
+        kind = Unmendable if isinstance(error, httpx.ConnectError) else ServiceError
+        return kind(f"{question}: no trusted TLS connection: {reason}")
     if isinstance(error, httpx.TimeoutException):
         return ServiceError(f"{question}: no complete answer within {limit}")
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):

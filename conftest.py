@@ -254,7 +254,8 @@ class Verification:
             return
         if result.verdict is Verdict.FAIL and result.phase in POST_DEPLOY_PHASES:
             self._net.failed(result)
-        if report.when == "teardown":
+        # A failure counts once it is known: its teardown may never be reported (Ctrl-C, a plugin that breaks).
+        if report.when == "teardown" or result.verdict is Verdict.FAIL:
             self._finished[report.nodeid] = result
 
     def pytest_report_teststatus(

@@ -169,6 +169,57 @@ def test_an_interrupted_run_with_a_failure_rolls_back_first(
     assert world.answering() == {note["previous"]}
 
 
+def test_a_run_that_is_cancelled_while_a_failed_criterion_cleans_up_rolls_back(
+    run: Runner,
+    world: World,
+    production: Callable[..., Path],
+    criteria: Callable[[str], str],
+    account: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    note = world.release()
+    marks = tmp_path / "running"
+    source = f"""
+        import pathlib, time
+
+        @pytest.fixture
+        def slow_to_leave():
+            yield
+            pathlib.Path({str(marks)!r}).touch()
+            time.sleep(60)
+
+        @pytest.mark.smoke
+        def test_bad(slow_to_leave):
+            assert False
+    """
+    file = production(more=criteria(source))
+    ran = _interrupted(run, world, file, {**account, "PREVIOUS_REVISION": note["previous"]}, marks, signal.SIGTERM)
+    assert (ran.code, rolled_back(ran)) == (1, True), ran.said
+    assert world.answering() == {note["previous"]}
+
+
+def test_a_failure_that_could_not_even_be_shown_rolls_back(
+    run: Runner, world: World, production: Callable[..., Path], criteria: Callable[[str], str], account: dict[str, str]
+) -> None:
+    """Whoever read the output has gone (`| head`), or its disk is full: writing the very letter F breaks pytest."""
+    note = world.release()
+    file = production(
+        more=criteria("""
+        import os
+
+        @pytest.mark.smoke
+        def test_bad(request):
+            with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+                os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+            assert False
+    """)
+    )
+    variables = {**account, "PREVIOUS_REVISION": note["previous"]}
+    ran = run("-m", "smoke", "--env", "production", f"--deployment={file}", "-s", variables=variables)
+    assert (ran.code, rolled_back(ran)) == (1, True), ran.said
+    assert world.answering() == {note["previous"]}
+
+
 def test_leaving_criteria_out_is_counted_and_at_best_inconclusive(run: Runner, shared: World) -> None:
     ran = run("-m", "smoke", "--env", "sandbox", "-k", "basic_health", variables=shared.variables)
     assert ran.code == 75, ran.said

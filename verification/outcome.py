@@ -51,8 +51,11 @@ def outcome_of(report: pytest.TestReport, error: BaseException | None) -> Outcom
         return Outcome(verdict, _clean(error.cause), _clean(error.remedy), mendable=mendable)
     if isinstance(error, pytest.fail.Exception) and str(error).startswith(_OUR_TIMEOUT):
         return Outcome(Verdict.INCONCLUSIVE, _clean(f"the criterion did not end: {error}"), "", expected=False)
-    if error is None or isinstance(error, (AssertionError, pytest.fail.Exception)):
-        return Outcome(Verdict.FAIL, _clean(str(error or report.longreprtext)), "", expected=False)
+    if error is None:  # nothing was raised: `xfail` expected it to
+        remedy = "Take the mark `xfail` out if what was wrong is mended."
+        return Outcome(Verdict.INCONCLUSIVE, _clean(f"it did not fail as expected: {report.longreprtext}"), remedy)
+    if isinstance(error, (AssertionError, pytest.fail.Exception)):
+        return Outcome(Verdict.FAIL, _clean(str(error) or report.longreprtext), "", expected=False)
     words = f"the criterion itself broke: {type(error).__name__}: {error}"
     return Outcome(
         Verdict.INCONCLUSIVE, _clean(words), "Mend the criterion; this says nothing about the service.", expected=False

@@ -83,6 +83,8 @@ def test_inconclusive_skip(): pytest.skip("not today")
 def test_inconclusive_skip_mark(): pass
 @pytest.mark.xfail(reason="known")
 def test_inconclusive_expected_failure(): assert False
+@pytest.mark.xfail(reason="known")
+def test_inconclusive_failure_that_did_not_come(): pass
 def test_inconclusive_importorskip(): pytest.importorskip("no_such_module_anywhere")
 @pytest.mark.timeout(0.2)
 def test_inconclusive_timeout(): time.sleep(30)

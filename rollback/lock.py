@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from collections.abc import Iterator
@@ -18,16 +19,16 @@ from verification.settings import CloudRun
 def lock_file(service: CloudRun) -> Path:
     """The file whose lock a rollback of `service` holds."""
     where = f"-{service.endpoint}" if service.endpoint else ""
-    name = f"{getuser()}-{service.project}-{service.region}-{service.service}{where}"
+    name = f"{_user()}-{service.project}-{service.region}-{service.service}{where}"
     return Path(tempfile.gettempdir()) / f"rollback-{re.sub(r'[^A-Za-z0-9.-]', '_', name)}.lock"
 
 
 @contextmanager
 def sole_rollback(service: CloudRun) -> Iterator[None]:
     """Hold the lock. Raises RollbackWithheld while somebody else does; without a place for the file, go on without."""
-    path = lock_file(service)
-    lock = FileLock(path, timeout=0)
     try:
+        path = lock_file(service)
+        lock = FileLock(path, timeout=0)
         lock.acquire()
     except Timeout:
         raise RollbackWithheld(
@@ -42,3 +43,10 @@ def sole_rollback(service: CloudRun) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)  # while it is held: who waits for it sees that, and makes a new one
         lock.release()
+
+
+def _user() -> str:
+    try:
+        return getuser()
+    except (KeyError, OSError):  # a container's user needs no name
+        return str(os.getuid())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -188,6 +189,28 @@ def test_a_lock_that_cannot_be_had_for_lack_of_a_place_stops_nothing(
 ) -> None:
     note = stage.release("login-broken")
     monkeypatch.setattr("tempfile.tempdir", "/proc/nowhere")
+    assert stage.roll_back(stage.survey(note.previous)).outcome is DONE
+
+
+def test_a_machine_without_a_temporary_folder_stops_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container whose file system is read-only, or on a disk that is full."""
+    note = stage.release("login-broken")
+
+    def none() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.gettempdir", none)
+    assert stage.roll_back(stage.survey(note.previous)).outcome is DONE
+
+
+def test_a_user_without_a_name_stops_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs under a number of its own (`docker run --user 12345`)."""
+    note = stage.release("login-broken")
+
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    monkeypatch.setattr("rollback.lock.getuser", nobody)
     assert stage.roll_back(stage.survey(note.previous)).outcome is DONE
 
 

@@ -49,12 +49,17 @@ class Results:
     def __init__(self) -> None:
         self._stages: dict[str, Stage] = {}
         self._seconds: dict[str, float] = {}
+        self._asked: set[str] = set()
 
     def note(self, report: pytest.TestReport) -> CriterionResult | None:
         """Take one report in; the result once the criterion is through, or as soon as it is known to fail."""
         stage = getattr(report, "stage", None)
         if not isinstance(stage, Stage):
             return None
+        if report.when == "call":
+            self._asked.add(report.nodeid)
+        elif report.when == "teardown" and report.nodeid not in self._asked:
+            stage = _unasked(stage)
         before = self._stages.get(report.nodeid)
         known_to_fail = before is not None and before.outcome.verdict is Verdict.FAIL
         self._stages[report.nodeid] = stage if before is None else _worst(before, stage)
@@ -73,6 +78,15 @@ class Results:
         return (
             replace(stage.result, seconds=round(max(stage.result.seconds, self._seconds[nodeid]), 3)) if stage else None
         )
+
+
+def _unasked(stage: Stage) -> Stage:
+    """`stage`, unless all is well: then nobody knows, since the criterion was set up and never asked."""
+    if stage.outcome.verdict is not Verdict.PASS:
+        return stage
+    outcome = Outcome(Verdict.INCONCLUSIVE, "it was set up, but its question was never asked")
+    result = replace(stage.result, verdict=outcome.verdict, reason=outcome.reason)
+    return Stage(outcome, result)
 
 
 def _worst(before: Stage, after: Stage) -> Stage:

@@ -57,6 +57,22 @@ def test_the_worst_stage_decides_and_gives_the_reason(
     assert (noted[-1].verdict, noted[-1].reason) == (expected, reason)
 
 
+def test_what_was_set_up_and_never_asked_does_not_pass() -> None:
+    """`--setup-only` and `--setup-plan` leave the criterion's own code out."""
+    results = Results()
+    noted = [results.note(report(when, PASS)) for when in ("setup", "teardown")]
+    assert noted[-1] is not None
+    assert noted[-1].verdict is INCONCLUSIVE
+    assert noted[-1].reason
+
+
+def test_a_set_up_that_fails_stays_the_reason() -> None:
+    results = Results()
+    noted = [results.note(report("setup", FAIL)), results.note(report("teardown", PASS))]
+    assert noted[-1] is not None
+    assert (noted[-1].verdict, noted[-1].reason) == (FAIL, "setup is fail")
+
+
 def test_a_failure_is_known_as_soon_as_it_is_reported_and_once_more_at_the_end() -> None:
     results = Results()
     noted = [results.note(report(when, FAIL if when == "call" else PASS)) for when in STAGES]
@@ -96,6 +112,7 @@ def test_the_time_of_a_criterion_is_that_of_its_stages_or_of_its_probes_if_that_
 def test_criteria_do_not_mix_and_a_test_that_is_none_is_not_noted() -> None:
     results = Results()
     results.note(report("call", FAIL, nodeid="a"))
+    results.note(report("call", PASS, nodeid="b"))
     good = results.note(report("teardown", PASS, nodeid="b"))
     assert good is not None
     assert good.verdict is PASS

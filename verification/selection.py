@@ -110,5 +110,7 @@ def _refuse_partial_runs(config: pytest.Config) -> None:
     # xdist acts in several processes at once; --lf can end with 0 although criteria were left out.
     if config.getoption("numprocesses", None) or hasattr(config, "workerinput"):
         raise pytest.UsageError("post-deploy phases run in one process: take out -n (xdist)")
-    if config.getoption("lf", False):
-        raise pytest.UsageError("post-deploy phases run whole: take out --lf")
+    # A file that cannot be collected may hold criteria that nobody can count.
+    for option, dest in (("--lf", "lf"), ("--continue-on-collection-errors", "continue_on_collection_errors")):
+        if config.getoption(dest, False):
+            raise pytest.UsageError(f"post-deploy phases run whole: take out {option}")

@@ -74,6 +74,16 @@ def test_last_failed_is_refused_after_a_deployment(run: Runner, world: World) ->
     assert "take out --lf" in said
 
 
+def test_going_on_without_a_file_that_cannot_be_collected_is_refused_after_a_deployment(
+    run: Runner, production: Callable[..., Path], criteria: Callable[[str], str], account: dict[str, str]
+) -> None:
+    """Else the others could pass, and nobody would know what that file asked."""
+    file = production(more=criteria("this is no Python\n"))
+    option = "--continue-on-collection-errors"
+    said = refused(run, "-m", "smoke", "--env", "production", f"--deployment={file}", option, **account)
+    assert f"take out {option}" in said
+
+
 def test_a_criterion_without_a_phase_is_refused(
     run: Runner, production: Callable[..., Path], criteria: Callable[[str], str], account: dict[str, str]
 ) -> None:

@@ -110,7 +110,8 @@ class _Survey:
         self._obstacles: list[str] = []
 
     def made(self) -> Known:
-        state = self._cloud_run.settled_service(self._left)
+        at_first = self._cloud_run.service()
+        state = self._cloud_run.settled_service(self._left) if at_first.moving else at_first
         self._check_permission()
         name = state.sole_revision
         if name is None:
@@ -122,6 +123,11 @@ class _Survey:
         past = self._observed(failing)
         previous = self._previous(failing, past)
         self._obstacles += filter(None, (too_old(failing.created, self._settings), already_undone(past, name)))
+        if at_first.moving:  # the questions are asked meanwhile: what fails may be the revision that served until then
+            self._obstacles.append(
+                "the service was being changed while its questions were asked, so which revision answered is not known"
+            )
+            previous = Previous()
         return Known(
             state, name, failing.created, failing.commit, previous.revision, previous.evidence, tuple(self._obstacles)
         )

@@ -74,6 +74,11 @@ class Stage:
 
     def set_traffic(self, shares: Mapping[str, int]) -> None:
         """Split the traffic as somebody else would; no shares: everything follows the latest."""
+        self.set_traffic_at_once(shares)
+        self._settle()
+
+    def set_traffic_at_once(self, shares: Mapping[str, int]) -> None:
+        """The same, without waiting until it flows."""
         kind = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION"
         lines = [{"type": kind, "revision": name, "percent": percent} for name, percent in shares.items()]
         everything = [{"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 100}]
@@ -81,7 +86,6 @@ class Stage:
             self.service_address, params={"updateMask": "traffic"}, json={"traffic": lines or everything}
         )
         answer.raise_for_status()
-        self._settle()
 
     # What can be seen
 

@@ -40,6 +40,20 @@ def test_the_second_in_the_list_is_never_taken_for_the_previous_one(stage: Stage
     assert "python -m rollback -e sandbox --to-revision NAME" in obstacle
 
 
+def test_a_change_under_way_may_have_been_judged_half_before_and_half_after(stage: Stage) -> None:
+    """What failed may be the old revision: going back to it would trade the good one for the bad one."""
+    old = stage.release("login-broken").current
+    stage.set_traffic({old: 100})
+    new = stage.release().current
+    stage.set_traffic_at_once({})
+    known = stage.survey(old)
+    assert known.revision == new
+    assert known.previous == ""
+    assert "being changed while its questions were asked" in known.obstacles[0]
+    assert stage.roll_back(known).outcome == "withheld"
+    assert stage.serving == {new: 100}
+
+
 def test_a_record_that_missed_deployments_is_too_old_to_act_on(stage: Stage) -> None:
     seen = stage.release()
     stage.survey()

@@ -17,6 +17,7 @@ from verification.units import duration_text
 from verification.verdict import now
 
 _SURVEY_SECONDS = 15.0
+_CLOCKS_DIFFER = 300.0
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,11 @@ def too_old(created: datetime | None, settings: Settings) -> str:
     if created is None:
         return "when the serving revision was created is not known"
     age = (now() - created).total_seconds()
+    if age < -_CLOCKS_DIFFER:
+        return (
+            f"the clock of this machine is wrong: by it the serving revision, created {created:%Y-%m-%d %H:%M} UTC, "
+            "does not exist yet, so whether it is a new release is not known"
+        )
     if age <= limit:
         return ""
     return (

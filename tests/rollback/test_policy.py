@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import httpx
 import pytest
 
-from rollback.policy import arm
+from rollback.policy import arm, too_old
 from tests.clients.relay import Relay
 from tests.rollback.stage import Stage, with_rollback
 from verification.verdict import now
@@ -160,3 +162,16 @@ def test_a_change_under_way_is_waited_out(stage: Stage) -> None:
     answer = httpx.patch(stage.service_address, params={"updateMask": "labels"}, json={"labels": {"a": "b"}})
     assert answer.status_code == 200, there
     assert stage.survey(note.previous).revision == note.current
+
+
+@pytest.mark.parametrize(
+    ("age", "word"),
+    [(-86_400, "clock"), (-60, ""), (60, ""), (7200 + 60, "deployed_within")],
+    ids=["tomorrow", "clocks-differ-a-little", "new", "old"],
+)
+def test_only_what_was_deployed_recently_by_a_clock_that_is_right_is_rolled_back(
+    stage: Stage, age: float, word: str
+) -> None:
+    """A clock that is a month behind would make every revision a new one."""
+    said = too_old(now() - timedelta(seconds=age), with_rollback(stage.settings, deployed_within=7200))
+    assert (word in said) if word else (said == "")

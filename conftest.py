@@ -267,9 +267,19 @@ class Verification:
             return "inconclusive", "?", ("INCONCLUSIVE", {"yellow": True})
         return None
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None]:
         """Decide, act, and write down what was done: once, after every test, before the report is written."""
+        from rollback.engine import undisturbed
+
+        with undisturbed():
+            self._decide(session, exitstatus)
+        try:
+            return (yield)
+        except (Exception, KeyboardInterrupt) as error:  # a page on a full disk; a second Ctrl-C
+            session.exitstatus = self._unended(error)
+
+    def _decide(self, session: pytest.Session, exitstatus: int) -> None:
         record = self._run.record
         record.criteria = [self._finished[item.nodeid] for item in session.items if item.nodeid in self._finished]
         record.interrupted = _INTERRUPTIONS.get(exitstatus, "")
@@ -279,8 +289,14 @@ class Verification:
             self._reporting.write()
             session.exitstatus = _exit_code(record, exitstatus)
         except Exception as error:  # an exception that leaves this hook would lose the report
-            record.notices.append(redact(f"the run could not be brought to its end: {type(error).__name__}: {error}"))
-            session.exitstatus = max(record.exit_code, pytest.ExitCode.INTERNAL_ERROR)
+            session.exitstatus = self._unended(error)
+
+    def _unended(self, error: BaseException) -> int:
+        """Say that a part of the report is missing; the exit code, which is the verdict's unless that is pass."""
+        record = self._run.record
+        record.finished = record.finished or now()
+        record.notices.append(redact(f"the run could not be brought to its end: {type(error).__name__}: {error}"))
+        return record.exit_code or pytest.ExitCode.INTERNAL_ERROR
 
     def pytest_unconfigure(self) -> None:
         """Leave nothing open."""

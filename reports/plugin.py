@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import MutableMapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -34,6 +36,7 @@ class Reporting:
         config.option.htmlpath, config.option.self_contained_html = str(files.report), True
         config.option.xmlpath = str(files.junit)
         self._page: _Page | None = None
+        self._said = False
 
     def write(self) -> None:
         """Write verdict and summary. Raises OSError."""
@@ -78,13 +81,22 @@ class Reporting:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """What matters in the worst moment, last on the screen."""
+        self._said = True
         terminalreporter.write_sep("=", "verdict")
         for line, markup in summary.terminal(self._record, self.files.report):
             terminalreporter.write_line(line, **markup)
 
     def pytest_unconfigure(self) -> None:
-        """Copy the files to where somebody asked for them."""
+        """Say the verdict if pytest broke before it was said, and copy the files to where somebody asked for them."""
+        if self._record.finished is not None and not self._said:
+            with suppress(OSError):  # whoever read it may have gone
+                print(
+                    *(line for line, _ in summary.terminal(self._record, self.files.report)), sep="\n", file=sys.stderr
+                )
         for file, copy in self._copies:
-            if copy and file.exists():
-                Path(copy).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(file, copy)
+            try:
+                if copy and file.exists():
+                    Path(copy).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(file, copy)
+            except OSError as error:  # it is a copy: the exit code stays the verdict's
+                print(f"no copy of {file} could be written to {copy}: {error.strerror}", file=sys.stderr)

@@ -125,7 +125,7 @@ class _Rollback:
 
     def made(self, permit: Callable[[], None], judge: Callable[[], None]) -> RollbackResult:
         """`permit` is asked before Cloud Run is, `judge` once it is known what serves; both raise RollbackWithheld."""
-        with _undisturbed():
+        with undisturbed():
             try:
                 permit()
                 with sole_rollback(self._cloud_run.settings):
@@ -262,7 +262,7 @@ class _Rollback:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def undisturbed() -> Iterator[None]:
     """A second Ctrl-C, a cancelled job or a closed terminal must not end a rollback half-way."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -272,3 +272,40 @@ def test_an_older_green_report_is_never_what_a_killed_run_leaves(run: Runner, sh
     assert killed.folder != first.folder
     assert killed.verdict.verdict == "inconclusive"
     assert "this run has not finished" in killed.report.lower() or "not finished" in killed.report
+
+
+def test_a_copy_that_cannot_be_written_leaves_the_exit_code_to_the_verdict(run: Runner, shared: World) -> None:
+    shared.release()
+    ran = run("-m", "smoke", "--env", "sandbox", "--html=/proc/nowhere/page.html", variables=shared.variables)
+    assert ran.code == 0, ran.said
+    assert "no copy of" in ran.said
+    assert "Traceback" not in ran.said
+
+
+def test_a_page_that_cannot_be_written_leaves_the_exit_code_to_the_verdict(team: Team) -> None:
+    """As on a disk that is full: pytest-html breaks, after the rollback."""
+    ran = team("""
+        @pytest.mark.smoke
+        def test_team(pytestconfig):
+            page = next(one for one in pytestconfig.pluginmanager.get_plugins() if hasattr(one, "_generate_report"))
+            page._generate_report = lambda *_, **__: open("/dev/full", "w").write("x" * 100_000)
+            assert False
+    """)
+    assert (ran.code, rolled_back(ran)) == (1, True), ran.said
+    assert "Rolled back to" in ran.said
+    assert "No space left on device" in ran.said
+
+
+def test_a_plugin_that_breaks_does_not_keep_the_outcome_from_being_said(team: Team) -> None:
+    ran = team("""
+        @pytest.mark.smoke
+        def test_team(pytestconfig):
+            class Broken:
+                def pytest_runtest_logreport(self, report):
+                    raise RuntimeError("a slip in a plugin")
+
+            pytestconfig.pluginmanager.register(Broken())
+            assert False
+    """)
+    assert (ran.code, rolled_back(ran)) == (1, True), ran.said
+    assert "Rolled back to" in ran.said

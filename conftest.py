@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent
 HOMES = (ROOT / "verification", ROOT / "smoke")
 
-pytest_plugins = [f"verification.probes.{name}" for name in ("health", "flows", "revision", "readiness")]
+_PROBES = ("health", "flows", "revision", "readiness", "source", "code", "release", "window", "migrations")
+pytest_plugins = [f"verification.probes.{name}" for name in _PROBES]
 
 _RUN = pytest.StashKey[Run]()
 _MEASUREMENTS = pytest.StashKey[list[Measurement]]()
@@ -70,6 +71,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--no-rollback", action="store_true", help="verify and report, but leave production as it is")
     group.addoption("--dry-run", action="store_true", help="do everything but write, and say what would have been done")
+    group.addoption(
+        "--profile",
+        action="append",
+        default=[],
+        choices=["standard", "hotfix", "high-risk", "migration"],
+        help="hotfix: no soak, no window; high-risk: breaking changes are declared; migration: a backup is tried; "
+        "may be repeated",
+    )
+    group.addoption("--commit", metavar="SHA", help="the commit to be released (default: what is checked out)")
     group.addoption("--revision", metavar="NAME", help="the revision that was deployed (default: the newest one)")
     group.addoption(
         "--previous-revision",
@@ -84,7 +94,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the settings, and settle where the run's files go; nothing outside is touched yet."""
     environment = config.getoption("--env")
     if environment is None:
-        for option in ("--fault", "--no-rollback", "--dry-run", "--revision"):
+        for option in ("--fault", "--no-rollback", "--dry-run", "--revision", "--profile"):
             if config.getoption(option):
                 raise pytest.UsageError(f"{option} needs --env")
         return
@@ -98,9 +108,15 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"--fault is for the sandbox only, and --env is {environment}. Use --env sandbox.")
     previous = config.getoption("--previous-revision")
     run = Run(
-        loaded, faults, (previous, "--previous-revision") if previous else None, config.getoption("--revision") or ""
+        loaded,
+        deployment,
+        faults=faults,
+        given=(previous, "--previous-revision") if previous else None,
+        revision=config.getoption("--revision") or "",
+        commit=config.getoption("--commit") or "",
     )
     run.record.dry_run = config.getoption("--dry-run")
+    run.record.profiles = tuple(dict.fromkeys(config.getoption("--profile")))
     config.stash[_RUN] = run
     config.stash[PROBES] = run.probes
     team = [deployment.parent / path for path in run.settings.criteria.paths]
@@ -124,6 +140,7 @@ def _watch(config: pytest.Config, run: Run) -> None:
         raise pytest.UsageError(
             f"no report can be written below {output}: {error.strerror}. Free or mend that place."
         ) from None
+    run.logs = files.folder
     reporting = Reporting(config, run.record, results, files)
     net = SafetyNet(run, files.journal, output / "serving.jsonl", allowed=not config.getoption("--no-rollback"))
     config.pluginmanager.register(Verification(run, results, net, reporting), "verification")
@@ -155,6 +172,12 @@ def settings(request: pytest.FixtureRequest) -> Settings:
 def health(settings: Settings) -> Health:
     """The health paths, and what they must answer."""
     return settings.health
+
+
+@pytest.fixture(scope="session")
+def profiles(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """The profiles of this deployment (`--profile`)."""
+    return request.config.stash[_RUN].record.profiles
 
 
 @pytest.fixture

@@ -108,6 +108,7 @@ class AddressDocument:
     pagerduty: PagerDutyAddress
     statuspage: StatuspageAddress
     ca_file: str
+    checkout: str  # the folder of the service's source; empty where there is no git
     smoke_user: UserAddress
     gcloud_env: dict[str, str]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from sandbox.addresses import (
     UserAddress,
 )
 from sandbox.certificate import make_certificates
+from sandbox.checkout import checkout_or_none
 from sandbox.cloud_run_grpc import start_grpc
 from sandbox.cloud_run_rest import rest_app
 from sandbox.cloud_run_v1 import gcloud_environment
@@ -51,6 +53,7 @@ class World:
         self._database = database
         self._smoke_user = smoke_user
         self._certificates = make_certificates(directory)
+        self._checkout = checkout_or_none(directory / "checkout")
         self._gcloud_directory = directory / "gcloud"
         self._gcloud_directory.mkdir()
         self._closing = AsyncExitStack()
@@ -68,7 +71,8 @@ class World:
         self._sentry = Sentry(self._control.faults)
         self._sentry_door = Listener(self._sentry)
         self._outside = Outside(self._control.faults)
-        operator = OperatorApi(self._control, self._ingresses, self.document, self._sentry, self._outside)
+        candidate = self._checkout.candidate if self._checkout else secrets.token_hex(20)
+        operator = OperatorApi(self._control, self._ingresses, self.document, self._sentry, self._outside, candidate)
         self._operator = Listener(operator.app())
         self._grpc_port = 0
 
@@ -125,6 +129,7 @@ class World:
             pagerduty=self._outside.pagerduty_address,
             statuspage=self._outside.statuspage_address,
             ca_file=str(self._certificates.ca_file),
+            checkout=str(self._checkout.path) if self._checkout else "",
             smoke_user=UserAddress(self._smoke_user.email, self._smoke_user.password),
             gcloud_env=gcloud_environment("127.0.0.1", self._cloud_run.port, PROJECT, REGION)
             | {"CLOUDSDK_CONFIG": str(self._gcloud_directory)},
@@ -141,6 +146,12 @@ class World:
             tags={tag: listener.url for (owner, tag), listener in self._tags.items() if owner == service.name},
             deployment=DeploymentNote(note.previous, note.current, note.commit, note.at.isoformat()),
         )
+
+    def _commit_of(self, environment: str) -> str:
+        """What runs at the start: staging has the candidate already, production the commit before it."""
+        if self._checkout is None:
+            return secrets.token_hex(20)
+        return self._checkout.candidate if environment == "staging" else self._checkout.deployed
 
     def _commits(self) -> dict[str, str]:
         """What runs in each environment."""
@@ -159,7 +170,7 @@ class World:
         self._http[environment] = Listener(ingress.door())
         self._https[environment] = Listener(ingress.door(), self._certificates)
         service.url = self._http[environment].url
-        seed(self._control, service)
+        seed(self._control, service, self._commit_of(environment))
 
     async def _open(self, listener: Listener) -> None:
         self._closing.push_async_callback(listener.stop)

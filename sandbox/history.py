@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _REPOSITORY = "us-docker.pkg.dev/sandbox-project/bayit/backend"
 
 
-def seed(control: ControlPlane, service: Service) -> Revision:
-    """Give a new service its past and return the revision that serves.
+def seed(control: ControlPlane, service: Service, commit: str) -> Revision:
+    """Give a new service its past and return the revision that serves, which runs `commit`.
 
     It serves through LATEST, yet production's is not the newest: whoever takes "the newest" for the one that serves,
     or "the second newest" for the one that served before, is wrong here, as in life.
@@ -27,7 +27,7 @@ def seed(control: ControlPlane, service: Service) -> Revision:
     first = _revision(service, 1, now - timedelta(days=9))
     first.ready, first.retired = True, now - timedelta(days=3)
     second = _revision(service, 2, now - timedelta(days=3))
-    second.ready = True
+    second.ready, second.commit = True, commit
     control.seed_revision(service, first, serving=True)
     control.seed_revision(service, second, serving=True)
     if service.environment == "production":

@@ -24,7 +24,14 @@ LAYERS = (
     ("verification.loading", "verification.record", "verification.hints", "verification.outcome"),
     ("verification.clients", "verification.migrations"),
     ("verification.local_sandbox", "verification.criterion", "verification.probe"),
-    ("verification.pre", "verification.probes", "verification.run", "verification.results", "verification.order", "verification.selection"),
+    (
+        "verification.pre",
+        "verification.probes",
+        "verification.run",
+        "verification.results",
+        "verification.order",
+        "verification.selection",
+    ),
     ("rollback", "reports"),
     ("conftest",),
 )

@@ -62,6 +62,16 @@ def phase_of(item: pytest.Item) -> str:
     return next((phase for phase in PHASES if item.get_closest_marker(phase)), "")
 
 
+def applies(item: pytest.Item, profiles: Iterable[str]) -> bool:
+    """Whether the criterion is one of a deployment with these profiles.
+
+    A hotfix does without a soak (`waived`); only a migration needs a backup (`profile`).
+    """
+    given = set(profiles)
+    waived = any(set(marker.args) & given for marker in item.iter_markers("waived"))
+    return not waived and all(set(marker.args) & given for marker in item.iter_markers("profile"))
+
+
 def missing_section(item: pytest.Item, settings: Settings) -> str:
     """The section of deployment.toml that the criterion needs and that is not there, if any."""
     needed = (str(name) for marker in item.iter_markers("needs") for name in marker.args)

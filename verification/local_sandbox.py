@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from verification.errors import ObserverError, SettingsError
 from verification.settings import CloudRun, Role, Settings, Target
+from verification.settings_code import CheckoutFolder
 
 _READY_WITHIN = 20.0
 _RELEASE_WITHIN = 30.0
@@ -46,6 +47,7 @@ class _Environment(_Part):
     service: str
     url: str
     tls_url: str
+    mongodb: str
     deployment: DeploymentNote
 
 
@@ -68,6 +70,7 @@ class Addresses(_Part):
     cloud_run: _CloudRunAddresses
     environments: dict[Role, _Environment]
     ca_file: str
+    checkout: str
     smoke_user: _User
 
 
@@ -80,12 +83,20 @@ class Sandbox:
 
     def settings(self, settings: Settings) -> Settings:
         """`settings` with the sandbox's addresses filled in."""
-        return settings.model_copy(update={"targets": {role: self._target(role) for role in settings.roles}})
+        targets = {role: self._target(role) for role in settings.roles}
+        checkout = CheckoutFolder(path=self.addresses.checkout) if self.addresses.checkout else None
+        return settings.model_copy(update={"targets": targets, "checkout": checkout})
 
     def variables(self, variables: Mapping[str, str]) -> dict[str, str]:
-        """`variables` with the sandbox's smoke account instead of a real one."""
-        user = self.addresses.smoke_user
-        return {**variables, "SMOKE_USER_EMAIL": user.email, "SMOKE_USER_PASSWORD": user.password}
+        """`variables` with the sandbox's smoke account and databases instead of real ones."""
+        user, environments = self.addresses.smoke_user, self.addresses.environments
+        return {
+            **variables,
+            "SMOKE_USER_EMAIL": user.email,
+            "SMOKE_USER_PASSWORD": user.password,
+            "MONGODB_URL": environments["staging"].mongodb,
+            "PRODUCTION_MONGODB_URL": environments["production"].mongodb,
+        }
 
     def note(self, role: Role = "production") -> DeploymentNote:
         """The latest deployment's note. Raises ObserverError."""

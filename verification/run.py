@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from verification.errors import SettingsError
 from verification.loading import Loaded, secret
 from verification.probe import Probes, Resources
 from verification.record import RunRecord
+from verification.verdict import now
 
 if TYPE_CHECKING:
+    from verification.clients.checkout import Checkout
     from verification.clients.cloud_run import CloudRun
+    from verification.clients.commands import Commands
     from verification.clients.service import Service
     from verification.local_sandbox import Sandbox
     from verification.settings import Settings
@@ -23,21 +28,34 @@ _LOGIN = {"login", "refused_login"}
 class Run:
     """What a run knows and holds open. Nothing outside is touched before `start`."""
 
-    def __init__(self, loaded: Loaded, faults: tuple[str, ...], given: tuple[str, str] | None, revision: str) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        deployment: Path,
+        *,
+        faults: tuple[str, ...] = (),
+        given: tuple[str, str] | None = None,
+        revision: str = "",
+        commit: str = "",
+    ) -> None:
         self.settings = loaded.settings
+        self.deployment = deployment
         self.sources = loaded.sources
         self.variables = dict(os.environ)
         self.faults = faults
         self.given = given  # the previous revision and where that knowledge comes from, if somebody named it
         self.revision = revision  # the deployed revision, if somebody named it
+        self.commit = commit  # the commit to be released, if somebody named it; else what is checked out
         self.record = RunRecord(environment=self.settings.environment)
         self.started = False
+        self.logs = Path()  # where the output of commands lands: the run's folder
         self._stack = ExitStack()
         others = [role for role in self.settings.roles if role != self.settings.main_role]
         self._resources = {role: self._resources_of(role) for role in ("", *others)}
-        # One question may wait for a start that is not finished, and for the two answers before it in its chain.
+        # One question may wait for a start that is not finished, and for the two answers before it in its chain;
+        # the service's own tests may take longer.
         smoke = self.settings.smoke
-        within = smoke.retry_after + 3 * smoke.timeout + 10
+        within = max(smoke.retry_after + 3 * smoke.timeout + 10, self._commands_within())
         self.probes = Probes(self.resources(), within, {role: self.resources(role) for role in others})
 
     def resources(self, role: str = "") -> Resources:
@@ -97,6 +115,15 @@ class Run:
         self.given = self.given or (note.previous, "the sandbox's deployment note")
         self.revision = self.revision or note.current
 
+    def _commands_within(self) -> float:
+        code, migrations = self.settings.code, self.settings.migrations
+        backup = migrations.backup if migrations else None
+        return max(
+            code.within + 60 if code else 0,
+            15 * migrations.timeout if migrations else 0,  # copy, up, up again, down, and what is compared between
+            4 * backup.timeout if backup else 0,
+        )
+
     def _resources_of(self, role: str) -> Resources:
         def settings() -> Settings:
             return self.settings.playing(role) if role else self.settings
@@ -112,9 +139,31 @@ class Run:
             target = settings().target.cloud_run
             return CloudRun(target) if target else None
 
+        def checkout() -> Checkout:
+            from verification.clients.checkout import Checkout
+
+            folder, release = settings().checkout, settings().release
+            if folder is None:
+                raise SettingsError("checkout is not configured", "Add a table [checkout] to deployment.toml.")
+            path = self.deployment.parent / folder.path
+            return Checkout(path, release.git_timeout) if release else Checkout(path)
+
+        def commands() -> Commands:
+            from verification.clients.commands import Commands
+
+            return Commands(self.logs, self.variables)
+
         return Resources(
             {
                 "settings": settings,
+                "code": lambda: settings().code,
+                "release": lambda: settings().release,
+                "migrations": lambda: settings().migrations,
+                "logs": lambda: self.logs,
+                "checkout": checkout,
+                "commands": commands,
+                "candidate_commit": lambda: self.commit,
+                "clock": lambda: now,
                 "variables": lambda: self.variables,
                 "service": service,
                 "cloud_run": cloud_run,

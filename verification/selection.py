@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from verification.criterion import (
+    applies,
     asked_by,
     criterion_id,
     missing_section,
@@ -33,6 +34,7 @@ class Selection:
     def __init__(self, run: Run, homes: list[Path]) -> None:
         self._run = run
         self._homes = homes
+        self._brought: list[pytest.Item] = []  # everything that collection brought
         self._collected: list[pytest.Item] = []  # all configured criteria, before -m and -k
         self._lacking: dict[pytest.Item, str] = {}  # the others, and the section that is missing
 
@@ -60,7 +62,9 @@ class Selection:
             for item in items:
                 if item.get_closest_marker("smoke"):
                     item.add_marker("pre")
-        items[:] = [item for item in items if role_of(item) in {"", *settings.roles}]
+        self._brought = list(items)
+        roles, profiles = {"", *settings.roles}, self._run.record.profiles
+        items[:] = [item for item in items if role_of(item) in roles and applies(item, profiles)]
         self._lacking = {item: section for item in items if (section := missing_section(item, self._run.settings))}
         items[:] = sorted((item for item in items if item not in self._lacking), key=lambda item: _rank(phase_of(item)))
         self._collected = [item for item in items if phase_of(item)]
@@ -76,7 +80,7 @@ class Selection:
         phases |= _phases_named(config) & {phase_of(item) for item in self._collected}
         if phases & POST_DEPLOY_PHASES:
             _refuse_partial_runs(config)
-        left_out = not_collected(self._collected, self._homes, self._run.settings)
+        left_out = not_collected(self._brought, self._homes, self._run.settings)
         record = self._run.record
         record.phases = tuple(sorted(phases, key=_rank))
         record.criteria_selected = sum(bool(phase_of(item)) for item in session.items)

@@ -12,6 +12,9 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from verification.settings_code import CheckoutFolder, Code
+from verification.settings_migrations import Migrations
+from verification.settings_release import Release
 from verification.tables import Address, Path, Table, Text
 from verification.units import Seconds, Share
 
@@ -205,8 +208,8 @@ class Window(Table):
     @classmethod
     def _opens_first(cls, closes: dt.time, info: ValidationInfo) -> dt.time:
         opens = info.data.get("opens")
-        if opens is not None and closes.replace(tzinfo=None) <= opens.replace(tzinfo=None):
-            raise ValueError("the window must open before it closes")
+        if opens is not None and closes.replace(tzinfo=None) == opens.replace(tzinfo=None):
+            raise ValueError("the window must not close when it opens; one that crosses midnight closes earlier")
         return closes
 
 
@@ -280,6 +283,10 @@ class Settings(Table):
     sentry: Sentry | None = None
     slack: Slack | None = None
     github: GitHub | None = None
+    checkout: CheckoutFolder | None = None
+    code: Code | None = None
+    release: Release | None = None
+    migrations: Migrations | None = None
     rollback: Rollback = Rollback()
     criteria: Criteria = Criteria()
 

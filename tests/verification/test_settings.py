@@ -188,7 +188,7 @@ def test_a_number_that_is_none_or_is_negative_is_refused(file: Path, number: str
         ('p95_latency = "500ms"', 'p95_latency = "0ms"', "limits.p95_latency: input should be greater than 0"),
         ('timezone = "America/New_York"', 'timezone = "../../etc/passwd"', "window.timezone: expected a time zone"),
         ('opens = "10:00"', "opens = 1000", "window.opens: expected a time of day"),
-        ('closes = "16:00"', 'closes = "09:00"', "window.closes: the window must open before it closes"),
+        ('closes = "16:00"', 'closes = "10:00"', "window.closes: the window must not close when it opens"),
         ('days = ["Tuesday", "Thursday"]', 'days = ["Tue"]', "window.days.0: "),
         ('path = "/health"', 'path = "health"', "health.basic.path: expected a path"),
         ('path = "/health"', 'path = "//evil.example/"', "health.basic.path: expected a path"),

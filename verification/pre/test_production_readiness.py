@@ -5,6 +5,27 @@ import pytest
 pytestmark = [pytest.mark.pre, pytest.mark.role("production")]
 
 
+@pytest.mark.needs("window")
+@pytest.mark.waived("hotfix")
+def test_inside_deployment_window(deployment_window):
+    """Production may be deployed now."""
+    deployment_window.must_be("open")
+
+
+@pytest.mark.needs("checkout")
+@pytest.mark.needs("release")
+def test_changelog_covers_release(release_contents):
+    """The changelog tells of everything in the release that users notice."""
+    release_contents.must_be_covered_by_its_changelog()
+
+
+@pytest.mark.needs("checkout")
+@pytest.mark.needs("release")
+def test_breaking_changes_are_declared(release_contents, profiles):
+    """The release breaks nothing, or is deployed as one of high risk."""
+    release_contents.breaking_changes(profiles).must_be_one_of("none", "declared")
+
+
 @pytest.mark.needs("health.deep")
 def test_production_is_healthy(deep_health, health, healthy_states):
     """Production and all of its critical services are healthy before it is touched."""

@@ -6,9 +6,17 @@ pytestmark = [pytest.mark.pre, pytest.mark.role("staging")]
 
 
 @pytest.mark.needs("cloud_run")
+@pytest.mark.waived("hotfix")
 def test_staging_soaked(serving_revision, limits):
     """What serves staging has run there for a day."""
     serving_revision.age.must_be_at_least(limits.staging_soak / 3600)
+
+
+@pytest.mark.needs("cloud_run")
+@pytest.mark.needs("checkout")
+def test_staging_runs_release_candidate(serving_revision, release_candidate):
+    """What serves staging is what is to be released."""
+    serving_revision.commit.must_be(release_candidate)
 
 
 @pytest.mark.needs("health.deep")

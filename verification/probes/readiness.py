@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from verification.errors import ServiceError
+from verification.errors import ObserverError, ServiceError
 from verification.probe import probe
 from verification.probes.revision import Traffic
 from verification.verdict import Measurement, now
 
 if TYPE_CHECKING:
+    from verification.clients.checkout import Checkout
     from verification.clients.cloud_run import CloudRun, RevisionState
 
 
@@ -29,6 +30,21 @@ class ServingRevision:
         return Measurement("age of the serving revision", hours, unit="h", source=self.source, note=note)
 
     @property
+    def commit(self) -> Measurement:
+        """The commit it was built from, as its label `commit-sha` says."""
+        problem = (
+            None
+            if self.state.commit
+            else ObserverError(
+                f"{self.state.name} carries no label commit-sha: which commit it runs is not known",
+                "Deploy with that label (google-github-actions/deploy-cloudrun sets it).",
+            )
+        )
+        return Measurement(
+            "commit", self.state.commit or None, source=self.source, note=self.state.name, problem=problem
+        )
+
+    @property
     def readiness(self) -> Measurement:
         """Whether it is Ready: the revision that a rollback of the coming deployment goes back to."""
         ready = "ready" if self.state.ready else self.state.problem or "not ready"
@@ -44,6 +60,18 @@ def serving_revision(cloud_run: CloudRun, traffic: Traffic) -> ServingRevision:
             f"the traffic is split: {traffic.state.traffic_text}", "Finish or undo the deployment that is under way."
         )
     return ServingRevision(cloud_run.revision(name), traffic.source)
+
+
+@probe
+def deployed_commit(serving_revision: ServingRevision) -> str:
+    """The commit that serves now; empty where the revision does not tell."""
+    return serving_revision.state.commit
+
+
+@probe
+def release_candidate(checkout: Checkout, candidate_commit: str) -> str:
+    """The full id of the commit that is to be released. Raises ObserverError."""
+    return checkout.commit(candidate_commit or "HEAD")
 
 
 @probe

@@ -1,0 +1,76 @@
+"""The phase before a deployment: every gate in one run, side by side, and nothing is moved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.runs.conftest import Runner, World
+
+GATES = {
+    "test_suite_passes",
+    "coverage_meets_minimum",
+    "quality_checks_pass",
+    "no_placeholder_code",
+    "staging_soaked",
+    "staging_runs_release_candidate",
+    "staging_deep_health",
+    "inside_deployment_window",
+    "changelog_covers_release",
+    "breaking_changes_are_declared",
+    "production_is_healthy",
+    "rollback_plan_is_ready",
+    "rollback_is_permitted",
+    "traffic_is_not_pinned",
+    "migrations_have_no_destructive_operations",
+    "migrations_are_idempotent",
+    "migrations_can_be_rolled_back",
+    "migrations_are_backward_compatible",
+    "login[staging]",
+}
+
+
+def test_every_gate_answers_with_its_evidence(run: Runner) -> None:
+    ran = run("-m", "pre", "--env", "sandbox", "--profile", "migration", f"--deployment={_with_a_private_backup(run)}")
+    assert ran.code == 0, ran.said
+    assert {one.id for one in ran.verdict.criteria} >= GATES | {"backup_is_restorable"}
+    assert all(one.measurements for one in ran.verdict.criteria), "every verdict shows its evidence"
+    assert ran.verdict.rollback.outcome == "not needed"
+    assert (ran.folder / "tests.log").exists(), "the output of the service's tests is kept beside the report"
+
+
+def test_a_hotfix_does_without_soak_and_window(run: Runner, world: World) -> None:
+    ran = run("-m", "pre", "--env", "sandbox", "--profile", "hotfix", variables=world.variables)
+    assert ran.code == 0, ran.said
+    asked = {one.id for one in ran.verdict.criteria}
+    assert not asked & {"staging_soaked", "inside_deployment_window"}
+    assert "login[staging]" in asked, "smoke on staging is still required"
+
+
+def test_a_pinned_traffic_is_found_before_the_deployment_not_after_it(run: Runner, world: World) -> None:
+    first = run("-m", "smoke", "--env", "sandbox", "--fault", "login-broken", variables=world.variables)
+    assert first.verdict.rollback.outcome == "done", first.said
+    ran = run("-m", "pre", "--env", "sandbox", variables=world.variables)
+    assert ran.code == 1, ran.said
+    assert ran.of("traffic_is_not_pinned") == "fail"
+    assert ran.verdict.rollback.outcome == "not needed", "nothing was deployed: nothing is rolled back"
+    assert world.answering() == {first.verdict.rollback.to_revision}
+
+
+def test_production_asks_only_what_is_productions(
+    run: Runner, world: World, production: Callable[..., Path], account: dict[str, str]
+) -> None:
+    ran = run("-m", "pre", "--env", "production", f"--deployment={production()}", variables=account)
+    asked = {one.id for one in ran.verdict.criteria}
+    assert {"production_is_healthy", "rollback_is_permitted"} <= asked
+    assert not asked & {"staging_soaked", "login", "login[staging]"}
+    # The checkout that the shipped file names is not there: unknown, and so neither good nor bad.
+    assert ran.of("test_suite_passes") == ran.of("changelog_covers_release") == "inconclusive"
+    assert ran.of("production_is_healthy") == "pass"
+
+
+def _with_a_private_backup(run: Runner) -> Path:
+    text = Path("deployment.toml").read_text(encoding="utf-8")
+    file = run.folder / "deployment.toml"
+    file.write_text(text.replace('"reports/output/backup"', f'"{run.folder / "backup"}"'), encoding="utf-8")
+    return file

@@ -1,0 +1,240 @@
+"""Probes of the code: the service's own tests and checks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from shlex import quote
+from tempfile import TemporaryDirectory
+
+from verification.clients.checkout import Checkout
+from verification.clients.commands import Commands, Ended
+from verification.clients.coverage import Coverage, read_coverage
+from verification.clients.junit import SuiteResult, read_junit
+from verification.clients.tox import RESULT_VARIABLE, read_tox
+from verification.errors import ObserverError, ServiceError, VerificationError
+from verification.probe import probe
+from verification.probes.health import given
+from verification.probes.source import listed
+from verification.settings_code import Code
+from verification.verdict import Measurement
+
+Stamp = tuple[int, int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteRun:
+    """A run of the service's test command. `result` or `covered` is an error where it could not be read back."""
+
+    ended: Ended
+    result: SuiteResult | ObserverError
+    covered: Coverage | ObserverError | None = None  # None: not asked for
+
+    @property
+    def failed(self) -> Measurement:
+        """How many tests failed; inconclusive when nothing tells."""
+        if isinstance(self.result, ObserverError):
+            return self._measured("failed tests", None, problem=self.result)
+        names = self.result.failed
+        problem = ServiceError(
+            f"{len(names)} of {self.result.ran} tests failed: {listed(names)}",
+            f"{self.ended.log.name} beside the report has the output of `{self.ended.command}`.",
+        )
+        return self._measured("failed tests", len(names), problem=problem if names else None)
+
+    @property
+    def ran(self) -> Measurement:
+        """How many tests ran; inconclusive when none did, since nothing was learned."""
+        if isinstance(self.result, ObserverError):
+            return self._measured("tests", None, problem=self.result)
+        skipped = f"{self.result.skipped} skipped" if self.result.skipped else ""
+        problem = ObserverError(
+            f"`{self.ended.command}` ran no test (exit code {self.ended.exit_code}{', ' + skipped if skipped else ''})",
+            "Does the command name the folder of the tests? Look at code.tests and code.directory.",
+        )
+        return self._measured("tests", self.result.ran, skipped, None if self.result.ran else problem)
+
+    @property
+    def exit_code(self) -> Measurement:
+        """What the command ended with."""
+        return _exit_code(self.ended)
+
+    @property
+    def coverage(self) -> Measurement:
+        """The share of the code that the tests reach, in percent."""
+        figure = Measurement("coverage", None, "%", source=f"`{self.ended.command}`")
+        if isinstance(self.covered, Coverage):
+            count = self.covered.countable
+            note = f"{count} lines and branches" if count else "the report gives no counts"
+            return replace(figure, value=_floor(self.covered.percent), samples=count or None, note=note)
+        return replace(figure, problem=self.covered or ObserverError("no coverage was asked for", "Set code.coverage."))
+
+    def _measured(
+        self, name: str, value: int | None, note: str = "", problem: VerificationError | None = None
+    ) -> Measurement:
+        log = "; ".join(filter(None, (note, self.ended.cut, f"output: {self.ended.log.name}")))
+        samples = self.result.ran if isinstance(self.result, SuiteResult) else None
+        return Measurement(name, value, source=f"`{self.ended.command}`", samples=samples, note=log, problem=problem)
+
+
+@dataclass(frozen=True, slots=True)
+class QualityRun:
+    """The quality checks, in the order in which they were run."""
+
+    checks: tuple[Measurement, ...]
+
+    def must_all_pass(self) -> None:
+        """Hold every check to have passed; all are recorded, and the worst of them decides."""
+        __tracebackhide__ = True
+        problems = []
+        for check in self.checks:
+            try:
+                check.must_be_one_of("passed", "skipped")
+            except VerificationError as problem:
+                problems.append(problem)
+        failed = [one for one in problems if isinstance(one, ServiceError)]
+        if failed:
+            raise ServiceError("\n".join(one.cause for one in failed), failed[0].remedy)
+        if problems:
+            raise problems[0]
+
+
+@probe
+def suite_run(commands: Commands, checkout: Checkout, code: Code) -> SuiteRun:
+    """Run the service's tests."""
+    return run_suite(commands, checkout.path, code)
+
+
+@probe
+def quality_run(commands: Commands, checkout: Checkout, code: Code) -> QualityRun:
+    """Run the service's quality checks, one after the other."""
+    return run_quality(commands, checkout.path, code)
+
+
+def run_suite(commands: Commands, checkout: Path, code: Code) -> SuiteRun:
+    """Run `code.tests` in `checkout` and read back what it wrote."""
+    directory = checkout / code.directory
+    with TemporaryDirectory(prefix="junit-") as private:
+        junit = directory / code.junit if code.junit else Path(private) / "junit.xml"
+        coverage = directory / code.coverage if code.coverage else None
+        before = _stamp(junit), _stamp(coverage)
+        asked = {} if code.junit else {"PYTEST_ADDOPTS": f"--junitxml={quote(str(junit))}"}
+        ended = commands.run(given(code.tests, "code.tests"), directory, code.within, "tests.log", asked)
+        if ended.problem is not None:
+            return SuiteRun(ended, ended.problem, ended.problem if coverage else None)
+        return SuiteRun(
+            ended,
+            _junit_of(ended, junit, before[0], told=code.junit is not None),
+            _coverage_of(ended, coverage, before[1]) if coverage else None,
+        )
+
+
+def run_quality(commands: Commands, checkout: Path, code: Code) -> QualityRun:
+    """Run each of `code.quality` in `checkout`; `code.within` is for all of them together."""
+    checks: list[Measurement] = []
+    left = code.within
+    for name, command in given(code.quality, "code.quality").items():
+        with TemporaryDirectory(prefix="tox-") as private:
+            file = Path(private) / "tox.json"
+            log = f"quality-{''.join(one if one.isalnum() else '_' for one in name)}.log"
+            ended = commands.run(command, checkout / code.directory, max(left, 0.1), log, {RESULT_VARIABLE: str(file)})
+            checks += _checks(name, ended, file)
+        left -= ended.seconds
+    return QualityRun(tuple(checks))
+
+
+def _junit_of(ended: Ended, file: Path, before: Stamp, *, told: bool) -> SuiteResult | ObserverError:
+    said = f"; it last said:\n{ended.last_lines}" if ended.last_lines else ""
+    if _stamp(file) == before:
+        what = "no new" if before else "no"
+        remedy = (
+            "Mend code.junit: it names the file that the command writes, relative to code.directory."
+            if told
+            else "Is it pytest? For another runner, let it write JUnit XML and name the file in code.junit."
+        )
+        return ObserverError(
+            f"`{ended.command}` ended with exit code {ended.exit_code} and wrote {what} JUnit file, "
+            f"so nothing tells which tests ran{said}",
+            remedy,
+        )
+    try:
+        return read_junit(file)
+    except ObserverError as problem:
+        return problem
+
+
+def _coverage_of(ended: Ended, file: Path, before: Stamp) -> Coverage | ObserverError:
+    if _stamp(file) == before:
+        what = "what lies there is older" if before else "there is no such file"
+        return ObserverError(
+            f"`{ended.command}` wrote no coverage to {file.name}: {what}",
+            "Let it: with pytest-cov, `--cov=app --cov-report=xml`; and mend code.coverage, the file that it writes.",
+        )
+    try:
+        return read_coverage(file)
+    except ObserverError as problem:
+        return problem
+
+
+def _checks(name: str, ended: Ended, tox_file: Path) -> list[Measurement]:
+    if ended.problem is not None:
+        return [Measurement(name, None, source=f"`{ended.command}`", problem=ended.problem)]
+    note = "; ".join(filter(None, (ended.cut, f"output: {ended.log.name}")))
+    outcome = "passed" if ended.exit_code == 0 else "failed"
+    said = f"\n{ended.last_lines}" if ended.last_lines else ""
+    failure = ServiceError(
+        f"{name} failed: `{ended.command}` ended with exit code {ended.exit_code}{said}",
+        f"{ended.log.name} beside the report has the whole output.",
+    )
+    problem: VerificationError | None = None if outcome == "passed" else failure
+    figure = Measurement(name, outcome, source=f"`{ended.command}`", note=note, problem=problem)
+    if not tox_file.is_file():
+        return [figure]
+    return _tox_checks(figure, tox_file)
+
+
+def _tox_checks(whole: Measurement, file: Path) -> list[Measurement]:
+    """One measurement for each environment of tox, and the one of the command as a whole."""
+    try:
+        environments = read_tox(file)
+    except ObserverError as problem:
+        return [replace(whole, problem=whole.problem or problem)]
+    parts = []
+    for one in environments:
+        failed = ServiceError(f"{whole.name} {one.name} failed", whole.problem.remedy if whole.problem else "")
+        parts.append(
+            replace(
+                whole,
+                name=f"{whole.name} {one.name}",
+                value=one.outcome,
+                problem=failed if one.outcome == "failed" else None,
+            )
+        )
+    if all(one.outcome == "skipped" for one in environments) and whole.problem is None:
+        nothing = ObserverError(f"{whole.name} ran no environment", "Look at env_list in the service's tox.ini.")
+        whole = replace(whole, value=None, problem=nothing)
+    return [*parts, whole]
+
+
+def _exit_code(ended: Ended) -> Measurement:
+    problem: VerificationError | None = ended.problem
+    if ended.exit_code:
+        problem = ServiceError(
+            f"`{ended.command}` ended with exit code {ended.exit_code}; it last said:\n{ended.last_lines}",
+            f"{ended.log.name} beside the report has the whole output.",
+        )
+    return Measurement("exit code", ended.exit_code, source=f"`{ended.command}`", problem=problem)
+
+
+def _floor(percent: float) -> float:
+    """Two digits, and never more than there is: 86.999 % are not 87 %."""
+    return math.floor(round(percent, 6) * 100) / 100
+
+
+def _stamp(file: Path | None) -> Stamp:
+    try:
+        state = file.stat() if file else None
+    except OSError:
+        return None
+    return (state.st_mtime_ns, state.st_size, state.st_ino) if state else None

@@ -39,7 +39,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent
 HOMES = (ROOT / "verification", ROOT / "smoke")
 
-_PROBES = ("health", "flows", "revision", "readiness", "source", "code", "release", "window", "migrations")
+_PROBES = (
+    *("health", "flows", "revision", "readiness"),
+    *("source", "code", "release", "window", "migrations", "sentry", "incidents", "announcement"),
+)
 pytest_plugins = [f"verification.probes.{name}" for name in _PROBES]
 
 _RUN = pytest.StashKey[Run]()

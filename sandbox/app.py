@@ -71,8 +71,7 @@ class World:
         self._sentry = Sentry(self._control.faults)
         self._sentry_door = Listener(self._sentry)
         self._outside = Outside(self._control.faults)
-        candidate = self._checkout.candidate if self._checkout else secrets.token_hex(20)
-        operator = OperatorApi(self._control, self._ingresses, self.document, self._sentry, self._outside, candidate)
+        operator = OperatorApi(self._control, self._ingresses, self.document, self._sentry, self._outside)
         self._operator = Listener(operator.app())
         self._grpc_port = 0
 

@@ -26,11 +26,16 @@ async def first_visit(service: Service, deployment: Deployment, store: SentrySto
     """
     if not any(line.percent > 0 and line.revision == deployment.current for line in service.serving):
         return
+    known = _heard_of(deployment, store)  # the commit may run elsewhere already
     async with httpx.AsyncClient(transport=plain_transport(), headers=_HEADERS, timeout=_DEADLINE_SECONDS) as visitor:
         try:
             async with asyncio.timeout(_DEADLINE_SECONDS):
-                while not any(event.release == deployment.commit for event in store.errors()):
+                while _heard_of(deployment, store) == known:
                     await visitor.get(f"{service.url}/api/v1/content")
                     await asyncio.sleep(_PAUSE_SECONDS)
         except (TimeoutError, httpx.HTTPError):
             return  # it shows when somebody else comes
+
+
+def _heard_of(deployment: Deployment, store: SentryStore) -> int:
+    return sum(event.release == deployment.commit for event in store.errors())

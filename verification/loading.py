@@ -103,7 +103,7 @@ def _check(tree: Tree, name: str, file: Path) -> None:
     # What the variables hold does not matter here: only that the file itself is right.
     tables = [tree.get("github"), _table(tree, name, file).get("github")]
     references = [str(table.get("repository", "")).removeprefix("$") for table in tables if isinstance(table, dict)]
-    _build(tree, name, file, dict.fromkeys([_PROJECT_VARIABLES[0], *references], "any"))
+    _build(tree, name, file, dict.fromkeys([_PROJECT_VARIABLES[0], *references], "any/any"))
 
 
 def _refuse_misplaced(tree: Tree, file: Path) -> None:

@@ -26,6 +26,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from verification.errors import ObserverError, SettingsError
 from verification.settings import CloudRun, Role, Settings, Target
 from verification.settings_code import CheckoutFolder
+from verification.settings_observers import GitHub
+from verification.tables import Table
 
 _READY_WITHIN = 20.0
 _RELEASE_WITHIN = 30.0
@@ -55,9 +57,35 @@ class _CloudRunAddresses(_Part):
     rest: str
 
 
+class _Sentry(_Part):
+    url: str
+    organization: str
+    project: str
+    token: str
+    dsn: dict[Role, str]
+
+
+class _System(_Part):
+    url: str
+    token: str
+
+
+class _GitHub(_System):
+    repository: str
+
+
 class _User(_Part):
     email: str
     password: str
+
+
+class _Fault(_Part):
+    name: str
+    kind: str
+
+
+class _Catalogue(_Part):
+    faults: tuple[_Fault, ...]
 
 
 class Addresses(_Part):
@@ -71,6 +99,10 @@ class Addresses(_Part):
     environments: dict[Role, _Environment]
     ca_file: str
     checkout: str
+    sentry: _Sentry
+    slack: _System
+    github: _GitHub
+    pagerduty: _System
     smoke_user: _User
 
 
@@ -85,7 +117,7 @@ class Sandbox:
         """`settings` with the sandbox's addresses filled in."""
         targets = {role: self._target(role) for role in settings.roles}
         checkout = CheckoutFolder(path=self.addresses.checkout) if self.addresses.checkout else None
-        return settings.model_copy(update={"targets": targets, "checkout": checkout})
+        return settings.model_copy(update={"targets": targets, "checkout": checkout, **self._systems(settings)})
 
     def variables(self, variables: Mapping[str, str]) -> dict[str, str]:
         """`variables` with the sandbox's smoke account and databases instead of real ones."""
@@ -96,27 +128,52 @@ class Sandbox:
             "SMOKE_USER_PASSWORD": user.password,
             "MONGODB_URL": environments["staging"].mongodb,
             "PRODUCTION_MONGODB_URL": environments["production"].mongodb,
+            "SENTRY_AUTH_TOKEN": self.addresses.sentry.token,
+            "SENTRY_DSN": self.addresses.sentry.dsn["staging"],
+            "SLACK_BOT_TOKEN": self.addresses.slack.token,
+            "GITHUB_TOKEN": self.addresses.github.token,
+            "PAGERDUTY_TOKEN": self.addresses.pagerduty.token,
         }
 
     def note(self, role: Role = "production") -> DeploymentNote:
         """The latest deployment's note. Raises ObserverError."""
         return _document(self.addresses.operator).environments[role].deployment
 
+    def plant(self, faults: Sequence[str]) -> None:
+        """Break what `faults` name; those that a revision carries are deployed to staging. Raises as `release`."""
+        catalogue = _Catalogue.model_validate_json(self._operate("GET", "faults", None))
+        if {fault.name for fault in catalogue.faults if fault.kind == "service"} & set(faults):
+            self.release(faults, "staging")
+        else:
+            self._operate("PUT", "faults", {"faults": list(faults)})
+
     def release(self, faults: Sequence[str], role: Role = "production") -> DeploymentNote:
         """Deploy a new revision that carries `faults`. Raises SettingsError for one that the sandbox does not know."""
+        note = self._operate("POST", "release", {"environment": role, "faults": list(faults)})
+        return DeploymentNote.model_validate_json(note)
+
+    def _operate(self, method: str, path: str, body: dict[str, object] | None) -> bytes:
         try:
-            answer = httpx.post(
-                f"{self.addresses.operator}/release",
-                json={"environment": role, "faults": list(faults)},
-                timeout=_RELEASE_WITHIN,
-            )
+            answer = httpx.request(method, f"{self.addresses.operator}/{path}", json=body, timeout=_RELEASE_WITHIN)
             if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
-                raise SettingsError(
-                    f"--fault {','.join(faults)}: {_detail(answer)}", "`python -m sandbox --faults` lists them."
-                )
-            return DeploymentNote.model_validate_json(answer.raise_for_status().content)
-        except (httpx.HTTPError, ValidationError) as error:
-            raise ObserverError(f"the sandbox did not deploy: {error}", "Start it anew.") from None
+                raise SettingsError(f"--fault: {_detail(answer)}")
+            return answer.raise_for_status().content
+        except httpx.HTTPError as error:
+            raise ObserverError(f"the sandbox does not do as it is told: {error}", "Start it anew.") from None
+
+    def _systems(self, settings: Settings) -> dict[str, Table | None]:
+        """The tables of the systems around the service, with the sandbox's addresses."""
+        there, incidents = self.addresses, settings.incidents
+        sentry = {"url": there.sentry.url, "organization": there.sentry.organization, "project": there.sentry.project}
+        github = settings.github or GitHub(repository=there.github.repository, workflow="Deploy to Production")
+        pagerduty = incidents.pagerduty if incidents else None
+        moved = pagerduty.model_copy(update={"url": there.pagerduty.url}) if pagerduty else None
+        return {
+            "sentry": settings.sentry.model_copy(update=sentry) if settings.sentry else None,
+            "slack": settings.slack.model_copy(update={"url": f"{there.slack.url}/api"}) if settings.slack else None,
+            "github": github.model_copy(update={"url": there.github.url, "repository": there.github.repository}),
+            "incidents": incidents.model_copy(update={"pagerduty": moved}) if incidents else None,
+        }
 
     def _target(self, role: Role) -> Target:
         there = self.addresses.environments[role]

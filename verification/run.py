@@ -55,7 +55,7 @@ class Run:
         # One question may wait for a start that is not finished, and for the two answers before it in its chain;
         # the service's own tests may take longer.
         smoke = self.settings.smoke
-        within = max(smoke.retry_after + 3 * smoke.timeout + 10, self._commands_within())
+        within = max(smoke.retry_after + 3 * smoke.timeout + 10, self._longest_probe())
         self.probes = Probes(self.resources(), within, {role: self.resources(role) for role in others})
 
     def resources(self, role: str = "") -> Resources:
@@ -110,18 +110,24 @@ class Run:
         sandbox: Sandbox = self._stack.enter_context(open_sandbox(self.variables))
         self.settings = sandbox.settings(self.settings)
         self.variables = sandbox.variables(self.variables)
+        if self.record.phases == ("pre",):
+            # Nothing is deployed yet; a revision with faults is what staging shows of the release.
+            if self.faults:
+                sandbox.plant(self.faults)
+            return
         # In a sandbox of our own a release is what there is to verify; one that we only attach to is taken as it is.
         note = sandbox.release(self.faults) if self.faults or sandbox.ours else sandbox.note()
         self.given = self.given or (note.previous, "the sandbox's deployment note")
         self.revision = self.revision or note.current
 
-    def _commands_within(self) -> float:
-        code, migrations = self.settings.code, self.settings.migrations
+    def _longest_probe(self) -> float:
+        code, migrations, sentry = self.settings.code, self.settings.migrations, self.settings.sentry
         backup = migrations.backup if migrations else None
         return max(
             code.within + 60 if code else 0,
             15 * migrations.timeout if migrations else 0,  # copy, up, up again, down, and what is compared between
             4 * backup.timeout if backup else 0,
+            sentry.canary_within + 5 * sentry.timeout if sentry else 0,
         )
 
     def _resources_of(self, role: str) -> Resources:
@@ -164,6 +170,8 @@ class Run:
                 "commands": commands,
                 "candidate_commit": lambda: self.commit,
                 "clock": lambda: now,
+                "role": lambda: role,
+                "dry_run": lambda: self.record.dry_run,
                 "variables": lambda: self.variables,
                 "service": service,
                 "cloud_run": cloud_run,

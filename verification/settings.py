@@ -14,6 +14,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from verification.settings_code import CheckoutFolder, Code
 from verification.settings_migrations import Migrations
+from verification.settings_observers import GitHub, Incidents, Sentry, Slack
 from verification.settings_release import Release
 from verification.tables import Address, Path, Table, Text
 from verification.units import Seconds, Share
@@ -228,28 +229,6 @@ class Monitor(Table):
     roll_back_at: RollBackAt
 
 
-class Sentry(Table):
-    """`[sentry]`"""
-
-    url: Address = "https://sentry.io"
-    organization: Text
-
-
-class Slack(Table):
-    """`[slack]`: the channels."""
-
-    deployments: Text
-    incidents: Text
-
-
-class GitHub(Table):
-    """`[github]`: the repository (owner/name) and its deploy workflow."""
-
-    repository: Text
-    workflow: Text
-    branch: Text = "main"
-
-
 class Rollback(Table):
     """`[rollback]`. `deployed_within` keeps a revision that has been good for long from being rolled back unasked."""
 
@@ -283,6 +262,7 @@ class Settings(Table):
     sentry: Sentry | None = None
     slack: Slack | None = None
     github: GitHub | None = None
+    incidents: Incidents | None = None
     checkout: CheckoutFolder | None = None
     code: Code | None = None
     release: Release | None = None

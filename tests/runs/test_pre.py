@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.runs.conftest import Runner, World
 
 GATES = {
@@ -74,3 +76,37 @@ def _with_a_private_backup(run: Runner) -> Path:
     file = run.folder / "deployment.toml"
     file.write_text(text.replace('"reports/output/backup"', f'"{run.folder / "backup"}"'), encoding="utf-8")
     return file
+
+
+@pytest.mark.parametrize(
+    ("fault", "unknown"),
+    [
+        ("sentry-down", {"staging_error_rate", "staging_has_no_new_error_types"}),
+        ("sentry-empty", {"staging_error_rate", "staging_has_no_new_error_types"}),
+        ("slack-down", {"team_is_notified"}),
+        ("github-down", {"no_open_critical_incidents"}),
+    ],
+)
+def test_an_observer_that_is_down_leaves_its_gate_unknown_and_the_others_known(
+    fault: str, unknown: set[str], run: Runner
+) -> None:
+    ran = run("-m", "pre", "--env", "sandbox", "--fault", fault)
+    assert ran.code == 75, ran.said
+    assert {one.id for one in ran.verdict.criteria if one.verdict == "inconclusive"} == unknown
+    assert {one.id for one in ran.verdict.criteria if one.verdict == "fail"} == set()
+
+
+def test_a_new_error_type_on_staging_closes_the_gate(run: Runner) -> None:
+    ran = run("-m", "pre", "--env", "sandbox", "--fault", "new-error-type")
+    assert ran.code == 1, ran.said
+    assert ran.of("staging_has_no_new_error_types") == "fail"
+    assert "WatchProgressLostError" in ran.said
+
+
+def test_the_team_is_told_once_for_each_release(run: Runner, world: World) -> None:
+    said = []
+    for _ in range(2):
+        ran = run("-m", "pre", "--env", "sandbox", "--profile", "hotfix", variables=world.variables)
+        team = next(one for one in ran.verdict.criteria if one.id == "team_is_notified")
+        said.append(team.measurements[0].value)
+    assert said == ["posted", "posted before"]

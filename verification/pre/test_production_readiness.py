@@ -12,6 +12,12 @@ def test_inside_deployment_window(deployment_window):
     deployment_window.must_be("open")
 
 
+@pytest.mark.needs("incidents")
+def test_no_open_critical_incidents(open_incidents):
+    """No P0 or P1 incident is open."""
+    open_incidents.must_be_none()
+
+
 @pytest.mark.needs("checkout")
 @pytest.mark.needs("release")
 def test_changelog_covers_release(release_contents):
@@ -50,3 +56,11 @@ def test_rollback_is_permitted(rollback_permission):
 def test_traffic_is_not_pinned(traffic):
     """A new deployment would receive the traffic."""
     traffic.next_deployment.must_be("the new revision")
+
+
+@pytest.mark.needs("slack")
+@pytest.mark.needs("checkout")
+@pytest.mark.needs("release")
+def test_team_is_notified(team_announcement):
+    """The team knows that a deployment is about to start; it is told once for each release."""
+    team_announcement.must_be_one_of("posted", "posted before")

@@ -23,3 +23,15 @@ def test_staging_runs_release_candidate(serving_revision, release_candidate):
 def test_staging_deep_health(deep_health, healthy_states):
     """Staging is healthy, or degraded at worst."""
     deep_health.field("status").must_be_one_of(*healthy_states)
+
+
+@pytest.mark.needs("sentry")
+def test_staging_error_rate(sentry_review, limits):
+    """Fewer than one request in a hundred ended in an error on staging, in the last 24 hours."""
+    sentry_review.rate.must_be_below(limits.error_rate * 100)
+
+
+@pytest.mark.needs("sentry")
+def test_staging_has_no_new_error_types(sentry_review):
+    """No type of error was seen on staging for the first time in the last 24 hours."""
+    sentry_review.new_types.must_be(0)

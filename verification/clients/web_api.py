@@ -1,0 +1,247 @@
+"""Ask an outside JSON API with a token: bounded, patient with rate limits, and sure of what it was told.
+
+Nothing here says anything about the service: whatever goes wrong is an ObserverError, a refused token NotPermitted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+from urllib.parse import urlencode, urlsplit
+
+import httpx
+from pydantic import TypeAdapter, ValidationError
+
+from verification.clients.bounded import bounded
+from verification.clients.service import user_agent
+from verification.errors import NotPermitted, ObserverError, SettingsError
+from verification.redaction import redact, register
+from verification.settings_observers import keeps_secrets
+from verification.units import duration_text
+
+T = TypeVar("T")
+Parameters = Mapping[str, str | Sequence[str]]
+
+_LARGEST = 20_000_000
+_PAGES = 50
+_SNIPPET = 120
+_LIMIT_RESETS = ("x-sentry-rate-limit-reset", "x-ratelimit-reset", "ratelimit-reset")
+_BROKEN = {500, 502, 503, 504}
+_PAUSES = (0.3, 1.0)  # a server error is asked about twice more
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """Whom we ask: its name, its address, and with what. `variable` and `scopes` tell how a refusal is mended."""
+
+    name: str
+    url: str
+    variable: str = ""
+    scopes: str = ""
+    scheme: str = "Bearer "
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A successful answer."""
+
+    question: str
+    headers: httpx.Headers
+    body: bytes
+
+    def read(self, shape: TypeAdapter[T]) -> T:
+        """The body as `shape`. Raises ObserverError when it is something else."""
+        try:
+            return shape.validate_json(self.body)
+        except ValidationError as error:
+            kind = self.headers.get("content-type", "no content type").partition(";")[0]
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            raise ObserverError(
+                f"{self.question}: the answer ({kind}) has an unexpected shape: "
+                f"{place + ': ' if place else ''}{first['msg']}; it begins {_snippet(self.body)!r}",
+                "Is the address that of the API? Look at it in deployment.toml.",
+            ) from None
+
+
+class WebApi:
+    """GET questions to one system. `timeout` seconds bound each question with all its retries and waits.
+
+    Safe to use from many threads. Raises SettingsError for an address to which a token must not be sent.
+    """
+
+    def __init__(self, system: System, token: str, timeout: float, headers: Mapping[str, str] | None = None) -> None:
+        self.system = system
+        self._timeout = timeout
+        authorization = {"Authorization": f"{system.scheme}{token}"} if token else {}
+        if token and not keeps_secrets(system.url):
+            raise SettingsError(
+                f"{system.name}: the token would be sent to {system.url} in the clear", "Use an https:// address."
+            )
+        if not token.isascii() or not token.isprintable():
+            raise NotPermitted(
+                f"{system.name}: {system.variable} holds characters that no token has", f"Set {system.variable} anew."
+            )
+        self._http = httpx.Client(
+            headers={"User-Agent": user_agent(), "Accept": "application/json", **authorization, **(headers or {})},
+            timeout=timeout,
+            follow_redirects=False,  # a redirect would carry the token elsewhere
+        )
+
+    def close(self) -> None:
+        """End all connections."""
+        self._http.close()
+
+    def get(self, path: str, parameters: Parameters | None = None) -> Reply:
+        """`GET path`. Raises ObserverError, NotPermitted."""
+        return self._get(path, urlencode(parameters or {}, doseq=True))
+
+    def pages(self, path: str, parameters: Parameters) -> Iterator[Reply]:
+        """`GET path`, and the pages after it as the Link header names them. Raises ObserverError if they do not end."""
+        query = urlencode(parameters, doseq=True)
+        seen = {query}
+        while True:
+            reply = self._get(path, query)
+            yield reply
+            following = next_page(reply.headers.get("link", ""))
+            if not following:
+                return
+            # Its query alone: the page may bear another host's name, to which the token must not go.
+            query = urlsplit(following).query
+            if query in seen or len(seen) >= _PAGES:
+                raise ObserverError(f"{reply.question}: its pages do not end", "Look at the address of the API.")
+            seen.add(query)
+
+    def _get(self, path: str, query: str) -> Reply:
+        url = f"{self.system.url}{path}{'?' if query else ''}{query}"
+        question = f"{self.system.name} GET {path}"
+        until = time.monotonic() + self._timeout
+        broken = 0
+        while True:
+            response = self._once(question, url, until)
+            pause = self._pause(response, broken)
+            if pause is None:
+                break
+            broken += response.status_code in _BROKEN
+            if time.monotonic() + pause >= until:
+                raise ObserverError(
+                    f"{question}: asked to wait {duration_text(round(pause, 1))}, longer than the time that is left",
+                    f"Ask again later: the rate limit of {self.system.name} is used up.",
+                )
+            time.sleep(pause)
+        self._must_be_good(response, question)
+        return Reply(question, response.headers, response.content)
+
+    def _once(self, question: str, url: str, until: float) -> httpx.Response:
+        left = until - time.monotonic()
+        try:
+            # httpx bounds each read alone: an answer that drips would have no end.
+            return bounded(lambda: self._exchange(url, left), left)
+        except (TimeoutError, httpx.TimeoutException):
+            raise ObserverError(
+                f"{question}: no complete answer within {duration_text(self._timeout)}", self._look()
+            ) from None
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            raise ObserverError(f"{question}: {redact(str(error)) or type(error).__name__}", self._look()) from None
+
+    def _exchange(self, url: str, seconds: float) -> httpx.Response:
+        with self._http.stream("GET", url, timeout=max(seconds, 0.01)) as response:
+            body = b""
+            for chunk in response.iter_bytes():
+                body += chunk
+                if len(body) > _LARGEST:
+                    raise httpx.DecodingError(f"the answer is larger than {_LARGEST // 1_000_000} MB")
+            unpacked = [(k, v) for k, v in response.headers.multi_items() if k.lower() != "content-encoding"]
+            return httpx.Response(response.status_code, headers=unpacked, content=body)
+
+    def _pause(self, response: httpx.Response, broken: int) -> float | None:
+        """How long to wait before asking again; None when this answer stands."""
+        code = response.status_code
+        limited = code == 429 or (code == 403 and _is_used_up(response.headers))
+        if limited:
+            return _asked_to_wait(response.headers)
+        return _PAUSES[broken] if code in _BROKEN and broken < len(_PAUSES) else None
+
+    def _must_be_good(self, response: httpx.Response, question: str) -> None:
+        code, system = response.status_code, self.system
+        said = f": {_snippet(response.content)}" if response.content else ""
+        if code == 200:
+            return
+        if code == 401:
+            raise NotPermitted(
+                f"{question}: the token is refused (401){said}", f"Set {system.variable} to a token that is valid."
+            )
+        if code == 403:
+            raise NotPermitted(
+                f"{question}: not permitted (403){said}", f"Give the token in {system.variable} {system.scopes}."
+            )
+        if code in {404, 410}:
+            raise ObserverError(
+                f"{question}: there is no such thing (404){said}",
+                f"Look at the names in deployment.toml; what a token may not see looks the same: it needs "
+                f"{system.scopes}.",
+            )
+        if 300 <= code < 400:
+            raise ObserverError(
+                f"{question}: redirects ({code}) to {redact(response.headers.get('location', 'nowhere'))[:_SNIPPET]}",
+                "Put the right address or name into deployment.toml: a token is not sent on.",
+            )
+        raise ObserverError(f"{question}: status {code}{said}", self._look())
+
+    def _look(self) -> str:
+        return f"Is {self.system.name} up, and reachable from here at {self.system.url}?"
+
+
+def token_of(variables: Mapping[str, str], system: System) -> str:
+    """The token in the system's variable, kept secret from now on. Raises NotPermitted when there is none."""
+    token = variables.get(system.variable, "").strip()
+    if not token:
+        raise NotPermitted(
+            f"{system.name} cannot be asked: the environment variable {system.variable} is not set",
+            f"Set {system.variable} to a token with {system.scopes}.",
+        )
+    register(token)
+    return token
+
+
+def next_page(link: str) -> str:
+    """The address of the next page in a Link header; empty on the last. Reads what some servers get wrong as well."""
+    for part in link.split("<")[1:]:
+        address, _, attributes = part.partition(">")
+        words = attributes.replace("'", '"').replace(" ", "").lower()
+        if 'rel="next"' in words or "rel=next" in words:
+            return "" if 'results="false"' in words or "results=false" in words else address.strip()
+    return ""
+
+
+def _is_used_up(headers: httpx.Headers) -> bool:
+    return headers.get("x-ratelimit-remaining") == "0" or "retry-after" in headers
+
+
+def _asked_to_wait(headers: httpx.Headers) -> float:
+    """Seconds until the rate limit is lifted, as far as the answer says."""
+    text = headers.get("retry-after", "")
+    if text:
+        try:
+            return max(float(text), 0.1)
+        except ValueError:
+            pass
+        try:
+            return max(parsedate_to_datetime(text).timestamp() - time.time(), 0.1)
+        except (ValueError, TypeError):
+            return 1.0
+    for name in _LIMIT_RESETS:
+        try:
+            return max(float(headers[name]) - time.time(), 0.1)
+        except (KeyError, ValueError):
+            continue
+    return 1.0
+
+
+def _snippet(body: bytes) -> str:
+    # Cleaned before it is cut: half a secret would not be known as one.
+    text = redact(" ".join(body[:16_000].decode("utf-8", "replace").split()))
+    return text if len(text) <= _SNIPPET else text[:_SNIPPET] + "…"

@@ -1,0 +1,136 @@
+"""Probes of open incidents, from all the sources that the settings name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from verification.clients.github import GitHubIssues
+from verification.clients.incidents import Asked, Incident, IncidentSource, ask_all
+from verification.clients.pagerduty import PagerDuty
+from verification.clients.slack import Slack
+from verification.clients.statuspage import Statuspage
+from verification.errors import ObserverError, ServiceError, VerificationError
+from verification.probe import probe
+from verification.probes.health import given
+from verification.probes.source import listed
+from verification.settings import Settings
+from verification.settings_observers import GitHub, Incidents, SlackIncidents
+from verification.settings_observers import Slack as SlackSettings
+from verification.verdict import Measurement, now, record
+
+_ADVISORY = "Slack"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenIncidents:
+    """What the deciding sources said, and the `advice` of Slack, which decides nothing."""
+
+    asked: Asked
+    advice: Measurement | None = None
+
+    def must_be_none(self) -> None:
+        """Hold that no critical incident is open; what Slack says stands beside it."""
+        __tracebackhide__ = True
+        if self.advice is not None:
+            record(self.advice)
+        self.count.must_be(0)
+
+    @property
+    def count(self) -> Measurement:
+        """How many are open. An open one counts even when other sources are silent; none only when all answer."""
+        found = self.asked.incidents
+        return Measurement(
+            "open critical incidents",
+            len(found) if found or not self._unknown() else None,
+            source=", ".join(self.asked.found),
+            samples=len(self.asked.found),
+            note=self._silence(),
+            problem=self._open(found) if found else self._unknown(),
+        )
+
+    def _open(self, found: tuple[Incident, ...]) -> ServiceError:
+        silence = f". {self._silence()}" if self.asked.silent else ""
+        return ServiceError(
+            f"{len(found)} critical incidents are open: {listed(found)}{silence}",
+            "Postpone the deployment until they are closed (a remedy for one of them: --profile hotfix).",
+        )
+
+    def _unknown(self) -> VerificationError | None:
+        if not self.asked.found and not self.asked.silent:
+            return ObserverError("no source of incidents is configured", "Add [incidents] to deployment.toml.")
+        if not self.asked.silent:
+            return None
+        remedy = next(iter(self.asked.silent.values())).remedy
+        quiet = f"; {', '.join(self.asked.found)}: none open" if self.asked.found else ""
+        return ObserverError(f"{self._silence()}{quiet}: whether incidents are open is not known", remedy)
+
+    def _silence(self) -> str:
+        return "; ".join(f"{name} does not tell: {problem.cause}" for name, problem in self.asked.silent.items())
+
+
+@probe
+def open_incidents(settings: Settings, variables: dict[str, str]) -> OpenIncidents:
+    """Ask every source of incidents, side by side."""
+    return find_incidents(given(settings.incidents, "incidents"), settings.github, settings.slack, variables)
+
+
+def find_incidents(
+    settings: Incidents, github: GitHub | None, slack: SlackSettings | None, variables: Mapping[str, str]
+) -> OpenIncidents:
+    """Ask the sources that `settings` name; one that fails is noted."""
+    makers: dict[str, Callable[[], IncidentSource]] = {}
+    if settings.github:
+        labels = settings.github.labels
+        makers["GitHub"] = lambda: GitHubIssues.of(given(github, "github"), labels, settings.timeout, variables)
+    if settings.pagerduty:
+        pagerduty = settings.pagerduty
+        makers["PagerDuty"] = lambda: PagerDuty.of(pagerduty, settings.timeout, variables)
+    if settings.statuspage:
+        page = settings.statuspage
+        makers["Statuspage"] = lambda: Statuspage(page, settings.timeout)
+    if settings.slack:
+        words = settings.slack
+        makers[_ADVISORY] = lambda: _Rumours(given(slack, "slack"), words, variables)
+    asked = ask_all(makers)
+    deciding = Asked(
+        {name: found for name, found in asked.found.items() if name != _ADVISORY},
+        {name: problem for name, problem in asked.silent.items() if name != _ADVISORY},
+    )
+    return OpenIncidents(deciding, _advice(asked, settings.slack, slack) if settings.slack else None)
+
+
+class _Rumours:
+    """The messages in Slack that mention one of the words, as if each were an incident."""
+
+    name = _ADVISORY
+
+    def __init__(self, slack: SlackSettings, settings: SlackIncidents, variables: Mapping[str, str]) -> None:
+        self._slack = Slack.of(slack, variables)
+        self._channel = slack.incidents
+        self._since = now() - timedelta(seconds=settings.lookback)
+        self._word = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, settings.words))})(?!\w)", re.IGNORECASE)
+
+    def open(self) -> list[Incident]:
+        """Raises ObserverError."""
+        found = []
+        for message in self._slack.read(self._channel, self._since):
+            word = self._word.search(message.text)
+            if word:
+                text = " ".join(message.text.split())[:200]
+                found.append(Incident(text, word[1], f"{message.at:%Y-%m-%d %H:%M} UTC", f"Slack {self._channel}"))
+        return found
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def _advice(asked: Asked, settings: SlackIncidents, slack: SlackSettings | None) -> Measurement:
+    mentions = asked.found.get(_ADVISORY)
+    name = f"mentions of {', '.join(settings.words)} (advisory)"
+    source = f"Slack {slack.incidents}" if slack else _ADVISORY
+    if mentions is None:
+        return Measurement(name, None, source=source, note=asked.silent[_ADVISORY].cause)
+    return Measurement(name, len(mentions), source=source, window_s=settings.lookback, note=listed(mentions))

@@ -1,0 +1,78 @@
+"""Probes of Sentry: how many errors, which new ones, and whether "none" may be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+from verification.clients.sentry import ErrorRate, Issue, Sentry, Window, dsn_of
+from verification.errors import NotAsked, ServiceError
+from verification.probe import probe
+from verification.probes.health import given
+from verification.probes.source import listed
+from verification.settings import Settings
+from verification.settings_observers import Sentry as SentrySettings
+from verification.verdict import Measurement
+
+_DAY = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class SentryReview:
+    """What Sentry knows of one environment within a window. `proof` says why finding nothing may be believed."""
+
+    errors: ErrorRate
+    new: tuple[Issue, ...]
+    proof: str
+
+    @property
+    def rate(self) -> Measurement:
+        """Errors for each transaction, in percent, with both counts; a problem without transactions."""
+        rate = self.errors.rate
+        percent = float(rate.value) * 100 if isinstance(rate.value, float) else None
+        return replace(rate, value=percent, unit="%", note=f"{rate.note}; {self.proof}")
+
+    @property
+    def new_types(self) -> Measurement:
+        """How many types of errors were first seen in the window; each is listed with its link."""
+        problem = ServiceError(
+            f"{len(self.new)} new types of errors ({self.errors.source}): {listed(self.new)}",
+            "Look at each; mend it, and deploy the remedy to staging first.",
+        )
+        return Measurement(
+            "new types of errors",
+            len(self.new),
+            source=self.errors.source,
+            window_s=self.errors.window.seconds,
+            note=self.proof,
+            problem=problem if self.new else None,
+        )
+
+
+@probe
+def sentry_review(settings: Settings, variables: dict[str, str], role: str, dry_run: bool) -> SentryReview:
+    """Review the last 24 hours of the role's environment in Sentry."""
+    return review(given(settings.sentry, "sentry"), role or settings.main_role, Window.last(_DAY), variables, dry_run)
+
+
+def review(
+    settings: SentrySettings, role: str, window: Window, variables: Mapping[str, str], dry_run: bool
+) -> SentryReview:
+    """Review `window`. Raises ObserverError where Sentry cannot tell, or where its "nothing" cannot be believed."""
+    environment = settings.environment(role)
+    with closing(Sentry.of(settings, variables)) as sentry:
+        sentry.must_know(environment)
+        errors = sentry.error_rate(environment, window)
+        new = sentry.new_issues(environment, window)
+        # What it finds by the same questions proves as much as a canary, and writes nothing.
+        found_errors = errors.errors > 0 or sentry.errors_anywhere(window) > 0
+        if found_errors and (new or sentry.finds_issues(environment)):
+            return SentryReview(errors, new, "its searches find other events")
+        if dry_run:
+            raise NotAsked(
+                f"Sentry finds nothing of {environment}, and a dry run sends no canary that would prove it right",
+                "Run without --dry-run.",
+            )
+        canary = sentry.prove(environment, dsn_of(variables))
+        return SentryReview(errors, new, f"its searches found the canary {canary.mark}")

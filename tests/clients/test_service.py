@@ -522,6 +522,14 @@ def test_only_503_is_asked_again(status: str) -> None:
         assert len(server.requests) == 1
 
 
+def test_a_limit_on_how_often_we_may_ask_is_not_the_services_fault() -> None:
+    """Else a CI machine that asks too often would roll a healthy production back."""
+    with hostile(lambda one: one.answer(b"", "429 Too Many Requests")) as server, client(server.url) as service:
+        said = problem(service.get("/health"))
+    assert isinstance(said, ObserverError)
+    assert "429" in str(said)
+
+
 def test_a_connection_that_the_service_closes_after_an_answer_does_not_spoil_the_next_question() -> None:
     """A server may close an idle connection just as it is asked again; that is no fault of a revision."""
     first = threading.Event()

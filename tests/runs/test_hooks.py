@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -105,33 +106,47 @@ def test_a_file_that_cannot_be_collected_judges_nothing(team: Team) -> None:
     assert ran.verdict.rollback.outcome == "not needed"
 
 
-def _interrupted(
-    run: Runner, world: World, file: Path, variables: dict[str, str], marks: Path, number: signal.Signals
-) -> Ran:
-    process = run.start("-m", "smoke", "--env", "production", f"--deployment={file}", variables=variables)
-    try:
-        until(marks.exists, "the criterion to run")
-        os.kill(process.pid, number)
-    finally:
-        ran = run.end(process)
-    return ran
+Interrupted = Callable[[str, signal.Signals], Ran]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_without_a_failure_moves_nothing_and_leaves_its_report(
-    number: signal.Signals,
+@pytest.fixture
+def interrupted(
     run: Runner,
     world: World,
     production: Callable[..., Path],
     criteria: Callable[[str], str],
     account: dict[str, str],
     tmp_path: Path,
+) -> Interrupted:
+    """Runs the smoke phase of a healthy release, and signals the run once a team's criterion calls `wait()`."""
+
+    def go(source: str, number: signal.Signals) -> Ran:
+        marks, note = tmp_path / "running", world.release()
+        wait = f"""
+            import pathlib, time
+
+            def wait():
+                pathlib.Path({str(marks)!r}).touch()
+                time.sleep(60)
+        """
+        file = production(more=criteria(textwrap.dedent(wait) + textwrap.dedent(source)))
+        variables = {**account, "PREVIOUS_REVISION": note["previous"]}
+        process = run.start("-m", "smoke", "--env", "production", f"--deployment={file}", variables=variables)
+        try:
+            until(marks.exists, "the criterion to run")
+            os.kill(process.pid, number)
+        finally:
+            ran = run.end(process)
+        return ran
+
+    return go
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_without_a_failure_moves_nothing_and_leaves_its_report(
+    number: signal.Signals, interrupted: Interrupted
 ) -> None:
-    note = world.release()
-    marks = tmp_path / "running"
-    source = f"import pathlib, time\n@pytest.mark.smoke\ndef test_team():\n    pathlib.Path({str(marks)!r}).touch()\n    time.sleep(60)\n"
-    file = production(more=criteria(source))
-    ran = _interrupted(run, world, file, {**account, "PREVIOUS_REVISION": note["previous"]}, marks, number)
+    ran = interrupted("@pytest.mark.smoke\ndef test_team():\n    wait()\n", number)
     assert ran.code == 2, ran.said
     assert ran.verdict.verdict == "inconclusive"
     assert ran.verdict.rollback.outcome == "not needed"
@@ -141,61 +156,38 @@ def test_an_interrupted_run_without_a_failure_moves_nothing_and_leaves_its_repor
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_with_a_failure_rolls_back_first(
-    number: signal.Signals,
-    run: Runner,
-    world: World,
-    production: Callable[..., Path],
-    criteria: Callable[[str], str],
-    account: dict[str, str],
-    tmp_path: Path,
+    number: signal.Signals, interrupted: Interrupted, world: World
 ) -> None:
-    note = world.release()
-    marks = tmp_path / "running"
-    source = f"""
-        import pathlib, time
-
+    source = """
         @pytest.mark.smoke
         def test_bad():
             assert False
 
         @pytest.mark.smoke
         def test_slow():
-            pathlib.Path({str(marks)!r}).touch()
-            time.sleep(60)
+            wait()
     """
-    file = production(more=criteria(source))
-    ran = _interrupted(run, world, file, {**account, "PREVIOUS_REVISION": note["previous"]}, marks, number)
+    ran = interrupted(source, number)
     assert (ran.code, rolled_back(ran)) == (1, True), ran.said
-    assert world.answering() == {note["previous"]}
+    assert world.answering() == {world.note()["previous"]}
 
 
 def test_a_run_that_is_cancelled_while_a_failed_criterion_cleans_up_rolls_back(
-    run: Runner,
-    world: World,
-    production: Callable[..., Path],
-    criteria: Callable[[str], str],
-    account: dict[str, str],
-    tmp_path: Path,
+    interrupted: Interrupted, world: World
 ) -> None:
-    note = world.release()
-    marks = tmp_path / "running"
-    source = f"""
-        import pathlib, time
-
+    source = """
         @pytest.fixture
         def slow_to_leave():
             yield
-            pathlib.Path({str(marks)!r}).touch()
-            time.sleep(60)
+            wait()
 
         @pytest.mark.smoke
         def test_bad(slow_to_leave):
             assert False
     """
-    file = production(more=criteria(source))
-    ran = _interrupted(run, world, file, {**account, "PREVIOUS_REVISION": note["previous"]}, marks, signal.SIGTERM)
+    ran = interrupted(source, signal.SIGTERM)
     assert (ran.code, rolled_back(ran)) == (1, True), ran.said
-    assert world.answering() == {note["previous"]}
+    assert world.answering() == {world.note()["previous"]}
 
 
 def test_a_failure_that_could_not_even_be_shown_rolls_back(

@@ -38,6 +38,8 @@ from verification.units import duration_text
 
 _REDIRECTS = 5
 _STARTING = 503
+_TOO_MANY = 429  # says how often this machine asks, not how the revision does
+_LESS_OFTEN = "Exempt the suite's user agent from the limit, or ask less often."
 _NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN}
 _ENCODINGS = {"", "identity", "gzip"}
 
@@ -145,6 +147,8 @@ class Service:
             answer = Answer(question, problem=_over(question))
         except VerificationError as error:
             answer = Answer(question, problem=error)
+        if answer.code == _TOO_MANY:
+            answer = replace(answer, problem=ObserverError(f"{question}: answered 429, too many requests", _LESS_OFTEN))
         return replace(answer, seconds=time.monotonic() - began)
 
     @property

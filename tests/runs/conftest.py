@@ -17,7 +17,7 @@ import pytest
 
 from reports.verdict_file import VerdictFile
 from rollback.journal import Entry, read
-from tests.conftest import ROOT, Address, Start
+from tests.conftest import ROOT, Address, program, ready
 
 WITHIN = 120.0
 SHIPPED = (ROOT / "deployment.toml").read_text(encoding="utf-8")
@@ -131,8 +131,9 @@ class World:
 
 
 @pytest.fixture
-def world(start_sandbox: Start) -> World:
-    return World(start_sandbox())
+def world() -> Iterator[World]:
+    with program() as process:
+        yield World(ready(process))
 
 
 @pytest.fixture

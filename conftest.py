@@ -26,7 +26,7 @@ from verification.record import PHASES, POST_DEPLOY_PHASES, CriterionResult, Exi
 from verification.redaction import redact
 from verification.results import Results, stage_of
 from verification.run import Run
-from verification.selection import Selection
+from verification.selection import Selection, asks_before_a_deployment
 from verification.settings import Flows, Health, Limits, Settings
 from verification.verdict import Measurement, Verdict, collecting, now
 
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent
 HOMES = (ROOT / "verification", ROOT / "smoke")
 
-_PROBES = (
-    *("health", "flows", "revision", "readiness"),
-    *("source", "code", "release", "window", "migrations", "sentry", "incidents", "announcement"),
+pytest_plugins = [f"verification.probes.{name}" for name in ("health", "flows", "revision")]
+# Only for runs that ask before a deployment: what they import costs a run after one half a second.
+_BEFORE_A_DEPLOYMENT = (
+    *("readiness", "source", "code", "release", "window", "migrations", "sentry", "incidents", "announcement"),
 )
-pytest_plugins = [f"verification.probes.{name}" for name in _PROBES]
 
 _RUN = pytest.StashKey[Run]()
 _MEASUREMENTS = pytest.StashKey[list[Measurement]]()
@@ -122,6 +122,8 @@ def pytest_configure(config: pytest.Config) -> None:
     run.record.profiles = tuple(dict.fromkeys(config.getoption("--profile")))
     config.stash[_RUN] = run
     config.stash[PROBES] = run.probes
+    for name in _BEFORE_A_DEPLOYMENT if asks_before_a_deployment(config) else ():
+        config.pluginmanager.import_plugin(f"verification.probes.{name}")
     team = [deployment.parent / path for path in run.settings.criteria.paths]
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
         config.args += map(str, team)

@@ -44,7 +44,7 @@ class Selection:
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Where the environment plays both roles, ask each smoke criterion of staging too: as one of `pre`."""
-        both = len(self._run.settings.roles) > 1 and _before_a_deployment(metafunc.config)
+        both = len(self._run.settings.roles) > 1 and asks_before_a_deployment(metafunc.config)
         if both and metafunc.definition.get_closest_marker("smoke") and "role" in metafunc.fixturenames:
             staging = pytest.param("staging", id="staging", marks=[pytest.mark.pre, pytest.mark.role("staging")])
             metafunc.parametrize("role", [pytest.param("", id=pytest.HIDDEN_PARAM), staging])
@@ -58,7 +58,7 @@ class Selection:
             raise pytest.UsageError(str(error)) from None
         settings = self._run.settings
         settle_roles(items, settings.main_role)
-        if settings.main_role == "staging" and _before_a_deployment(config):
+        if settings.main_role == "staging" and asks_before_a_deployment(config):
             for item in items:
                 if item.get_closest_marker("smoke"):
                     item.add_marker("pre")
@@ -94,7 +94,7 @@ class Selection:
             raise pytest.UsageError(redact(str(error))) from None
 
 
-def _before_a_deployment(config: pytest.Config) -> bool:
+def asks_before_a_deployment(config: pytest.Config) -> bool:
     """Whether `-m` asks for the phase `pre`, or for no phase in particular."""
     named = _phases_named(config)
     return not named or "pre" in named

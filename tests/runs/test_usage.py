@@ -70,7 +70,10 @@ def test_a_sandbox_elsewhere_is_refused(run: Runner) -> None:
 
 
 def test_last_failed_is_refused_after_a_deployment(run: Runner, world: World) -> None:
-    said = refused(run, "-m", "smoke", "--env", "sandbox", "-p", "cacheprovider", "--lf", **world.variables)
+    cache = f"cache_dir={run.folder / 'cache'}"  # what failed here before must not choose for this test
+    said = refused(
+        run, "-m", "smoke", "--env", "sandbox", "-p", "cacheprovider", "-o", cache, "--lf", **world.variables
+    )
     assert "take out --lf" in said
 
 

@@ -13,6 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A machine under load is slow, which says nothing about what is tested.
+settings.register_profile(
+    "house", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("house")
 
 ROOT = Path(__file__).parents[1]
 READY_SECONDS = 60.0  # a deadline for a machine under load; it takes little more than one

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -65,7 +65,7 @@ def test_hostile_text_does_nothing_in_markdown(hostile: RunRecord) -> None:
     assert not re.search(r"@\w|#\d|[^\\]://", outside_code), "nobody is called by name, and nothing becomes a link"
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(text=st.text(alphabet="\\`*_[]()<>&|~#!-+=:1.@ \nahtps/$w", min_size=1, max_size=40))
 def test_no_text_changes_the_structure_of_the_summary(failed: RunRecord, text: str) -> None:
     def tags(filling: str) -> list[str]:

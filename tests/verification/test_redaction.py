@@ -41,7 +41,7 @@ def redactor(*secrets: str) -> Redactor:
 
 
 @pytest.mark.parametrize("disguise", DISGUISES.values(), ids=DISGUISES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_a_secret_is_hidden_in_each_disguise(disguise: type[str], data: st.DataObject) -> None:
     secret, before, after = data.draw(SECRETS), data.draw(AROUND), data.draw(AROUND)

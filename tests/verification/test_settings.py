@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from verification.errors import SettingsError
@@ -121,7 +121,7 @@ def test_the_file_as_it_is_shipped_is_right_for_each_of_its_environments(file: P
 
 # --- anything at all -----------------------------------------------------------------------------------------------------
 
-anything = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+anything = settings(max_examples=60)
 
 
 @anything

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
-from shlex import quote
 from tempfile import TemporaryDirectory
 
 from verification.clients.checkout import Checkout
@@ -18,6 +18,7 @@ from verification.probe import probe
 from verification.probes.health import given
 from verification.probes.source import listed
 from verification.settings_code import Code
+from verification.units import duration_text
 from verification.verdict import Measurement
 
 Stamp = tuple[int, int, int] | None
@@ -119,7 +120,7 @@ def run_suite(commands: Commands, checkout: Path, code: Code) -> SuiteRun:
         junit = directory / code.junit if code.junit else Path(private) / "junit.xml"
         coverage = directory / code.coverage if code.coverage else None
         before = _stamp(junit), _stamp(coverage)
-        asked = {} if code.junit else {"PYTEST_ADDOPTS": f"--junitxml={quote(str(junit))}"}
+        asked = {} if code.junit else {"PYTEST_ADDOPTS": f"--junitxml={shlex.quote(str(junit))}"}
         ended = commands.run(given(code.tests, "code.tests"), directory, code.within, "tests.log", asked)
         if ended.problem is not None:
             return SuiteRun(ended, ended.problem, ended.problem if coverage else None)
@@ -135,13 +136,24 @@ def run_quality(commands: Commands, checkout: Path, code: Code) -> QualityRun:
     checks: list[Measurement] = []
     left = code.within
     for name, command in given(code.quality, "code.quality").items():
+        if left <= 0:
+            checks.append(_no_time_for(name, code.within))
+            continue
         with TemporaryDirectory(prefix="tox-") as private:
             file = Path(private) / "tox.json"
             log = f"quality-{''.join(one if one.isalnum() else '_' for one in name)}.log"
-            ended = commands.run(command, checkout / code.directory, max(left, 0.1), log, {RESULT_VARIABLE: str(file)})
+            ended = commands.run(command, checkout / code.directory, left, log, {RESULT_VARIABLE: str(file)})
             checks += _checks(name, ended, file)
         left -= ended.seconds
     return QualityRun(tuple(checks))
+
+
+def _no_time_for(name: str, within: float) -> Measurement:
+    late = ObserverError(
+        f"{name} was not run: the checks before it took the {duration_text(within)} that all of them have together",
+        "Raise code.within, or make the checks before it faster.",
+    )
+    return Measurement(name, None, source=f"code.quality.{name}", problem=late)
 
 
 def _junit_of(ended: Ended, file: Path, before: Stamp, *, told: bool) -> SuiteResult | ObserverError:

@@ -7,6 +7,7 @@ every test timeout, and comes before the report is written.
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
@@ -44,6 +45,8 @@ pytest_plugins = [f"verification.probes.{name}" for name in ("health", "flows", 
 _BEFORE_A_DEPLOYMENT = (
     *("readiness", "source", "code", "release", "window", "migrations", "sentry", "incidents", "announcement"),
 )
+
+gc.freeze()  # what is imported stays to the end: no garbage collection need walk it again
 
 _RUN = pytest.StashKey[Run]()
 _MEASUREMENTS = pytest.StashKey[list[Measurement]]()

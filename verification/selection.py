@@ -68,7 +68,8 @@ class Selection:
         self._lacking = {item: section for item in items if (section := missing_section(item, self._run.settings))}
         items[:] = sorted((item for item in items if item not in self._lacking), key=lambda item: _rank(phase_of(item)))
         self._collected = [item for item in items if phase_of(item)]
-        config.hook.pytest_deselected(items=list(self._lacking))
+        kept = set(items)
+        config.hook.pytest_deselected(items=[item for item in self._brought if item not in kept])
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Count, and start everything that the selected criteria need, side by side."""

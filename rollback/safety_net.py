@@ -12,7 +12,7 @@ from rollback.journal import Journal
 from rollback.policy import Known, arm, survey
 from rollback.serving_record import ServingRecord
 from verification.clients.cloud_run import CloudRun
-from verification.record import CriterionResult, RollbackOutcome, RollbackResult
+from verification.record import POST_DEPLOY_PHASES, CriterionResult, RollbackOutcome, RollbackResult
 from verification.run import Run
 
 
@@ -29,10 +29,16 @@ class SafetyNet:
     def spread(self) -> None:
         """Find out what serves and what served before; note in the record what stands in the way of a rollback."""
         record, cloud_run = self._run.record, self._cloud_run
+        deploys = bool(POST_DEPLOY_PHASES & set(record.phases))  # before a deployment there is nothing to take back
         if cloud_run is None:
+            if not deploys:
+                return
             record.notices.append("no rollback is possible: cloud_run is not configured for this environment")
             return
         known = survey(self._run.settings, cloud_run, self._history, self._run.given)
+        if not deploys:
+            record.revision = known.revision
+            return
         deployed = self._run.revision or (known.serving.latest_created if known.serving else "")
         self._known = known = _of_the_deployed(known, deployed, to_latest(cloud_run.settings))
         arm(self._journal, known, self._run.settings, cloud_run)

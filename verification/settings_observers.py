@@ -69,6 +69,7 @@ class GitHub(Table):
     repository: str = Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$")
     workflow: Text
     branch: Text = "main"
+    timeout: Seconds = Field(default=20, gt=0, le=300)
 
 
 class GitHubIncidents(Table):

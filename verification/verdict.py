@@ -11,7 +11,7 @@ is bad raises `ServiceError` (the criterion fails); one that is missing raises w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -115,6 +115,21 @@ class Measurement:
             where = f" ({self.source})" if self.source else ""
             extra = f"; {self.note}" if self.note else ""
             raise ServiceError(f"{self.name} is {show(self.value, self.unit)}, expected {words}{where}{extra}")
+
+
+def all_must_be_one_of(measurements: Iterable[Measurement], *allowed: Value) -> None:
+    """Hold every one of `measurements` to be one of `allowed`; all are recorded, and the worst of them decides."""
+    __tracebackhide__ = True
+    problems: list[VerificationError] = []
+    for one in measurements:
+        try:
+            one.must_be_one_of(*allowed)
+        except VerificationError as problem:
+            problems.append(problem)
+    worst = [one for one in problems if isinstance(one, ServiceError)] or problems
+    if worst:
+        remedies = dict.fromkeys(one.remedy for one in worst if one.remedy)
+        raise type(worst[0])("\n".join(one.cause for one in worst), " ".join(remedies))
 
 
 def show(value: Value | None, unit: str = "") -> str:

@@ -23,6 +23,7 @@ GATES = {
     "production_is_healthy",
     "rollback_plan_is_ready",
     "rollback_is_permitted",
+    "rollout_sources_answer",
     "traffic_is_not_pinned",
     "migrations_have_no_destructive_operations",
     "migrations_are_idempotent",
@@ -81,10 +82,10 @@ def _with_a_private_backup(run: Runner) -> Path:
 @pytest.mark.parametrize(
     ("fault", "unknown"),
     [
-        ("sentry-down", {"staging_error_rate", "staging_has_no_new_error_types"}),
+        ("sentry-down", {"staging_error_rate", "staging_has_no_new_error_types", "rollout_sources_answer"}),
         ("sentry-empty", {"staging_error_rate", "staging_has_no_new_error_types"}),
-        ("slack-down", {"team_is_notified"}),
-        ("github-down", {"no_open_critical_incidents"}),
+        ("slack-down", {"team_is_notified", "rollout_sources_answer"}),
+        ("github-down", {"no_open_critical_incidents", "rollout_sources_answer"}),
     ],
 )
 def test_an_observer_that_is_down_leaves_its_gate_unknown_and_the_others_known(
@@ -94,6 +95,16 @@ def test_an_observer_that_is_down_leaves_its_gate_unknown_and_the_others_known(
     assert ran.code == 75, ran.said
     assert {one.id for one in ran.verdict.criteria if one.verdict == "inconclusive"} == unknown
     assert {one.id for one in ran.verdict.criteria if one.verdict == "fail"} == set()
+
+
+def test_a_smoke_password_that_was_changed_is_found_before_it_looks_like_a_broken_release(
+    run: Runner, production: Callable[..., Path], account: dict[str, str]
+) -> None:
+    changed = {**account, "SMOKE_USER_PASSWORD": "the-one-before"}
+    ran = run("-m", "pre", "--env", "production", f"--deployment={production()}", variables=changed)
+    assert ran.of("rollout_sources_answer") == "fail"
+    assert "the smoke account cannot log in: 401" in ran.said
+    assert "the-one-before" not in ran.said + ran.report
 
 
 def test_a_new_error_type_on_staging_closes_the_gate(run: Runner) -> None:

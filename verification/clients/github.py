@@ -1,13 +1,15 @@
-"""GitHub's REST API: open issues that are incidents (https://docs.github.com/rest/issues/issues)."""
+"""GitHub's REST API: the repository, and open issues that are incidents (https://docs.github.com/rest)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from verification.clients.incidents import Incident
 from verification.clients.web_api import System, WebApi, token_of
+from verification.errors import NotPermitted, ObserverError
 from verification.settings_observers import GitHub
 
 _HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
@@ -23,7 +25,31 @@ class _Issue(BaseModel):
     pull_request: object | None = None
 
 
+class _Permissions(BaseModel):
+    push: bool = False
+
+
+class _Repository(BaseModel):
+    archived: bool = False
+    permissions: _Permissions = _Permissions()
+
+
 _ISSUES = TypeAdapter(list[_Issue])
+_REPOSITORY = TypeAdapter(_Repository)
+
+
+def must_be_writable(github: GitHub, timeout: float, variables: Mapping[str, str]) -> None:
+    """Hold that the token may write to the repository. Raises ObserverError, NotPermitted."""
+    system = System("GitHub", github.url, "GITHUB_TOKEN", f"write access to {github.repository}")
+    with closing(WebApi(system, token_of(variables, system), timeout, headers=_HEADERS)) as api:
+        repository = api.get(f"/repos/{github.repository}").read(_REPOSITORY)
+    if repository.archived:
+        raise ObserverError(f"GitHub: {github.repository} is archived", "Mend [github] repository in deployment.toml.")
+    if not repository.permissions.push:
+        raise NotPermitted(
+            f"GitHub: the token may read {github.repository}, and not write to it",
+            "Give GITHUB_TOKEN write access: incident tickets and the deploy workflow need it.",
+        )
 
 
 class GitHubIssues:

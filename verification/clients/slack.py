@@ -127,6 +127,15 @@ class Slack:
         """
         return self._within(lambda: self._announce(channel, text, sections, key, thread))
 
+    def reach(self, channel: str) -> None:
+        """Ask who we are, and what was written in `channel` just now: what `announce` does before it posts."""
+
+        def ask() -> None:
+            self._myself()
+            next(self._history(self._channel(channel), now(), None), None)
+
+        self._within(ask)
+
     def read(self, channel: str, since: dt.datetime) -> tuple[Message, ...]:
         """What was written in `channel` since then, newest first."""
         return self._within(
@@ -157,8 +166,7 @@ class Slack:
 
     def _posted(self, channel: str, key: str, thread: Post | None) -> str:
         """The `ts` of our message with `key`; empty when there is none. Nobody else's message counts."""
-        answer = self._call(self._reader.auth_test, "auth.test")
-        me = _read(_MYSELF, answer.data, "auth.test")
+        me = self._myself()
         for one in self._history(channel, now() - _LOOK_BACK, thread):
             ours = (me.bot_id and one.bot_id == me.bot_id) or (me.user_id and one.user == me.user_id)
             by_metadata = one.metadata.event_type == EVENT_TYPE and one.metadata.event_payload.get("key") == key
@@ -166,6 +174,9 @@ class Slack:
             if ours and (by_metadata or one.text == marked(one.text.rpartition("\n")[0], key, escaped=True)):
                 return one.ts
         return ""
+
+    def _myself(self) -> _Myself:
+        return _read(_MYSELF, self._call(self._reader.auth_test, "auth.test").data, "auth.test")
 
     def _channel(self, name: str) -> str:
         """The id of a channel that is named `#name`, or is an id already."""

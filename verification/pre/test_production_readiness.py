@@ -58,6 +58,11 @@ def test_traffic_is_not_pinned(traffic):
     traffic.next_deployment.must_be("the new revision")
 
 
+def test_rollout_sources_answer(rollout_sources):
+    """Every system that the later phases read or write answers now."""
+    rollout_sources.must_all_answer()
+
+
 @pytest.mark.needs("slack")
 @pytest.mark.needs("checkout")
 @pytest.mark.needs("release")

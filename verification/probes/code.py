@@ -19,7 +19,7 @@ from verification.probes.health import given
 from verification.probes.source import listed
 from verification.settings_code import Code
 from verification.units import duration_text
-from verification.verdict import Measurement
+from verification.verdict import Measurement, all_must_be_one_of
 
 Stamp = tuple[int, int, int] | None
 
@@ -88,17 +88,7 @@ class QualityRun:
     def must_all_pass(self) -> None:
         """Hold every check to have passed; all are recorded, and the worst of them decides."""
         __tracebackhide__ = True
-        problems = []
-        for check in self.checks:
-            try:
-                check.must_be_one_of("passed", "skipped")
-            except VerificationError as problem:
-                problems.append(problem)
-        failed = [one for one in problems if isinstance(one, ServiceError)]
-        if failed:
-            raise ServiceError("\n".join(one.cause for one in failed), failed[0].remedy)
-        if problems:
-            raise problems[0]
+        all_must_be_one_of(self.checks, "passed", "skipped")
 
 
 @probe

@@ -1,0 +1,97 @@
+"""The probe of every system that later phases read or write: each is asked something cheap before anything is deployed.
+
+A token that has expired, or a smoke password that was changed, is found now and not when a verdict hangs on it: to the
+smoke phase a login that is refused looks like a release that broke it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from verification.clients.github import must_be_writable
+from verification.clients.sentry import Sentry
+from verification.clients.slack import Slack
+from verification.errors import NotAsked, ServiceError, VerificationError
+from verification.probe import Probes, probe
+from verification.settings import Settings
+from verification.verdict import Measurement, all_must_be_one_of
+
+if TYPE_CHECKING:
+    from verification.clients.cloud_run import CloudRun
+    from verification.probes.flows import Login
+
+ANSWERS = "answers"
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutSources:
+    """What each system said."""
+
+    answers: tuple[Measurement, ...]
+
+    def must_all_answer(self) -> None:
+        """Hold every system to have answered; all are recorded."""
+        __tracebackhide__ = True
+        all_must_be_one_of(self.answers, ANSWERS)
+
+
+@probe
+def rollout_sources(
+    settings: Settings, cloud_run: CloudRun | None, variables: dict[str, str], probes: Probes
+) -> RolloutSources:
+    """Ask all systems that are configured, side by side."""
+    questions = _systems(settings, variables)
+    if cloud_run:
+        questions["Cloud Run"] = cloud_run.service
+    if settings.flows.login:
+        questions["smoke account"] = lambda: _must_log_in(probes)
+    return ask_systems(questions)
+
+
+def ask_systems(questions: Mapping[str, Callable[[], object]]) -> RolloutSources:
+    """Put all `questions`, by the names of their systems; one that fails keeps no other from answering."""
+    if not questions:
+        nothing = NotAsked("no system is configured that a rollout could be judged by", "Look at deployment.toml.")
+        return RolloutSources((Measurement("systems", None, problem=nothing),))
+    with ThreadPoolExecutor(len(questions)) as pool:
+        return RolloutSources(tuple(pool.map(_ask, questions, questions.values())))
+
+
+def _ask(name: str, question: Callable[[], object]) -> Measurement:
+    try:
+        question()
+    except VerificationError as problem:
+        return Measurement(name, None, problem=problem)
+    return Measurement(name, ANSWERS)
+
+
+def _systems(settings: Settings, variables: Mapping[str, str]) -> dict[str, Callable[[], object]]:
+    sentry, slack, github = settings.sentry, settings.slack, settings.github
+    questions: dict[str, Callable[[], object]] = {}
+    if sentry:
+        questions["Sentry"] = lambda: _reach_sentry(Sentry.of(sentry, variables), sentry.production)
+    if slack:
+        questions[f"Slack {slack.deployments}"] = lambda: Slack.of(slack, variables).reach(slack.deployments)
+        questions[f"Slack {slack.incidents}"] = lambda: Slack.of(slack, variables).reach(slack.incidents)
+    if github:
+        questions["GitHub"] = lambda: must_be_writable(github, github.timeout, variables)
+    return questions
+
+
+def _reach_sentry(sentry: Sentry, environment: str) -> None:
+    with closing(sentry):
+        sentry.must_know(environment)
+
+
+def _must_log_in(probes: Probes) -> None:
+    login = cast("Login", probes.result("login"))
+    if login.problem:
+        raise ServiceError(
+            f"the smoke account cannot log in: {login.status.value} ({login.answer.question})",
+            "Mend the account or its password (SMOKE_USER_EMAIL, SMOKE_USER_PASSWORD): "
+            "after a deployment this would look like a broken release.",
+        )

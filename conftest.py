@@ -27,7 +27,7 @@ from verification.record import PHASES, POST_DEPLOY_PHASES, CriterionResult, Exi
 from verification.redaction import redact
 from verification.results import Results, stage_of
 from verification.run import Run
-from verification.selection import Selection, asks_before_a_deployment
+from verification.selection import Selection, asks_before_a_deployment, parted
 from verification.settings import Flows, Health, Limits, Settings
 from verification.verdict import Measurement, Verdict, collecting, now
 
@@ -257,12 +257,24 @@ class Verification:
         """Find out whether a rollback would be possible, then judge what is known first, first."""
         if not self._run.started or (session.testsfailed and not session.config.option.continue_on_collection_errors):
             return None  # pytest's own loop says what is wrong
+        before, after = parted(session.items)
+        if before and after:
+            run_in_order_of_answers(session, before, self._run.probes, last=False)
+            if not self._may_deploy():
+                return True
+            self._run.deploy({name for item in after for name in asked_by(item)})
         self._net.spread()
         reporter = session.config.pluginmanager.getplugin("terminalreporter")
         for notice in self._run.record.notices if reporter else ():
             reporter.write_line(f"note: {redact(notice)}", yellow=True)
-        run_in_order_of_answers(session, self._run.probes)
+        run_in_order_of_answers(session, after or before, self._run.probes)
         return True
+
+    def _may_deploy(self) -> bool:
+        closed = [one.id for one in self._finished.values() if one.verdict is not Verdict.PASS]
+        if closed:
+            self._run.record.notices.append(f"nothing was deployed, because these do not pass: {', '.join(closed)}")
+        return not closed
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:

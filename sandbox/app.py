@@ -71,7 +71,8 @@ class World:
         self._sentry = Sentry(self._control.faults)
         self._sentry_door = Listener(self._sentry)
         self._outside = Outside(self._control.faults)
-        operator = OperatorApi(self._control, self._ingresses, self.document, self._sentry, self._outside)
+        candidate = self._checkout.candidate if self._checkout else ""
+        operator = OperatorApi(self._control, self._ingresses, self.document, self._sentry, self._outside, candidate)
         self._operator = Listener(operator.app())
         self._grpc_port = 0
 

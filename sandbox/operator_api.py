@@ -41,6 +41,7 @@ class OperatorApi:
     document: Callable[[], AddressDocument]
     sentry: Sentry
     outside: Outside
+    candidate: str  # the commit that is released unless another one is named; may be empty
 
     def app(self) -> Starlette:
         """The ASGI application."""
@@ -76,7 +77,7 @@ class OperatorApi:
         body = await _body(request)
         ingress = self._ingress(body.get("environment"))
         faults = plan(_names(body.get("faults", [])))
-        commit = body.get("commit") or secrets.token_hex(20)
+        commit = body.get("commit") or self.candidate or secrets.token_hex(20)
         if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
             raise HTTPException(422, "commit: give 40 hexadecimal digits in lower case, or leave it out")
         note = await self.control.deploy(ingress.service.name, faults=faults.in_revision, commit=commit)

@@ -141,11 +141,16 @@ class Sandbox:
 
     def plant(self, faults: Sequence[str]) -> None:
         """Break what `faults` name; those that a revision carries are deployed to staging. Raises as `release`."""
-        catalogue = _Catalogue.model_validate_json(self._operate("GET", "faults", None))
-        if {fault.name for fault in catalogue.faults if fault.kind == "service"} & set(faults):
+        if self.in_revisions(faults):
             self.release(faults, "staging")
         else:
             self._operate("PUT", "faults", {"faults": list(faults)})
+
+    def in_revisions(self, faults: Sequence[str]) -> tuple[str, ...]:
+        """Those of `faults` that a revision carries; the others are of an observer or an actor."""
+        catalogue = _Catalogue.model_validate_json(self._operate("GET", "faults", None))
+        carried = {fault.name for fault in catalogue.faults if fault.kind == "service"}
+        return tuple(one for one in faults if one in carried)
 
     def release(self, faults: Sequence[str], role: Role = "production") -> DeploymentNote:
         """Deploy a new revision that carries `faults`. Raises SettingsError for one that the sandbox does not know."""

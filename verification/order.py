@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import cast
 
 import pytest
@@ -10,19 +11,22 @@ from verification.criterion import asked_by, phase_of
 from verification.probe import Probes
 
 
-def run_in_order_of_answers(session: pytest.Session, probes: Probes) -> None:
-    """pytest's own loop, but within a phase the next criterion is one whose probes are done.
+def run_in_order_of_answers(
+    session: pytest.Session, items: Iterable[pytest.Item], probes: Probes, *, last: bool = True
+) -> None:
+    """pytest's own loop over `items`, but within a phase the next criterion is one whose probes are done.
 
-    Raises session.Failed and session.Interrupted as pytest's loop does (`-x`, `--maxfail`).
+    `last`: nothing runs after them, so that pytest may tear down everything. Raises session.Failed and
+    session.Interrupted as pytest's loop does (`-x`, `--maxfail`).
     """
-    remaining = list(session.items)
+    remaining = list(items)
     chosen: pytest.Item | None = None
     while remaining:
         item = chosen or remaining[_next(remaining, probes)]
         remaining.remove(item)
         chosen = _ready(remaining, probes)
         # pytest tears down what the next item does not need. While that is open, only the session's own fixtures stay.
-        following = chosen or (cast("pytest.Item", session) if remaining else None)
+        following = chosen or (cast("pytest.Item", session) if remaining or not last else None)
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         if session.shouldfail:
             raise session.Failed(session.shouldfail)

@@ -73,7 +73,7 @@ class Resources:
 
     def close(self) -> None:
         """Close those that were made and can be closed."""
-        for made in self._made.values():
+        for made in list(self._made.values()):  # a probe that still runs may add one
             close = getattr(made, "close", None)
             if callable(close):
                 close()
@@ -101,6 +101,12 @@ class Probes:
             if _bare(name) in _declared:
                 self._future(name, ())
 
+    def forget(self) -> None:
+        """Forget all answers: what was asked before a deployment is asked anew after it."""
+        with self._lock:
+            self._futures.clear()
+            self._due.clear()
+
     def result(self, name: str) -> object:
         """The answer of the probe. Raises what it raised, or ObserverError when there is none in time."""
         future = self._future(name, ())
@@ -115,6 +121,14 @@ class Probes:
     def hasten(self, grace: float) -> None:
         """Wait at most `grace` seconds more, all together: what matters now is to act."""
         self._until = min(self._until, time.monotonic() + grace)
+
+    def close(self, grace: float = 3.0) -> None:
+        """Wait at most `grace` seconds, all together, for probes that still run: nobody asks for their answers.
+
+        A thread that is inside a C++ library (the import of grpc) while the interpreter ends would abort the process,
+        and the exit code would be lost.
+        """
+        wait(self._futures.values(), grace)
 
     def next_settled(self, candidates: list[tuple[str, ...]]) -> int:
         """The index of the first candidate (a criterion's fixture names) whose probes are all settled; waits for one.

@@ -29,6 +29,8 @@ def stage_of(
 
     `seconds` is what the criterion's probes took, before anyone waited for them.
     """
+    # The appendix is about the service: an observer's 503 is none of its.
+    appendix = hint(outcome.reason, settings) if outcome.verdict is Verdict.FAIL else ""
     result = CriterionResult(
         id=criterion_id(item),
         title=title_of(item),
@@ -36,7 +38,7 @@ def stage_of(
         verdict=outcome.verdict,
         measurements=tuple(measurements),
         reason=outcome.reason,
-        hint="\n".join(filter(None, (outcome.remedy, hint(outcome.reason, settings)))),
+        hint="\n".join(filter(None, (outcome.remedy, appendix))),
         seconds=seconds,
         mendable=outcome.mendable and item.get_closest_marker("unmendable") is None,
     )

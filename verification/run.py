@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from verification.clients.cloud_run import CloudRun
     from verification.clients.commands import Commands
     from verification.clients.service import Service
-    from verification.local_sandbox import Sandbox
+    from verification.local_sandbox import DeploymentNote, Sandbox
     from verification.settings import Settings
 
 _LOGIN = {"login", "refused_login"}
@@ -50,6 +50,7 @@ class Run:
         self.started = False
         self.logs = Path()  # where the output of commands lands: the run's folder
         self._stack = ExitStack()
+        self._sandbox: Sandbox | None = None
         others = [role for role in self.settings.roles if role != self.settings.main_role]
         self._resources = {role: self._resources_of(role) for role in ("", *others)}
         # One question may wait for a start that is not finished, and for the two answers before it in its chain;
@@ -102,21 +103,34 @@ class Run:
         """Let go of everything that was opened."""
         for resources in self._resources.values():
             resources.close()
+        self.probes.close()
         self._stack.close()
 
     def _enter_sandbox(self) -> None:
         from verification.local_sandbox import open_sandbox
 
-        sandbox: Sandbox = self._stack.enter_context(open_sandbox(self.variables))
+        self._sandbox = sandbox = self._stack.enter_context(open_sandbox(self.variables))
         self.settings = sandbox.settings(self.settings)
         self.variables = sandbox.variables(self.variables)
-        if self.record.phases == ("pre",):
-            # Nothing is deployed yet; a revision with faults is what staging shows of the release.
-            if self.faults:
-                sandbox.plant(self.faults)
+        if "pre" in self.record.phases:
+            # Nothing is deployed yet. A revision with faults is what staging shows of the release; where the release
+            # is deployed in this run, staging did not see them coming.
+            later = sandbox.in_revisions(self.faults) if len(self.record.phases) > 1 else ()
+            now_broken = [one for one in self.faults if one not in later]
+            if now_broken:
+                sandbox.plant(now_broken)
             return
         # In a sandbox of our own a release is what there is to verify; one that we only attach to is taken as it is.
-        note = sandbox.release(self.faults) if self.faults or sandbox.ours else sandbox.note()
+        self._take(sandbox.release(self.faults) if self.faults or sandbox.ours else sandbox.note())
+
+    def deploy(self, fixtures: Collection[str]) -> None:
+        """Deploy the release to the sandbox, and start the probes among `fixtures` anew. Raises as `start`."""
+        assert self._sandbox is not None, "only a sandbox is deployed to"
+        self._take(self._sandbox.release(self.faults))
+        self.probes.forget()
+        self.probes.start(fixtures)
+
+    def _take(self, note: DeploymentNote) -> None:
         self.given = self.given or (note.previous, "the sandbox's deployment note")
         self.revision = self.revision or note.current
 

@@ -7,6 +7,7 @@ out can say so.
 from __future__ import annotations
 
 import re
+from collections.abc import Generator, Iterable
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,7 @@ class Selection:
         self._brought: list[pytest.Item] = []  # everything that collection brought
         self._collected: list[pytest.Item] = []  # all configured criteria, before -m and -k
         self._lacking: dict[pytest.Item, str] = {}  # the others, and the section that is missing
+        self._chosen = False
 
     def pytest_report_header(self) -> list[str]:
         """The target, and where each part of it came from."""
@@ -49,9 +51,14 @@ class Selection:
             staging = pytest.param("staging", id="staging", marks=[pytest.mark.pre, pytest.mark.role("staging")])
             metafunc.parametrize("role", [pytest.param("", id=pytest.HIDDEN_PARAM), staging])
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
         """Bring the criteria into the order of their phases; take out those whose system is not configured."""
+        self._choose(config, items)
+        yield
+        self._chosen = True  # else -m or -k was refused
+
+    def _choose(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         try:
             refuse_without_phase(items, self._homes)
         except SettingsError as error:
@@ -75,12 +82,16 @@ class Selection:
         """Count, and start everything that the selected criteria need, side by side."""
         config = session.config
         phases = {phase_of(item) for item in session.items} - {""}
-        if config.option.collectonly or not phases:
+        if config.option.collectonly or not phases or not self._chosen:
             return
         # A phase that was asked for counts, even if nothing of it is left.
         phases |= _phases_named(config) & {phase_of(item) for item in self._collected}
         if phases & POST_DEPLOY_PHASES:
             _refuse_partial_runs(config)
+            if "pre" in phases and not self._run.settings.sandbox:
+                raise pytest.UsageError(
+                    "the deployment lies between pre and the other phases: name one, such as -m pre or -m smoke"
+                )
         left_out = not_collected(self._brought, self._homes, self._run.settings)
         record = self._run.record
         record.phases = tuple(sorted(phases, key=_rank))
@@ -89,10 +100,20 @@ class Selection:
         record.criteria_in_phase += sum(bool(one.phases & phases) for one in left_out)
         lacking = {criterion_id(item): section for item, section in self._lacking.items() if phase_of(item) in phases}
         record.not_configured = lacking
+        if session.testsfailed and not config.option.continue_on_collection_errors:
+            return  # pytest will run no test
+        before, after = parted(session.items)
         try:
-            self._run.start({name for item in session.items for name in asked_by(item)})
+            self._run.start({name for item in before or after for name in asked_by(item)})
         except SettingsError as error:
             raise pytest.UsageError(redact(str(error))) from None
+
+
+def parted(items: Iterable[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Item]]:
+    """The items in two parts: those that come before a deployment, and the rest."""
+    several = list(items)
+    before = [item for item in several if phase_of(item) in {"", "pre"}]
+    return before, [item for item in several if item not in before]
 
 
 def asks_before_a_deployment(config: pytest.Config) -> bool:

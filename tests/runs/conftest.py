@@ -124,6 +124,11 @@ class World:
         ]
         return note
 
+    def requests(self) -> int:
+        """How many requests have reached production."""
+        answer = httpx.get(f"{self.document['operator']}/served", params={"environment": "production"})
+        return len(answer.raise_for_status().json()["requests"])
+
     def answering(self, questions: int = 20) -> set[str]:
         """The revisions that answer a client of the ingress."""
         with httpx.Client(base_url=self.url, timeout=10) as client:

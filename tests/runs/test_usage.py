@@ -39,6 +39,17 @@ def test_an_unknown_fault_lists_the_faults(run: Runner, world: World) -> None:
 
 def test_an_unknown_phase_is_refused(run: Runner, world: World) -> None:
     assert "smok" in refused(run, "-m", "smok", "--env", "sandbox", **world.variables)
+    assert world.requests() == 0, "pytest still ends its collection with everything selected; nothing of it is asked"
+
+
+def test_outside_the_sandbox_a_run_is_of_before_or_of_after_the_deployment(
+    run: Runner, world: World, production: Callable[..., Path], account: dict[str, str]
+) -> None:
+    note = world.release("login-broken")
+    ran = run("--env", "production", f"--deployment={production()}", variables=account)
+    assert ran.code == 4
+    assert "the deployment lies between pre and the other phases" in ran.said
+    assert world.answering() == {note["current"]}, "nothing was judged, so nothing is rolled back"
 
 
 def test_a_missing_project_names_the_variable(run: Runner) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable
 from typing import Any
@@ -46,7 +47,8 @@ class Viewer:
         return {issue["metadata"].get("type", issue["title"]) for issue in self.issues(query, **parameters)}
 
     def release(self, environment: str, *faults: str) -> dict[str, str]:
-        response = self.operator.post("/release", json={"environment": environment, "faults": list(faults)})
+        order = {"environment": environment, "faults": list(faults), "commit": secrets.token_hex(20)}
+        response = self.operator.post("/release", json=order)
         assert response.status_code == 200, response.text
         note: dict[str, str] = response.json()
         return note

@@ -80,12 +80,12 @@ def team(tmp_path: Path) -> Team:
 
 
 def test_phases_run_in_their_order_and_what_is_not_configured_is_left_out_by_name(team: Team) -> None:
-    done = team.run("-m", "smoke or followup or pre")
+    done = team.run("-m", "followup or smoke")
     verdict = team.verdict()
     criteria = verdict["criteria"]
     assert isinstance(criteria, list)
-    assert [one["id"] for one in criteria] == ["before", "first", "last"], done.stdout
-    assert verdict["phases"] == ["pre", "smoke", "followup"]
+    assert [one["id"] for one in criteria] == ["first", "last"], done.stdout
+    assert verdict["phases"] == ["smoke", "followup"]
     assert (verdict["verdict"], done.returncode) == ("pass", 0)
     assert "flows.search" in done.stdout + json.dumps(verdict)
 
@@ -100,6 +100,12 @@ def test_a_run_that_leaves_something_out_is_at_best_inconclusive_even_if_it_is_a
 def test_a_phase_that_was_not_asked_for_is_not_missed(team: Team) -> None:
     done = team.run("-m", "not (pre or followup)")
     assert (team.verdict()["verdict"], done.returncode) == ("pass", 0), done.stdout
+
+
+def test_what_is_asked_before_a_deployment_is_not_asked_with_what_is_asked_after_it(team: Team) -> None:
+    done = team.run()
+    assert done.returncode == 4
+    assert "the deployment lies between pre and the other phases" in done.stderr
 
 
 def test_a_criterion_without_a_phase_would_never_run_and_is_refused(team: Team) -> None:

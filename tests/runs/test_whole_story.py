@@ -1,0 +1,36 @@
+"""`pytest --env sandbox`: the gates, the deployment between them, and what is asked after it, in one run."""
+
+from __future__ import annotations
+
+from tests.runs.conftest import Runner, World
+
+
+def test_what_passes_its_gates_is_deployed_and_asked_anew(run: Runner, world: World) -> None:
+    before = world.answering()
+    ran = run("--env", "sandbox", variables=world.variables)
+    assert ran.code == 0, ran.said
+    assert set(ran.verdict.phases) >= {"pre", "smoke"}
+    assert ran.verdict.previous_revision in before
+    assert world.answering() == {ran.verdict.revision} != before
+    served = next(one for one in ran.verdict.criteria if one.id == "serving_the_deployed_revision")
+    assert ran.verdict.revision in {one.value for one in served.measurements}, "not what was answered before"
+
+
+def test_a_release_that_breaks_in_production_only_is_undone(run: Runner, world: World) -> None:
+    before = world.answering()
+    ran = run("--env", "sandbox", "--fault", "login-broken", variables=world.variables)
+    assert ran.code == 1, ran.said
+    assert (ran.of("login[staging]"), ran.of("login")) == ("pass", "fail")
+    assert ran.verdict.rollback.outcome == "done"
+    assert world.answering() == before
+
+
+def test_a_gate_that_is_not_passed_keeps_the_release_from_production(run: Runner, world: World) -> None:
+    before = world.answering()
+    ran = run("--env", "sandbox", "--fault", "slack-down", variables=world.variables)
+    assert ran.code == 75, ran.said
+    assert "nothing was deployed, because these do not pass: " in ran.said
+    assert "team_is_notified" in ran.said
+    assert {one.phase for one in ran.verdict.criteria} == {"pre"}
+    assert ran.verdict.criteria_in_phase > len(ran.verdict.criteria)
+    assert world.answering() == before

@@ -43,18 +43,8 @@ HOMES = (ROOT / "verification", ROOT / "smoke")
 pytest_plugins = [f"verification.probes.{name}" for name in ("health", "flows", "revision")]
 # Only for runs that ask before a deployment: what they import costs a run after one half a second.
 _BEFORE_A_DEPLOYMENT = (
-    *(
-        "readiness",
-        "source",
-        "code",
-        "release",
-        "window",
-        "migrations",
-        "sentry",
-        "incidents",
-        "rollout",
-        "announcement",
-    ),
+    *("readiness", "source", "code", "release", "window", "migrations", "rollback_plan"),
+    *("sentry", "incidents", "rollout", "announcement"),
 )
 
 gc.freeze()  # what is imported stays to the end: no garbage collection need walk it again

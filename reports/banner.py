@@ -225,7 +225,7 @@ def measured(measurement: Measurement) -> str:
 
 def limit_text(measurement: Measurement) -> str:
     """The limit with its rule: `must be < 500 ms`; empty where the value is held against nothing."""
-    limit = show(measurement.limit, measurement.unit if measurement.rule in {"=", "<", ">"} else "")
+    limit = show(measurement.limit, measurement.unit if measurement.rule in {"=", "<", ">", ">="} else "")
     match measurement.rule:
         case "":
             return ""

@@ -11,6 +11,7 @@ from datetime import UTC
 from html import escape
 from itertools import groupby
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -227,7 +228,14 @@ def _origin(measurement: Measurement) -> str:
     seen = f"{measurement.observed_at.astimezone(UTC):%H:%M:%S} UTC"
     meta = " · ".join(_text(one) for one in (measurement.source, f"{many} {window}".strip(), seen) if one)
     note = f'<span class="note">{_text(measurement.note)}</span>' if measurement.note else ""
-    return f'<span class="meta">{meta}</span>{note}'
+    return f'<span class="meta">{meta}</span>{note}{_logs(measurement)}'
+
+
+def _logs(measurement: Measurement) -> str:
+    """Links to the files beside the report; who gets the report alone still reads their names."""
+    links = (f'<a href="{quote(Path(one).name)}">{_text(Path(one).name)}</a>' for one in measurement.logs)
+    listed = ", ".join(links)
+    return f'<span class="note">output: {listed}</span>' if listed else ""
 
 
 def _links(report: pytest.TestReport) -> str:

@@ -101,6 +101,10 @@ class Probes:
             if _bare(name) in _declared:
                 self._future(name, ())
 
+    def resource(self, name: str) -> object:
+        """The run's resource `name`, for a probe that needs it in some cases only. Raises what its maker raises."""
+        return self._resources[""].get(name)
+
     def forget(self) -> None:
         """Forget all answers: what was asked before a deployment is asked anew after it."""
         with self._lock:

@@ -58,6 +58,7 @@ class Measurement:
     limit: Value | None = None
     rule: str = ""  # how the value is held against the limit: "=", "<", ">", "one of"
     note: str = ""  # what else a reader should know, such as a retry
+    logs: tuple[str, ...] = ()  # files in the run's folder that have more
     problem: VerificationError | None = None
 
     def must_be(self, expected: Value) -> None:

@@ -19,7 +19,7 @@ from verification.probes.health import given
 from verification.probes.source import listed
 from verification.settings_code import Code
 from verification.units import duration_text
-from verification.verdict import Measurement, all_must_be_one_of
+from verification.verdict import Measurement, Value, all_must_be_one_of
 
 Stamp = tuple[int, int, int] | None
 
@@ -64,7 +64,7 @@ class SuiteRun:
     @property
     def coverage(self) -> Measurement:
         """The share of the code that the tests reach, in percent."""
-        figure = Measurement("coverage", None, "%", source=f"`{self.ended.command}`")
+        figure = replace(_of(self.ended, "coverage", None), unit="%")
         if isinstance(self.covered, Coverage):
             count = self.covered.countable
             note = f"{count} lines and branches" if count else "the report gives no counts"
@@ -74,9 +74,8 @@ class SuiteRun:
     def _measured(
         self, name: str, value: int | None, note: str = "", problem: VerificationError | None = None
     ) -> Measurement:
-        log = "; ".join(filter(None, (note, self.ended.cut, f"output: {self.ended.log.name}")))
         samples = self.result.ran if isinstance(self.result, SuiteResult) else None
-        return Measurement(name, value, source=f"`{self.ended.command}`", samples=samples, note=log, problem=problem)
+        return replace(_of(self.ended, name, value, problem), samples=samples, note=_joined(note, self.ended.cut))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +180,7 @@ def _coverage_of(ended: Ended, file: Path, before: Stamp) -> Coverage | Observer
 
 def _checks(name: str, ended: Ended, tox_file: Path) -> list[Measurement]:
     if ended.problem is not None:
-        return [Measurement(name, None, source=f"`{ended.command}`", problem=ended.problem)]
-    note = "; ".join(filter(None, (ended.cut, f"output: {ended.log.name}")))
+        return [_of(ended, name, None, ended.problem)]
     outcome = "passed" if ended.exit_code == 0 else "failed"
     said = f"\n{ended.last_lines}" if ended.last_lines else ""
     failure = ServiceError(
@@ -190,7 +188,7 @@ def _checks(name: str, ended: Ended, tox_file: Path) -> list[Measurement]:
         f"{ended.log.name} beside the report has the whole output.",
     )
     problem: VerificationError | None = None if outcome == "passed" else failure
-    figure = Measurement(name, outcome, source=f"`{ended.command}`", note=note, problem=problem)
+    figure = replace(_of(ended, name, outcome, problem), note=ended.cut)
     if not tox_file.is_file():
         return [figure]
     return _tox_checks(figure, tox_file)
@@ -226,7 +224,17 @@ def _exit_code(ended: Ended) -> Measurement:
             f"`{ended.command}` ended with exit code {ended.exit_code}; it last said:\n{ended.last_lines}",
             f"{ended.log.name} beside the report has the whole output.",
         )
-    return Measurement("exit code", ended.exit_code, source=f"`{ended.command}`", problem=problem)
+    return _of(ended, "exit code", ended.exit_code, problem)
+
+
+def _of(ended: Ended, name: str, value: Value | None, problem: VerificationError | None = None) -> Measurement:
+    """What a command came to, with its output; a command that was never started has none."""
+    logs = (ended.log.name,) if ended.log.is_file() else ()
+    return Measurement(name, value, source=f"`{ended.command}`", logs=logs, problem=problem)
+
+
+def _joined(*parts: str) -> str:
+    return "; ".join(filter(None, parts))
 
 
 def _floor(percent: float) -> float:

@@ -18,6 +18,7 @@ from verification.migrations.mongo_reading import read_python
 from verification.probe import probe
 from verification.probes.health import given
 from verification.probes.release import ReleaseContents
+from verification.probes.rollback_plan import NO_MIGRATIONS, document_of
 from verification.probes.source import listed
 from verification.settings_migrations import Approval, Migrations
 from verification.verdict import Measurement
@@ -25,8 +26,6 @@ from verification.verdict import Measurement
 if TYPE_CHECKING:
     from verification.migrations.backup import BackedUp
     from verification.migrations.rehearsal import Found, Rehearsed
-
-_NOTHING = "this release has no migrations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class MigrationReading:
             len(self.findings),
             source=self.source,
             samples=len(self.files),
-            note=words or (listed(self.files) if self.files else _NOTHING),
+            note=words or (listed(self.files) if self.files else NO_MIGRATIONS),
         )
         if self.findings:
             cause = f"the migrations destroy something:\n{listed(self.findings, chr(10))}"
@@ -73,6 +72,7 @@ class MigrationRehearsal:
     files: tuple[str, ...]
     rehearsed: Rehearsed | VerificationError | None
     document: Measurement | None  # the rollback document, where one is named
+    logs: tuple[str, ...] = ()  # what the migrations said
 
     @property
     def repeat(self) -> Measurement:
@@ -113,17 +113,18 @@ class MigrationRehearsal:
         )
 
     def _differences(self, name: str, which: str, cause: str, remedy: str) -> Measurement:
-        figure = Measurement(name, 0, source="rehearsal on a copy", note=_NOTHING)
+        figure = Measurement(name, 0, source="rehearsal on a copy", note=NO_MIGRATIONS)
         if self.rehearsed is None:
             return figure
         if isinstance(self.rehearsed, VerificationError):
-            return replace(figure, value=None, note="", problem=self.rehearsed)
+            return replace(figure, value=None, note="", logs=self.logs, problem=self.rehearsed)
         already = ", which had been migrated already" if self.rehearsed.migrated_already else ""
         copied = self.rehearsed.documents
         figure = replace(
             figure,
             source=f"rehearsal on a copy of {self.rehearsed.source}",
             samples=copied,
+            logs=self.logs,
             note=f"{copied} documents copied{already}; {listed(self.files)}",
         )
         found: Found = getattr(self.rehearsed, which)
@@ -220,7 +221,7 @@ def rehearse_migrations(
 
     if not files:
         return MigrationRehearsal((), None, None)
-    document = _document(checkout, settings, files)
+    document = document_of(checkout, settings, files)
     if settings.upgrade is None:
         problem = NotAsked("there is no command that migrates", "Name one in migrations.upgrade of deployment.toml.")
         return MigrationRehearsal(tuple(files), problem, document)
@@ -233,7 +234,8 @@ def rehearse_migrations(
             rehearsed: Rehearsed | VerificationError = rehearse(server, commands, checkout, settings, tuple(files))
     except VerificationError as problem:
         rehearsed = problem
-    return MigrationRehearsal(tuple(files), rehearsed, document)
+    written = tuple(sorted(log.name for log in logs.glob("migration-*.log")))
+    return MigrationRehearsal(tuple(files), rehearsed, document, written)
 
 
 def try_backup(settings: Migrations, variables: Mapping[str, str], logs: Path) -> BackupTrial:
@@ -260,22 +262,3 @@ def _read_file(file: str, text: str, settings: Migrations) -> Read:
 
 def _is_approved(one: Unreadable, approved: Sequence[Approval]) -> bool:
     return approval_of(Finding(one.file, one.line, "unreadable", one.reason), approved) is not None
-
-
-def _document(checkout: Path, settings: Migrations, files: Sequence[str]) -> Measurement | None:
-    """The rollback document; one that does not name this release's migrations is of another release."""
-    if settings.rollback_document is None:
-        return None
-    figure = Measurement("way back", None, source=settings.rollback_document)
-    try:
-        text = (checkout / settings.rollback_document).read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        problem = ServiceError(
-            f"the rollback document {settings.rollback_document} cannot be read: {error.strerror}", "Write it."
-        )
-        return replace(figure, value="none", problem=problem)
-    missing = [file for file in files if PurePosixPath(file).stem not in text and not file.endswith("__init__.py")]
-    if missing:
-        cause = f"the rollback document {settings.rollback_document} does not name {listed(missing)}"
-        return replace(figure, value="none", problem=ServiceError(cause, "Write there how each of them is taken back."))
-    return replace(figure, value="documented", note=listed(files))

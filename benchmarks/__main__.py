@@ -7,13 +7,14 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from benchmarks import collect, recovery, sandbox_start, smoke_phase
+from benchmarks import collect, pre_phase, recovery, sandbox_start, smoke_phase
 from benchmarks.figure import BenchmarkError, Figure, table
 
 _MEASURES: dict[str, Callable[..., list[Figure]]] = {
     "sandbox-start": sandbox_start.measure,
     "collect": collect.measure,
     "smoke-phase": smoke_phase.measure,
+    "pre-phase": pre_phase.measure,
     "recovery": recovery.measure,
 }
 

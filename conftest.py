@@ -330,6 +330,7 @@ class Verification:
         try:
             self._net.catch()
             record.finished = now()
+            self._reporting.tell(self._run)
             self._reporting.write()
             session.exitstatus = _exit_code(record, exitstatus)
         except Exception as error:  # an exception that leaves this hook would lose the report

@@ -14,8 +14,10 @@ from pytest_metadata.plugin import metadata_key
 
 from reports import html, summary, verdict_file
 from reports.run_files import RunFiles
+from reports.thread import update_thread
 from verification.record import RunRecord
 from verification.results import Results
+from verification.run import Run
 
 
 class _Page(Protocol):
@@ -37,6 +39,11 @@ class Reporting:
         config.option.xmlpath = str(files.junit)
         self._page: _Page | None = None
         self._said = False
+
+    def tell(self, run: Run) -> None:
+        """Tell the team what came of the deployment that it was told of."""
+        if run.started:
+            update_thread(self._record, run.settings.slack, run.variables, self.files.folder.name)
 
     def write(self) -> None:
         """Write verdict and summary. Raises OSError."""

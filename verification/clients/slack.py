@@ -96,6 +96,11 @@ class Message:
     author: str
 
 
+def release_key(commit: str) -> str:
+    """The key of a release's announcement: one for each."""
+    return f"deployment-of-{commit}"
+
+
 class Slack:
     """One workspace. `timeout` bounds each method with all its retries; each raises ObserverError, NotPermitted."""
 
@@ -126,6 +131,16 @@ class Slack:
         escaped. With `thread`, it is posted below that message.
         """
         return self._within(lambda: self._announce(channel, text, sections, key, thread))
+
+    def find(self, channel: str, key: str) -> Post | None:
+        """Our message with `key`, if it was posted."""
+
+        def look() -> Post | None:
+            there = self._channel(channel)
+            found = self._posted(there, key, None)
+            return Post(there, found, again=True) if found else None
+
+        return self._within(look)
 
     def reach(self, channel: str) -> None:
         """Ask who we are, and what was written in `channel` just now: what `announce` does before it posts."""

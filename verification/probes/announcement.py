@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from verification.clients.slack import Slack
+from verification.clients.slack import Slack, release_key
 from verification.errors import NotAsked, VerificationError
 from verification.probe import Probes, of_role, probe
 from verification.probes.health import given
@@ -30,7 +30,7 @@ class Announcement:
     @property
     def key(self) -> str:
         """One announcement for each release."""
-        return f"deployment-of-{self.commit}"
+        return release_key(self.commit)
 
     @property
     def text(self) -> str:

@@ -43,7 +43,7 @@ HOMES = (ROOT / "verification", ROOT / "smoke")
 pytest_plugins = [f"verification.probes.{name}" for name in ("health", "flows", "revision")]
 # Only for runs that ask before a deployment: what they import costs a run after one half a second.
 _BEFORE_A_DEPLOYMENT = (
-    *("readiness", "source", "code", "release", "window", "migrations", "rollback_plan"),
+    *("readiness", "source", "code", "release", "window", "rollback_plan", "migrations"),
     *("sentry", "incidents", "rollout", "announcement"),
 )
 

@@ -124,6 +124,13 @@ class World:
         ]
         return note
 
+    def slack(self, channel: str) -> list[dict[str, str]]:
+        """The messages of a channel, oldest first."""
+        page = httpx.get(f"{self.document['operator']}/slack", headers={"Accept": "application/json"})
+        channels = {one["name"]: one["messages"] for one in page.raise_for_status().json()["channels"]}
+        messages: list[dict[str, str]] = channels[channel]
+        return messages
+
     def requests(self) -> int:
         """How many requests have reached production."""
         answer = httpx.get(f"{self.document['operator']}/served", params={"environment": "production"})

@@ -34,7 +34,8 @@ GATES = {
 
 
 def test_every_gate_answers_with_its_evidence(run: Runner) -> None:
-    ran = run("-m", "pre", "--env", "sandbox", "--profile", "migration", f"--deployment={_with_a_private_backup(run)}")
+    deployment = f"--deployment={_with_a_private_backup(run)}"
+    ran = run("-m", "pre", "--env", "sandbox", "--profile", "migration", deployment, "-W", "error")
     assert ran.code == 0, ran.said
     assert {one.id for one in ran.verdict.criteria} >= GATES | {"backup_is_restorable"}
     assert all(one.measurements for one in ran.verdict.criteria), "every verdict shows its evidence"

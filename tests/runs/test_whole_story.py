@@ -12,6 +12,9 @@ def test_what_passes_its_gates_is_deployed_and_asked_anew(run: Runner, world: Wo
     assert set(ran.verdict.phases) >= {"pre", "smoke"}
     assert ran.verdict.previous_revision in before
     assert world.answering() == {ran.verdict.revision} != before
+    announcement, outcome = world.slack("deployments")[-2:]
+    assert outcome["thread_ts"] == announcement["ts"], "the team is told in the thread of the announcement"
+    assert "GO: All " in outcome["text"]
     served = next(one for one in ran.verdict.criteria if one.id == "serving_the_deployed_revision")
     assert ran.verdict.revision in {one.value for one in served.measurements}, "not what was answered before"
 
@@ -22,6 +25,7 @@ def test_a_release_that_breaks_in_production_only_is_undone(run: Runner, world: 
     assert ran.code == 1, ran.said
     assert (ran.of("login[staging]"), ran.of("login")) == ("pass", "fail")
     assert ran.verdict.rollback.outcome == "done"
+    assert "NO-GO: Rolled back to " in world.slack("deployments")[-1]["text"]
     assert world.answering() == before
 
 

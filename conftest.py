@@ -44,7 +44,7 @@ pytest_plugins = [f"verification.probes.{name}" for name in ("health", "flows", 
 # Only for runs that ask before a deployment: what they import costs a run after one half a second.
 _BEFORE_A_DEPLOYMENT = (
     *("readiness", "source", "code", "release", "window", "rollback_plan", "migrations"),
-    *("sentry", "incidents", "rollout", "announcement"),
+    *("sentry", "incidents", "rollout", "announcement", "baseline"),
 )
 
 gc.freeze()  # what is imported stays to the end: no garbage collection need walk it again

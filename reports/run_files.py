@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from reports import html, summary, verdict_file
-from reports.writing import write_whole
+from verification.files import write_whole
 from verification.record import RunRecord
 
 

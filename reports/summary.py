@@ -21,7 +21,8 @@ from reports.banner import (
     tally,
     troubled,
 )
-from reports.writing import one_line, plain, write_whole
+from reports.writing import one_line, plain
+from verification.files import write_whole
 from verification.record import CriterionResult, RunRecord
 
 _MAX_REASON = 400

@@ -11,7 +11,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from reports.banner import notices
-from reports.writing import plain, write_whole
+from reports.writing import plain
+from verification.files import write_whole
 from verification.record import CriterionResult, RollbackOutcome, RollbackResult, RunRecord
 from verification.verdict import Measurement, Value, Verdict
 

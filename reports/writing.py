@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
 from datetime import UTC, datetime
-from pathlib import Path
 
 from verification.redaction import redact
 
@@ -27,19 +24,3 @@ def one_line(text: object) -> str:
 def moment(when: datetime | None) -> str:
     """A time as all reports write it: `2026-11-23 10:15:00 UTC`."""
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if when else "not finished"
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write `text` to `path` such that a reader, or a killed run, sees the old contents or the new ones, never a part.
-
-    Raises OSError where the folder cannot be written.
-    """
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with draft.open("x", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)

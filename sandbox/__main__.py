@@ -19,6 +19,8 @@ from typing import NoReturn
 
 from sandbox.database import Database, User
 
+LARGEST_RPM = 6000  # what one process can send to itself
+
 _DESCRIPTION = """\
 A stand-in for everything around a deployment, on this machine alone: a streaming service in revisions behind an
 ingress that splits traffic, its MongoDB, and the Cloud Run APIs as REST, gRPC and gcloud speak them.
@@ -108,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     files = _Files(options.announce)
     signals = _Signals(files)
     try:
-        asyncio.run(_run(files, signals, options.with_parent))
+        asyncio.run(_run(files, signals, options))
     except ModuleNotFoundError as error:
         return _complain(f"the package {error.name!r} is missing; install the project with its extra 'sandbox'")
     except OSError as error:
@@ -118,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-async def _run(files: _Files, signals: _Signals, parent: int | None) -> None:
+async def _run(files: _Files, signals: _Signals, options: argparse.Namespace) -> None:
     # The database's engine computes for most of a second without needing the interpreter. Import it first and start it
     # in a thread, then import the rest meanwhile: half of the time until ready.
     gc.disable()  # imports make much and drop nothing: collecting meanwhile would take a tenth of the start
@@ -128,9 +130,10 @@ async def _run(files: _Files, signals: _Signals, parent: int | None) -> None:
     database = Database(smoke_user)
     thread = ThreadPoolExecutor(1)  # one: the engine wants to be stopped by the thread that started it
     database_started = asyncio.get_running_loop().run_in_executor(thread, database.start)
-    from sandbox.app import World
+    from sandbox.app import Pace, World
 
-    world = World(files.directory, database, smoke_user)
+    pace = Pace(options.users_rpm, options.sample_period, options.ingest_delay)
+    world = World(files.directory, database, smoke_user, pace)
     try:
         await world.start(database_started)
         line = world.document().as_line()
@@ -139,8 +142,8 @@ async def _run(files: _Files, signals: _Signals, parent: int | None) -> None:
         files.announce(line)
         print(line, flush=True)
         ends = [asyncio.create_task(signals.wait())]
-        if parent is not None:
-            ends.append(asyncio.create_task(_until_gone(parent)))
+        if options.with_parent is not None:
+            ends.append(asyncio.create_task(_until_gone(options.with_parent)))
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     finally:
         await world.stop()
@@ -184,7 +187,35 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--with-parent", type=_running, metavar="PID", help="end when the process PID is gone (asked once a second)"
     )
+    parser.add_argument(
+        "--users-rpm",
+        type=_rate,
+        default=0,
+        metavar="N",
+        help=f"requests a minute of production's users, who also have an hour's past (default 0, most {LARGEST_RPM})",
+    )
+    for option, default, help_ in (
+        ("--sample-period", 1.0, "of Cloud Monitoring's samples (default 1; Google's is 60)"),
+        ("--ingest-delay", 0.5, "until one of them can be seen (default 0.5; Google's is up to 180)"),
+    ):
+        parser.add_argument(option, type=_seconds, default=default, metavar="SECONDS", help=help_)
     return parser
+
+
+def _rate(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= LARGEST_RPM):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {LARGEST_RPM}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.1 <= value <= 600:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0.1 to 600")
+    return value
 
 
 def _writable(text: str) -> Path:

@@ -102,6 +102,7 @@ class AddressDocument:
     region: str
     cloud_run: CloudRunAddresses
     environments: dict[str, EnvironmentAddresses]
+    monitoring: str  # Cloud Monitoring over gRPC: host:port
     sentry: SentryAddresses
     slack: SlackAddress
     github: GitHubAddress

@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sandbox.addresses import (
@@ -18,6 +19,7 @@ from sandbox.addresses import (
 )
 from sandbox.certificate import make_certificates
 from sandbox.checkout import checkout_or_none
+from sandbox.cloud_monitoring import CloudMonitoring
 from sandbox.cloud_run_grpc import start_grpc
 from sandbox.cloud_run_rest import rest_app
 from sandbox.cloud_run_v1 import gcloud_environment
@@ -33,6 +35,8 @@ from sandbox.sentry import Sentry
 from sandbox.sentry_history import seed_sentry
 from sandbox.sentry_model import ORGANIZATION as SENTRY_ORGANIZATION
 from sandbox.sentry_model import PROJECT as SENTRY_PROJECT
+from sandbox.synthetic_users import SyntheticUsers
+from sandbox.traffic_log import TrafficLog, seed_past
 from sandbox.upstreams import upstreams_app
 
 if TYPE_CHECKING:
@@ -42,6 +46,20 @@ if TYPE_CHECKING:
     from sandbox.database import Database, User
     from sandbox.model import Service
 
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How busy and how fast the world is: users' requests a minute; Cloud Monitoring's sampling and delay, in seconds.
+
+    The vendor's are 60 s and up to 180 s; its metric descriptors say what they are here.
+    """
+
+    users_rpm: int = 0
+    sample_period: float = 1.0
+    ingest_delay: float = 0.5
+
+
+USUAL_RPM = 600  # what the past was like, where nobody says
 PROJECT, REGION = "sandbox-project", "us-east1"
 SERVICES = {"staging": "bayit-plus-backend-staging", "production": "bayit-plus-backend"}
 
@@ -49,8 +67,10 @@ SERVICES = {"staging": "bayit-plus-backend-staging", "production": "bayit-plus-b
 class World:
     """All servers of the sandbox. `directory` is for its files; whoever made it removes it. Use within the loop."""
 
-    def __init__(self, directory: Path, database: Database, smoke_user: User) -> None:
+    def __init__(self, directory: Path, database: Database, smoke_user: User, pace: Pace) -> None:
         self._database = database
+        self._pace = pace
+        self._traffic = TrafficLog(pace.sample_period, pace.ingest_delay)
         self._smoke_user = smoke_user
         self._certificates = make_certificates(directory)
         self._checkout = checkout_or_none(directory / "checkout")
@@ -62,6 +82,7 @@ class World:
         self._slow_database: SlowProxy | None = None
         self._runtime = RevisionRuntime(self._surroundings)
         self._control = ControlPlane(self._runtime, PROJECT, REGION)
+        self._monitoring = CloudMonitoring(self._traffic, PROJECT, REGION, self._control.faults)
         self._ingresses: dict[str, Ingress] = {}  # by environment, as the next two
         self._http: dict[str, Listener] = {}
         self._https: dict[str, Listener] = {}
@@ -85,7 +106,7 @@ class World:
         for environment, service in SERVICES.items():
             self._add_service(environment, service)
         self._control.on_change(self._changed)
-        grpc_server, self._grpc_port = await start_grpc(self._control)
+        grpc_server, self._grpc_port = await start_grpc(self._control, self._monitoring.handler())
         self._closing.push_async_callback(grpc_server.stop, None)
         for listener in (self._upstreams, self._cloud_run, *self._http.values(), *self._https.values(), self._operator):
             await self._open(listener)
@@ -101,6 +122,10 @@ class World:
         self._closing.push_async_callback(self._slow_database.stop)
         for ingress in self._ingresses.values():
             await self._start_serving(ingress)
+        self._closing.push_async_callback(self._users.close)
+        self._users.start()
+        sampling = asyncio.create_task(self._sample())
+        self._tasks.add(sampling)
 
     async def stop(self) -> None:
         """End everything at once, running requests included."""
@@ -117,6 +142,7 @@ class World:
             region=REGION,
             cloud_run=CloudRunAddresses(self._cloud_run.url, f"127.0.0.1:{self._grpc_port}", self._cloud_run.url),
             environments={environment: self._environment(environment) for environment in SERVICES},
+            monitoring=f"127.0.0.1:{self._grpc_port}",
             sentry=SentryAddresses(
                 url=self._sentry_door.url,
                 organization=SENTRY_ORGANIZATION,
@@ -164,13 +190,16 @@ class World:
 
     def _add_service(self, environment: str, name: str) -> None:
         service = self._control.add_service(name, environment, url="")
-        ingress = Ingress(service, self._control, self._runtime)
+        ingress = Ingress(service, self._control, self._runtime, self._traffic)
         self._closing.push_async_callback(ingress.close)
         self._ingresses[environment] = ingress
         self._http[environment] = Listener(ingress.door())
         self._https[environment] = Listener(ingress.door(), self._certificates)
         service.url = self._http[environment].url
-        seed(self._control, service, self._commit_of(environment))
+        serving = seed(self._control, service, self._commit_of(environment))
+        if environment == "production":
+            seed_past(self._traffic, name, serving.name, self._pace.users_rpm or USUAL_RPM)
+            self._users = SyntheticUsers(service.url, self._smoke_user, self._pace.users_rpm)
 
     async def _open(self, listener: Listener) -> None:
         self._closing.push_async_callback(listener.stop)
@@ -181,6 +210,14 @@ class World:
         revision = await ingress.choose(tag="")
         assert revision is not None
         await self._runtime.start(revision)
+
+    async def _sample(self) -> None:
+        """Note who has an instance, often enough that no sampling period goes by without."""
+        while True:
+            for ingress in self._ingresses.values():
+                for revision in self._runtime.running(ingress.service):
+                    self._traffic.idle(ingress.service.name, revision)
+            await asyncio.sleep(min(self._pace.sample_period, 5.0))
 
     def _changed(self, service: Service) -> None:
         """Give new tags an address, and let containers go that nobody can reach any more."""

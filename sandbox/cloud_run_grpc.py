@@ -23,8 +23,11 @@ _Request = TypeVar("_Request", bound="Message")
 _Codes = {code.value[0]: code for code in grpc.StatusCode}
 
 
-async def start_grpc(control: ControlPlane) -> tuple[grpc.aio.Server, int]:
-    """Start serving on a free port of 127.0.0.1, without TLS; returns the server and the port. The caller stops it."""
+async def start_grpc(control: ControlPlane, *more: grpc.GenericRpcHandler) -> tuple[grpc.aio.Server, int]:
+    """Start serving on a free port of 127.0.0.1, without TLS, `more` beside it; returns the server and the port.
+
+    The caller stops it.
+    """
     api = _Api(control)
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     server.add_generic_rpc_handlers(
@@ -53,6 +56,7 @@ async def start_grpc(control: ControlPlane) -> tuple[grpc.aio.Server, int]:
                     "ListOperations": api.method(api.list_operations, operations_pb2.ListOperationsRequest),
                 },
             ),
+            *more,
         )
     )
     port = server.add_insecure_port("127.0.0.1:0")

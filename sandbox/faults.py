@@ -64,6 +64,7 @@ CATALOGUE: tuple[Fault, ...] = (
     ),
     Fault("rollback-fails", "actor", "Traffic updates end with an error and traffic stays where it was."),
     Fault("sentry-down", "observer", "Sentry answers 503 to every call, and takes no event."),
+    Fault("monitoring-down", "observer", "Cloud Monitoring answers UNAVAILABLE to every call."),
     Fault("slack-down", "observer", "Slack answers 503 to every call, and its page too."),
     Fault("github-down", "observer", "GitHub answers 503 to every call."),
     Fault("sentry-empty", "observer", "Sentry answers every search with nothing, and swallows every event."),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from sandbox.model import Revision, Service
+    from sandbox.traffic_log import TrafficLog
 
 REMEMBERED_REQUESTS = 1000
 _CONNECT_SECONDS, _RESPONSE_SECONDS = 5.0, 300.0
@@ -80,8 +81,9 @@ class Ingress:
     and X-Forwarded-Proto are added on the way in, Date and Server are replaced on the way out, as Cloud Run does.
     """
 
-    def __init__(self, service: Service, routes: Routes, containers: Containers) -> None:
+    def __init__(self, service: Service, routes: Routes, containers: Containers, traffic: TrafficLog) -> None:
         self.service = service
+        self.traffic = traffic
         self.record = Record()
         self._routes = routes
         self._containers = containers
@@ -156,6 +158,8 @@ class Door:
         await _pass_on(response, send)
 
     def _note(self, scope: Scope, request: _Incoming, status: int, revision: str, started: float) -> None:
+        if revision:  # what reaches no revision is in no revision's metrics
+            self._ingress.traffic.add(self._ingress.service.name, revision, status, time.monotonic() - started)
         self._ingress.record.add(
             Served(
                 time=datetime.now(UTC),

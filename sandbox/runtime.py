@@ -87,6 +87,10 @@ class RevisionRuntime:
                 self._running[revision.name] = container
             return container.listener.url
 
+    def running(self, service: Service) -> list[str]:
+        """The revisions of the service that have an instance."""
+        return [name for name in service.revisions if name in self._running]
+
     def scale(self, service: Service) -> None:
         """Stop what no longer receives traffic and has no tag, as an autoscaler does; a later request starts it."""
         active = {line.revision for line in service.serving if line.percent > 0 or line.tag}

@@ -26,7 +26,7 @@ READY_SECONDS = 60.0  # a deadline for a machine under load; it takes little mor
 END_SECONDS = 30.0
 
 Address = dict[str, Any]
-Start = Callable[[], Address]
+Start = Callable[..., Address]
 
 
 @contextmanager
@@ -70,8 +70,8 @@ def start_sandbox() -> Iterator[Start]:
     """Starts another sandbox, for tests that change much or need two; it ends with the test session."""
     with ExitStack() as stack:
 
-        def start() -> Address:
-            return ready(stack.enter_context(program()))
+        def start(*arguments: str) -> Address:
+            return ready(stack.enter_context(program(*arguments)))
 
         yield start
 

@@ -18,11 +18,18 @@ OWN = ("verification", "smoke", "rollback", "reports", "sandbox", "conftest", "b
 
 # From the bottom up: a module imports from its own layer and from those below it. A name stands for all that begins with it.
 LAYERS = (
-    ("verification.errors", "verification.redaction", "verification.units", "verification.tables"),
+    (
+        "verification.errors",
+        "verification.redaction",
+        "verification.units",
+        "verification.tables",
+        "verification.files",
+    ),
     ("verification.settings_*",),
     ("verification.settings", "verification.verdict"),
     ("verification.loading", "verification.record", "verification.hints", "verification.outcome"),
     ("verification.clients", "verification.migrations"),
+    ("verification.baseline",),
     ("verification.local_sandbox", "verification.criterion", "verification.probe"),
     (
         "verification.pre",

@@ -30,6 +30,7 @@ from verification.settings_observers import GitHub
 from verification.tables import Table
 
 _READY_WITHIN = 20.0
+_USERS_RPM = "600"  # enough to be judged by within seconds
 _RELEASE_WITHIN = 30.0
 
 
@@ -97,6 +98,7 @@ class Addresses(_Part):
     region: str
     cloud_run: _CloudRunAddresses
     environments: dict[Role, _Environment]
+    monitoring: str
     ca_file: str
     checkout: str
     sentry: _Sentry
@@ -191,6 +193,7 @@ class Sandbox:
                 region=self.addresses.region,
                 project=self.addresses.project,
                 endpoint=self.addresses.cloud_run.rest,
+                monitoring=self.addresses.monitoring,
             ),
         )
 
@@ -207,7 +210,7 @@ def open_sandbox(variables: Mapping[str, str] = os.environ) -> Iterator[Sandbox]
         return
     with tempfile.TemporaryFile() as complaints:
         process = subprocess.Popen(
-            [sys.executable, "-m", "sandbox", "--with-parent", str(os.getpid())],
+            [sys.executable, "-m", "sandbox", "--with-parent", str(os.getpid()), "--users-rpm", _USERS_RPM],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=complaints,

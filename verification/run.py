@@ -16,6 +16,7 @@ from verification.verdict import now
 
 if TYPE_CHECKING:
     from verification.clients.checkout import Checkout
+    from verification.clients.cloud_monitoring import CloudMonitoring
     from verification.clients.cloud_run import CloudRun
     from verification.clients.commands import Commands
     from verification.clients.service import Service
@@ -159,6 +160,12 @@ class Run:
             target = settings().target.cloud_run
             return CloudRun(target) if target else None
 
+        def cloud_monitoring() -> CloudMonitoring | None:
+            from verification.clients.cloud_monitoring import CloudMonitoring
+
+            target = settings().target.cloud_run
+            return CloudMonitoring(target) if target else None
+
         def checkout() -> Checkout:
             from verification.clients.checkout import Checkout
 
@@ -189,6 +196,7 @@ class Run:
                 "variables": lambda: self.variables,
                 "service": service,
                 "cloud_run": cloud_run,
+                "cloud_monitoring": cloud_monitoring,
                 "probes": lambda: self.probes,
             }
         )

@@ -35,12 +35,16 @@ class ServiceInfo(Table):
 
 
 class CloudRun(Table):
-    """`[environments.NAME.cloud_run]`: where the service lives. `endpoint` is for an emulator or a private address."""
+    """`[environments.NAME.cloud_run]`: where the service lives. `endpoint` is for an emulator or a private address.
+
+    `monitoring` is the host:port of an emulator of Cloud Monitoring (gRPC) on this machine.
+    """
 
     service: Text
     region: Text
     project: Text
     endpoint: Address | None = None
+    monitoring: Text | None = None
 
 
 class Target(Table):

@@ -157,7 +157,8 @@ def production(world: World, tmp_path: Path) -> Callable[..., Path]:
         text = SHIPPED.replace("https://api.bayit.plus", world.url)
         text = text.replace(
             'service = "bayit-plus-backend"\n',
-            f'service = "bayit-plus-backend"\nproject = "{world.document["project"]}"\nendpoint = "{run}"\n',
+            f'service = "bayit-plus-backend"\nproject = "{world.document["project"]}"\nendpoint = "{run}"\n'
+            f'monitoring = "{world.document["monitoring"]}"\n',
         )
         text = text.replace('retry_after = "30s"', 'retry_after = "1s"').replace(
             'evidence_grace = "5s"', 'evidence_grace = "1s"'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +42,11 @@ def test_every_gate_answers_with_its_evidence(run: Runner) -> None:
     assert all(one.measurements for one in ran.verdict.criteria), "every verdict shows its evidence"
     assert ran.verdict.rollback.outcome == "not needed"
     assert (ran.folder / "tests.log").exists(), "the output of the service's tests is kept beside the report"
+    assert re.search(r"a href=\S{1,12}tests\.log", ran.report)
+    healthy = next(one for one in ran.verdict.criteria if one.id == "production_is_healthy")
+    normal = {one.name: one.value for one in healthy.measurements}
+    assert 500 < float(normal["requests a minute"] or 0) < 700
+    assert (run.output / "baseline-sandbox.json").exists(), "what is normal is kept for the watch"
 
 
 def test_a_hotfix_does_without_soak_and_window(run: Runner, world: World) -> None:
@@ -85,6 +91,7 @@ def _with_a_private_backup(run: Runner) -> Path:
     [
         ("sentry-down", {"staging_error_rate", "staging_has_no_new_error_types", "rollout_sources_answer"}),
         ("sentry-empty", {"staging_error_rate", "staging_has_no_new_error_types"}),
+        ("monitoring-down", {"production_is_healthy", "rollout_sources_answer"}),
         ("slack-down", {"team_is_notified", "rollout_sources_answer"}),
         ("github-down", {"no_open_critical_incidents", "rollout_sources_answer"}),
     ],

@@ -21,6 +21,7 @@ from verification.settings import Settings
 from verification.verdict import Measurement, all_must_be_one_of
 
 if TYPE_CHECKING:
+    from verification.clients.cloud_monitoring import CloudMonitoring
     from verification.clients.cloud_run import CloudRun
     from verification.probes.flows import Login
 
@@ -41,12 +42,18 @@ class RolloutSources:
 
 @probe
 def rollout_sources(
-    settings: Settings, cloud_run: CloudRun | None, variables: dict[str, str], probes: Probes
+    settings: Settings,
+    cloud_run: CloudRun | None,
+    cloud_monitoring: CloudMonitoring | None,
+    variables: dict[str, str],
+    probes: Probes,
 ) -> RolloutSources:
     """Ask all systems that are configured, side by side."""
     questions = _systems(settings, variables)
     if cloud_run:
         questions["Cloud Run"] = cloud_run.service
+    if cloud_monitoring:
+        questions["Cloud Monitoring"] = cloud_monitoring.delay
     if settings.flows.login:
         questions["smoke account"] = lambda: _must_log_in(probes)
     return ask_systems(questions)

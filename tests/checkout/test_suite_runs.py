@@ -41,7 +41,7 @@ def test_a_suite_that_passes_passes_with_its_coverage(commands: Commands, clone:
         run.exit_code.must_be(0)
         run.coverage.must_be_between(87, 100)
     assert [one.value for one in measured] == [0, 10, 0, 100]
-    assert "tests.log" in measured[0].note
+    assert measured[0].logs == ("tests.log",)
     assert "test_search_ignores_case PASSED" in run.ended.log.read_text()
 
 

@@ -24,6 +24,7 @@ LAYERS = (
         "verification.units",
         "verification.tables",
         "verification.files",
+        "verification.series",
     ),
     ("verification.settings_*",),
     ("verification.settings", "verification.verdict"),

@@ -21,6 +21,7 @@ from math import isfinite
 
 from verification.errors import ServiceError, VerificationError
 from verification.redaction import redact
+from verification.series import Series
 
 Value = bool | int | float | str
 
@@ -59,6 +60,7 @@ class Measurement:
     rule: str = ""  # how the value is held against the limit: "=", "<", ">", "one of"
     note: str = ""  # what else a reader should know, such as a retry
     logs: tuple[str, ...] = ()  # files in the run's folder that have more
+    series: Series | None = None  # how the value came about, for a chart
     problem: VerificationError | None = None
 
     def must_be(self, expected: Value) -> None:

@@ -11,8 +11,8 @@ from enum import StrEnum
 class Series:
     """The values of one criterion over time, oldest first; None where nothing was observed (never zero).
 
-    `limit` and `roll_back_at` are in `unit`, as the checklist has them; `decided_at` is when the verdict was certain, if
-    it was before the end.
+    `limit` and `roll_back_at` are in `unit`, as the checklist has them; `decided_at` is when the verdict was certain,
+    if it was before the end.
     """
 
     criterion: str
@@ -45,7 +45,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A watch as it stands: seconds that are left of `of_s`, a row for each criterion, and what else is worth a line."""
+    """A watch as it stands: seconds left of `of_s`, a row for each criterion, and what else is worth a line."""
 
     left_s: float
     of_s: float

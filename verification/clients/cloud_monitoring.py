@@ -50,6 +50,11 @@ class Histogram:
         """How many are in buckets that reach above the limit."""
         return sum(count for _, upper, count in self._buckets() if upper > limit_ms)
 
+    @property
+    def by_upper_bound(self) -> tuple[tuple[float, int], ...]:
+        """How many are in each bucket that is not empty, by its upper bound in ms; the last one's is infinite."""
+        return tuple((upper, count) for _, upper, count in self._buckets() if count)
+
     def percentile(self, share: float) -> float | None:
         """The latency in ms that `share` of them do not exceed, interpolated within its bucket; None when empty."""
         wanted, seen = share * self.total, 0

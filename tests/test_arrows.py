@@ -188,7 +188,7 @@ def test_the_suite_imports_no_test_and_no_benchmark() -> None:
         # A run of the service needs HTTP in any case; what Google and others bring stays out until it is asked for.
         ("verification.probes.health, verification.probes.flows, verification.probes.revision", SDKS),
         ("reports.plugin, rollback.safety_net", SDKS),
-        ("verification.judge", (*SDKS, *HTTP)),
+        ("verification.judge, verification.judge_rates", (*SDKS, *HTTP)),
     ],
 )
 def test_a_usage_error_does_not_wait_for_heavy_libraries(imported: str, spared: tuple[str, ...]) -> None:

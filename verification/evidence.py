@@ -140,9 +140,11 @@ def lower_bound_outside_burst(
     return np.asarray(lower_bound(wrong, every, alpha, dispersion).min(axis=-1))
 
 
-def count_upper_bound(count: float, alpha: float) -> float:
-    """The exact upper bound of a Poisson expectation (Garwood 1936) of which `count` were seen."""
-    return float(special.gammaincinv(count + 1, 1 - alpha))
+def count_bounds(count: float, alpha: float, dispersion: float = 1.0) -> tuple[float, float]:
+    """The exact bounds (Garwood 1936), each at `alpha`, of a Poisson expectation of which `count` were seen."""
+    effective = count / dispersion
+    low = float(special.gammaincinv(effective, alpha)) if effective else 0.0
+    return dispersion * low, dispersion * float(special.gammaincinv(effective + 1, 1 - alpha))
 
 
 def _outside(counts: Floats, burst: int) -> Floats:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import secrets
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sandbox.addresses import (
@@ -45,18 +44,7 @@ if TYPE_CHECKING:
 
     from sandbox.database import Database, User
     from sandbox.model import Service
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How busy and how fast the world is: users' requests a minute; Cloud Monitoring's sampling and delay, in seconds.
-
-    The vendor's are 60 s and up to 180 s; its metric descriptors say what they are here.
-    """
-
-    users_rpm: int = 0
-    sample_period: float = 1.0
-    ingest_delay: float = 0.5
+    from sandbox.pace import Pace
 
 
 USUAL_RPM = 600  # what the past was like, where nobody says
@@ -93,7 +81,9 @@ class World:
         self._sentry_door = Listener(self._sentry)
         self._outside = Outside(self._control.faults)
         candidate = self._checkout.candidate if self._checkout else ""
-        operator = OperatorApi(self._control, self._ingresses, self.document, self._sentry, self._outside, candidate)
+        operator = OperatorApi(
+            self._control, self._ingresses, self.document, self._sentry, self._outside, self._set_users, candidate
+        )
         self._operator = Listener(operator.app())
         self._grpc_port = 0
 
@@ -199,7 +189,17 @@ class World:
         serving = seed(self._control, service, self._commit_of(environment))
         if environment == "production":
             seed_past(self._traffic, name, serving.name, self._pace.users_rpm or USUAL_RPM)
-            self._users = SyntheticUsers(service.url, self._smoke_user, self._pace.users_rpm)
+            self._users = SyntheticUsers(
+                service.url, self._smoke_user, self._pace.users_rpm, lambda: self._willingness(name)
+            )
+
+    def _set_users(self, rpm: int) -> None:
+        self._users.rpm = rpm
+
+    def _willingness(self, service: str) -> float:
+        """The share of its users that come, as the revisions are that they would come to (the fault traffic-drop)."""
+        lines = self._control.services[service].serving
+        return 1 - sum(0.9 * line.percent / 100 for line in lines if self._runtime.has(line.revision, "traffic-drop"))
 
     async def _open(self, listener: Listener) -> None:
         self._closing.push_async_callback(listener.stop)

@@ -18,6 +18,7 @@ from sandbox.addresses import (
 )
 from sandbox.certificate import make_certificates
 from sandbox.checkout import checkout_or_none
+from sandbox.cloud_logging import CloudLogging
 from sandbox.cloud_monitoring import CloudMonitoring
 from sandbox.cloud_run_grpc import start_grpc
 from sandbox.cloud_run_rest import rest_app
@@ -27,6 +28,7 @@ from sandbox.database import DeadAddress, SlowProxy, mongodb_uri
 from sandbox.history import seed
 from sandbox.ingress import Ingress
 from sandbox.listener import Listener
+from sandbox.log_store import LogStore
 from sandbox.operator_api import OperatorApi
 from sandbox.outside import Outside
 from sandbox.runtime import RevisionRuntime, Surroundings
@@ -68,7 +70,8 @@ class World:
         self._tasks: set[asyncio.Task[None]] = set()
         self._dead_database = DeadAddress()
         self._slow_database: SlowProxy | None = None
-        self._runtime = RevisionRuntime(self._surroundings)
+        self._logs = LogStore(pace.ingest_delay)
+        self._runtime = RevisionRuntime(self._surroundings, self._logs)
         self._control = ControlPlane(self._runtime, PROJECT, REGION)
         self._monitoring = CloudMonitoring(self._traffic, PROJECT, REGION, self._control.faults)
         self._ingresses: dict[str, Ingress] = {}  # by environment, as the next two
@@ -76,7 +79,8 @@ class World:
         self._https: dict[str, Listener] = {}
         self._tags: dict[tuple[str, str], Listener] = {}  # by service and tag
         self._upstreams = Listener(upstreams_app())
-        self._cloud_run = Listener(rest_app(self._control))
+        logging = CloudLogging(self._logs, PROJECT, REGION, self._control.faults)
+        self._cloud_run = Listener(rest_app(self._control, logging.app()))
         self._sentry = Sentry(self._control.faults)
         self._sentry_door = Listener(self._sentry)
         self._outside = Outside(self._control.faults)
@@ -133,6 +137,7 @@ class World:
             cloud_run=CloudRunAddresses(self._cloud_run.url, f"127.0.0.1:{self._grpc_port}", self._cloud_run.url),
             environments={environment: self._environment(environment) for environment in SERVICES},
             monitoring=f"127.0.0.1:{self._grpc_port}",
+            logging=self._cloud_run.url,
             sentry=SentryAddresses(
                 url=self._sentry_door.url,
                 organization=SENTRY_ORGANIZATION,
@@ -180,7 +185,7 @@ class World:
 
     def _add_service(self, environment: str, name: str) -> None:
         service = self._control.add_service(name, environment, url="")
-        ingress = Ingress(service, self._control, self._runtime, self._traffic)
+        ingress = Ingress(service, self._control, self._runtime, self._traffic, self._logs)
         self._closing.push_async_callback(ingress.close)
         self._ingresses[environment] = ingress
         self._http[environment] = Listener(ingress.door())

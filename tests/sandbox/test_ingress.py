@@ -19,8 +19,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from sandbox.certificate import make_certificates
 from sandbox.ingress import Ingress
 from sandbox.listener import Listener
-from sandbox.model import Revision, Service, Traffic
 from sandbox.log_store import LogStore
+from sandbox.model import Revision, Service, Traffic
 from sandbox.traffic_log import TrafficLog
 
 DEADLINE_SECONDS = 10.0

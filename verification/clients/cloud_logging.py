@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from verification.clients.google_reading import asked, must_be_here
@@ -21,7 +21,6 @@ from verification.settings import CloudRun
 
 if TYPE_CHECKING:
     from google.cloud.logging import Client
-    from google.cloud.logging_v2.entries import LogEntry
 
 T = TypeVar("T")
 
@@ -32,6 +31,22 @@ _PAGE = 1000  # the most that one call gives
 _MOST_REQUESTS, _MOST_TROUBLES = 5_000, 2_000
 _LONGEST_TEXT = 2_000
 _DURATION = re.compile(r"\d+(\.\d+)?s", re.ASCII)
+
+
+class _Resource(Protocol):
+    labels: Mapping[str, str]
+
+
+class _Line(Protocol):
+    """What is read of the library's LogEntry, which has no types of its own."""
+
+    log_name: str
+    insert_id: str | None
+    timestamp: datetime | None
+    severity: str | None
+    http_request: object
+    resource: _Resource | None
+    payload: object
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +143,7 @@ class CloudLogging:
     def close(self) -> None:
         """End the connection."""
         if self._client is not None:
-            self._client.close()
+            self._client.close()  # type: ignore[no-untyped-call]
 
     @property
     def _ours(self) -> str:
@@ -140,8 +155,8 @@ class CloudLogging:
         first, end = since.astimezone(UTC).isoformat(), until.astimezone(UTC).isoformat()
         return f'{self._ours} AND timestamp>="{first}" AND timestamp<"{end}"'
 
-    def _entries(self, question: str, most: int, order: str) -> Iterator[LogEntry]:
-        found: Iterator[LogEntry] = self._library.list_entries(
+    def _entries(self, question: str, most: int, order: str) -> Iterator[_Line]:
+        found: Iterator[_Line] = self._library.list_entries(  # type: ignore[no-untyped-call]
             resource_names=[f"projects/{self._settings.project}"],
             filter_=question,
             order_by=order,
@@ -170,13 +185,14 @@ def _client(settings: CloudRun) -> Client:
 
     endpoint = settings.logging
     if endpoint is None:
-        return Client(project=settings.project, _use_grpc=False)
+        return Client(project=settings.project, _use_grpc=False)  # type: ignore[no-untyped-call]
     must_be_here(urlsplit(endpoint).hostname or "", f"cloud_run.logging {endpoint}")
-    session = AuthorizedSession(AnonymousCredentials())
+    anonymous = AnonymousCredentials()  # type: ignore[no-untyped-call]
+    session = AuthorizedSession(anonymous)  # type: ignore[no-untyped-call]
     session.trust_env = False  # else the environment's proxy would be asked for a way to this machine
-    return Client(
+    return Client(  # type: ignore[no-untyped-call]
         project=settings.project,
-        credentials=AnonymousCredentials(),
+        credentials=anonymous,
         client_options={"api_endpoint": endpoint.rstrip("/")},
         _http=session,
         _use_grpc=False,
@@ -191,7 +207,7 @@ def _log_is(name: str) -> str:
     return f'log_id("{name}")'
 
 
-def _request(line: LogEntry) -> Request | None:
+def _request(line: _Line) -> Request | None:
     """The line as a request; None where what it says cannot be counted."""
     http = line.http_request if isinstance(line.http_request, Mapping) else {}
     status, latency = _whole(http.get("status")), _seconds(http.get("latency"))
@@ -208,7 +224,7 @@ def _request(line: LogEntry) -> Request | None:
     )
 
 
-def _entry(line: LogEntry) -> Entry | None:
+def _entry(line: _Line) -> Entry | None:
     if not line.insert_id or line.timestamp is None:
         return None
     log = str(line.log_name).partition("/logs/")[2].replace("%2F", "/")
@@ -224,7 +240,7 @@ def _said(payload: object) -> str:
     return "" if payload is None else str(payload)
 
 
-def _revision(line: LogEntry) -> str:
+def _revision(line: _Line) -> str:
     labels = line.resource.labels if line.resource else {}
     return str(labels.get("revision_name", ""))
 

@@ -131,7 +131,7 @@ class Backend:
         if self._starting() or (self._unhealthy and of_api):
             app = JSONResponse({"detail": "Service Unavailable"}, 503)
         elif of_api and await self._trouble.befall(_user_agent(scope)):
-            self._write("ERROR", f"{scope['method']} {scope['path']} failed: no connection left in the pool")
+            self._write("ERROR", f"{scope['method']} {scope['path']} failed: its answer could not be put together")
             app = JSONResponse({"detail": "Internal Server Error"}, 500)
         await app(scope, receive, send)
 

@@ -16,6 +16,7 @@ from verification.verdict import now
 
 if TYPE_CHECKING:
     from verification.clients.checkout import Checkout
+    from verification.clients.cloud_logging import CloudLogging
     from verification.clients.cloud_monitoring import CloudMonitoring
     from verification.clients.cloud_run import CloudRun
     from verification.clients.commands import Commands
@@ -166,6 +167,12 @@ class Run:
             target = settings().target.cloud_run
             return CloudMonitoring(target) if target else None
 
+        def cloud_logging() -> CloudLogging | None:
+            from verification.clients.cloud_logging import CloudLogging
+
+            target = settings().target.cloud_run
+            return CloudLogging(target) if target else None
+
         def checkout() -> Checkout:
             from verification.clients.checkout import Checkout
 
@@ -197,6 +204,7 @@ class Run:
                 "service": service,
                 "cloud_run": cloud_run,
                 "cloud_monitoring": cloud_monitoring,
+                "cloud_logging": cloud_logging,
                 "probes": lambda: self.probes,
             }
         )

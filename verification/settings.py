@@ -38,7 +38,8 @@ class ServiceInfo(Table):
 class CloudRun(Table):
     """`[environments.NAME.cloud_run]`: where the service lives. `endpoint` is for an emulator or a private address.
 
-    `monitoring` is the host:port of an emulator of Cloud Monitoring (gRPC) on this machine.
+    `monitoring` is the host:port of an emulator of Cloud Monitoring (gRPC) on this machine, `logging` the address of
+    one of Cloud Logging (HTTP).
     """
 
     service: Text
@@ -46,6 +47,7 @@ class CloudRun(Table):
     project: Text
     endpoint: Address | None = None
     monitoring: Text | None = None
+    logging: Address | None = None
 
 
 class Target(Table):

@@ -104,7 +104,7 @@ def _frame(console: Console, progress: Progress, snapshot: Snapshot | None) -> R
     from rich.console import Group
 
     parts = [] if snapshot is None else [*_watch(snapshot, console.width)]
-    left = console.height - 3 - (len(snapshot.rows) + len(snapshot.notes) + 2 if snapshot else 0)
+    left = console.height - 4 - (len(snapshot.rows) + len(snapshot.notes) + 2 if snapshot else 0)
     return Group(*parts, *_questions(progress, max(left, 1)))
 
 
@@ -133,12 +133,14 @@ def _watch(snapshot: Snapshot, width: int) -> Iterator[RenderableType]:
 
 
 def _questions(progress: Progress, most: int) -> Iterator[RenderableType]:
-    """Those that wait longest first, on at most `most` lines and one for the count."""
+    """Those that wait longest first, on at most `most` lines; a line before them, and one after for the rest."""
     from rich.text import Text
 
     shown = list(progress.open.items())[:most]
     more = len(progress.open) - len(shown)
-    count = f"{progress.answered} of {progress.of} questions answered" + (f", {more} more open" if more else "")
+    count = f"{progress.answered} of {progress.of} questions answered, waiting for:"
     yield Text(count, "dim", no_wrap=True, overflow="ellipsis")
     for name, seconds in shown:
         yield Text(f"{seconds:5.0f} s  {one_line(name)}", no_wrap=True, overflow="ellipsis")
+    if more:
+        yield Text(f"         and {more} more")

@@ -1,0 +1,158 @@
+"""A chart of a series, as SVG that stands inside the page.
+
+Written by hand rather than drawn by matplotlib: a tenth of its size, its text is text to a reader and to a screen
+reader, it takes its colours from the page in the dark and in print, and it costs a run no import of a second.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from html import escape
+from math import isfinite
+
+from reports.chart_points import Point, gaps, observed, strokes, thinned
+from reports.chart_scale import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Scale, limits, rounds
+from reports.writing import one_line
+from verification.series import Series
+from verification.verdict import show
+
+_MINUTES_FROM = 120.0  # seconds: a shorter series counts in seconds
+_HATCH = 7  # between two strokes of a hatch
+
+
+def chart(series: Series) -> str:
+    """The series as one line of SVG, below 15 KB, with a title and a description for who cannot see it.
+
+    Where nothing was observed, the line has a gap and the ground is hatched. A series of many points is thinned so that
+    no peak, no dip and no gap is lost. Raises ValueError for a value that is no finite number, and for points that are
+    not in order of time.
+    """
+    _check(series)
+    scale = Scale.of(series)
+    name = f"chart-{zlib.crc32(repr(series).encode('utf-8', 'replace')):08x}"
+    points = [Point(scale.x(when), None if value is None else scale.y(value)) for when, value in thinned(series.points)]
+    line = (
+        f'<path class="chart-line" d="{strokes(points)}" fill="none" stroke="currentColor" stroke-width="1.6" '
+        'stroke-linecap="round" stroke-linejoin="round"/>'
+    )
+    parts = (
+        f'<title id="{name}-title">{_text(series.title)}</title>',
+        f'<desc id="{name}-desc">{_text(describe(series))}</desc>',
+        *_axes(series, scale),
+        *_not_observed(points),
+        *_limits(series, scale),
+        line,
+        *_decision(series, scale),
+    )
+    return (
+        f'<svg class="chart" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'aria-labelledby="{name}-title {name}-desc" font-family="system-ui,sans-serif" font-size="11" '
+        f'fill="currentColor">{"".join(parts)}</svg>'
+    )
+
+
+def describe(series: Series) -> str:
+    """The chart in words, as plain text that is not yet redacted."""
+    values = observed(series.points)
+    unit = series.unit
+    said = []
+    if values:
+        lasted = _lasted((series.points[-1][0] - series.points[0][0]).total_seconds())
+        said.append(f"{len(values)} values over {lasted}: lowest {show(min(values), unit)}")
+        said[-1] += f", highest {show(max(values), unit)}, last {show(values[-1], unit)}."
+    missing = len(series.points) - len(values)
+    if missing or not values:
+        said.append(f"Not observed: {missing} of {len(series.points)}." if missing else "Nothing was observed.")
+    if series.limit is not None:
+        said.append(f"Limit: {show(series.limit, unit)}.")
+    if series.roll_back_at is not None:
+        said.append(f"Rolls back at {show(series.roll_back_at, unit)}.")
+    if series.decided_at is not None and series.points:
+        said.append(f"Decided after {_lasted((series.decided_at - series.points[0][0]).total_seconds())}.")
+    return " ".join(said)
+
+
+def _axes(series: Series, scale: Scale) -> Iterator[str]:
+    for value in scale.ticks():
+        y = scale.y(value)
+        yield f'<path class="chart-grid" d="M{LEFT} {y:.1f}H{RIGHT}" stroke="currentColor" stroke-opacity=".18"/>'
+        yield _label(LEFT - 6, y + 4, f"{value:.4g}", "end")
+    yield _label(LEFT, 12, series.unit, "end" if len(series.unit) < 8 else "start")
+    yield f'<path d="M{LEFT} {TOP}V{BOTTOM}H{RIGHT}" fill="none" stroke="currentColor" stroke-opacity=".6"/>'
+    if series.points:
+        part, word = (60.0, "minutes") if scale.seconds >= _MINUTES_FROM else (1.0, "seconds")
+        for tick in rounds(0.0, scale.seconds / part):
+            yield _label(scale.at(tick * part), BOTTOM + 15, f"{tick:.4g}", "middle")
+        yield _label(RIGHT, BOTTOM + 32, f"{word} since {series.points[0][0]:%H:%M:%S %Z}", "end")
+
+
+def _not_observed(points: list[Point]) -> Iterator[str]:
+    bands = list(gaps(points, LEFT, RIGHT))
+    if not bands:
+        return
+    yield '<g class="chart-gap" stroke="currentColor" stroke-opacity=".35" fill="none">'
+    for left, right in bands:
+        yield f'<path d="{_hatched(left, right, TOP, BOTTOM)}"/>'
+    yield f'<path d="{_hatched(LEFT, LEFT + 22, BOTTOM + 23, BOTTOM + 33)}"/></g>'
+    yield _label(LEFT + 27, BOTTOM + 32, "not observed", "start")
+
+
+def _hatched(left: float, right: float, top: float, bottom: float) -> str:
+    """Slanting strokes between the edges; as one path, because a pattern would need a name of its own in the page."""
+    height, path = bottom - top, [f"M{left:.1f} {top}V{bottom}M{right:.1f} {top}V{bottom}"]
+    start = left - height + _HATCH
+    while start < right:
+        begin, end = max(start, left), min(start + height, right)
+        path.append(f"M{begin:.1f} {bottom - begin + start:.1f}L{end:.1f} {bottom - end + start:.1f}")
+        start += _HATCH
+    return "".join(path)
+
+
+def _limits(series: Series, scale: Scale) -> Iterator[str]:
+    """The limit is named at the left and the value that rolls back at the right: they may be close to each other."""
+    if series.limit is not None:
+        yield _line("limit", scale.y(series.limit), "6 4", "var(--unclear,#7a4d00)")
+        words = f"limit {show(series.limit, series.unit)}"
+        yield _label(LEFT + 5, scale.y(series.limit) - 4, words, "start", halo=True)
+    if series.roll_back_at is not None:
+        yield _line("roll-back", scale.y(series.roll_back_at), "10 3 2 3", "var(--fail,#a3140f)")
+        words = f"rolls back at {show(series.roll_back_at, series.unit)}"
+        yield _label(RIGHT - 3, scale.y(series.roll_back_at) - 4, words, "end", halo=True)
+
+
+def _decision(series: Series, scale: Scale) -> Iterator[str]:
+    if series.decided_at is None or not series.points:
+        return
+    x = scale.x(series.decided_at)
+    words = f"decided after {_lasted((series.decided_at - series.points[0][0]).total_seconds())}"
+    yield f'<path class="chart-decision" d="M{x:.1f} {TOP - 12}V{BOTTOM}" stroke="currentColor" stroke-width="2"/>'
+    yield _label(x - 4, TOP - 8, words, "end") if x > WIDTH / 2 else _label(x + 4, TOP - 8, words, "start")
+
+
+def _line(kind: str, y: float, dashes: str, colour: str) -> str:
+    return (
+        f'<path class="chart-{kind}" d="M{LEFT} {y:.1f}H{RIGHT}" stroke-dasharray="{dashes}" '
+        f'stroke-width="1.5" style="stroke:{colour}"/>'
+    )
+
+
+def _label(x: float, y: float, words: str, anchor: str, *, halo: bool = False) -> str:
+    ground = ' style="paint-order:stroke;stroke:var(--page,Canvas);stroke-width:3px"' if halo else ""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{ground}>{_text(words)}</text>'
+
+
+def _lasted(seconds: float) -> str:
+    return f"{seconds / 60:.3g} minutes" if seconds >= _MINUTES_FROM else f"{max(seconds, 0.0):.3g} seconds"
+
+
+def _check(series: Series) -> None:
+    if not all(map(isfinite, (*observed(series.points), *limits(series)))):
+        raise ValueError(f"a value of {series.criterion} is no finite number")
+    times = [when for when, _ in series.points]
+    if times != sorted(times):
+        raise ValueError(f"the values of {series.criterion} are not in order of time")
+
+
+def _text(words: str) -> str:
+    return escape(one_line(words))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import NamedTuple
 
 Points = Sequence[tuple[datetime, float | None]]
@@ -42,19 +43,16 @@ def thinned(points: Points) -> Points:
     return kept
 
 
-def strokes(points: Sequence[Point]) -> str:
-    """The path through the points, which begins anew after each gap; a lone point becomes a dot."""
-    path, pen = "", False
-    for index, (x, y) in enumerate(points):
-        if y is None:
-            pen = False
-            continue
-        path += f"{'L' if pen else 'M'}{x:.1f} {y:.1f}"
-        ends = index + 1 == len(points) or points[index + 1].y is None
-        if ends and not pen:
-            path += "h.01"  # with round ends
-        pen = True
-    return path
+def strokes(points: Sequence[Point]) -> tuple[str, str]:
+    """The path through the points, which begins anew after each gap; and one of dots, for points between two gaps."""
+    line = dots = ""
+    for observed_here, stretch in groupby(points, lambda point: point.y is not None):
+        places = [f"{x:.1f} {y:.1f}" for x, y in stretch] if observed_here else []
+        if len(places) == 1:
+            dots += f"M{places[0]}h.01"  # with round ends
+        elif places:
+            line += f"M{'L'.join(places)}"
+    return line, dots
 
 
 def gaps(points: Sequence[Point], left: float, right: float) -> Iterator[tuple[float, float]]:

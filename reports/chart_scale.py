@@ -10,7 +10,7 @@ from reports.chart_points import observed
 from verification.series import Series
 
 WIDTH, HEIGHT = 440, 190
-LEFT, RIGHT, TOP, BOTTOM = 50, 428, 30, 150  # where the values are
+LEFT, RIGHT, TOP, BOTTOM = 56, 428, 30, 150  # where the values are
 
 _ROOM = 0.08  # of the height, above the highest value
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)

@@ -18,6 +18,7 @@ from verification.series import Series
 from verification.verdict import show
 
 _MINUTES_FROM = 120.0  # seconds: a shorter series counts in seconds
+_LABEL_HEIGHT = 15
 _HATCH = 7  # between two strokes of a hatch
 
 
@@ -32,22 +33,18 @@ def chart(series: Series) -> str:
     scale = Scale.of(series)
     name = f"chart-{zlib.crc32(repr(series).encode('utf-8', 'replace')):08x}"
     points = [Point(scale.x(when), None if value is None else scale.y(value)) for when, value in thinned(series.points)]
-    line = (
-        f'<path class="chart-line" d="{strokes(points)}" fill="none" stroke="currentColor" stroke-width="1.6" '
-        'stroke-linecap="round" stroke-linejoin="round"/>'
-    )
     parts = (
         f'<title id="{name}-title">{_text(series.title)}</title>',
         f'<desc id="{name}-desc">{_text(describe(series))}</desc>',
         *_axes(series, scale),
         *_not_observed(points),
+        *_values(points),
         *_limits(series, scale),
-        line,
         *_decision(series, scale),
     )
     return (
         f'<svg class="chart" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-labelledby="{name}-title {name}-desc" font-family="system-ui,sans-serif" font-size="11" '
+        f'aria-labelledby="{name}-title {name}-desc" font-family="system-ui,sans-serif" font-size="12" '
         f'fill="currentColor">{"".join(parts)}</svg>'
     )
 
@@ -87,11 +84,21 @@ def _axes(series: Series, scale: Scale) -> Iterator[str]:
         yield _label(RIGHT, BOTTOM + 32, f"{word} since {series.points[0][0]:%H:%M:%S %Z}", "end")
 
 
+def _values(points: list[Point]) -> Iterator[str]:
+    line, dots = strokes(points)
+    for kind, path, width in (("line", line, 1.6), ("dots", dots, 5)):
+        if path:
+            yield (
+                f'<path class="chart-{kind}" d="{path}" fill="none" stroke="currentColor" stroke-width="{width}" '
+                'stroke-linecap="round" stroke-linejoin="round"/>'
+            )
+
+
 def _not_observed(points: list[Point]) -> Iterator[str]:
     bands = list(gaps(points, LEFT, RIGHT))
     if not bands:
         return
-    yield '<g class="chart-gap" stroke="currentColor" stroke-opacity=".35" fill="none">'
+    yield '<g class="chart-gap" stroke="currentColor" stroke-opacity=".45" fill="none">'
     for left, right in bands:
         yield f'<path d="{_hatched(left, right, TOP, BOTTOM)}"/>'
     yield f'<path d="{_hatched(LEFT, LEFT + 22, BOTTOM + 23, BOTTOM + 33)}"/></g>'
@@ -110,15 +117,24 @@ def _hatched(left: float, right: float, top: float, bottom: float) -> str:
 
 
 def _limits(series: Series, scale: Scale) -> Iterator[str]:
-    """The limit is named at the left and the value that rolls back at the right: they may be close to each other."""
-    if series.limit is not None:
-        yield _line("limit", scale.y(series.limit), "6 4", "var(--unclear,#7a4d00)")
-        words = f"limit {show(series.limit, series.unit)}"
-        yield _label(LEFT + 5, scale.y(series.limit) - 4, words, "start", halo=True)
-    if series.roll_back_at is not None:
-        yield _line("roll-back", scale.y(series.roll_back_at), "10 3 2 3", "var(--fail,#a3140f)")
-        words = f"rolls back at {show(series.roll_back_at, series.unit)}"
-        yield _label(RIGHT - 3, scale.y(series.roll_back_at) - 4, words, "end", halo=True)
+    """Both lines, each with its name above it; where they are close to each other, the lower one's is below."""
+    lines = [
+        (scale.y(value), f"{words} {show(value, series.unit)}", look)
+        for value, words, look in (
+            (series.limit, "limit", 'class="chart-limit" stroke-dasharray="6 4" style="stroke:var(--unclear,#7a4d00)"'),
+            (
+                series.roll_back_at,
+                "rolls back at",
+                'class="chart-roll-back" stroke-dasharray="10 3 2 3" style="stroke:var(--fail,#a3140f)"',
+            ),
+        )
+        if value is not None
+    ]
+    upper = float("-inf")
+    for y, words, look in sorted(lines):
+        yield f'<path d="M{LEFT} {y:.1f}H{RIGHT}" stroke-width="1.5" {look}/>'
+        yield _label(LEFT + 5, y + (13 if y - upper < _LABEL_HEIGHT else -4), words, "start", halo=True)
+        upper = y
 
 
 def _decision(series: Series, scale: Scale) -> Iterator[str]:
@@ -128,13 +144,6 @@ def _decision(series: Series, scale: Scale) -> Iterator[str]:
     words = f"decided after {_lasted((series.decided_at - series.points[0][0]).total_seconds())}"
     yield f'<path class="chart-decision" d="M{x:.1f} {TOP - 12}V{BOTTOM}" stroke="currentColor" stroke-width="2"/>'
     yield _label(x - 4, TOP - 8, words, "end") if x > WIDTH / 2 else _label(x + 4, TOP - 8, words, "start")
-
-
-def _line(kind: str, y: float, dashes: str, colour: str) -> str:
-    return (
-        f'<path class="chart-{kind}" d="M{LEFT} {y:.1f}H{RIGHT}" stroke-dasharray="{dashes}" '
-        f'stroke-width="1.5" style="stroke:{colour}"/>'
-    )
 
 
 def _label(x: float, y: float, words: str, anchor: str, *, halo: bool = False) -> str:

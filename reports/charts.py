@@ -19,7 +19,6 @@ from verification.verdict import show
 
 _MINUTES_FROM = 120.0  # seconds: a shorter series counts in seconds
 _LABEL_HEIGHT = 15
-_HATCH = 7  # between two strokes of a hatch
 
 
 def chart(series: Series) -> str:
@@ -37,7 +36,7 @@ def chart(series: Series) -> str:
         f'<title id="{name}-title">{_text(series.title)}</title>',
         f'<desc id="{name}-desc">{_text(describe(series))}</desc>',
         *_axes(series, scale),
-        *_not_observed(points),
+        *_not_observed(points, name),
         *_values(points),
         *_limits(series, scale),
         *_decision(series, scale),
@@ -94,26 +93,20 @@ def _values(points: list[Point]) -> Iterator[str]:
             )
 
 
-def _not_observed(points: list[Point]) -> Iterator[str]:
-    bands = list(gaps(points, LEFT, RIGHT))
+def _not_observed(points: list[Point], name: str) -> Iterator[str]:
+    bands = [(left, right, TOP, BOTTOM) for left, right in gaps(points, LEFT, RIGHT)]
     if not bands:
         return
-    yield '<g class="chart-gap" stroke="currentColor" stroke-opacity=".45" fill="none">'
-    for left, right in bands:
-        yield f'<path d="{_hatched(left, right, TOP, BOTTOM)}"/>'
-    yield f'<path d="{_hatched(LEFT, LEFT + 22, BOTTOM + 23, BOTTOM + 33)}"/></g>'
+    swatch = (LEFT, LEFT + 22, BOTTOM + 23, BOTTOM + 33)
+    path = "".join(
+        f"M{left:.1f} {top}H{right:.1f}V{bottom}H{left:.1f}z" for left, right, top, bottom in (*bands, swatch)
+    )
+    yield (
+        f'<pattern id="{name}-hatch" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+        '<path d="M0 0V5" stroke="currentColor" stroke-opacity=".6"/></pattern>'
+        f'<path class="chart-gap" d="{path}" fill="url(#{name}-hatch)" stroke="currentColor" stroke-opacity=".3"/>'
+    )
     yield _label(LEFT + 27, BOTTOM + 32, "not observed", "start")
-
-
-def _hatched(left: float, right: float, top: float, bottom: float) -> str:
-    """Slanting strokes between the edges; as one path, because a pattern would need a name of its own in the page."""
-    height, path = bottom - top, [f"M{left:.1f} {top}V{bottom}M{right:.1f} {top}V{bottom}"]
-    start = left - height + _HATCH
-    while start < right:
-        begin, end = max(start, left), min(start + height, right)
-        path.append(f"M{begin:.1f} {bottom - begin + start:.1f}L{end:.1f} {bottom - end + start:.1f}")
-        start += _HATCH
-    return "".join(path)
 
 
 def _limits(series: Series, scale: Scale) -> Iterator[str]:

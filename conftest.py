@@ -248,8 +248,9 @@ class Verification:
         if not self._run.started or (session.testsfailed and not session.config.option.continue_on_collection_errors):
             return None  # pytest's own loop says what is wrong
         before, after = parted(session.items)
+        waiting = self._reporting.onlooker(session.config, self._run).waiting
         if before and after:
-            run_in_order_of_answers(session, before, self._run.probes, last=False)
+            run_in_order_of_answers(session, before, self._run.probes, waiting, last=False)
             if not self._may_deploy():
                 return True
             self._run.deploy({name for item in after for name in asked_by(item)})
@@ -257,7 +258,7 @@ class Verification:
         reporter = session.config.pluginmanager.getplugin("terminalreporter")
         for notice in self._run.record.notices if reporter else ():
             reporter.write_line(f"note: {redact(notice)}", yellow=True)
-        run_in_order_of_answers(session, after or before, self._run.probes)
+        run_in_order_of_answers(session, after or before, self._run.probes, waiting)
         return True
 
     def _may_deploy(self) -> bool:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from verification.clients.commands import Commands
     from verification.clients.service import Service
     from verification.local_sandbox import DeploymentNote, Sandbox
+    from verification.series import Snapshot
     from verification.settings import Settings
 
 _LOGIN = {"login", "refused_login"}
@@ -100,6 +101,10 @@ class Run:
         self.record.service = self.settings.target.cloud_run.service if self.settings.target.cloud_run else ""
         self.started = True
         self.probes.start(fixtures)
+
+    def snapshot(self) -> Snapshot | None:
+        """The watch as it stands, for whoever looks on; None while nothing is watched."""
+        return None
 
     def close(self) -> None:
         """Let go of everything that was opened."""

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent
 HOMES = (ROOT / "verification", ROOT / "smoke")
 
-pytest_plugins = [f"verification.probes.{name}" for name in ("health", "flows", "revision")]
+pytest_plugins = [f"verification.probes.{name}" for name in ("health", "flows", "revision", "watch")]
 # Only for runs that ask before a deployment: what they import costs a run after one half a second.
 _BEFORE_A_DEPLOYMENT = (
     *("readiness", "source", "code", "release", "window", "rollback_plan", "migrations"),
@@ -86,6 +86,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="hotfix: no soak, no window; high-risk: breaking changes are declared; migration: a backup is tried; "
         "may be repeated",
     )
+    group.addoption(
+        "--resume",
+        metavar="RUN",
+        help="go on with the watch of a run that was cut off: its folder, or `last` for the newest of the environment",
+    )
     group.addoption("--commit", metavar="SHA", help="the commit to be released (default: what is checked out)")
     group.addoption("--revision", metavar="NAME", help="the revision that was deployed (default: the newest one)")
     group.addoption(
@@ -101,7 +106,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the settings, and settle where the run's files go; nothing outside is touched yet."""
     environment = config.getoption("--env")
     if environment is None:
-        for option in ("--fault", "--no-rollback", "--dry-run", "--revision", "--profile"):
+        for option in ("--fault", "--no-rollback", "--dry-run", "--revision", "--profile", "--resume"):
             if config.getoption(option):
                 raise pytest.UsageError(f"{option} needs --env")
         return
@@ -121,6 +126,7 @@ def pytest_configure(config: pytest.Config) -> None:
         given=(previous, "--previous-revision") if previous else None,
         revision=config.getoption("--revision") or "",
         commit=config.getoption("--commit") or "",
+        resume=_resumed(config, environment),
     )
     run.record.dry_run = config.getoption("--dry-run")
     run.record.profiles = tuple(dict.fromkeys(config.getoption("--profile")))
@@ -133,10 +139,22 @@ def pytest_configure(config: pytest.Config) -> None:
         config.args += map(str, team)
     config.pluginmanager.register(Selection(run, [*HOMES, *team]), "verification-selection")
     if not config.option.collectonly:
-        _watch(config, run)
+        _report_on(config, run)
 
 
-def _watch(config: pytest.Config, run: Run) -> None:
+def _resumed(config: pytest.Config, environment: str) -> Path | None:
+    named = config.getoption("--resume")
+    if named is None:
+        return None
+    from verification.watcher import newest_watch
+
+    found = newest_watch(Path(config.getoption("--output")), environment) if named == "last" else Path(named)
+    if found is None or not found.is_dir():
+        raise pytest.UsageError(f"--resume {named}: there is no such run. Name the folder of one that was cut off.")
+    return found.resolve()
+
+
+def _report_on(config: pytest.Config, run: Run) -> None:
     from reports.plugin import Reporting
     from reports.run_files import RunFiles
     from rollback.safety_net import SafetyNet

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from verification.local_sandbox import DeploymentNote, Sandbox
     from verification.series import Snapshot
     from verification.settings import Settings
+    from verification.watcher import Watcher
 
 _LOGIN = {"login", "refused_login"}
+_VISIBLE_LATE = 600.0
 
 
 class Run:
@@ -40,6 +42,7 @@ class Run:
         given: tuple[str, str] | None = None,
         revision: str = "",
         commit: str = "",
+        resume: Path | None = None,
     ) -> None:
         self.settings = loaded.settings
         self.deployment = deployment
@@ -49,11 +52,13 @@ class Run:
         self.given = given  # the previous revision and where that knowledge comes from, if somebody named it
         self.revision = revision  # the deployed revision, if somebody named it
         self.commit = commit  # the commit to be released, if somebody named it; else what is checked out
+        self.resume = resume  # the folder of the run whose watch goes on in this one
         self.record = RunRecord(environment=self.settings.environment)
         self.started = False
         self.logs = Path()  # where the output of commands lands: the run's folder
         self._stack = ExitStack()
         self._sandbox: Sandbox | None = None
+        self._watcher: Watcher | None = None
         others = [role for role in self.settings.roles if role != self.settings.main_role]
         self._resources = {role: self._resources_of(role) for role in ("", *others)}
         # One question may wait for a start that is not finished, and for the two answers before it in its chain;
@@ -104,10 +109,12 @@ class Run:
 
     def snapshot(self) -> Snapshot | None:
         """The watch as it stands, for whoever looks on; None while nothing is watched."""
-        return None
+        return self._watcher.snapshot() if self._watcher else None
 
     def close(self) -> None:
         """Let go of everything that was opened."""
+        if self._watcher is not None:
+            self._watcher.stop()
         for resources in self._resources.values():
             resources.close()
         self.probes.close()
@@ -149,7 +156,16 @@ class Run:
             15 * migrations.timeout if migrations else 0,  # copy, up, up again, down, and what is compared between
             4 * backup.timeout if backup else 0,
             sentry.canary_within + 5 * sentry.timeout if sentry else 0,
+            self._longest_watch(),
         )
+
+    def _longest_watch(self) -> float:
+        monitor = self.settings.monitor
+        if monitor is None:
+            return 0
+        # Whatever the profiles are: the wait for the first request, the watch, and what is visible late.
+        longest = max(monitor.at_most(()), monitor.at_most(("hotfix",)))
+        return monitor.first_request_within + longest + _VISIBLE_LATE
 
     def _resources_of(self, role: str) -> Resources:
         def settings() -> Settings:
@@ -192,6 +208,15 @@ class Run:
 
             return Commands(self.logs, self.variables)
 
+        def watcher() -> Watcher:
+            from verification.watcher import Order, Watcher
+
+            self._watcher = Watcher(
+                self.resources(role),
+                lambda: Order(self.revision, self.record.profiles, self.record.dry_run, self.resume),
+            )
+            return self._watcher
+
         return Resources(
             {
                 "settings": settings,
@@ -211,5 +236,6 @@ class Run:
                 "cloud_monitoring": cloud_monitoring,
                 "cloud_logging": cloud_logging,
                 "probes": lambda: self.probes,
+                "watcher": watcher,
             }
         )

@@ -76,11 +76,12 @@ class Watch:
         for asker in self._askers:
             asker.start(self._clock, self._came, self._stopped)
         try:
-            for self._length in self.plan.lengths:
-                self._watch_until(self._length)
+            for length in self.plan.lengths:
+                self._length = length
+                self._watch_until(length)
                 if self._over:
                     break
-                self._settle(self._length)
+                self._settle(length)
                 if self._over or not self._undecided():
                     break
         finally:

@@ -67,9 +67,7 @@ class Watcher:
         traffic.sort(key=lambda one: one.stream != first)
         grids = {one.stream: Grid(one.block, plan.at_most) for one in traffic}
         criteria = criteria_of(self._settings, monitor, baseline, grids, traffic[0].stream if traffic else "")
-        self._watch = Watch(
-            plan, criteria, traffic, sources.others(), SampleFile(self._logs / SAMPLES), self._clock
-        )
+        self._watch = Watch(plan, criteria, traffic, sources.others(), SampleFile(self._logs / SAMPLES), self._clock)
         self._watch.begin()
         self._watch.replay(earlier[1:])
         if self._stopped.is_set():
@@ -147,11 +145,11 @@ class Watcher:
         run, monitoring = self._settings.target.cloud_run, self._systems.monitoring
         if run is None:
             return None
+        if monitoring is None:
+            return self._kept(run.service, created)
         try:
-            if monitoring is not None:
-                until = min(created, latest_visible(monitoring, self._clock()))
-                return read_baseline(monitoring, run.service, until)
-            return None
+            until = min(created, latest_visible(monitoring, self._clock()))
+            return read_baseline(monitoring, run.service, until)
         except VerificationError:
             return self._kept(run.service, created)
 
@@ -174,7 +172,9 @@ def _earlier(folder: Path, revision: str) -> list[Sample]:
     """What the watch of an earlier run saw, its beginning first. Raises ObserverError where it cannot be resumed."""
     samples = SampleFile(folder / SAMPLES).read()
     if not samples or samples[0].stream != BEGUN:
-        raise ObserverError(f"{folder} has no watch that could be resumed", "Name the folder of a run with samples.csv.")
+        raise ObserverError(
+            f"{folder} has no watch that could be resumed", "Name the folder of a run with samples.csv."
+        )
     if samples[0].key != revision:
         raise ObserverError(
             f"{folder} watched {samples[0].key}, and {revision} is to be watched now", "Watch anew, without --resume."

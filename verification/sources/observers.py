@@ -31,7 +31,14 @@ class SentryAsked:
     streams = (SENTRY_RATE, NEW_ERRORS, CRITICAL_ERRORS)
 
     def __init__(
-        self, sentry: Sentry, settings: SentrySettings, since: datetime, *, every: float, variables: Mapping[str, str], dry_run: bool
+        self,
+        sentry: Sentry,
+        settings: SentrySettings,
+        since: datetime,
+        *,
+        every: float,
+        variables: Mapping[str, str],
+        dry_run: bool,
     ) -> None:
         self.every = every
         self._sentry, self._settings, self._since = sentry, settings, since

@@ -76,7 +76,7 @@ class Unreachable:
         self.streams, self.every = streams, every
         self._problem = problem
 
-    def ask(self, at: datetime) -> Iterable[Sample]:
+    def ask(self, at: datetime) -> Iterable[Sample]:  # noqa: ARG002
         """See Source. Raises the problem."""
         raise self._problem
 

@@ -76,25 +76,25 @@ class Asked:
             return Standing(None, f"the last answer was bad: {last.text}")
         if bad and bad / (good + bad) >= self._tolerated:
             return Standing(None, f"{bad} of {good + bad} answers were bad, never lasting")
-        return Standing(Verdict.PASS, f"{bad} of {good + bad} answers were bad, and the next was good" if bad else "")
+        return Standing(Verdict.PASS, "each time the next one was good" if bad else "")
 
     def measurement(self) -> Measurement:
         """See Watched."""
         good, bad, _ = self._counts.values()
         return Measurement(
             self._title,
-            round(bad / (good + bad) * 100, 3) if good + bad else None,
-            "%",
+            int(bool(self._proof)) if good + bad else None,
             source="the suite's own questions",
             observed_at=self._points[-1][0] if self._points else now(),
             samples=good + bad,
+            note=f"{bad} of {good + bad} answers were bad",
             series=self.series(),
         )
 
     def series(self) -> Series:
         """See Watched."""
         shown = tuple((at, None if value is None else 100 * (1 - value)) for at, value in self._points)
-        return Series(self.criterion, self._title, "%", shown)
+        return Series(self.criterion, "bad answers", "%", shown)
 
     def row(self) -> Row:
         """See Watched."""

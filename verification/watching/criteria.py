@@ -96,7 +96,7 @@ class Unwatchable:
     def take(self, sample: Sample) -> None:
         """See Watched."""
 
-    def standing(self, *, at_end: bool) -> Standing:
+    def standing(self, *, at_end: bool) -> Standing:  # noqa: ARG002
         """See Watched."""
         return Standing(None, self._why, observed=False)
 
@@ -123,7 +123,7 @@ def criteria_of(
         found.append(
             Asked(
                 "service_stays_healthy",
-                "bad answers of the health path",
+                "lasting failures of the health path",
                 HEALTH,
                 lasting=monitor.unhealthy_lasting,
                 in_a_row=2,
@@ -153,7 +153,7 @@ def criteria_of(
         ]
     if settings.flows.login or settings.flows.content_listing or settings.flows.search:
         # One bad answer now and then is within what the error rate allows; a flow that is broken stays so.
-        found.append(Asked("user_flows_keep_working", "broken flows", FLOWS, lasting=0, in_a_row=2, tolerated=1.1))
+        found.append(Asked("user_flows_keep_working", "flows that broke", FLOWS, lasting=0, in_a_row=2, tolerated=1.1))
     return found
 
 

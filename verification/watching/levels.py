@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from math import isfinite
 from statistics import median
@@ -132,7 +133,8 @@ class InstanceCount(_Level):
     def measurement(self) -> Measurement:
         """See Watched."""
         values = self._values
-        return self._measured(values[-1] if values else None, self._expected[1] if self._expected else None, "")
+        top = self._expected[1] if self._expected else None
+        return replace(self._measured(values[-1] if values else None, top, ""), limit=self._range)
 
     def series(self) -> Series:
         """See Watched."""
@@ -144,15 +146,10 @@ class InstanceCount(_Level):
         return self._line(self._range, good=self._outside * 2 <= len(self._values))
 
     @property
-    def expected(self) -> tuple[float, float]:
-        """Fewest and most; anything where nobody knows."""
-        return self._expected or (0, float("inf"))
-
-    @property
     def _outside(self) -> int:
-        least, most = self.expected
+        least, most = self._expected or (0, float("inf"))
         return sum(not least <= value <= most for value in self._values)
 
     @property
     def _range(self) -> str:
-        return f"{self.expected[0]:g} to {self.expected[1]:g}"
+        return f"{self._expected[0]:g} to {self._expected[1]:g}" if self._expected else ""

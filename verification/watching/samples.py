@@ -125,5 +125,13 @@ def _sample(line: dict[str, str]) -> Sample | None:
 
 def _traffic(line: dict[str, str]) -> Traffic:
     pairs = (one.partition(":") for one in line["latencies"].split())
-    latencies = tuple((float(upper), int(count)) for upper, _, count in pairs)
-    return Traffic(float(line["seconds"]), *(int(line[name]) for name in _COUNTS[1:]), latencies)
+    return Traffic(
+        seconds=float(line["seconds"]),
+        total=int(line["total"]),
+        errors=int(line["errors"]),
+        slow=int(line["slow"]),
+        possibly_slow=int(line["possibly_slow"]),
+        very_slow=int(line["very_slow"]),
+        everyone=int(line["everyone"]),
+        latencies=tuple((float(upper), int(count)) for upper, _, count in pairs),
+    )

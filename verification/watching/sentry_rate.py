@@ -70,7 +70,7 @@ class SentryRate:
             source=self._source,
             observed_at=self._points[-1][0] if self._points else now(),
             samples=self._transactions,
-            note=f"{self._errors} errors, {self._transactions} transactions (extrapolated from those that were sampled)",
+            note=f"{self._errors} errors; transactions as Sentry extrapolates them from those that were sampled",
             series=self.series(),
         )
 

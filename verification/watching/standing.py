@@ -87,10 +87,10 @@ class Conclusion:
         __tracebackhide__ = True
         self._hold("=", 0)
 
-    def must_stay_between(self, least: float, most: float) -> None:
-        """Hold the value to have stayed between the two, both allowed."""
+    def must_stay_in_range(self) -> None:
+        """Hold the value to have stayed in the range (the measurement's limit) that was expected before the watch."""
         __tracebackhide__ = True
-        self._hold("between", f"{least:g} to {most:g}")
+        self._hold("between", str(self.measurement.limit))
 
     def _hold(self, rule: str, limit: float | str) -> None:
         __tracebackhide__ = True

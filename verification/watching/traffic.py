@@ -50,6 +50,8 @@ class Stream:
     points: list[tuple[datetime, float | None]] = field(default_factory=list)
     latencies: Counter[float] = field(default_factory=Counter)
     seconds: float = 0.0
+    total: int = 0
+    errors: int = 0
     everyone: int = 0
     missing: int = 0
 
@@ -66,7 +68,7 @@ class Kind(Protocol):
         """The value of one block, for the chart; None where it has none."""
         ...
 
-    def value(self, found: Finding, stream: Stream) -> float | None:
+    def value(self, stream: Stream) -> float | None:
         """The value of all blocks so far."""
         ...
 
@@ -78,9 +80,9 @@ class ErrorShare:
         """See Kind."""
         return traffic.errors / traffic.total * 100 if traffic.total else None
 
-    def value(self, found: Finding, stream: Stream) -> float | None:
+    def value(self, stream: Stream) -> float | None:
         """See Kind."""
-        return round(found.bad / found.total * 100, 3) if found.total else None
+        return round(stream.errors / stream.total * 100, 3) if stream.total else None
 
 
 class Percentile:
@@ -90,7 +92,7 @@ class Percentile:
         """See Kind."""
         return percentile(dict(traffic.latencies), _P95)
 
-    def value(self, found: Finding, stream: Stream) -> float | None:
+    def value(self, stream: Stream) -> float | None:
         """See Kind."""
         return percentile(stream.latencies, _P95)
 
@@ -105,7 +107,7 @@ class ShareOfUsual:
         """See Kind."""
         return self._share(traffic.everyone, traffic.seconds)
 
-    def value(self, found: Finding, stream: Stream) -> float | None:
+    def value(self, stream: Stream) -> float | None:
         """See Kind."""
         return self._share(stream.everyone, stream.seconds)
 
@@ -161,6 +163,8 @@ class OfTraffic:
             stream.missing += 1
             return
         stream.seconds += traffic.seconds
+        stream.total += traffic.total
+        stream.errors += traffic.errors
         stream.everyone += traffic.everyone
         stream.latencies.update(dict(traffic.latencies))
 
@@ -173,14 +177,13 @@ class OfTraffic:
     def measurement(self) -> Measurement:
         """See Watched."""
         stream = self._chosen
-        found = stream.judge.at_end()
         return Measurement(
             self._title,
-            self._kind.value(found, stream),
+            self._kind.value(stream),
             self._unit,
             source=NAMES[self._name],
             observed_at=stream.points[-1][0] if stream.points else now(),
-            samples=found.total,
+            samples=stream.total,
             window_s=round(stream.seconds),
             series=self.series(),
         )
@@ -194,7 +197,7 @@ class OfTraffic:
         """See Watched."""
         stream = self._chosen
         found = stream.judge.finding
-        value = self._kind.value(found, stream)
+        value = self._kind.value(stream)
         state = State.BAD if found.verdict is Verdict.FAIL else State.GOOD
         return Row(
             self.criterion,

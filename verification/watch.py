@@ -10,7 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from verification.errors import VerificationError
@@ -69,6 +69,7 @@ class Watch:
         self._elapsed_before = max((clock() - plan.start).total_seconds(), 0.0)
         self._length = plan.seconds
         self._cut_short = ""
+        self._decided: tuple[str, datetime] | None = None  # the criterion that ended it, and when
         self._missing: dict[str, list[int]] = {}  # by stream: samples, and how many of them are missing
 
     def run(self) -> Mapping[str, Conclusion]:
@@ -195,6 +196,7 @@ class Watch:
         for name, one in self._criteria.items():
             standing = one.standing(at_end=False)
             if standing.verdict is Verdict.FAIL:
+                self._decided = (name, self._clock())
                 self._cut_short = f"{name} was certain to fail after {self._elapsed:.0f} s, which ended it"
                 return
 
@@ -203,9 +205,12 @@ class Watch:
             return any(one.standing(at_end=True).verdict is None for one in self._criteria.values())
 
     def _concluded(self, one: Watched, cut_short: str) -> Conclusion:
-        settings = self.plan.settings
+        settings, measurement = self.plan.settings, one.measurement()
+        if self._decided and self._decided[0] == one.criterion and measurement.series:
+            decided = replace(measurement.series, decided_at=self._decided[1])
+            measurement = replace(measurement, series=decided)
         return Conclusion(
-            one.measurement(),
+            measurement,
             _redacted(one.standing(at_end=not cut_short)),
             settings.when_ambiguous,
             settings.when_unobserved,

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.clients.hostile import Conversation, free_port, hostile
-from verification.clients.cloud_logging import CloudLogging, Entry, Request, RequestLog
+from verification.clients.cloud_logging import CloudLogging, Entry, Request, RequestLog, _client
 from verification.errors import NotPermitted, ObserverError, SettingsError
 from verification.local_sandbox import Sandbox
 from verification.settings import CloudRun
@@ -90,7 +90,8 @@ def test_troubles_are_errors_and_what_befell_containers(sandbox: Sandbox) -> Non
     note = sandbox.release(["search-broken", "out-of-memory"], "staging")
     try:
         with client_of(sandbox, service=staging.service) as logs, httpx.Client(base_url=staging.url) as http:
-            until(lambda: http.get("/api/v1/search?q=x").status_code == 503)
+            statuses = [http.get("/api/v1/search?q=x").status_code for _ in range(50)]
+            assert statuses == [500] * 49 + [503]
 
             def told() -> tuple[Entry, ...] | None:
                 some = logs.troubles(*lately())
@@ -108,6 +109,15 @@ def test_troubles_are_errors_and_what_befell_containers(sandbox: Sandbox) -> Non
             assert [one.at for one in found] == sorted(one.at for one in found)
     finally:
         sandbox.release([], "staging")
+
+
+def test_reading_asks_nobody_else_where_this_machine_is(sandbox: Sandbox) -> None:
+    """The library's own loggers would ask a metadata server, by a name that is found in Google's cloud alone."""
+    there = sandbox.addresses
+    run = CloudRun(service="s", region="r", project=there.project, logging=there.logging)
+    with closing(_client(run)) as library:
+        logger = library.logger("stderr")  # type: ignore[no-untyped-call]
+        assert logger.default_resource.type == "global"
 
 
 def test_reaching_it_is_one_call(logs: CloudLogging) -> None:

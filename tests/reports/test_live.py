@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import termios
+from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from io import StringIO
@@ -264,6 +265,7 @@ class Device:
         self.master, self.slave = os.openpty()
         self.raw = ""
         self.screen = Screen()
+        self._decode = getincrementaldecoder("utf-8")().decode  # a read may end within a sign
         self.file = os.fdopen(os.dup(self.slave), "w", encoding="utf-8")
 
     def writer(self) -> TerminalWriter:
@@ -274,7 +276,7 @@ class Device:
         if not select([self.master], [], [], within)[0]:
             return False
         try:
-            text = os.read(self.master, 65536).decode("utf-8", "replace")
+            text = self._decode(os.read(self.master, 65536))
         except OSError:  # Linux's word for an end
             return False
         self.raw += text
@@ -300,15 +302,12 @@ def test_what_is_drawn_is_gone_when_the_wait_ends_however_it_ends(device: Device
     def interrupted() -> None:
         with onlooker.waiting() as look:
             look()
-            assert device.read(10)
-            assert "test_suite" in device.screen.text
+            _until(device, lambda: "test_suite" in device.screen.text)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert device.read(10)
-    assert device.screen.lines == []
-    assert "\x1b[?25h" in device.raw, "the cursor is to be seen again"
+    _until(device, lambda: not device.screen.lines and "\x1b[?25h" in device.raw)  # the cursor is to be seen again
 
 
 def test_a_terminal_that_is_stopped_holds_nobody_up(device: Device) -> None:
@@ -423,8 +422,7 @@ def test_a_run_shows_its_open_questions_on_a_terminal(
             assert "1 of 2 questions answered, waiting for:" in device.screen.lines
             (tmp_path / "criteria" / "seen").touch()
             _until(device, lambda: run.poll() is not None)
-            while device.read(0):
-                pass
+            _until(device, lambda: " passed" in device.screen.text)  # pytest's last line
         finally:
             run.kill()
     assert "answered_when_it_was_seen" not in device.screen.text

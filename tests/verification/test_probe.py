@@ -239,6 +239,10 @@ def test_who_looks_on_while_it_waits_hears_what_is_open_and_what_is_answered(sta
     assert some.progress() == Progress({}, 3, 3)
     some.forget()
     assert some.progress() == Progress({}, 0, 0)
+    stage.gate.clear()
+    some.start(["e_behind_hung"])
+    assert "e_behind_hung" not in some.progress().open, "when it was asked before says nothing about now"
+    stage.gate.set()
 
 
 def test_nobody_is_called_where_nothing_is_waited_for(stage: Stage) -> None:

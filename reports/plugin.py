@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import MutableMapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from reports import html, summary, verdict_file
 from reports.live import Onlooker
 from reports.run_files import RunFiles
 from reports.thread import update_thread
+from verification.order import Waiting
 from verification.record import RunRecord
 from verification.results import Results
 from verification.run import Run
@@ -41,9 +42,12 @@ class Reporting:
         self._page: _Page | None = None
         self._said = False
 
-    def onlooker(self, config: pytest.Config, run: Run) -> Onlooker:
-        """Shows, while the run waits, what it waits for."""
-        return Onlooker(config.pluginmanager.getplugin("terminalreporter"), run.probes.progress, run.snapshot)
+    def waiting(self, config: pytest.Config, run: Run) -> Waiting:
+        """Shows, around each wait for an answer, what is waited for."""
+        reporter = config.pluginmanager.getplugin("terminalreporter")
+        if reporter is None:
+            return lambda: nullcontext(lambda: None)
+        return Onlooker(config.get_terminal_writer(), reporter.write_line, run.probes.progress, run.snapshot).waiting
 
     def tell(self, run: Run) -> None:
         """Tell the team what came of the deployment that it was told of."""

@@ -1,4 +1,4 @@
-"""Judge a rollback like a deployment: does the service answer well, and does the right revision answer?"""
+"""Judge a rollback like a deployment: does the right revision answer well, and are users well again?"""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from rollback.recovery import recovery
 from verification.clients.cloud_run import CloudRun
 from verification.clients.service import Service
 from verification.errors import VerificationError
@@ -28,13 +29,18 @@ class Verified:
 def verify(settings: Settings, cloud_run: CloudRun, revision: str) -> Verified:
     """Ask until everything is good three times in a row, for `settings.rollback.verify_within` at most.
 
-    Once is not enough: for a moment after a shift either revision may answer, and a cold one starts first.
+    Once is not enough: for a moment after a shift either revision may answer, and a cold one starts first. When it is
+    good, users' requests are looked at.
     """
     service = Service(settings.target, settings.smoke)
     try:
-        return _until_good(_Round(settings, service, cloud_run, revision), settings.rollback.verify_within)
+        found = _until_good(_Round(settings, service, cloud_run, revision), settings.rollback.verify_within)
     finally:
         service.close()
+    if found.problem:
+        return found
+    users = recovery(settings, cloud_run, revision)
+    return Verified((*found.checks, *users.checks), users.problem)
 
 
 def _until_good(round_: _Round, seconds: float) -> Verified:

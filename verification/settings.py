@@ -232,6 +232,7 @@ class Rollback(Table):
     evidence_grace: Seconds = 5
     shift_within: Seconds = Field(default=120, gt=0)
     verify_within: Seconds = Field(default=180, gt=0)
+    metrics_within: Seconds = 60
 
 
 class Criteria(Table):

@@ -27,7 +27,7 @@ SETTLES_WITHIN = 20.0
 def settings_of(sandbox: Sandbox) -> Settings:
     """The sandbox's settings, as patient as a test can be."""
     loaded = sandbox.settings(load(ROOT / "deployment.toml", "sandbox").settings)
-    return with_rollback(loaded, shift_within=20.0, verify_within=10.0)
+    return with_rollback(loaded, shift_within=20.0, verify_within=10.0, metrics_within=0.0)
 
 
 def with_rollback(settings: Settings, **changes: object) -> Settings:

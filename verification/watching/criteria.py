@@ -135,8 +135,8 @@ def criteria_of(
         found += [
             *_by_few_users(
                 settings,
-                _error_rate(settings, monitor, baseline, grids, first),
-                _p95_latency(settings, monitor, grids, first),
+                error_rate(settings, monitor, baseline, grids, first),
+                p95_latency(settings, monitor, grids, first),
             ),
             _traffic(baseline, grids, first),
             InstanceCount("instance_count_in_range", _expected(monitor.instances, baseline), (INSTANCES,)),
@@ -193,9 +193,10 @@ def _by_few_users(settings: Settings, errors: OfTraffic, latency: OfTraffic) -> 
     ]
 
 
-def _error_rate(
+def error_rate(
     settings: Settings, monitor: Monitor, baseline: Baseline | None, grids: Mapping[str, Grid], first: str
 ) -> OfTraffic:
+    """The share of users' requests that fail."""
     limit, at_once = settings.limits.error_rate, monitor.roll_back_at.error_rate
 
     def judge(grid: Grid) -> Judged:
@@ -217,7 +218,8 @@ def _error_rate(
     )
 
 
-def _p95_latency(settings: Settings, monitor: Monitor, grids: Mapping[str, Grid], first: str) -> OfTraffic:
+def p95_latency(settings: Settings, monitor: Monitor, grids: Mapping[str, Grid], first: str) -> OfTraffic:
+    """The 95th percentile of users' latency."""
     limit, at_once = settings.limits.p95_latency * 1000, monitor.roll_back_at.p95_latency * 1000
 
     def judge(grid: Grid) -> Judged:

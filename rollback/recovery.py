@@ -1,0 +1,112 @@
+"""After a rollback: do users' requests succeed again, as often and as fast as before the deployment?
+
+Judged by the same judge as a deployment is, over a shorter time. Too few requests prove nothing, and are said so.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from verification.baseline import Baseline, latest_visible, read_baseline
+from verification.clients.cloud_logging import CloudLogging
+from verification.clients.cloud_monitoring import CloudMonitoring
+from verification.clients.cloud_run import CloudRun
+from verification.errors import VerificationError
+from verification.settings import Settings
+from verification.settings_monitor import Monitor
+from verification.sources.request_log import RequestLog
+from verification.verdict import Measurement, Verdict, now
+from verification.watching.criteria import Grid, error_rate, p95_latency
+from verification.watching.standing import Standing
+from verification.watching.traffic import LOG, OfTraffic
+
+_PAUSE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What users met since the traffic was back. `problem`: what is proven to be still bad; empty otherwise."""
+
+    checks: tuple[Measurement, ...] = ()
+    problem: str = ""
+
+
+def recovery(settings: Settings, cloud_run: CloudRun, revision: str) -> Recovery:
+    """Look at users' requests to `revision` for `rollback.metrics_within`. Never raises."""
+    monitor, seconds = settings.monitor, settings.rollback.metrics_within
+    if monitor is None or not seconds:
+        return Recovery()
+    logging = CloudLogging(cloud_run.settings)
+    try:
+        return _judged(settings, monitor, logging, _baseline(cloud_run), revision, seconds)
+    except VerificationError as problem:
+        return Recovery((Measurement("users' requests", None, source="Cloud Logging", note=problem.cause),))
+    finally:
+        logging.close()
+
+
+def _judged(
+    settings: Settings,
+    monitor: Monitor,
+    logging: CloudLogging,
+    baseline: Baseline | None,
+    revision: str,
+    seconds: float,
+) -> Recovery:
+    start, limits = now(), settings.limits
+    log = RequestLog(
+        logging,
+        revision,
+        start,
+        block=monitor.block,
+        delay=monitor.log_delay,
+        limit=limits.p95_latency,
+        severe=monitor.roll_back_at.p95_latency,
+    )
+    grids = {LOG: Grid(monitor.block, seconds)}
+    watched = [
+        error_rate(settings, monitor, baseline, grids, LOG),
+        p95_latency(settings, monitor, grids, LOG),
+    ]
+    end = start + timedelta(seconds=max(seconds, monitor.block))
+    until = time.monotonic() + (end - start).total_seconds() + monitor.log_delay + monitor.block + _PAUSE
+    while not log.covers(end) and time.monotonic() < until:
+        _take(log, watched)
+        time.sleep(_PAUSE)
+    _take(log, watched)
+    return Recovery(tuple(map(_check, watched)), "; ".join(filter(None, map(_problem, watched))))
+
+
+def _baseline(cloud_run: CloudRun) -> Baseline | None:
+    """The half hour before the newest revision was created; None where nobody knows."""
+    monitoring = CloudMonitoring(cloud_run.settings)
+    try:
+        created = cloud_run.revision(cloud_run.service().latest_created).created
+        until = min(created, latest_visible(monitoring, now()))
+        return read_baseline(monitoring, cloud_run.settings.service, until)
+    except VerificationError:
+        return None
+    finally:
+        monitoring.close()
+
+
+def _take(log: RequestLog, watched: list[OfTraffic]) -> None:
+    for sample in log.ask(now()):
+        for one in watched:
+            one.take(sample)
+
+
+def _check(one: OfTraffic) -> Measurement:
+    standing = one.standing(at_end=True)
+    return replace(one.measurement(), series=None, note=_words(standing))
+
+
+def _words(standing: Standing) -> str:
+    return standing.reason if standing.observed else f"not enough to judge by: {standing.reason}"
+
+
+def _problem(one: OfTraffic) -> str:
+    standing = one.standing(at_end=True)
+    return f"users' requests have not recovered: {standing.reason}" if standing.verdict is Verdict.FAIL else ""

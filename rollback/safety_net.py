@@ -76,6 +76,7 @@ class SafetyNet:
             history=self._history,
             dry_run=record.dry_run,
             allowed=self._allowed,
+            variables=self._run.variables,
         )
 
     @property

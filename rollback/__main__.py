@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
@@ -14,11 +14,13 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from rollback.by_hand import Request, order_for
+from rollback.by_hand import Request, commit_of, order_for
 from rollback.engine import roll_back_by_hand
 from rollback.journal import Journal
+from rollback.people import call_people
 from rollback.policy import survey
 from rollback.previous import candidates_text
+from rollback.restoring import with_restore_offer
 from rollback.serving_record import ServingRecord
 from rollback.status import show
 from verification.clients.cloud_run import CloudRun, RevisionState
@@ -64,6 +66,7 @@ class _World:
 
     settings: Settings
     given: tuple[str, str] | None
+    variables: Mapping[str, str]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -120,12 +123,13 @@ def _world(file: Path, environment: str) -> Iterator[_World]:
     settings = load(file, environment).settings
     if not settings.sandbox:
         noted = os.environ.get(NOTE, "")
-        yield _World(settings, (noted, f"environment variable {NOTE}") if noted else None)
+        yield _World(settings, (noted, f"environment variable {NOTE}") if noted else None, os.environ)
         return
     from verification.local_sandbox import open_sandbox
 
     with open_sandbox() as sandbox:
-        yield _World(sandbox.settings(settings), (sandbox.note().previous, "the sandbox's deployment note"))
+        given = (sandbox.note().previous, "the sandbox's deployment note")
+        yield _World(sandbox.settings(settings), given, sandbox.variables(os.environ))
 
 
 def _status(console: Console, world: _World, cloud_run: CloudRun, history: ServingRecord) -> int:
@@ -164,8 +168,20 @@ def _roll_back(
         evidence=order.evidence,
     )
     result = roll_back_by_hand(
-        order, settings=world.settings, cloud_run=cloud_run, journal=journal, history=history, dry_run=options.dry_run
+        order,
+        settings=world.settings,
+        cloud_run=cloud_run,
+        journal=journal,
+        history=history,
+        dry_run=options.dry_run,
+        variables=world.variables,
     )
+    if order.taken_out:
+        commit = commit_of(cloud_run, order.taken_out[0])
+        result = with_restore_offer(result, world.settings, options.output, commit)
+    moved = bool(result.strategy) or result.outcome is RollbackOutcome.FAILED
+    if moved or options.dry_run:  # else nothing has happened that the person at the keyboard does not see
+        _say(console, *call_people(result, journal, world.settings, world.variables, dry_run=options.dry_run))
     return _report(console, result)
 
 

@@ -181,7 +181,7 @@ def _roll_back(
         result = with_restore_offer(result, world.settings, options.output, commit)
     moved = bool(result.strategy) or result.outcome is RollbackOutcome.FAILED
     if moved or options.dry_run:  # else nothing has happened that the person at the keyboard does not see
-        _say(console, *call_people(result, journal, world.settings, world.variables, dry_run=options.dry_run))
+        _say(console, *call_people(world.settings, world.variables, journal, result, dry_run=options.dry_run))
     return _report(console, result)
 
 

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from rollback.channels import Call, Channel, channels_of
 from rollback.incident import Incident
 from rollback.journal import Entry, Journal, read
+from rollback.uncalled import uncalled
 from verification.errors import VerificationError
 from verification.record import CriterionResult, RollbackOutcome, RollbackResult
 from verification.redaction import redact
@@ -32,10 +33,10 @@ _QUEUED, _SENT, _FAILED = "call-queued", "call-sent", "call-failed"
 
 
 def call_people(
-    result: RollbackResult,
-    journal: Journal,
     settings: Settings,
     variables: Mapping[str, str],
+    journal: Journal,
+    result: RollbackResult,
     *,
     commit: str = "",
     failures: Sequence[CriterionResult] = (),
@@ -52,6 +53,8 @@ def call_people(
     try:
         incident = Incident(settings, result, commit, tuple(failures), tuple(read(journal.path)), logs)
         channels = channels_of(settings)
+        if dry_run or not channels:
+            journal.write("call-skipped", reason="dry run" if dry_run else "no channel is configured")
         if dry_run:
             return tuple(f"dry run: would tell {one.where}: {one.said(incident)[0]}" for one in channels)
         if not channels:
@@ -66,7 +69,8 @@ def send_queued(
 ) -> tuple[str, ...]:
     """Send what earlier runs of this environment, below `output`, could not; a line for each.
 
-    `besides` is the journal of a run that has just tried. What is older than two weeks is left: whether it was said before could not be found out.
+    `besides` is the journal of a run that has just tried. What is older than two weeks is left: whether it was said
+    before could not be found out.
     """
     told: list[str] = []
     channels = channels_of(settings)
@@ -74,6 +78,10 @@ def send_queued(
         for path in sorted(output.glob("*/journal.jsonl")):
             entries = read(path)
             if path == besides or _environment(entries) != settings.environment:
+                continue
+            left = uncalled(entries)
+            if left is not None:
+                told += call_people(settings, variables, Journal(path), left)
                 continue
             open_calls = [one for one in _open(entries) if now() - one.at < _LOOK_BACK]
             if open_calls:
@@ -168,4 +176,4 @@ def _call(entry: Entry) -> Call:
 
 
 def _environment(entries: Sequence[Entry]) -> str:
-    return next((one.text("environment") for one in entries if one.event == _QUEUED), "")
+    return next((one.text("environment") for one in entries if one.event in {"armed", _QUEUED}), "")

@@ -62,10 +62,10 @@ class SafetyNet:
             return
         record.rollback = with_restore_offer(record.rollback, run.settings, output, record.commit)
         told = call_people(
-            record.rollback,
-            self._journal,
             run.settings,
             run.variables,
+            self._journal,
+            record.rollback,
             commit=record.commit,
             failures=[one for one in record.failures if one.id in record.triggers],
             dry_run=record.dry_run,

@@ -108,7 +108,12 @@ def test_everybody_hears_what_the_checklist_says(office: Office) -> None:
         "told #incidents", "told an incident ticket on GitHub", "told PagerDuty",
     ]  # fmt: skip
     text = office.messages()[-1]["text"]
-    for words in (":warning: Sandbox deployment rolled back", "Reason: login: ", f"Current revision: {GOOD}", "root cause"):
+    for words in (
+        ":warning: Sandbox deployment rolled back",
+        "Reason: login: ",
+        f"Current revision: {GOOD}",
+        "root cause",
+    ):
         assert words in text
     assert "<!channel>" not in text
     ticket = office.tickets()[0]

@@ -17,7 +17,7 @@ from rich.console import Console
 from rollback.by_hand import Request, commit_of, order_for
 from rollback.engine import roll_back_by_hand
 from rollback.journal import Journal
-from rollback.people import call_people
+from rollback.people import call_people, send_queued
 from rollback.policy import survey
 from rollback.previous import candidates_text
 from rollback.restoring import with_restore_offer
@@ -82,8 +82,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     "Add it: a rollback moves Cloud Run's traffic.",
                 )
             cloud_run, history = CloudRun(table), ServingRecord(options.output / "serving.jsonl")
-            if options.status:
+            if options.command == "status":
                 return _status(console, world, cloud_run, history)
+            if options.command == "resume":
+                _say(console, *send_queued(options.output, world.settings, world.variables))
+                return Exit.DONE
             return _roll_back(console, world, cloud_run, history, options)
     except SettingsError as mistake:
         print(redact(str(mistake)), file=sys.stderr)
@@ -98,7 +101,11 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "status", nargs="?", choices=["status"], help="only show what serves and what would be rolled back to"
+        "command",
+        nargs="?",
+        choices=["status", "resume"],
+        help="status: only show what serves and what would be rolled back to; resume: call the people whom earlier "
+        "runs could not reach",
     )
     parser.add_argument("-e", "--env", dest="environment", required=True, help="an environment of the deployment file")
     parser.add_argument(

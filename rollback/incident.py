@@ -28,7 +28,11 @@ _POST_MORTEM = (
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """A rollback that was due. `failures` are the criteria that failed, `timeline` the run's journal so far."""
+    """A rollback that was due.
+
+    `failures` are the criteria that failed, `timeline` the run's journal so far, `run` the name of its folder, where
+    the report with its charts lies.
+    """
 
     settings: Settings
     result: RollbackResult
@@ -36,6 +40,7 @@ class Incident:
     failures: tuple[CriterionResult, ...] = ()
     timeline: tuple[Entry, ...] = ()
     logs: Sequence[str] = ()
+    run: str = ""
 
     @property
     def service(self) -> str:
@@ -95,6 +100,7 @@ class Incident:
             "Went back to": result.to_revision,
             "Serves now": self.current_revision,
             "Commit": self.commit,
+            "Report, with the charts": f"reports/output/{self.run}/report.html" if self.run else "",
             "Rolled back through": result.strategy,
             "Seconds until the traffic had moved": "" if result.seconds is None else f"{result.seconds:.1f}",
             "Service well afterwards": {True: "yes", False: "NO", None: ""}[result.verified],

@@ -51,7 +51,9 @@ def call_people(
     if result.outcome is RollbackOutcome.NOT_NEEDED:
         return ()
     try:
-        incident = Incident(settings, result, commit, tuple(failures), tuple(read(journal.path)), logs)
+        incident = Incident(
+            settings, result, commit, tuple(failures), tuple(read(journal.path)), logs, journal.path.parent.name
+        )
         channels = channels_of(settings)
         if dry_run or not channels:
             journal.write("call-skipped", reason="dry run" if dry_run else "no channel is configured")

@@ -58,7 +58,7 @@ class SafetyNet:
         run = self._run
         self._roll_back()
         record, output = run.record, self._history.path.parent
-        if not (run.started and POST_DEPLOY_PHASES & set(record.phases)):
+        if not run.started:
             return
         record.rollback = with_restore_offer(record.rollback, run.settings, output, record.commit)
         told = call_people(

@@ -11,8 +11,6 @@ from rollback.strategies import Shift, arrived
 from verification.errors import ObserverError, RollbackFailed
 from verification.settings import CloudRun
 
-_LOOKING = 10.0
-
 
 class ByGcloud:
     """By `gcloud run services update-traffic`. What it says of itself is noted; what serves afterwards decides."""
@@ -31,12 +29,12 @@ class ByGcloud:
 
     def shift(self, shift: Shift, until: float) -> None:
         """See Strategy."""
-        problem = "gcloud reported success"
+        problem, likely = "gcloud reported success", True
         try:
             self._gcloud.send_all_traffic_to(shift.to, max(until - time.monotonic(), 0))
         except ObserverError as failed:
-            problem = failed.cause
+            problem, likely = failed.cause, False
         # gcloud may have been ended, or have lost the answer, after the write.
-        instead = arrived(self._sight, shift.to, min(until, time.monotonic() + _LOOKING))
+        instead = arrived(self._sight, shift.to, until, likely=likely)
         if instead:
             raise RollbackFailed(f"{problem}, but {instead}", at_once(self._service, shift.to))

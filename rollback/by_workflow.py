@@ -18,7 +18,7 @@ from verification.settings import CloudRun
 from verification.settings_observers import GitHub
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
-_LOOKING = 10.0
+_GREEN = "success"
 _VARIABLE = "GITHUB_TOKEN"
 
 
@@ -49,43 +49,45 @@ class ByWorkflow:
     def shift(self, shift: Shift, until: float) -> None:
         """See Strategy."""
         assert self._github is not None, "asked for its obstacle first"
+        green = False
         try:
             with closing(DeployWorkflow.of(self._github, self._github.timeout, self._variables)) as workflow:
-                problem = self._run(workflow, shift.to, until)
+                problem, green = self._run(workflow, shift.to, until)
         except ObserverError as failed:
             problem = failed.cause
-        instead = arrived(self._sight, shift.to, min(until, time.monotonic() + _LOOKING))
+        instead = arrived(self._sight, shift.to, until, likely=green)
         if instead:
             raise RollbackFailed(f"{problem}, but {instead}", at_once(self._service, shift.to))
 
-    def _run(self, workflow: DeployWorkflow, to: str, until: float) -> str:
-        """How the run ended. Raises ObserverError."""
+    def _run(self, workflow: DeployWorkflow, to: str, until: float) -> tuple[str, bool]:
+        """How the run ended, and whether it was green. Raises ObserverError."""
         inputs = {"rollback_revision": to, "staging_verification": "false"}
         try:
             run = workflow.start(workflow.id(), inputs, f"rollback-{secrets.token_hex(4)}")
         except MaybeTaken as lost:
-            return self._unfollowed(to, until, f"whether a run began is not known ({lost.cause})")
+            return self._unfollowed(to, until, f"whether a run began is not known ({lost.cause})"), False
         if run is None:
-            return self._unfollowed(to, until, "a run began that cannot be told from others")
+            return self._unfollowed(to, until, "a run began that cannot be told from others"), False
         return self._followed(workflow, run, until)
 
-    def _followed(self, workflow: DeployWorkflow, run: WorkflowRun, until: float) -> str:
+    def _followed(self, workflow: DeployWorkflow, run: WorkflowRun, until: float) -> tuple[str, bool]:
         pause = _FIRST_PAUSE
         number, silence = run.id, ""
         while not run.conclusion:
             if time.monotonic() + pause > until:
-                return f"the run {run.url} had not ended in time{silence}{self._cancelled(workflow, number)}"
+                return f"the run {run.url} had not ended in time{silence}{self._cancelled(workflow, number)}", False
             time.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE)
             try:
                 run = workflow.run(number)
             except ObserverError as passing:  # it runs on without our looking
                 silence = f" ({passing.cause})"
-        if run.conclusion == "success":
-            return f"the run {run.url} ended green"
+        if run.conclusion == _GREEN:
+            return f"the run {run.url} ended green", True
+        jobs = ""
         with contextlib.suppress(ObserverError):
-            return f"the run {run.url} ended: {run.conclusion} ({', '.join(workflow.failed_jobs(number)) or 'no job'})"
-        return f"the run {run.url} ended: {run.conclusion}"
+            jobs = ", ".join(workflow.failed_jobs(number))
+        return f"the run {run.url} ended: {run.conclusion}{f' ({jobs})' if jobs else ''}", False
 
     def _unfollowed(self, to: str, until: float, why: str) -> str:
         """Nothing tells of the run: the traffic alone will."""

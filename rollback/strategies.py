@@ -10,6 +10,7 @@ from typing import Protocol
 from rollback.sight import Blind, Seen, Sight
 
 _PAUSE = 0.5
+_AFTER_SUCCESS, _AFTER_FAILURE = 10.0, 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,12 @@ class Strategy(Protocol):
         ...
 
 
-def arrived(sight: Sight, to: str, until: float) -> str:
-    """Look until `to` serves everything: nothing then, else what serves instead when `until` has come."""
+def arrived(sight: Sight, to: str, until: float, *, likely: bool) -> str:
+    """Look until `to` serves everything: nothing then, else what serves instead after a while, or at `until`.
+
+    `likely`: success was reported, which takes a moment to be seen; else the traffic may have moved all the same.
+    """
+    until = min(until, time.monotonic() + (_AFTER_SUCCESS if likely else _AFTER_FAILURE))
     while True:
         try:
             seen = sight.look(until)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
@@ -14,11 +14,13 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from rollback.by_hand import Request, order_for
+from rollback.by_hand import Request, commit_of, order_for
 from rollback.engine import roll_back_by_hand
 from rollback.journal import Journal
+from rollback.people import call_people, send_queued
 from rollback.policy import survey
 from rollback.previous import candidates_text
+from rollback.restoring import with_restore_offer
 from rollback.serving_record import ServingRecord
 from rollback.status import show
 from verification.clients.cloud_run import CloudRun, RevisionState
@@ -64,6 +66,7 @@ class _World:
 
     settings: Settings
     given: tuple[str, str] | None
+    variables: Mapping[str, str]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,8 +82,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     "Add it: a rollback moves Cloud Run's traffic.",
                 )
             cloud_run, history = CloudRun(table), ServingRecord(options.output / "serving.jsonl")
-            if options.status:
+            if options.command == "status":
                 return _status(console, world, cloud_run, history)
+            if options.command == "resume":
+                _say(console, *send_queued(options.output, world.settings, world.variables))
+                return Exit.DONE
             return _roll_back(console, world, cloud_run, history, options)
     except SettingsError as mistake:
         print(redact(str(mistake)), file=sys.stderr)
@@ -95,7 +101,11 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "status", nargs="?", choices=["status"], help="only show what serves and what would be rolled back to"
+        "command",
+        nargs="?",
+        choices=["status", "resume"],
+        help="status: only show what serves and what would be rolled back to; resume: call the people whom earlier "
+        "runs could not reach",
     )
     parser.add_argument("-e", "--env", dest="environment", required=True, help="an environment of the deployment file")
     parser.add_argument(
@@ -120,12 +130,13 @@ def _world(file: Path, environment: str) -> Iterator[_World]:
     settings = load(file, environment).settings
     if not settings.sandbox:
         noted = os.environ.get(NOTE, "")
-        yield _World(settings, (noted, f"environment variable {NOTE}") if noted else None)
+        yield _World(settings, (noted, f"environment variable {NOTE}") if noted else None, os.environ)
         return
     from verification.local_sandbox import open_sandbox
 
     with open_sandbox() as sandbox:
-        yield _World(sandbox.settings(settings), (sandbox.note().previous, "the sandbox's deployment note"))
+        given = (sandbox.note().previous, "the sandbox's deployment note")
+        yield _World(sandbox.settings(settings), given, sandbox.variables(os.environ))
 
 
 def _status(console: Console, world: _World, cloud_run: CloudRun, history: ServingRecord) -> int:
@@ -164,8 +175,20 @@ def _roll_back(
         evidence=order.evidence,
     )
     result = roll_back_by_hand(
-        order, settings=world.settings, cloud_run=cloud_run, journal=journal, history=history, dry_run=options.dry_run
+        order,
+        settings=world.settings,
+        cloud_run=cloud_run,
+        journal=journal,
+        history=history,
+        dry_run=options.dry_run,
+        variables=world.variables,
     )
+    if order.taken_out:
+        commit = commit_of(cloud_run, order.taken_out[0])
+        result = with_restore_offer(result, world.settings, options.output, commit)
+    moved = bool(result.strategy) or result.outcome is RollbackOutcome.FAILED
+    if moved or options.dry_run:  # else nothing has happened that the person at the keyboard does not see
+        _say(console, *call_people(world.settings, world.variables, journal, result, dry_run=options.dry_run))
     return _report(console, result)
 
 

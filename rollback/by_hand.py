@@ -39,6 +39,14 @@ def order_for(request: Request, settings: Settings, cloud_run: CloudRun, history
         raise RollbackFailed(problem.cause, at_once(cloud_run.settings, request.name)) from problem
 
 
+def commit_of(cloud_run: CloudRun, revision: str) -> str:
+    """The commit that `revision` was made from; empty where that cannot be said."""
+    try:
+        return cloud_run.revision(revision).commit
+    except ObserverError:
+        return ""
+
+
 @dataclass(frozen=True, slots=True)
 class _Choice:
     request: Request

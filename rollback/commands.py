@@ -30,8 +30,30 @@ def to_latest(service: CloudRun) -> str:
     return f"{_update_traffic(service)} --to-latest"
 
 
+def update_traffic(service: CloudRun, revision: str) -> list[str]:
+    """gcloud's words that send all traffic to `revision`; tags stay."""
+    return [
+        "gcloud",
+        "run",
+        "services",
+        "update-traffic",
+        service.service,
+        *_there(service),
+        f"--to-revisions={revision}=100",
+    ]
+
+
+def describe(service: CloudRun) -> list[str]:
+    """gcloud's words that tell what serves, as JSON."""
+    return ["gcloud", "run", "services", "describe", service.service, *_there(service), "--format=json"]
+
+
 def _name(revision: str) -> str:
     return shlex.quote(revision) if revision else "NAME"
+
+
+def _there(service: CloudRun) -> list[str]:
+    return ["--project", service.project, "--region", service.region]
 
 
 def _update_traffic(service: CloudRun) -> str:

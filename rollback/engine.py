@@ -6,26 +6,30 @@ person is needed now. Done: the previous revision serves; whether it serves *wel
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from rollback.commands import at_once, by_hand, status, to_latest
+from rollback.gcloud import Gcloud
 from rollback.journal import Journal
 from rollback.lock import sole_rollback
 from rollback.policy import Known, already_undone, too_old
 from rollback.reading import existing_revision, settled_service
 from rollback.serving_record import ServingRecord
-from rollback.strategies import CloudRunApi, Shift, Strategy
+from rollback.shifting import Shifting, strategies_of
+from rollback.sight import Blind, Seen, Sight, seen_by_cloud_run
 from rollback.verification import verify
-from verification.clients.cloud_run import CloudRun, ServiceState
+from verification.clients.cloud_run import CloudRun
 from verification.errors import RollbackFailed, RollbackWithheld
 from verification.record import RollbackOutcome, RollbackResult
 from verification.settings import Settings
 
+_LOOKING = 30.0
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -59,10 +63,12 @@ def roll_back(
     history: ServingRecord,
     dry_run: bool,
     allowed: bool,
+    variables: Mapping[str, str] = os.environ,
 ) -> RollbackResult:
     """Roll back because of `triggers`, if every guard lets us. Never raises; twice is the same as once.
 
-    `allowed` is False under `--no-rollback`; `dry_run` does everything but the write.
+    `allowed` is False under `--no-rollback`; `dry_run` does everything but the write. `variables` are the environment
+    variables of the strategies: tokens, and what gcloud needs.
     """
     for trigger in triggers:
         journal.failed(trigger)
@@ -88,14 +94,21 @@ def roll_back(
 
     shares = {known.revision: 100} if known.revision else {}
     order = Order(shares, known.previous, known.evidence, (known.revision,) if known.revision else (), triggers)
-    return _Rollback(order, settings, cloud_run, journal, history, dry_run=dry_run).made(permit, judge)
+    return _Rollback(order, settings, cloud_run, journal, history, variables, dry_run=dry_run).made(permit, judge)
 
 
 def roll_back_by_hand(
-    order: Order, *, settings: Settings, cloud_run: CloudRun, journal: Journal, history: ServingRecord, dry_run: bool
+    order: Order,
+    *,
+    settings: Settings,
+    cloud_run: CloudRun,
+    journal: Journal,
+    history: ServingRecord,
+    dry_run: bool,
+    variables: Mapping[str, str] = os.environ,
 ) -> RollbackResult:
     """Roll back because a person says so: no policy and no age is asked for, every other guard holds. Never raises."""
-    return _Rollback(order, settings, cloud_run, journal, history, dry_run=dry_run).made(_fine, _fine)
+    return _Rollback(order, settings, cloud_run, journal, history, variables, dry_run=dry_run).made(_fine, _fine)
 
 
 def _fine() -> None:
@@ -110,6 +123,7 @@ class _Rollback:
         cloud_run: CloudRun,
         journal: Journal,
         history: ServingRecord,
+        variables: Mapping[str, str],
         *,
         dry_run: bool,
     ) -> None:
@@ -121,7 +135,9 @@ class _Rollback:
         self._dry_run = dry_run
         self._began = time.monotonic()
         self._until = self._began + settings.rollback.shift_within
-        self._strategies: list[Strategy] = [CloudRunApi(cloud_run)]
+        gcloud = Gcloud(cloud_run.settings, journal.path.parent, variables)
+        self._sight = Sight(settings, cloud_run, gcloud)
+        self._strategies = strategies_of(settings, cloud_run, variables, self._sight, gcloud)
 
     def made(self, permit: Callable[[], None], judge: Callable[[], None]) -> RollbackResult:
         """`permit` is asked before Cloud Run is, `judge` once it is known what serves; both raise RollbackWithheld."""
@@ -154,42 +170,51 @@ class _Rollback:
     def _shifted(self, judge: Callable[[], None]) -> str:
         """The strategy that moved the traffic; empty when it had moved already."""
         order = self._order
-        state = settled_service(self._cloud_run, self._until, order.target)
-        if order.target and state.sole_revision == order.target:
+        problems: list[str] = []
+        seen = self._seen(problems)
+        if order.target and seen.sole_revision == order.target:
             return ""
         judge()
-        self._check(state)
-        self._check_target()
+        self._check(seen)
+        if not problems:  # else it was Ready when the run began, and no strategy moves traffic to one that is not
+            self._check_target()
         if self._dry_run:
             raise RollbackWithheld(
                 f"dry run: would send all traffic from {order.source} to {order.target} ({order.evidence})",
                 f"To do it: `{by_hand(self._settings.environment, order.target)}`",
             )
-        return self._by_strategies()
+        shifting = Shifting(self._cloud_run.settings, self._journal, self._sight, self._check)
+        return shifting.made(self._strategies, order.source, order.target, self._until, problems)
 
-    def _by_strategies(self) -> str:
+    def _seen(self, problems: list[str]) -> Seen:
+        """What serves, by Cloud Run's API; if that is silent, and noted as a problem, by whoever else can tell."""
         order = self._order
-        problems: list[RollbackFailed] = []
-        for strategy in self._strategies:
-            self._journal.write(
-                "rolling-back", from_revision=order.source, to_revision=order.target, strategy=strategy.name
-            )
+        try:
+            return seen_by_cloud_run(settled_service(self._cloud_run, self._until, order.target))
+        except RollbackFailed as silent:
+            if not (order.shares and order.target):
+                raise
+            self._sight.silent = True
+            problems.append(silent.cause)
             try:
-                strategy.shift(Shift(order.target, self._check), self._until)
-            except RollbackFailed as problem:
-                problems.append(problem)
-            else:
-                return strategy.name
-        raise RollbackFailed("; ".join(one.cause for one in problems), problems[-1].remedy)
+                seen = self._sight.look(time.monotonic() + _LOOKING)
+            except Blind as blind:
+                raise RollbackFailed(f"{silent.cause}; {blind.cause}", silent.remedy) from blind
+        self._journal.write("seen", traffic=seen.text, source=seen.source, reason=problems[0])
+        return seen
 
-    def _check(self, state: ServiceState) -> None:
+    def _check(self, seen: Seen) -> None:
         """What serves must be what was judged: whoever changed it meanwhile knows something that we do not."""
-        if state.shares != self._order.shares:
+        target = self._order.target
+        look = f"Look at `{status(self._settings.environment)}`; to roll back all the same: "
+        look += f"`{by_hand(self._settings.environment, target)}`"
+        if seen.moving and seen.asked != target:
+            raise RollbackFailed(f"a change that is not ours is under way, and does not end ({seen.source})", look)
+        if seen.shares != self._order.shares:
             raise RollbackWithheld(
                 f"the traffic has changed since it was judged: {self._order.source} served then, "
-                f"now it is {state.traffic_text}",
-                f"Look at `python -m rollback status -e {self._settings.environment}`; "
-                f"to roll back all the same: `{by_hand(self._settings.environment, self._order.target)}`",
+                f"now it is {seen.text} ({seen.source})",
+                look,
             )
 
     def _check_target(self) -> None:

@@ -13,12 +13,15 @@ from verification.errors import NotPermitted, ObserverError, RollbackFailed
 T = TypeVar("T")
 
 _PAUSE = 0.5
+_SHORTEST = 1.0
 _LONGEST_PATIENCE = 30.0
 
 
 def settled_service(cloud_run: CloudRun, until: float, to: str) -> ServiceState:
     """What serves, once nothing is under way. Raises RollbackFailed with the command that sends all traffic to `to`."""
-    return _patiently(lambda: cloud_run.settled_service(max(until - time.monotonic(), 0)), cloud_run, until, to)
+    return _patiently(
+        lambda: _limited(cloud_run, until).settled_service(max(until - time.monotonic(), 0)), cloud_run, until, to
+    )
 
 
 def existing_revision(cloud_run: CloudRun, name: str, until: float) -> RevisionState | None:
@@ -26,11 +29,16 @@ def existing_revision(cloud_run: CloudRun, name: str, until: float) -> RevisionS
 
     def look() -> RevisionState | None:
         try:
-            return cloud_run.revision(name)
+            return _limited(cloud_run, until).revision(name)
         except Absent:
             return None
 
     return _patiently(look, cloud_run, until, name)
+
+
+def _limited(cloud_run: CloudRun, until: float) -> CloudRun:
+    """A client that a silent API cannot keep for long beyond `until`."""
+    return cloud_run.limited_to(max(until - time.monotonic(), _SHORTEST))
 
 
 def _patiently(look: Callable[[], T], cloud_run: CloudRun, until: float, to: str) -> T:

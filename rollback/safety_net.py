@@ -9,7 +9,9 @@ from typing import cast
 from rollback.commands import by_hand, to_latest
 from rollback.engine import roll_back
 from rollback.journal import Journal
+from rollback.people import call_people, send_queued
 from rollback.policy import Known, arm, survey
+from rollback.restoring import with_restore_offer
 from rollback.serving_record import ServingRecord
 from verification.clients.cloud_run import CloudRun
 from verification.record import POST_DEPLOY_PHASES, CriterionResult, RollbackOutcome, RollbackResult
@@ -52,7 +54,26 @@ class SafetyNet:
             self._run.probes.hasten(self._run.settings.rollback.evidence_grace)
 
     def catch(self) -> None:
-        """Roll back if the failures call for it; what was done goes into the record."""
+        """Roll back if the failures call for it, and call people; what was done goes into the record."""
+        run = self._run
+        self._roll_back()
+        record, output = run.record, self._history.path.parent
+        if not run.started:
+            return
+        record.rollback = with_restore_offer(record.rollback, run.settings, output, record.commit)
+        told = call_people(
+            run.settings,
+            run.variables,
+            self._journal,
+            record.rollback,
+            commit=record.commit,
+            failures=[one for one in record.failures if one.id in record.triggers],
+            dry_run=record.dry_run,
+        )
+        queued = () if record.dry_run else send_queued(output, run.settings, run.variables, self._journal.path)
+        record.notices += dict.fromkeys((*told, *queued))
+
+    def _roll_back(self) -> None:
         record, cloud_run = self._run.record, self._cloud_run
         triggers = record.triggers
         if not triggers:
@@ -76,6 +97,7 @@ class SafetyNet:
             history=self._history,
             dry_run=record.dry_run,
             allowed=self._allowed,
+            variables=self._run.variables,
         )
 
     @property

@@ -1,4 +1,4 @@
-"""Ways to move all traffic to one revision, the best first. Each ends within its deadline, or raises."""
+"""Ways to move all traffic to one revision. Each ends by its deadline, or raises; twice is the same as once."""
 
 from __future__ import annotations
 
@@ -7,78 +7,60 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from rollback.commands import at_once
-from rollback.reading import settled_service
-from verification.clients.cloud_run import Changed, CloudRun, ServiceState, Unclear
-from verification.errors import ObserverError, RollbackFailed
+from rollback.sight import Blind, Seen, Sight
 
-_ATTEMPTS = 4
 _PAUSE = 0.5
+_AFTER_SUCCESS, _AFTER_FAILURE = 10.0, 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """Where all traffic shall go. `check` raises RollbackWithheld for a state from which that must not be done."""
+    """Where all traffic shall go. `check` raises RollbackWithheld for a split from which that must not be done."""
 
     to: str
-    check: Callable[[ServiceState], None]
+    check: Callable[[Seen], None]
 
 
 class Strategy(Protocol):
-    """A way to move traffic."""
+    """A way to move traffic, and how many seconds it may take."""
 
     @property
     def name(self) -> str:
-        """As the report calls it."""
+        """As the settings and the report call it."""
+        ...
+
+    @property
+    def within(self) -> float:
+        """Its own deadline."""
+        ...
+
+    def obstacle(self) -> str:
+        """Why it cannot be tried here, or nothing."""
         ...
 
     def shift(self, shift: Shift, until: float) -> None:
-        """Return once Cloud Run says that `shift.to` serves everything; `until` is on the monotonic clock.
+        """Return once `shift.to` is seen to serve everything; `until` is on the monotonic clock.
 
         Raises RollbackWithheld when the check does, RollbackFailed when it does not get through.
         """
         ...
 
 
-class CloudRunApi:
-    """By Cloud Run's own API.
+def arrived(sight: Sight, to: str, until: float, *, likely: bool) -> str:
+    """Look until `to` serves everything: nothing then, else what serves instead after a while, or at `until`.
 
-    Nothing is repeated blindly: before each write the service is read, and checked, again. A conflict with somebody's
-    harmless change is thus tried again, one with a change of traffic is not; a write whose answer was lost is looked
-    up.
+    `likely`: success was reported, which takes a moment to be seen; else the traffic may have moved all the same.
     """
-
-    name = "cloud_run"
-
-    def __init__(self, cloud_run: CloudRun) -> None:
-        self._cloud_run = cloud_run
-
-    def shift(self, shift: Shift, until: float) -> None:
-        """See Strategy."""
-        reason = ""
-        for attempt in range(_ATTEMPTS + 1):
-            state = settled_service(self._cloud_run, until, shift.to)
-            if state.sole_revision == shift.to:
-                return
-            shift.check(state)
-            left = until - time.monotonic()
-            if attempt == _ATTEMPTS or left <= 0:
-                break
-            reason = self._write(shift.to, state, left)
-            time.sleep(min(_PAUSE * attempt, max(until - time.monotonic(), 0)))
-        raise RollbackFailed(
-            f"the traffic did not move to {shift.to}: {reason or 'no time was left'}",
-            at_once(self._cloud_run.settings, shift.to),
-        )
-
-    def _write(self, to: str, state: ServiceState, left: float) -> str:
-        """Why the traffic may not have moved, or a guess; what flows is read again in any case."""
+    until = min(until, time.monotonic() + (_AFTER_SUCCESS if likely else _AFTER_FAILURE))
+    while True:
         try:
-            self._cloud_run.send_all_traffic_to(to, etag=state.etag, keep_tags=state.tags, deadline=left)
-        except (Changed, Unclear) as problem:
-            return problem.cause
-        except ObserverError as refused:
-            raise RollbackFailed(
-                refused.cause, f"{refused.remedy} {at_once(self._cloud_run.settings, to)}"
-            ) from refused
-        return "Cloud Run reported success, but other revisions still get requests"
+            seen = sight.look(until)
+        except Blind as blind:
+            found = f"what serves cannot be seen: {blind.cause}"
+        else:
+            if seen.sole_revision == to:
+                return ""
+            found = f"{seen.text} ({seen.source})"
+        if time.monotonic() + _PAUSE > until:
+            return found
+        time.sleep(_PAUSE)

@@ -71,10 +71,11 @@ class GitHubAddress:
 
 @dataclass(frozen=True, slots=True)
 class PagerDutyAddress:
-    """PagerDuty's REST API."""
+    """PagerDuty's REST API and, at the same address, its Events API with a key of its own."""
 
     url: str
     token: str
+    routing_key: str
 
 
 @dataclass(frozen=True, slots=True)

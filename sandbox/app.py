@@ -25,6 +25,7 @@ from sandbox.cloud_run_rest import rest_app
 from sandbox.cloud_run_v1 import gcloud_environment
 from sandbox.control_plane import ControlPlane
 from sandbox.database import DeadAddress, SlowProxy, mongodb_uri
+from sandbox.github_runs import Runner
 from sandbox.history import seed
 from sandbox.ingress import Ingress
 from sandbox.listener import Listener
@@ -83,7 +84,8 @@ class World:
         self._cloud_run = Listener(rest_app(self._control, logging.app()))
         self._sentry = Sentry(self._control.faults)
         self._sentry_door = Listener(self._sentry)
-        self._outside = Outside(self._control.faults)
+        self._runner = Runner(self._control, SERVICES["production"])
+        self._outside = Outside(self._control.faults, self._runner)
         candidate = self._checkout.candidate if self._checkout else ""
         operator = OperatorApi(
             self._control, self._ingresses, self.document, self._sentry, self._outside, self._set_users, candidate
@@ -97,6 +99,7 @@ class World:
         await self._open(self._sentry_door)  # closed after the revisions, which still have something to report then
         self._closing.push_async_callback(self._runtime.close)
         self._closing.push_async_callback(self._control.close)
+        self._closing.push_async_callback(self._runner.close)
         for environment, service in SERVICES.items():
             self._add_service(environment, service)
         self._control.on_change(self._changed)

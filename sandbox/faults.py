@@ -89,6 +89,8 @@ CATALOGUE: tuple[Fault, ...] = (
         "Somebody else's harmless change comes just before the next traffic update, which gets a conflict.",
     ),
     Fault("rollback-fails", "actor", "Traffic updates end with an error and traffic stays where it was."),
+    Fault("workflow-hangs", "actor", "Runs of the deploy workflow wait for a runner, and start once this is over."),
+    Fault("workflow-idle", "actor", "Runs of the deploy workflow end green without having changed anything."),
     Fault("sentry-down", "observer", "Sentry answers 503 to every call, and takes no event."),
     Fault("monitoring-down", "observer", "Cloud Monitoring answers UNAVAILABLE to every call."),
     Fault("logging-down", "observer", "Cloud Logging answers 503 to every call."),

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from sandbox.github_actions import GitHubActions
 from sandbox.github_deployments import GitHubDeployments
 from sandbox.github_http import DOCUMENTATION, GitHubRefusal
 from sandbox.github_issues import GitHubIssues, user
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from sandbox.github_issues import Answer
+    from sandbox.github_runs import Runner
     from sandbox.outside_http import Json
 
 Endpoint = Callable[["Request"], Awaitable["Answer"]]
@@ -37,7 +39,7 @@ _PRIMARY = f"API rate limit exceeded for user {_LOGIN}."
 class GitHub:
     """The ASGI application. `faults` are those in force: github-down."""
 
-    def __init__(self, faults: AbstractSet[str]) -> None:
+    def __init__(self, faults: AbstractSet[str], runner: Runner) -> None:
         self.repository = Repository()
         seed_repository(self.repository)
         self.refusals = Refusals()
@@ -47,6 +49,7 @@ class GitHub:
         self._reset = int(time.time()) + 3600
         issues = GitHubIssues(self.repository, _LOGIN)
         deployments = GitHubDeployments(self.repository, _LOGIN)
+        actions = GitHubActions(self.repository, _LOGIN, runner)
         self._app = Starlette(
             routes=[
                 Route("/rate_limit", self._rate_limit, methods=["GET"]),
@@ -60,6 +63,16 @@ class GitHub:
                 self._route("/deployments", GET=deployments.listing, POST=deployments.create),
                 self._route("/deployments/{id:int}", GET=deployments.read),
                 self._route("/deployments/{id:int}/statuses", GET=deployments.statuses, POST=deployments.add_status),
+                self._route("/actions/workflows", GET=actions.workflows),
+                self._route("/actions/workflows/{workflow}", GET=actions.workflow),
+                self._route("/actions/workflows/{workflow}/dispatches", POST=actions.dispatch),
+                self._route("/actions/workflows/{workflow}/runs", GET=actions.listing),
+                self._route("/actions/runs", GET=actions.listing),
+                self._route("/actions/runs/{id:int}", GET=actions.read),
+                self._route("/actions/runs/{id:int}/jobs", GET=actions.jobs),
+                self._route("/actions/runs/{id:int}/cancel", POST=actions.cancel),
+                self._route("/actions/runs/{id:int}/logs", GET=actions.logs),
+                Route("/_logs/{id:int}", actions.archive, methods=["GET"]),
             ],
             exception_handlers={HTTPException: _unrouted},
         )
@@ -89,6 +102,8 @@ class GitHub:
             body, headers, status = await endpoint(request)
         except GitHubRefusal as refusal:
             return JSONResponse(refusal.body, refusal.status, {**self._limits(), **refusal.headers})
+        if body is None:
+            return Response(status_code=status, headers={**self._limits(), **headers})
         return JSONResponse(body, status, {**self._limits(), **headers})
 
     def _authenticate(self, request: Request) -> None:

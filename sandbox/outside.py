@@ -22,15 +22,16 @@ from sandbox.statuspage import Statuspage
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from sandbox.github_runs import Runner
     from sandbox.slack_model import Channel, Message
 
 
 class Outside:
     """The four systems, their ports, and what the operator may ask of them. `faults` are those in force."""
 
-    def __init__(self, faults: AbstractSet[str]) -> None:
+    def __init__(self, faults: AbstractSet[str], runner: Runner) -> None:
         self.slack = Slack(faults)
-        self.github = GitHub(faults)
+        self.github = GitHub(faults, runner)
         self.pagerduty = PagerDuty()
         self.statuspage = Statuspage()
         self.take_back: list[Callable[[], None]] = []  # how to undo what was planted
@@ -55,7 +56,7 @@ class Outside:
     @property
     def pagerduty_address(self) -> PagerDutyAddress:
         """Where PagerDuty is."""
-        return PagerDutyAddress(self._pagerduty_door.url, self.pagerduty.token)
+        return PagerDutyAddress(self._pagerduty_door.url, self.pagerduty.token, self.pagerduty.routing_key)
 
     @property
     def statuspage_address(self) -> StatuspageAddress:

@@ -1,4 +1,4 @@
-"""PagerDuty's REST API, as far as it lists incidents."""
+"""PagerDuty's REST API, as far as it lists incidents, and beside it the Events API."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sandbox.outside_http import iso
+from sandbox.pagerduty_events import PagerDutyEvents
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -41,6 +42,7 @@ class Incident:
     urgency: Urgency
     status: Status
     created: datetime
+    key: str = ""  # of the event that triggered it, if one did
 
 
 class _RefusalError(Exception):
@@ -55,13 +57,18 @@ class PagerDuty:
 
     def __init__(self) -> None:
         self.token = f"u+{secrets.token_urlsafe(13)}"
+        self.routing_key = secrets.token_hex(16)
         self.incidents: list[Incident] = []  # oldest first
         self._service_id = _identifier()
         self._priority_ids: dict[str, str] = {}  # by name
         self.add("Search answers slowly", "P1", status="resolved", days_old=20)
         self.add("Disk of the build machine is filling up", "P4", urgency="low", status="acknowledged", days_old=2)
         self._app = Starlette(
-            routes=[Route("/incidents", self._list), Route("/incidents/{id}", self._read)],
+            routes=[
+                Route("/incidents", self._list),
+                Route("/incidents/{id}", self._read),
+                Route("/v2/enqueue", PagerDutyEvents(self).enqueue, methods=["POST"]),
+            ],
             exception_handlers={_RefusalError: _refused, HTTPException: _unrouted},
         )
 
@@ -147,7 +154,7 @@ class PagerDuty:
             "last_status_change_at": created,
             "resolved_at": created if incident.status == "resolved" else None,
             "status": incident.status,
-            "incident_key": incident.id.lower(),
+            "incident_key": incident.key or incident.id.lower(),
             "service": {
                 "id": self._service_id,
                 "type": "service_reference",

@@ -75,6 +75,10 @@ class _GitHub(_System):
     repository: str
 
 
+class _PagerDuty(_System):
+    routing_key: str
+
+
 class _User(_Part):
     email: str
     password: str
@@ -105,8 +109,9 @@ class Addresses(_Part):
     sentry: _Sentry
     slack: _System
     github: _GitHub
-    pagerduty: _System
+    pagerduty: _PagerDuty
     smoke_user: _User
+    gcloud_env: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +132,7 @@ class Sandbox:
         user, environments = self.addresses.smoke_user, self.addresses.environments
         return {
             **variables,
+            **self.addresses.gcloud_env,
             "SMOKE_USER_EMAIL": user.email,
             "SMOKE_USER_PASSWORD": user.password,
             "MONGODB_URL": environments["staging"].mongodb,
@@ -136,6 +142,7 @@ class Sandbox:
             "SLACK_BOT_TOKEN": self.addresses.slack.token,
             "GITHUB_TOKEN": self.addresses.github.token,
             "PAGERDUTY_TOKEN": self.addresses.pagerduty.token,
+            "PAGERDUTY_ROUTING_KEY": self.addresses.pagerduty.routing_key,
         }
 
     def note(self, role: Role = "production") -> DeploymentNote:
@@ -176,11 +183,14 @@ class Sandbox:
         github = settings.github or GitHub(repository=there.github.repository, workflow="Deploy to Production")
         pagerduty = incidents.pagerduty if incidents else None
         moved = pagerduty.model_copy(update={"url": there.pagerduty.url}) if pagerduty else None
+        events = settings.people.pagerduty
+        called = events.model_copy(update={"url": there.pagerduty.url}) if events else None
         return {
             "sentry": settings.sentry.model_copy(update=sentry) if settings.sentry else None,
             "slack": settings.slack.model_copy(update={"url": f"{there.slack.url}/api"}) if settings.slack else None,
             "github": github.model_copy(update={"url": there.github.url, "repository": there.github.repository}),
             "incidents": incidents.model_copy(update={"pagerduty": moved}) if incidents else None,
+            "people": settings.people.model_copy(update={"pagerduty": called}),
         }
 
     def _target(self, role: Role) -> Target:

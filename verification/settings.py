@@ -16,12 +16,14 @@ from verification.settings_code import CheckoutFolder, Code
 from verification.settings_migrations import Migrations
 from verification.settings_monitor import Monitor
 from verification.settings_observers import GitHub, Incidents, Sentry, Slack
+from verification.settings_people import People
 from verification.settings_release import Release
 from verification.tables import Address, Path, Table, Text
 from verification.units import Seconds, Share
 
 Role = Literal["staging", "production"]
 Policy = Literal["automatic", "manual"]
+StrategyName = Literal["cloud_run", "github_workflow", "gcloud"]
 FieldType = Literal["string", "number", "boolean", "list", "object"]
 Weekday = Literal["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 
@@ -225,12 +227,19 @@ class Window(Table):
 
 
 class Rollback(Table):
-    """`[rollback]`. `deployed_within` keeps a revision that has been good for long from being rolled back unasked."""
+    """`[rollback]`. `deployed_within` keeps a revision that has been good for long from being rolled back unasked.
+
+    `strategies`: the ways to move the traffic, in order. `shift_within` is the time of the first look and of
+    Cloud Run's API, `workflow_within` that of the deploy workflow, `gcloud_within` that of gcloud.
+    """
 
     policy: Policy = "manual"
     deployed_within: Seconds = 7200
     evidence_grace: Seconds = 5
+    strategies: list[StrategyName] = Field(default=["cloud_run", "github_workflow", "gcloud"], min_length=1)
     shift_within: Seconds = Field(default=120, gt=0)
+    workflow_within: Seconds = Field(default=300, gt=0)
+    gcloud_within: Seconds = Field(default=120, gt=0)
     verify_within: Seconds = Field(default=180, gt=0)
     metrics_within: Seconds = 60
 
@@ -264,6 +273,7 @@ class Settings(Table):
     release: Release | None = None
     migrations: Migrations | None = None
     rollback: Rollback = Rollback()
+    people: People = People()
     criteria: Criteria = Criteria()
 
     @property

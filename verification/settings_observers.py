@@ -68,12 +68,16 @@ class Slack(Table):
 
 
 class GitHub(Table):
-    """`[github]`: the repository (owner/name) and its deploy workflow."""
+    """`[github]`: the repository (owner/name) and its deploy workflow, by its name or its file.
+
+    `correlation_input`: an input of the workflow that its `run-name` shows, by which a run of ours is known again.
+    """
 
     url: PrivateAddress = "https://api.github.com"
     repository: str = Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$")
     workflow: Text
     branch: Text = "main"
+    correlation_input: str = ""
     timeout: Seconds = Field(default=20, gt=0, le=300)
 
 

@@ -42,6 +42,7 @@ class Stage:
     sandbox: Sandbox
     settings: Settings
     folder: Path
+    variables: dict[str, str] = field(default_factory=dict)
     journal: Journal = field(init=False)
     history: ServingRecord = field(init=False)
     cloud_run: CloudRun = field(init=False)
@@ -140,6 +141,7 @@ class Stage:
             history=self.history,
             dry_run=dry_run,
             allowed=allowed,
+            variables=self.variables,
         )
 
     @property

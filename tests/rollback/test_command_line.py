@@ -61,7 +61,10 @@ def test_one_step_back_goes_to_the_revision_of_the_deployment_note(stage: Stage,
     assert note.previous in out
     assert "--to-latest" in out
     [journal] = (shell.folder / "reports" / "output").glob("*-sandbox-rollback/journal.jsonl")
-    assert [entry.event for entry in read(journal)] == ["armed", "rolling-back", "shifted", "verified", "settled"]
+    events = [entry.event for entry in read(journal)]
+    assert events[:5] == ["armed", "rolling-back", "shifted", "verified", "settled"]
+    assert events[5:] == ["call-queued"] * 3 + ["call-sent"] * 3
+    assert "told #incidents" in out
 
 
 def test_one_step_back_run_twice_goes_back_once(stage: Stage, shell: Shell) -> None:

@@ -58,7 +58,17 @@ class Runner:
             name: value
             for name, value in os.environ.items()
             if not name.startswith(
-                ("GOOGLE_", "CLOUDSDK_", "SMOKE_", "PYTEST_", "SANDBOX", "PREVIOUS_REVISION", "GITHUB_")
+                (
+                    "GOOGLE_",
+                    "CLOUDSDK_",
+                    "SMOKE_",
+                    "PYTEST_",
+                    "SANDBOX",
+                    "PREVIOUS_REVISION",
+                    "GITHUB_",
+                    "SLACK_",
+                    "PAGERDUTY_",
+                )
             )
         }
 

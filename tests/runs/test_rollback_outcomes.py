@@ -18,6 +18,10 @@ def test_a_rollback_that_fails_calls_a_person_with_the_command(run: Runner, worl
     assert command in ran.said
     assert command in ran.report
     assert command in (ran.folder / "summary.md").read_text(encoding="utf-8")
+    assert "could NOT be rolled back: a person is needed now" in world.slack("incidents")[-1]["text"]
+    assert command in world.slack("incidents")[-1]["text"]
+    assert "told #incidents" in ran.said
+    assert "told an incident ticket on GitHub (https://github.com/" in ran.report
 
 
 def test_a_bad_release_while_cloud_run_is_down_calls_a_person(run: Runner, world: World) -> None:

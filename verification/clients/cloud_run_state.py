@@ -56,6 +56,7 @@ class ServiceState:
     updated: datetime
     url: str
     problem: str = ""
+    asked: str = ""  # the revision that everything was asked to go to; empty where that is split
 
     @property
     def sole_revision(self) -> str | None:
@@ -119,6 +120,7 @@ def service_state(message: run_v2.Service) -> ServiceState:
         updated=_time(message.update_time),
         url=message.uri,
         problem="" if succeeded or moving else message.terminal_condition.message,
+        asked=next((name for name, percent, _ in asked if percent == _ALL), "" if asked else latest_ready),
     )
 
 

@@ -33,6 +33,7 @@ _END_WITHIN = 2 * _GRACE + 4
 _WITHHELD = frozenset(
     {
         "GITHUB_TOKEN",
+        "PAGERDUTY_ROUTING_KEY",
         "PAGERDUTY_TOKEN",
         "MONGODB_URL",
         "PRODUCTION_MONGODB_URL",

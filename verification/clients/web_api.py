@@ -1,12 +1,14 @@
-"""Ask an outside JSON API with a token: bounded, patient with rate limits, and sure of what it was told.
+"""Ask an outside JSON API with a token, or tell it something: bounded, patient with rate limits, sure of the answer.
 
 Nothing here says anything about the service: whatever goes wrong is an ObserverError, a refused token NotPermitted.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
@@ -29,8 +31,17 @@ _LARGEST = 20_000_000
 _PAGES = 50
 _SNIPPET = 120
 _LIMIT_RESETS = ("x-sentry-rate-limit-reset", "x-ratelimit-reset", "ratelimit-reset")
+_TAKEN = {200, 201, 202, 204}
 _BROKEN = {500, 502, 503, 504}
 _PAUSES = (0.3, 1.0)  # a server error is asked about twice more
+
+
+class Refused(ObserverError):
+    """It was told something, and answered that it cannot be so (400, 422): nothing was taken."""
+
+
+class MaybeTaken(ObserverError):
+    """It was told something, and may or may not have taken it: look it up before telling it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +79,7 @@ class Reply:
 
 
 class WebApi:
-    """GET questions to one system. `timeout` seconds bound each question with all its retries and waits.
+    """Questions to one system. `timeout` seconds bound each with all its retries and waits; a POST is never repeated.
 
     Safe to use from many threads. Raises SettingsError for an address to which a token must not be sent.
     """
@@ -115,16 +126,39 @@ class WebApi:
                 raise ObserverError(f"{reply.question}: its pages do not end", "Look at the address of the API.")
             seen.add(query)
 
+    def post(self, path: str, body: Mapping[str, object]) -> Reply:
+        """`POST path` with a JSON body, sent again only where a rate limit kept it from being taken.
+
+        Raises Refused, MaybeTaken, NotPermitted, ObserverError (it did not arrive).
+        """
+        question = f"{self.system.name} POST {path}"
+        request = self._http.build_request("POST", f"{self.system.url}{path}", json=body)
+        response = self._answered(request, question, patient=False)
+        said = f": {_said(response.content)}" if response.content else ""
+        if response.status_code in {400, 422}:
+            raise Refused(f"{question}: refused ({response.status_code}){said}", "Look at what was sent.")
+        if response.status_code >= 500:
+            raise MaybeTaken(f"{question}: status {response.status_code}{said}", self._look())
+        if response.status_code not in _TAKEN:
+            self._must_be_good(response, question)
+        return Reply(question, response.headers, response.content)
+
     def _get(self, path: str, query: str) -> Reply:
-        url = f"{self.system.url}{path}{'?' if query else ''}{query}"
+        request = self._http.build_request("GET", f"{self.system.url}{path}{'?' if query else ''}{query}")
         question = f"{self.system.name} GET {path}"
+        response = self._answered(request, question, patient=True)
+        self._must_be_good(response, question)
+        return Reply(question, response.headers, response.content)
+
+    def _answered(self, request: httpx.Request, question: str, *, patient: bool) -> httpx.Response:
+        """The answer, once rate limits let it through; a `patient` question is asked again after a server error."""
         until = time.monotonic() + self._timeout
-        broken = 0
+        broken = 0 if patient else len(_PAUSES)
         while True:
-            response = self._once(question, url, until)
+            response = self._once(question, request, until)
             pause = self._pause(response, broken)
             if pause is None:
-                break
+                return response
             broken += response.status_code in _BROKEN
             if time.monotonic() + pause >= until:
                 raise ObserverError(
@@ -132,23 +166,24 @@ class WebApi:
                     f"Ask again later: the rate limit of {self.system.name} is used up.",
                 )
             time.sleep(pause)
-        self._must_be_good(response, question)
-        return Reply(question, response.headers, response.content)
 
-    def _once(self, question: str, url: str, until: float) -> httpx.Response:
+    def _once(self, question: str, request: httpx.Request, until: float) -> httpx.Response:
         left = until - time.monotonic()
+        lost = ObserverError if request.method == "GET" else MaybeTaken
         try:
             # httpx bounds each read alone: an answer that drips would have no end.
-            return bounded(lambda: self._exchange(url, left), left)
-        except (TimeoutError, httpx.TimeoutException):
-            raise ObserverError(
-                f"{question}: no complete answer within {duration_text(self._timeout)}", self._look()
-            ) from None
+            return bounded(lambda: self._exchange(request, left), left)
+        except (TimeoutError, httpx.TimeoutException) as error:
+            kind = ObserverError if isinstance(error, httpx.ConnectTimeout) else lost
+            raise kind(f"{question}: no complete answer within {duration_text(self._timeout)}", self._look()) from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise ObserverError(f"{question}: {redact(str(error)) or type(error).__name__}", self._look()) from None
+            kind = ObserverError if isinstance(error, httpx.ConnectError) else lost
+            raise kind(f"{question}: {redact(str(error)) or type(error).__name__}", self._look()) from None
 
-    def _exchange(self, url: str, seconds: float) -> httpx.Response:
-        with self._http.stream("GET", url, timeout=max(seconds, 0.01)) as response:
+    def _exchange(self, request: httpx.Request, seconds: float) -> httpx.Response:
+        request.extensions["timeout"] = httpx.Timeout(max(seconds, 0.01)).as_dict()
+        response = self._http.send(request, stream=True)
+        with closing(response):
             body = b""
             for chunk in response.iter_bytes():
                 body += chunk
@@ -239,6 +274,16 @@ def _asked_to_wait(headers: httpx.Headers) -> float:
         except (KeyError, ValueError):
             continue
     return 1.0
+
+
+def _said(body: bytes) -> str:
+    """The API's own words, where it has some: what is wrong with a request stands behind the first words of JSON."""
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return _snippet(body)
+    parts = [answer.get("message"), answer.get("errors")] if isinstance(answer, dict) else []
+    return _snippet("; ".join(str(one) for one in parts if one).encode()) or _snippet(body)
 
 
 def _snippet(body: bytes) -> str:

@@ -15,6 +15,7 @@ from verification.loading import secret
 from verification.migrations.findings import Finding, Read, Unreadable, approval_of
 from verification.migrations.layouts import shape
 from verification.migrations.mongo_reading import read_python
+from verification.migrations.note import note
 from verification.probe import probe
 from verification.probes.health import given
 from verification.probes.release import ReleaseContents
@@ -166,14 +167,17 @@ class BackupTrial:
 
 @probe
 def migration_reading(
-    checkout: Checkout, migrations: Migrations, release_contents: ReleaseContents
+    checkout: Checkout, migrations: Migrations, release_contents: ReleaseContents, logs: Path
 ) -> MigrationReading:
-    """Read the release's migrations."""
-    return read_migrations(
+    """Read the release's migrations, and note what they destroy."""
+    reading = read_migrations(
         {file: checkout.text(release_contents.candidate, file) or "" for file in release_contents.migrations},
         migrations,
         release_contents.source,
     )
+    destroys = (*reading.findings, *(finding for finding, _ in reading.approved))
+    note(logs.parent, release_contents.candidate, tuple(str(one) for one in destroys))
+    return reading
 
 
 @probe

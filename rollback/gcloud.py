@@ -1,0 +1,119 @@
+"""gcloud, where it is installed: look and shift as by Cloud Run's API, with nothing of ours in between."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rollback.commands import describe, update_traffic
+from verification.clients.commands import Commands, Ended
+from verification.errors import ObserverError
+from verification.settings import CloudRun
+
+_ALL = 100
+_OVERRIDE = "CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN"
+_QUIET = {"CLOUDSDK_CORE_DISABLE_PROMPTS": "1"}
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+
+class _Line(_Part):
+    revision: str = Field("", alias="revisionName")
+    percent: int = 0
+
+
+class _Condition(_Part):
+    type: str
+    status: str
+
+
+class _Spec(_Part):
+    traffic: list[_Line] = []
+
+
+class _Status(_Part):
+    traffic: list[_Line]
+    conditions: list[_Condition] = []
+    observed: int = Field(0, alias="observedGeneration")
+
+
+class _Metadata(_Part):
+    generation: int = 0
+
+
+class _Service(_Part):
+    metadata: _Metadata
+    spec: _Spec
+    status: _Status
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What `gcloud run services describe` says of the traffic; see `sight.Seen`."""
+
+    shares: Mapping[str, int]
+    moving: bool
+    asked: str
+
+
+class Gcloud:
+    """gcloud for one service. Its output lands in the folder `logs`; it never outlives its time."""
+
+    def __init__(self, service: CloudRun, logs: Path, variables: Mapping[str, str]) -> None:
+        self._service = service
+        self._logs = logs
+        self._variables = variables
+
+    def obstacle(self) -> str:
+        """Why it cannot be used here, or nothing."""
+        if self._service.endpoint and not self._variables.get(_OVERRIDE):
+            return f"gcloud does not know of cloud_run.endpoint (it is told by {_OVERRIDE})"
+        if shutil.which("gcloud", path=self._variables.get("PATH", os.defpath)) is None:
+            return "gcloud is not installed"
+        return ""
+
+    def traffic(self, within: float) -> Traffic:
+        """What serves, asked within so many seconds. Raises ObserverError."""
+        ended = self._run(describe(self._service), within, "gcloud-describe.log")
+        try:
+            text = ended.log.read_text(encoding="utf-8")
+            found = _Service.model_validate_json(text[text.index("{") : text.rindex("}") + 1])
+        except (OSError, ValueError) as error:
+            kind = "an unexpected shape" if isinstance(error, ValidationError) else "no JSON"
+            raise ObserverError(f"gcloud's answer is {kind}") from None
+        return _traffic(found)
+
+    def send_all_traffic_to(self, revision: str, within: float) -> None:
+        """Pin all traffic to `revision`; tags stay. Raises ObserverError, after which nobody knows: look."""
+        self._run(update_traffic(self._service, revision), within, "gcloud.log")
+
+    def _run(self, words: list[str], within: float, log: str) -> Ended:
+        obstacle = self.obstacle()
+        if obstacle:
+            raise ObserverError(obstacle)
+        with closing(Commands(self._logs, self._variables)) as commands:
+            ended = commands.run(words, self._logs, within, log, _QUIET)
+        if ended.problem is not None:
+            raise ObserverError(ended.problem.cause)
+        if ended.exit_code:
+            raise ObserverError(f"`{ended.command}` ended with exit code {ended.exit_code}: {ended.last_lines}")
+        return ended
+
+
+def _traffic(found: _Service) -> Traffic:
+    shares: dict[str, int] = {}
+    for line in found.status.traffic:
+        if line.percent:
+            shares[line.revision] = shares.get(line.revision, 0) + line.percent
+    ready = next((one.status for one in found.status.conditions if one.type == "Ready"), "Unknown")
+    moving = found.metadata.generation != found.status.observed or ready == "Unknown"
+    asked = next((line.revision for line in found.spec.traffic if line.percent == _ALL), "")
+    return Traffic(shares, moving, asked)

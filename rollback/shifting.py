@@ -1,0 +1,104 @@
+"""One strategy after another, until the traffic has moved. What one left half done is looked at before the next."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from rollback.by_cloud_run import ByCloudRun
+from rollback.by_gcloud import ByGcloud
+from rollback.by_workflow import ByWorkflow
+from rollback.commands import at_once
+from rollback.gcloud import Gcloud
+from rollback.journal import Journal
+from rollback.sight import Blind, Seen, Sight
+from rollback.strategies import Shift, Strategy
+from verification.clients.cloud_run import CloudRun
+from verification.errors import RollbackFailed, RollbackWithheld
+from verification.settings import CloudRun as Service
+from verification.settings import Settings
+
+_LOOKING = 25.0
+_SETTLING = 3.0
+_PAUSE = 0.5
+
+
+def strategies_of(
+    settings: Settings, cloud_run: CloudRun, variables: Mapping[str, str], sight: Sight, gcloud: Gcloud
+) -> list[Strategy]:
+    """The strategies of `[rollback]`, in its order."""
+    within = settings.rollback
+    service = cloud_run.settings
+    known: dict[str, Strategy] = {
+        "cloud_run": ByCloudRun(cloud_run, within.shift_within),
+        "github_workflow": ByWorkflow(service, settings.github, variables, sight, within.workflow_within),
+        "gcloud": ByGcloud(service, gcloud, sight, within.gcloud_within),
+    }
+    return [known[name] for name in dict.fromkeys(within.strategies)]
+
+
+class Shifting:
+    """Moves the traffic of one service. `check` raises for a split that is not the one that was judged."""
+
+    def __init__(self, service: Service, journal: Journal, sight: Sight, check: Callable[[Seen], None]) -> None:
+        self._service = service
+        self._journal = journal
+        self._sight = sight
+        self._check = check
+
+    def made(self, strategies: Sequence[Strategy], source: str, target: str, until: float, problems: list[str]) -> str:
+        """The name of the strategy that moved everything to `target`.
+
+        `until` (monotonic clock) is the end of Cloud Run's own; with `problems` its API is known to be silent. Raises
+        RollbackWithheld (somebody else has changed the traffic), RollbackFailed (no strategy got through).
+        """
+        silent, tried, remedy = bool(problems), "", ""
+        for strategy in strategies:
+            if strategy.name == "cloud_run" and silent:
+                continue
+            obstacle = strategy.obstacle()
+            if obstacle:
+                problems.append(f"{strategy.name} could not be tried: {obstacle}")
+                continue
+            if tried and self._there_already(target, problems):
+                return tried
+            tried = strategy.name
+            self._journal.write("rolling-back", from_revision=source, to_revision=target, strategy=tried)
+            try:
+                end = until if tried == "cloud_run" else time.monotonic() + strategy.within
+                strategy.shift(Shift(target, self._check), end)
+            except RollbackWithheld:
+                raise
+            except RollbackFailed as failed:
+                problems.append(f"{tried}: {failed.cause}")
+                remedy = remedy or failed.remedy
+            except Exception as error:  # one way that is broken must not close the others
+                problems.append(f"{tried}: {type(error).__name__}: {error}")
+            else:
+                return tried
+            self._journal.write("strategy-failed", strategy=tried, reason=problems[-1])
+        if tried and len(strategies) > 1 and self._came_late(target):
+            return tried
+        raise RollbackFailed("; ".join(problems), remedy or at_once(self._service, target))
+
+    def _there_already(self, target: str, problems: list[str]) -> bool:
+        """Whether the strategy before got through after all. Raises where the next one must not begin."""
+        until = time.monotonic() + _SETTLING
+        while True:
+            try:
+                seen = self._sight.look(time.monotonic() + _LOOKING)
+            except Blind as blind:
+                why = f"{'; '.join(problems)}; nothing more was tried, for nobody tells what serves: {blind.cause}"
+                raise RollbackFailed(why, at_once(self._service, target)) from blind
+            if seen.sole_revision == target:
+                return True
+            if not seen.moving or time.monotonic() > until:
+                self._check(seen)
+                return False
+            time.sleep(_PAUSE)
+
+    def _came_late(self, target: str) -> bool:
+        try:
+            return self._sight.look(time.monotonic() + _LOOKING).sole_revision == target
+        except Blind:
+            return False

@@ -140,6 +140,13 @@ def lower_bound_outside_burst(
     return np.asarray(lower_bound(wrong, every, alpha, dispersion).min(axis=-1))
 
 
+def lower_bound_lately(bad: ArrayLike, total: ArrayLike, burst: int, alpha: float, dispersion: float = 1.0) -> Floats:
+    """The greatest of the exact lower bounds (...) over the last block, the last two, ..., the last `burst`."""
+    recent = (..., slice(None, -max(1, burst) - 1, -1))
+    wrong, every = (np.asarray(one, dtype=float)[recent].cumsum(axis=-1) for one in (bad, total))
+    return np.asarray(lower_bound(wrong, every, alpha, dispersion).max(axis=-1))
+
+
 def count_bounds(count: float, alpha: float, dispersion: float = 1.0) -> tuple[float, float]:
     """The exact bounds (Garwood 1936), each at `alpha`, of a Poisson expectation of which `count` were seen."""
     effective = count / dispersion

@@ -19,6 +19,7 @@ A tolerated burst touches at most ceil(its length / block_s) blocks; one that st
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import ceil, isfinite
@@ -29,11 +30,12 @@ from verification.units import duration_text
 from verification.verdict import Verdict
 
 if TYPE_CHECKING:
-    from verification.evidence import Evidence
+    from verification.evidence import Evidence, Floats
 
 ROLL_BACK_ALPHA = 5e-4
 FAIL_ALPHA = 4.5e-3
 END_ALPHA = 2.5e-3
+LATE_ALPHA = 0.05  # of a bad end, while the watch may still be extended: a doubt then costs minutes, and no release
 CONFIDENT_ALPHA = 0.05
 MOST_MISSING = 0.2
 SAMPLES = 5  # the checklist's "5+ minutes" are that many samples in a row
@@ -207,14 +209,16 @@ class ProportionJudge:
         """The verdict when the watch is over; what is undecided, an extension may still settle."""
         if self.decided is not None:
             return self.decided
+        from verification.evidence import lower_bound_lately, lower_bound_outside_burst
+
         rule, counts = self.rule, self._counts
         words = counts.words(rule)
-        proven = self._lower_outside_burst()
+        if not counts.total:
+            return self._found("no data", "no request was observed", observed=False)
+        proven = self._lower(lower_bound_outside_burst, END_ALPHA)
         if proven > rule.limit:
             more = f"at least {percent(proven)} with {plain_percent(1 - END_ALPHA)} confidence"
             return self._found("exact bound", counts.words(rule, more + _aside(rule.burst_fail_s)), Verdict.FAIL)
-        if not counts.total:
-            return self._found("no data", "no request was observed", observed=False)
         if counts.missing > MOST_MISSING * counts.blocks:
             gaps = f"too little was observed: {counts.missing} of {counts.blocks} blocks are missing"
             return self._found("missing blocks", f"{gaps}; {words}", observed=False)
@@ -223,11 +227,10 @@ class ProportionJudge:
             return self._found("minimum", f"{few}; {words}", observed=False)
         if counts.possibly >= rule.limit * counts.total:
             return self._found("limit", f"not within the limit, and not surely beyond it: {words}")
-        lately = self._lately()
-        lower = lately.lower(rule)
-        if lower is not None and lower > rule.limit:
-            recent = f"at the end, {lately.words(rule)}"
-            return self._found("late burst", f"within the limit as a whole, but bad lately: {recent}")
+        lately = self._lower(lower_bound_lately, END_ALPHA if counts.blocks == rule.blocks else LATE_ALPHA)
+        if lately > rule.limit:
+            recent = f"at least {percent(lately)} at the end, and a burst that is not over may be none"
+            return self._found("late burst", f"within the limit as a whole, bad lately ({recent}): {words}")
         upper = counts.upper(rule)
         how = "confident" if upper is not None and upper < rule.limit else "thin evidence"
         return self._found(how, f"{how}: {words}", Verdict.PASS)
@@ -271,22 +274,12 @@ class ProportionJudge:
         above = all(severe > rule.roll_back_at * total for severe, total in counts)
         return tuple(severe / total for severe, total in counts) if above else ()
 
-    def _lower_outside_burst(self) -> float:
-        from verification.evidence import lower_bound_outside_burst
-
-        bad, total = (
-            [one.over_limit if one else 0 for one in self.blocks],
-            [one.total if one else 0 for one in self.blocks],
-        )
+    def _lower(self, bound: Callable[..., Floats], alpha: float) -> float:
+        """One of the exact bounds of the share over the limit that look at the single blocks."""
+        counts = [(one.over_limit, one.total) if one else (0, 0) for one in self.blocks]
+        bad, total = zip(*counts, strict=True)
         burst = self.rule.burst_blocks(self.rule.burst_fail_s)
-        return float(lower_bound_outside_burst(bad, total, burst, END_ALPHA, self.rule.dispersion))
-
-    def _lately(self) -> _Counts:
-        """The blocks of what would be a tolerated burst if it were over: nobody knows yet that it is."""
-        counts = _Counts()
-        for block in self.blocks[-max(1, self.rule.burst_blocks(self.rule.burst_fail_s)) :]:
-            counts = counts.plus(block)
-        return counts
+        return float(bound(bad, total, burst, alpha, self.rule.dispersion))
 
     def _found(
         self, rule: str, reason: str, verdict: Verdict | None = None, *, roll_back: bool = False, observed: bool = True

@@ -198,7 +198,10 @@ class ProportionJudge:
         after = ProportionJudge(rule, (*self.blocks, block), self.decided, counts, severe, over, worse)
         if self.decided is not None and self.decided.roll_back:
             return after
-        return replace(after, decided=after._certain() or self.decided)
+        found = after._certain()
+        if found is None or (self.decided is not None and not found.roll_back):
+            return after
+        return replace(after, decided=found)
 
     @property
     def finding(self) -> Finding:

@@ -7,7 +7,8 @@ import pytest
 
 from benchmarks.judge_rules import FAIL, PASS, UNDECIDED, ours
 from benchmarks.judge_scenarios import BLOCK_S, MINUTE, MOST, Blocks, Scenario, scenarios
-from verification.judge import Block, Finding, ProportionJudge, ProportionRule
+from verification.finding import Finding
+from verification.judge import Block, ProportionJudge, ProportionRule
 from verification.verdict import Verdict
 
 RUNS = 3

@@ -31,7 +31,7 @@ def greatest(ratios: list[Floats], observed: list[bool] | None = None, burst: in
     for block, one in enumerate(ratios):
         evidence = evidence.after(one, np.full(most.shape, observed[block] if observed else True))
         most = np.maximum(most, evidence.log)
-    return np.exp(most)
+    return np.asarray(np.exp(most))
 
 
 @pytest.mark.parametrize("share", [0.05, 0.01])
@@ -98,8 +98,10 @@ def test_a_block_without_requests_leaves_the_evidence_as_it_was(bad: list[int], 
     def log(counts: list[int | None], burst: int) -> float:
         evidence = Evidence.start(burst, 20)
         for one in counts:
-            gap = one is None
-            evidence = evidence.after_gap() if gap else evidence.after(share_ratios(one, 100, 0.05), observed=True)
+            if one is None:
+                evidence = evidence.after_gap()
+            else:
+                evidence = evidence.after(share_ratios(one, 100, 0.05), observed=True)
         return float(evidence.log)
 
     place = min(at, len(bad))

@@ -96,7 +96,7 @@ def _at_end(rule: ProportionRule, blocks: Blocks, runs: Ints) -> Ints:
     late_alpha = END_ALPHA if total.shape[1] == rule.blocks else LATE_ALPHA
     worse = ev.lower_bound_lately(over, total, burst, late_alpha, rule.dispersion)
     good = (every >= max(1, rule.minimum)) & (missing.sum(axis=1) <= MOST_MISSING * missing.shape[1])
-    good &= (bad < rule.limit * every) & (worse <= rule.limit)
+    good &= (bad / np.maximum(every, 1) < rule.limit) & (worse <= rule.limit)
     return np.where(proven, FAIL, np.where(good, PASS, UNDECIDED))
 
 

@@ -148,7 +148,7 @@ class _Counts:
         return float(upper_bound(self.possibly, self.total, CONFIDENT_ALPHA, rule.dispersion)) if self.total else None
 
     def words(self, rule: ProportionRule, broken: str = "") -> str:
-        """`20 of 1,003 requests failed (2.0 %, at most 2.9 % with 95 % confidence; limit 1 %)`; or how it is broken."""
+        """`20 of 1,003 requests failed (1.99 %, at most 2.88 % with 95 % confidence; limit 1 %)`; or how it is broken."""
         upper = self.upper(rule)
         if upper is None:
             return f"0 of 0 {rule.noun}"
@@ -228,7 +228,7 @@ class ProportionJudge:
         if counts.total < rule.minimum:
             few = f"thin evidence: {counts.total} requests, fewer than {rule.minimum}"
             return self._found("minimum", f"{few}; {words}", observed=False)
-        if counts.possibly >= rule.limit * counts.total:
+        if counts.possibly / counts.total >= rule.limit:
             return self._found("limit", f"not within the limit, and not surely beyond it: {words}")
         lately = self._lower(lower_bound_lately, END_ALPHA if counts.blocks == rule.blocks else LATE_ALPHA)
         if lately > rule.limit:
@@ -273,8 +273,8 @@ class ProportionJudge:
             return ()  # a gap is no evidence
         samples = [known[at : at + size] for at in range(0, wanted, size)]
         counts = [(sum(one.severe for one in sample), sum(one.total for one in sample)) for sample in samples]
-        # A sample without a request is above nothing: 0 > 0 does not hold.
-        above = all(severe > rule.roll_back_at * total for severe, total in counts)
+        # Divided, not multiplied: 7 of 100 are exactly 7 %, and .07 * 100 is a little more than 7.
+        above = all(total and severe / total > rule.roll_back_at for severe, total in counts)
         return tuple(severe / total for severe, total in counts) if above else ()
 
     def _lower(self, bound: Callable[..., Floats], alpha: float) -> float:

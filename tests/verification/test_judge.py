@@ -50,7 +50,7 @@ def test_five_minutes_in_a_row_above_five_percent_roll_back() -> None:
     found = judged([bad(51)] * 5, LITERAL).finding
     assert (found.verdict, found.roll_back, found.rule) == (Verdict.FAIL, True, "literal")
     assert found.reason == (
-        "more than 5 % of requests failed in each of 5 samples in a row, of 1m each: 5.1 %, 5.1 %, 5.1 %, 5.1 %, 5.1 %"
+        "more than 5 % of requests failed in each of 5 samples in a row, of 1m each: 5.10 %, 5.10 %, 5.10 %, 5.10 %, 5.10 %"
     )
 
 
@@ -101,7 +101,7 @@ def test_below_the_limit_passes_and_says_how_sure_that_is() -> None:
     thin = judged([*[bad(0, 20)] * 10, bad(2, 20), *[bad(0, 20)] * 4]).at_end()
     assert (thin.verdict, thin.rule) == (Verdict.PASS, "thin evidence")
     assert (
-        thin.reason == "thin evidence: 2 of 300 requests failed (0.67 %, at most 2.1 % with 95 % confidence; limit 1 %)"
+        thin.reason == "thin evidence: 2 of 300 requests failed (0.67 %, at most 2.08 % with 95 % confidence; limit 1 %)"
     )
 
 
@@ -110,6 +110,8 @@ def test_exactly_at_the_limit_is_not_below_it() -> None:
     found = judged(blocks).at_end()
     assert (found.verdict, found.observed, found.rule) == (None, True, "limit")
     assert judged([*blocks[1:], bad(9)]).at_end().verdict is Verdict.PASS
+    assert judged([bad(7, 100)] * 5, replace(ERRORS, limit=0.07, roll_back_at=0.5)).at_end().rule == "limit"
+    assert not judged([bad(7, 100)] * 5, replace(LITERAL, roll_back_at=0.07)).finding.roll_back
 
 
 def test_what_may_be_over_the_limit_does_not_pass_and_does_not_fail() -> None:
@@ -123,7 +125,7 @@ def test_a_limit_that_is_surely_broken_fails_with_its_bound() -> None:
     """Too slowly for the early evidence, but beyond doubt at the end."""
     found = judged([bad(13)] * 18).at_end()
     assert (found.verdict, found.roll_back, found.rule) == (Verdict.FAIL, False, "exact bound")
-    assert "at least 1.1 % with 99.75 % confidence, even without the worst 2m; limit 1 %)" in found.reason
+    assert "at least 1.06 % with 99.75 % confidence, even without the worst 2m; limit 1 %)" in found.reason
 
 
 @pytest.mark.parametrize("at", [0, 7, 13])

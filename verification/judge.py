@@ -148,7 +148,7 @@ class _Counts:
         return float(upper_bound(self.possibly, self.total, CONFIDENT_ALPHA, rule.dispersion)) if self.total else None
 
     def words(self, rule: ProportionRule, broken: str = "") -> str:
-        """`20 of 1,003 requests failed (1.99 %, at most 2.88 % with 95 % confidence; limit 1 %)`; or how it is broken."""
+        """`20 of 1,003 requests failed (1.99 %, at most 2.88 % with 95 % confidence; limit 1 %)`, or its breach."""
         upper = self.upper(rule)
         if upper is None:
             return f"0 of 0 {rule.noun}"

@@ -101,7 +101,8 @@ def test_below_the_limit_passes_and_says_how_sure_that_is() -> None:
     thin = judged([*[bad(0, 20)] * 10, bad(2, 20), *[bad(0, 20)] * 4]).at_end()
     assert (thin.verdict, thin.rule) == (Verdict.PASS, "thin evidence")
     assert (
-        thin.reason == "thin evidence: 2 of 300 requests failed (0.67 %, at most 2.08 % with 95 % confidence; limit 1 %)"
+        thin.reason
+        == "thin evidence: 2 of 300 requests failed (0.67 %, at most 2.08 % with 95 % confidence; limit 1 %)"
     )
 
 

@@ -93,8 +93,7 @@ def _at_end(rule: ProportionRule, blocks: Blocks, runs: Ints) -> Ints:
     burst = rule.burst_blocks(rule.burst_fail_s)
     every, bad = total.sum(axis=1), over.sum(axis=1)
     proven = ev.lower_bound_outside_burst(over, total, burst, END_ALPHA, rule.dispersion) > rule.limit
-    late_alpha = END_ALPHA if total.shape[1] == rule.blocks else LATE_ALPHA
-    worse = ev.lower_bound_lately(over, total, burst, late_alpha, rule.dispersion)
+    worse = ev.lower_bound_lately(over, total, burst, LATE_ALPHA, rule.dispersion)
     good = (every >= max(1, rule.minimum)) & (missing.sum(axis=1) <= MOST_MISSING * missing.shape[1])
     good &= (bad / np.maximum(every, 1) < rule.limit) & (worse <= rule.limit)
     return np.where(proven, FAIL, np.where(good, PASS, UNDECIDED))

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 ROLL_BACK_ALPHA = 5e-4
 FAIL_ALPHA = 4.5e-3
 END_ALPHA = 2.5e-3
-LATE_ALPHA = 0.05  # of a bad end, while the watch may still be extended: a doubt then costs minutes, and no release
+LATE_ALPHA = 0.01  # of a bad end: that doubt costs an extension, and seldom comes twice
 CONFIDENT_ALPHA = 0.05
 MOST_MISSING = 0.2
 SAMPLES = 5  # the checklist's "5+ minutes" are that many samples in a row
@@ -230,7 +230,7 @@ class ProportionJudge:
             return self._found("minimum", f"{few}; {words}", observed=False)
         if counts.possibly / counts.total >= rule.limit:
             return self._found("limit", f"not within the limit, and not surely beyond it: {words}")
-        lately = self._lower(lower_bound_lately, END_ALPHA if counts.blocks == rule.blocks else LATE_ALPHA)
+        lately = self._lower(lower_bound_lately, LATE_ALPHA)
         if lately > rule.limit:
             recent = f"at least {percent(lately)} at the end, and a burst that is not over may be none"
             return self._found("late burst", f"within the limit as a whole, bad lately ({recent}): {words}")

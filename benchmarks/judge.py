@@ -125,7 +125,7 @@ def _of(found: Iterable[_Result], *truths: Truth, rule: str = "", name: str = ""
 def _pooled(found: Sequence[_Result]) -> str:
     rules = list(dict.fromkeys(one.rule for one in found))
     bursts = [one for one in _of(found, Truth.TROUBLED) if " for " in one.scenario.name]
-    slow = ("2% errors", 1000)
+    slow = [one for one in _of(found, name="2% errors") if one.scenario.rpm == 1000]
     rows = [["", *rules]]
 
     def row(title: str, results: Sequence[_Result], kind: str) -> None:
@@ -141,9 +141,7 @@ def _pooled(found: Sequence[_Result]) -> str:
     row("moderate faults: undecided", _of(found, Truth.MODERATE), "undecided")
     certain = [one for one in _of(found, Truth.SEVERE, rpm=1000) if one.scenario.name in {"20% errors", "100% errors"}]
     row("20 and 100 % errors, 1000 rpm and more: delay", certain, "delay")
-    row(
-        "2 % errors, 1000 rpm: delay", [one for one in _of(found, name=slow[0]) if one.scenario.rpm == slow[1]], "delay"
-    )
+    row("2 % errors, 1000 rpm: delay", slow, "delay")
     return _aligned(rows)
 
 
@@ -216,7 +214,6 @@ def _cost() -> Figure:
     """The real judge, asked after every block as a watch asks it."""
     rule = ProportionRule("requests failed", 0.01, 0.05, BLOCK_S, MOST, baseline=(15, 30_000))
     blocks = [Block(167, bad, bad, bad) for bad in np.random.default_rng(1).binomial(167, 0.005, WATCH).tolist()]
-    judge = ProportionJudge.start(rule)
     start = time.process_time()
     for _ in range(_STREAMS):
         judge = ProportionJudge.start(rule)

@@ -38,8 +38,10 @@ def is_count(value: object) -> bool:
 
 
 def percent(share: float) -> str:
-    """A share as a person reads it: `2.0 %`, `0.012 %`."""
-    return f"{100 * share:.1f} %" if share >= 0.01 or not share else f"{100 * share:.2g} %"
+    """A share that was measured: `20.0 %`, `1.04 %` (which is more than 1 %), `0.012 %`."""
+    if share >= 0.1 or not share:
+        return f"{100 * share:.1f} %"
+    return f"{100 * share:.2f} %" if share >= 0.01 else f"{100 * share:.2g} %"
 
 
 def plain_percent(share: float) -> str:

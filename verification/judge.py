@@ -19,6 +19,7 @@ A tolerated burst touches at most ceil(its length / block_s) blocks; one that st
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import ceil, isfinite
@@ -29,11 +30,12 @@ from verification.units import duration_text
 from verification.verdict import Verdict
 
 if TYPE_CHECKING:
-    from verification.evidence import Evidence
+    from verification.evidence import Evidence, Floats
 
 ROLL_BACK_ALPHA = 5e-4
 FAIL_ALPHA = 4.5e-3
 END_ALPHA = 2.5e-3
+LATE_ALPHA = 0.01  # of a bad end: that doubt costs an extension, and seldom comes twice
 CONFIDENT_ALPHA = 0.05
 MOST_MISSING = 0.2
 SAMPLES = 5  # the checklist's "5+ minutes" are that many samples in a row
@@ -146,7 +148,7 @@ class _Counts:
         return float(upper_bound(self.possibly, self.total, CONFIDENT_ALPHA, rule.dispersion)) if self.total else None
 
     def words(self, rule: ProportionRule, broken: str = "") -> str:
-        """`20 of 1,003 requests failed (2.0 %, at most 2.9 % with 95 % confidence; limit 1 %)`; or how it is broken."""
+        """`20 of 1,003 requests failed (1.99 %, at most 2.88 % with 95 % confidence; limit 1 %)`, or its breach."""
         upper = self.upper(rule)
         if upper is None:
             return f"0 of 0 {rule.noun}"
@@ -196,7 +198,10 @@ class ProportionJudge:
         after = ProportionJudge(rule, (*self.blocks, block), self.decided, counts, severe, over, worse)
         if self.decided is not None and self.decided.roll_back:
             return after
-        return replace(after, decided=after._certain() or self.decided)
+        found = after._certain()
+        if found is None or (self.decided is not None and not found.roll_back):
+            return after
+        return replace(after, decided=found)
 
     @property
     def finding(self) -> Finding:
@@ -207,27 +212,28 @@ class ProportionJudge:
         """The verdict when the watch is over; what is undecided, an extension may still settle."""
         if self.decided is not None:
             return self.decided
+        from verification.evidence import lower_bound_lately, lower_bound_outside_burst
+
         rule, counts = self.rule, self._counts
         words = counts.words(rule)
-        proven = self._lower_outside_burst()
+        if not counts.total:
+            return self._found("no data", "no request was observed", observed=False)
+        proven = self._lower(lower_bound_outside_burst, END_ALPHA)
         if proven > rule.limit:
             more = f"at least {percent(proven)} with {plain_percent(1 - END_ALPHA)} confidence"
             return self._found("exact bound", counts.words(rule, more + _aside(rule.burst_fail_s)), Verdict.FAIL)
-        if not counts.total:
-            return self._found("no data", "no request was observed", observed=False)
         if counts.missing > MOST_MISSING * counts.blocks:
             gaps = f"too little was observed: {counts.missing} of {counts.blocks} blocks are missing"
             return self._found("missing blocks", f"{gaps}; {words}", observed=False)
         if counts.total < rule.minimum:
             few = f"thin evidence: {counts.total} requests, fewer than {rule.minimum}"
             return self._found("minimum", f"{few}; {words}", observed=False)
-        if counts.possibly >= rule.limit * counts.total:
+        if counts.possibly / counts.total >= rule.limit:
             return self._found("limit", f"not within the limit, and not surely beyond it: {words}")
-        lately = self._lately()
-        lower = lately.lower(rule)
-        if lower is not None and lower > rule.limit:
-            recent = f"at the end, {lately.words(rule)}"
-            return self._found("late burst", f"within the limit as a whole, but bad lately: {recent}")
+        lately = self._lower(lower_bound_lately, LATE_ALPHA)
+        if lately > rule.limit:
+            recent = f"at least {percent(lately)} at the end, and a burst that is not over may be none"
+            return self._found("late burst", f"within the limit as a whole, bad lately ({recent}): {words}")
         upper = counts.upper(rule)
         how = "confident" if upper is not None and upper < rule.limit else "thin evidence"
         return self._found(how, f"{how}: {words}", Verdict.PASS)
@@ -267,26 +273,16 @@ class ProportionJudge:
             return ()  # a gap is no evidence
         samples = [known[at : at + size] for at in range(0, wanted, size)]
         counts = [(sum(one.severe for one in sample), sum(one.total for one in sample)) for sample in samples]
-        # A sample without a request is above nothing: 0 > 0 does not hold.
-        above = all(severe > rule.roll_back_at * total for severe, total in counts)
+        # Divided, not multiplied: 7 of 100 are exactly 7 %, and .07 * 100 is a little more than 7.
+        above = all(total and severe / total > rule.roll_back_at for severe, total in counts)
         return tuple(severe / total for severe, total in counts) if above else ()
 
-    def _lower_outside_burst(self) -> float:
-        from verification.evidence import lower_bound_outside_burst
-
-        bad, total = (
-            [one.over_limit if one else 0 for one in self.blocks],
-            [one.total if one else 0 for one in self.blocks],
-        )
+    def _lower(self, bound: Callable[..., Floats], alpha: float) -> float:
+        """One of the exact bounds of the share over the limit that look at the single blocks."""
+        counts = [(one.over_limit, one.total) if one else (0, 0) for one in self.blocks]
+        bad, total = zip(*counts, strict=True)
         burst = self.rule.burst_blocks(self.rule.burst_fail_s)
-        return float(lower_bound_outside_burst(bad, total, burst, END_ALPHA, self.rule.dispersion))
-
-    def _lately(self) -> _Counts:
-        """The blocks of what would be a tolerated burst if it were over: nobody knows yet that it is."""
-        counts = _Counts()
-        for block in self.blocks[-max(1, self.rule.burst_blocks(self.rule.burst_fail_s)) :]:
-            counts = counts.plus(block)
-        return counts
+        return float(bound(bad, total, burst, alpha, self.rule.dispersion))
 
     def _found(
         self, rule: str, reason: str, verdict: Verdict | None = None, *, roll_back: bool = False, observed: bool = True

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.conftest import Start
 from verification.local_sandbox import Sandbox, open_sandbox
 
 
 @pytest.fixture(scope="session")
-def sandbox() -> Iterator[Sandbox]:
-    """One sandbox for all; leave no fault in force."""
-    with open_sandbox({}) as running:
-        yield running
+def sandbox(start_sandbox: Start) -> Iterator[Sandbox]:
+    """One sandbox for all, without users, who would keep a core busy all the while; leave no fault in force."""
+    with open_sandbox({"SANDBOX": str(start_sandbox()["operator"])}) as attached:
+        yield attached

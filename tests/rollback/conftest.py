@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 
 from tests.clients.relay import Relay, relay_to
+from tests.conftest import Start
 from tests.rollback.stage import Stage, settings_of
 from verification.local_sandbox import Sandbox, open_sandbox
 
 
 @pytest.fixture(scope="session")
-def sandbox() -> Iterator[Sandbox]:
-    """One sandbox for all tests of rollbacks."""
-    with open_sandbox({}) as running:
-        yield running
+def sandbox(start_sandbox: Start) -> Iterator[Sandbox]:
+    """One sandbox for all tests of rollbacks; without users, who would keep a core busy all the while."""
+    with open_sandbox({"SANDBOX": str(start_sandbox()["operator"])}) as attached:
+        yield attached
 
 
 @pytest.fixture

@@ -11,15 +11,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from reports.verdict_file import VerdictFile
 from rollback.journal import Entry, read
-from tests.conftest import ROOT, Address, program, ready
+from tests.conftest import ROOT, Address, Start, program, ready
 
 WITHIN = 120.0
+EVERYTHING = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
 SHIPPED = (ROOT / "deployment.toml").read_text(encoding="utf-8")
 
 
@@ -105,9 +107,19 @@ def run(tmp_path: Path) -> Runner:
 
 @dataclass(frozen=True)
 class World:
-    """A sandbox of one test's own, seen from outside."""
+    """A sandbox, seen from outside."""
 
     document: Address
+
+    def put_right(self) -> None:
+        """No fault in force, and a healthy release that gets all of production's traffic."""
+        self.break_()
+        if [line["type"] for line in self._settled()["traffic"]] != [EVERYTHING]:
+            lines = [{"type": EVERYTHING, "percent": 100}]
+            answer = httpx.patch(self._service, params={"updateMask": "traffic"}, json={"traffic": lines})
+            answer.raise_for_status()
+            self._settled()
+        self.release()
 
     @property
     def variables(self) -> dict[str, str]:
@@ -144,16 +156,47 @@ class World:
     def requests(self) -> int:
         """How many requests have reached production."""
         answer = httpx.get(f"{self.document['operator']}/served", params={"environment": "production"})
-        return len(answer.raise_for_status().json()["requests"])
+        counts: dict[str, dict[str, int]] = answer.raise_for_status().json()["counts"]
+        return sum(number for revision in counts.values() for number in revision.values())
 
     def answering(self, questions: int = 20) -> set[str]:
         """The revisions that answer a client of the ingress."""
         with httpx.Client(base_url=self.url, timeout=10) as client:
             return {str(client.get("/health/deep").json().get("revision")) for _ in range(questions)}
 
+    @property
+    def _service(self) -> str:
+        there = self.document
+        path = f"projects/{there['project']}/locations/{there['region']}/services"
+        return f"{there['cloud_run']['rest']}/v2/{path}/{there['environments']['production']['service']}"
+
+    def _settled(self) -> dict[str, Any]:
+        seen: list[dict[str, Any]] = []
+
+        def settled() -> bool:
+            seen.append(httpx.get(self._service).raise_for_status().json())
+            return not seen[-1].get("reconciling")
+
+        until(settled, "Cloud Run at rest")
+        return seen[-1]
+
+
+@pytest.fixture(scope="session")
+def standing(start_sandbox: Start) -> World:
+    """One sandbox for all runs that are not particular about what happened in it before."""
+    return World(start_sandbox())
+
 
 @pytest.fixture
-def world() -> Iterator[World]:
+def world(standing: World) -> World:
+    """The shared sandbox, put right: its production is healthy and follows deployments."""
+    standing.put_right()
+    return standing
+
+
+@pytest.fixture
+def new_world() -> Iterator[World]:
+    """A sandbox of one test's own, in which nothing has been deployed since it began."""
     with program() as process:
         yield World(ready(process))
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Start
 from tests.runs.conftest import Ran, Runner, World, until
 
 Team = Callable[..., Ran]
@@ -20,12 +19,6 @@ FAILS = """
     def test_team():
         assert 1 == 2, "the basket is empty"
 """
-
-
-@pytest.fixture(scope="module")
-def shared(start_sandbox: Start) -> World:
-    """A sandbox for runs that move nothing."""
-    return World(start_sandbox())
 
 
 @pytest.fixture
@@ -212,15 +205,15 @@ def test_a_failure_that_could_not_even_be_shown_rolls_back(
     assert world.answering() == {note["previous"]}
 
 
-def test_leaving_criteria_out_is_counted_and_at_best_inconclusive(run: Runner, shared: World) -> None:
-    ran = run("-m", "smoke", "--env", "sandbox", "-k", "basic_health", variables=shared.variables)
+def test_leaving_criteria_out_is_counted_and_at_best_inconclusive(run: Runner, world: World) -> None:
+    ran = run("-m", "smoke", "--env", "sandbox", "-k", "basic_health", variables=world.variables)
     assert ran.code == 75, ran.said
     assert "1 of 9 criteria ran" in ran.said
     assert (ran.verdict.criteria_selected, ran.verdict.criteria_in_phase) == (1, 9)
 
 
-def test_naming_a_file_counts_the_criteria_of_the_others(run: Runner, shared: World) -> None:
-    ran = run("-m", "smoke", "--env", "sandbox", "smoke/test_user_flows.py::test_search", variables=shared.variables)
+def test_naming_a_file_counts_the_criteria_of_the_others(run: Runner, world: World) -> None:
+    ran = run("-m", "smoke", "--env", "sandbox", "smoke/test_user_flows.py::test_search", variables=world.variables)
     assert ran.code == 75, ran.said
     assert ran.verdict.criteria_in_phase == 9
 
@@ -231,33 +224,30 @@ def test_a_failure_among_a_selection_still_rolls_back(run: Runner, world: World)
 
 
 def test_a_section_that_is_missing_deselects_its_criteria_and_is_listed(
-    run: Runner, shared: World, tmp_path: Path
+    run: Runner, world: World, tmp_path: Path
 ) -> None:
     text = Path("deployment.toml").read_text(encoding="utf-8")
     start = text.index("[flows.search]")
     file = tmp_path / "deployment.toml"
     file.write_text(text[:start] + text[text.index("[flows.video_playback]") :], encoding="utf-8")
-    shared.release()
-    ran = run("-m", "smoke", "--env", "sandbox", f"--deployment={file}", variables=shared.variables)
+    ran = run("-m", "smoke", "--env", "sandbox", f"--deployment={file}", variables=world.variables)
     assert ran.code == 0, ran.said
     assert ran.verdict.criteria_in_phase == 8
     assert "flows.search" in ran.report
 
 
-def test_somebody_elses_html_and_junit_paths_get_a_copy(run: Runner, shared: World, tmp_path: Path) -> None:
-    shared.release()
+def test_somebody_elses_html_and_junit_paths_get_a_copy(run: Runner, world: World, tmp_path: Path) -> None:
     page, xml = tmp_path / "ci" / "page.html", tmp_path / "ci" / "results.xml"
-    ran = run("-m", "smoke", "--env", "sandbox", f"--html={page}", f"--junitxml={xml}", variables=shared.variables)
+    ran = run("-m", "smoke", "--env", "sandbox", f"--html={page}", f"--junitxml={xml}", variables=world.variables)
     assert ran.code == 0, ran.said
     assert page.read_text(encoding="utf-8") == ran.report
     assert xml.exists()
 
 
-def test_an_older_green_report_is_never_what_a_killed_run_leaves(run: Runner, shared: World) -> None:
-    shared.release()
-    first = run("-m", "smoke", "--env", "sandbox", variables=shared.variables)
+def test_an_older_green_report_is_never_what_a_killed_run_leaves(run: Runner, world: World) -> None:
+    first = run("-m", "smoke", "--env", "sandbox", variables=world.variables)
     assert first.code == 0, first.said
-    process = run.start("-m", "smoke", "--env", "sandbox", "--fault", "dependency-slow", variables=shared.variables)
+    process = run.start("-m", "smoke", "--env", "sandbox", "--fault", "dependency-slow", variables=world.variables)
     until(lambda: (run.output / "latest").resolve() != first.folder, "the second run's folder")
     os.kill(process.pid, signal.SIGKILL)
     killed = run.end(process)
@@ -266,9 +256,8 @@ def test_an_older_green_report_is_never_what_a_killed_run_leaves(run: Runner, sh
     assert "this run has not finished" in killed.report.lower() or "not finished" in killed.report
 
 
-def test_a_copy_that_cannot_be_written_leaves_the_exit_code_to_the_verdict(run: Runner, shared: World) -> None:
-    shared.release()
-    ran = run("-m", "smoke", "--env", "sandbox", "--html=/proc/nowhere/page.html", variables=shared.variables)
+def test_a_copy_that_cannot_be_written_leaves_the_exit_code_to_the_verdict(run: Runner, world: World) -> None:
+    ran = run("-m", "smoke", "--env", "sandbox", "--html=/proc/nowhere/page.html", variables=world.variables)
     assert ran.code == 0, ran.said
     assert "no copy of" in ran.said
     assert "Traceback" not in ran.said

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.runs.conftest import Runner, World
 
 
@@ -116,18 +118,23 @@ def test_a_revision_that_was_deployed_but_does_not_serve_is_not_rolled_back(run:
     assert world.answering() == {first.verdict.rollback.to_revision}
 
 
-def test_a_deployment_that_never_came_up_does_not_cost_the_revision_that_serves(
-    run: Runner, world: World, production: Callable[..., Path], account: dict[str, str]
-) -> None:
-    """The sandbox starts with a newest revision that failed to start; the one before serves on, and well."""
-    note = world.note()
-    file = production(('deployed_within = "2h"', 'deployed_within = "30d"'))
-    variables = {**account, "PREVIOUS_REVISION": note["previous"]}
-    ran = run("-m", "smoke", "--env", "production", f"--deployment={file}", variables=variables)
-    assert ran.code == 1, ran.said
-    assert [one.id for one in ran.verdict.criteria if one.verdict == "fail"] == ["serving_the_deployed_revision"]
-    assert ran.verdict.rollback.outcome == "not needed"
-    assert world.answering() == {note["current"]}
+class TestWhatASandboxBeginsWith:
+    @pytest.fixture
+    def world(self, new_world: World) -> World:
+        return new_world
+
+    def test_a_deployment_that_never_came_up_does_not_cost_the_revision_that_serves(
+        self, run: Runner, world: World, production: Callable[..., Path], account: dict[str, str]
+    ) -> None:
+        """The sandbox starts with a newest revision that failed to start; the one before serves on, and well."""
+        note = world.note()
+        file = production(('deployed_within = "2h"', 'deployed_within = "30d"'))
+        variables = {**account, "PREVIOUS_REVISION": note["previous"]}
+        ran = run("-m", "smoke", "--env", "production", f"--deployment={file}", variables=variables)
+        assert ran.code == 1, ran.said
+        assert [one.id for one in ran.verdict.criteria if one.verdict == "fail"] == ["serving_the_deployed_revision"]
+        assert ran.verdict.rollback.outcome == "not needed"
+        assert world.answering() == {note["current"]}
 
 
 def test_failures_of_another_revision_than_the_deployed_one_move_nothing(run: Runner, world: World) -> None:

@@ -38,8 +38,11 @@ def test_an_unknown_fault_lists_the_faults(run: Runner, world: World) -> None:
 
 
 def test_an_unknown_phase_is_refused(run: Runner, world: World) -> None:
+    before = world.requests()
     assert "smok" in refused(run, "-m", "smok", "--env", "sandbox", **world.variables)
-    assert world.requests() == 0, "pytest still ends its collection with everything selected; nothing of it is asked"
+    assert world.requests() == before, (
+        "pytest still ends its collection with everything selected; nothing of it is asked"
+    )
 
 
 def test_outside_the_sandbox_a_run_is_of_before_or_of_after_the_deployment(

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.runs.conftest import Runner, World
+
+
+@pytest.fixture
+def world(new_world: World) -> World:
+    """Gates ask what was deployed before: here, what a sandbox begins with."""
+    return new_world
 
 
 def test_what_passes_its_gates_is_deployed_and_asked_anew(run: Runner, world: World) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Generator, MutableMapping
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Protocol
@@ -12,10 +12,12 @@ from typing import Protocol
 import pytest
 from pytest_metadata.plugin import metadata_key
 
-from reports import html, summary, verdict_file
+from reports import html, record_file, summary, verdict_file
 from reports.live import Onlooker
 from reports.run_files import RunFiles
 from reports.thread import update_thread
+from reports.timeline import timeline
+from verification.files import write_whole
 from verification.order import Waiting
 from verification.record import RunRecord
 from verification.results import Results
@@ -55,7 +57,9 @@ class Reporting:
             update_thread(self._record, run.settings.slack, run.variables, self.files.folder.name)
 
     def write(self) -> None:
-        """Write verdict and summary. Raises OSError."""
+        """Write record, verdict and summary. Raises OSError."""
+        self._record.timeline = timeline(self._record, self.files.journal)
+        record_file.write(self.files.record, self._record)
         verdict_file.write(self.files.verdict, self._record)
         summary.write(self.files.summary, self._record)
 
@@ -86,14 +90,20 @@ class Reporting:
         if self._page is not None:
             self._page.title = html.title(self._record)
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Spare the terminal what the verdict says anyway; the traceback of a criterion that broke itself stays."""
+    @pytest.hookimpl(wrapper=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
+        """Finish the page that pytest-html writes.
+
+        And spare the terminal what the verdict says anyway; the traceback of a criterion that broke itself stays.
+        """
         if not self._results.broken:
             session.config.option.tbstyle = "no"
         reporter = session.config.pluginmanager.getplugin("terminalreporter")
         if reporter is not None:
             reporter.reportchars = ""
+        yield
+        page = self.files.report.read_text(encoding="utf-8")
+        write_whole(self.files.report, html.finished(page))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """What matters in the worst moment, last on the screen."""

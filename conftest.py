@@ -76,6 +76,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=str(ROOT / "reports" / "output"),
         help="where runs land (default: reports/output)",
     )
+    group.addoption(
+        "--ticket",
+        metavar="TICKET",
+        action="append",
+        default=[],
+        help="attach report and summary: github:NUMBER, github-release:TAG, jira:KEY-NUMBER or slack; may be repeated",
+    )
     group.addoption("--no-rollback", action="store_true", help="verify and report, but leave production as it is")
     group.addoption("--dry-run", action="store_true", help="do everything but write, and say what would have been done")
     group.addoption(
@@ -106,7 +113,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the settings, and settle where the run's files go; nothing outside is touched yet."""
     environment = config.getoption("--env")
     if environment is None:
-        for option in ("--fault", "--no-rollback", "--dry-run", "--revision", "--profile", "--resume"):
+        for option in ("--fault", "--no-rollback", "--dry-run", "--revision", "--profile", "--resume", "--ticket"):
             if config.getoption(option):
                 raise pytest.UsageError(f"{option} needs --env")
         return
@@ -157,18 +164,22 @@ def _resumed(config: pytest.Config, environment: str) -> Path | None:
 def _report_on(config: pytest.Config, run: Run) -> None:
     from reports.plugin import Reporting
     from reports.run_files import RunFiles
+    from reports.ticket import Ticket
     from rollback.safety_net import SafetyNet
 
     output = Path(config.getoption("--output"))
     results = Results()
     try:
+        tickets = [Ticket.parse(one) for one in config.getoption("--ticket")]
         files = RunFiles.create(output, run.record.environment, _phases_named(config), run.record.started)
+    except SettingsError as error:
+        raise pytest.UsageError(str(error)) from None
     except OSError as error:
         raise pytest.UsageError(
             f"no report can be written below {output}: {error.strerror}. Free or mend that place."
         ) from None
     run.logs = files.folder
-    reporting = Reporting(config, run.record, results, files)
+    reporting = Reporting(config, run.record, results, files, tickets)
     net = SafetyNet(run, files.journal, output / "serving.jsonl", allowed=not config.getoption("--no-rollback"))
     config.pluginmanager.register(Verification(run, results, net, reporting), "verification")
     config.pluginmanager.register(reporting, "verification-reports")

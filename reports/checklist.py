@@ -21,7 +21,7 @@ class State(StrEnum):
     INCONCLUSIVE = "inconclusive"
     PERSON = "needs a person"
     NOT_CONFIGURED = "not configured"
-    LEFT_OUT = "left out"  # of a phase that was run
+    LEFT_OUT = "not asked"  # although its phase was run
     ABSENT = "not part of this run"
 
 

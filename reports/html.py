@@ -93,7 +93,9 @@ def table_row(report: pytest.TestReport, result: CriterionResult | None, cells: 
     if result is None or (report.when == "teardown" and report.failed):
         cells[:] = [outcome, *_other_cells(report)]
     else:
-        cells[:] = [outcome, *_criterion_cells(result, _links(report))]
+        verdict, *others = _criterion_cells(result, _links(report))
+        # It opens the log, so it can be reached by key.
+        cells[:] = [outcome, verdict.replace("<td ", '<td tabindex="0" ', 1), *others]
 
 
 def banner(record: RunRecord) -> str:
@@ -210,6 +212,19 @@ def _without_script(record: RunRecord) -> str:
     return f"<noscript><ul>{items}</ul></noscript>" if items else ""
 
 
+def ticket(record: RunRecord) -> str:
+    """One page of its own for `record`, such as that of several runs: without pytest-html, and without a script."""
+    rows = "".join(
+        f'<tbody class="results-table-row" id="{_text(one.id)}"><tr class="collapsible">'
+        f"{''.join(_criterion_cells(one, ''))}</tr></tbody>"
+        for one in sorted(record.criteria, key=lambda one: list(counted(record)).index(one.verdict))
+    )
+    head = "".join(_HEADER[1:]).replace(' tabindex="0"', "").replace(' class="sortable"', "")
+    table = f'<table id="results-table" aria-labelledby="criteria-heading"><thead><tr>{head}</tr></thead>{rows}</table>'
+    above = page(record).removesuffix("</main></body></html>\n")
+    return f'{above}<div class="ticket">{table}</div></main></body></html>\n'
+
+
 def _criterion_cells(result: CriterionResult, links: str) -> list[str]:
     position = PHASES.index(result.phase) if result.phase in PHASES else len(PHASES)
     measurements = "".join(
@@ -220,7 +235,7 @@ def _criterion_cells(result: CriterionResult, links: str) -> list[str]:
     reason = f'<p class="reason">{_text(result.reason)}</p>' if result.reason else ""
     criterion = f"<strong>{_text(result.title or result.id)}</strong><code>{_text(result.id)}</code>"
     return [
-        f'<td class="col-verdict" tabindex="0">{_badge(result.verdict)}</td>',
+        f'<td class="col-verdict">{_badge(result.verdict)}</td>',
         f'<td hidden class="col-testId">{_text(result.id)}</td><td class="criterion">{criterion}</td>',
         f'<td hidden class="col-phase">{position}</td><td class="phase" data-label="Phase">{_text(result.phase)}</td>',
         f'<td class="measured" data-label="Measured">{measured_list}{charts}</td>',

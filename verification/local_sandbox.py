@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from verification.errors import ObserverError, SettingsError
 from verification.settings import CloudRun, Role, Settings, Target
 from verification.settings_code import CheckoutFolder
-from verification.settings_observers import GitHub
+from verification.settings_observers import GitHub, Jira
 from verification.tables import Table
 
 _READY_WITHIN = 20.0
@@ -75,6 +75,13 @@ class _GitHub(_System):
     repository: str
 
 
+class _Jira(_Part):
+    url: str
+    email: str
+    token: str
+    issue: str
+
+
 class _User(_Part):
     email: str
     password: str
@@ -106,6 +113,7 @@ class Addresses(_Part):
     slack: _System
     github: _GitHub
     pagerduty: _System
+    jira: _Jira
     smoke_user: _User
 
 
@@ -136,6 +144,8 @@ class Sandbox:
             "SLACK_BOT_TOKEN": self.addresses.slack.token,
             "GITHUB_TOKEN": self.addresses.github.token,
             "PAGERDUTY_TOKEN": self.addresses.pagerduty.token,
+            "JIRA_EMAIL": self.addresses.jira.email,
+            "JIRA_API_TOKEN": self.addresses.jira.token,
         }
 
     def note(self, role: Role = "production") -> DeploymentNote:
@@ -181,6 +191,7 @@ class Sandbox:
             "slack": settings.slack.model_copy(update={"url": f"{there.slack.url}/api"}) if settings.slack else None,
             "github": github.model_copy(update={"url": there.github.url, "repository": there.github.repository}),
             "incidents": incidents.model_copy(update={"pagerduty": moved}) if incidents else None,
+            "jira": Jira(url=there.jira.url),
         }
 
     def _target(self, role: Role) -> Target:

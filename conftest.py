@@ -24,7 +24,7 @@ from verification.order import run_in_order_of_answers
 from verification.outcome import outcome_of
 from verification.probe import PROBES
 from verification.record import PHASES, POST_DEPLOY_PHASES, CriterionResult, Exit, RunRecord
-from verification.redaction import redact
+from verification.redaction import redact, register_variables
 from verification.results import Results, stage_of
 from verification.run import Run
 from verification.selection import Selection, asks_before_a_deployment, parted
@@ -117,6 +117,7 @@ def pytest_configure(config: pytest.Config) -> None:
             if config.getoption(option):
                 raise pytest.UsageError(f"{option} needs --env")
         return
+    register_variables(os.environ)
     faults = tuple(name.strip() for option in config.getoption("--fault") for name in option.split(",") if name.strip())
     deployment = Path(config.getoption("--deployment"))
     try:

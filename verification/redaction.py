@@ -9,14 +9,23 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html import escape
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 HIDDEN = "[redacted]"
 
 # Shorter ones would blank out ordinary words, and a secret of four characters is none.
 _MIN_LENGTH = 5
+_MIN_UNASKED = 8  # of what nobody said is one
+
+# What servers and clients leave as it is in an address, besides letters and digits.
+_KEPT_IN_ADDRESSES = ("!$&'()*+,;=", "!$&'()*+,;=:@/", "!$&'()*+,;=:@/?")
+# JSON as Go writes it, and whoever puts JSON into a page.
+_JSON_IN_HTML = {ord(one): f"\\u{ord(one):04x}" for one in "<>&"}
+# Variables that hold secrets by their names: kept in from the start, whether or not anybody asks for them.
+_SECRET_NAME = re.compile(r"(TOKEN|PASSWORD|PASSWD|SECRET|API_KEY|ROUTING_KEY|PRIVATE_KEY|DSN)$", re.IGNORECASE)
+_WITH_CREDENTIALS = re.compile(r"^[a-z][a-z0-9+.-]*://[^/?#@]*:([^/?#]+)@", re.IGNORECASE)
 
 _LETTER = r"[A-Za-z0-9._~+/=-]"
 # Each takes time in proportion to the text, however hostile: no two parts of a shape can match the same characters.
@@ -85,7 +94,12 @@ class Redactor:
 def _disguises(secret: str) -> list[str]:
     # Variables that are not UTF-8 come with surrogates in them.
     raw = secret.encode("utf-8", "surrogateescape")
-    percent = [quote(raw, safe=""), quote(raw), quote_plus(raw)]
+    percent = [
+        quote(raw, safe=""),
+        quote(raw),
+        quote_plus(raw),
+        *(quote(raw, safe=kept) for kept in _KEPT_IN_ADDRESSES),
+    ]
     forms = [
         secret,
         *percent,
@@ -96,11 +110,27 @@ def _disguises(secret: str) -> list[str]:
         repr("\"'" + secret)[4:-1],  # as it looks in a longer text with both kinds of quotes
         repr(raw)[2:-1],
         escape(secret),
+        escape(secret).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),
+        escape(secret).replace("&#x27;", "&apos;"),
+        quote(quote(raw, safe=""), safe=""),
+        json.dumps(secret)[1:-1].replace("/", "\\/"),
+        json.dumps(secret, ensure_ascii=False)[1:-1].translate(_JSON_IN_HTML),
         # At each of the three alignments, the characters that depend on the secret alone.
         *(_inner_base64(raw, offset) for offset in range(3)),
     ]
     forms += [form.replace("+", "-").replace("/", "_") for form in forms[-3:]]
     return [form for form in forms if len(form) >= _MIN_LENGTH]
+
+
+def register_variables(variables: Mapping[str, str]) -> None:
+    """Hide what stands in environment variables that hold secrets by their names, and passwords in addresses."""
+    for name, value in variables.items():
+        if _SECRET_NAME.search(name) and len(value) >= _MIN_UNASKED:
+            register(value)
+        if credentials := _WITH_CREDENTIALS.match(value):
+            for password in {credentials[1], unquote(credentials[1])}:
+                if len(password) >= _MIN_UNASKED:
+                    register(password)
 
 
 def _inner_base64(raw: bytes, offset: int) -> str:

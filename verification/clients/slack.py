@@ -33,7 +33,7 @@ SYSTEM = System(
     "Slack",
     "https://slack.com/api",
     "SLACK_BOT_TOKEN",
-    "the scopes chat:write, channels:read and channels:history",
+    "the scopes chat:write, channels:read, channels:history, and files:write for --ticket slack",
 )
 EVENT_TYPE = "deployment_verification"
 _LOOK_BACK = dt.timedelta(days=14)

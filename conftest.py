@@ -49,6 +49,8 @@ _BEFORE_A_DEPLOYMENT = (
 
 gc.freeze()  # what is imported stays to the end: no garbage collection need walk it again
 
+_MOST_SHOWN = 50_000  # characters of a traceback
+
 _RUN = pytest.StashKey[Run]()
 _MEASUREMENTS = pytest.StashKey[list[Measurement]]()
 
@@ -317,7 +319,10 @@ class Verification:
             report.stage = stage  # type: ignore[attr-defined]
             if report.failed:
                 words = f"{outcome.reason}\n{outcome.remedy}" if outcome.expected else report.longreprtext
-                report.longrepr = redact(words.strip())
+                report.longrepr = redact(words.strip())[:_MOST_SHOWN]
+            elif isinstance(report.longrepr, tuple):  # of a test that was skipped: file, line, reason
+                path, line, reason = report.longrepr
+                report.longrepr = (path, line, redact(reason))
         report.sections = [(name, redact(text)) for name, text in report.sections]
         return report
 

@@ -128,7 +128,7 @@ class Reporting:
     def _hand_over(self) -> None:
         """Attach the report, which is whole now, to the tickets that were named; without them a run is no worse."""
         run, folder = self._run, self.files.folder
-        if run is None or not self._tickets:
+        if run is None or not run.started or not self._tickets:
             return
         if self._record.dry_run:
             self._handed = [f"Ticket {one}: not attached, because this is a dry run" for one in self._tickets]

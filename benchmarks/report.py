@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
+from datetime import datetime
 from pathlib import Path
 from statistics import median
 
@@ -34,7 +35,8 @@ def test_value(number):
     logging.getLogger("criterion").warning("asked %s", number)
     series = Series(f"value {number}", "Value", "ms", POINTS, 500.0) if number < CHARTS else None
     for name in ("latency", "error rate", "requests"):
-        Measurement(name, 312.0, "ms", "https://api.example", samples=9120, window_s=900, series=series).must_be_below(500)
+        value = Measurement(name, 312.0, "ms", "https://api.example", samples=9120, window_s=900, series=series)
+        value.must_be_below(500)
         series = None
     Measurement("status", 500 if number % 50 == 0 else 200, source="GET https://api.example").must_be(200)
 '''
@@ -80,8 +82,6 @@ def _page(folder: Path, count: int) -> tuple[Path, float, float]:
 
 def _after_the_last(record: str, wall: float) -> float:
     """Seconds from the last verdict to the end of the process, where the run began with the process."""
-    from datetime import datetime
-
     moments = [datetime.fromisoformat(one) for one in re.findall(r'"ended":"([^"]+)"', record)]
     began = re.search(r'"started":"([^"]+)"', record)
     if not moments or began is None:
@@ -105,7 +105,7 @@ def _loaded(chromium: str, page: Path) -> float:
     with tempfile.TemporaryDirectory() as profile:
         options = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
         ended = run([chromium, *options, f"--user-data-dir={profile}", "--dump-dom", page.as_uri()]).must_be(0)
-    found = re.search(r'data-loaded="(\d+)"', ended.said)
+    found = re.search(r'data-loaded="(\d+)"', ended.output)
     if found is None:
         raise BenchmarkError("the page was never loaded")
     return int(found[1]) / 1000

@@ -29,7 +29,7 @@ LAYERS = (
     ),
     ("verification.settings_*",),
     ("verification.settings", "verification.verdict"),
-    ("verification.loading", "verification.record", "verification.hints", "verification.outcome"),
+    ("verification.loading", "verification.reference", "verification.record", "verification.hints", "verification.outcome"),
     ("verification.clients", "verification.migrations"),
     ("verification.baseline", "verification.finding"),
     ("verification.judge", "verification.judge_rates"),

@@ -19,6 +19,8 @@ HIDDEN = "[redacted]"
 _MIN_LENGTH = 5
 _MIN_UNASKED = 8  # of what nobody said is one
 
+_MOST_KNOWN, _MOST_TEXTS = 200, 20_000  # characters of a text, and texts
+
 # What servers and clients leave as it is in an address, besides letters and digits.
 _KEPT_IN_ADDRESSES = ("!$&'()*+,;=", "!$&'()*+,;=:@/", "!$&'()*+,;=:@/?")
 # JSON as Go writes it, and whoever puts JSON into a page.
@@ -61,6 +63,7 @@ class Redactor:
     def __init__(self) -> None:
         self._forms: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
+        self._known: dict[str, str] = {}  # short texts that were cleaned before: a report repeats most of its own
 
     def register(self, secret: str) -> None:
         """Hide `secret` from now on, with and without the blanks around it, and in its disguises (`_disguises`)."""
@@ -72,9 +75,20 @@ class Redactor:
         if longest_first:
             # A look-ahead, so that secrets which overlap are all found.
             self._pattern = re.compile(f"(?=({'|'.join(map(re.escape, longest_first))}))")
+        self._known = {}
 
     def redact(self, text: str) -> str:
         """`text` without secrets."""
+        if len(text) > _MOST_KNOWN:
+            return self._cleaned(text)
+        known = self._known
+        if (cleaned := known.get(text)) is None:
+            if len(known) >= _MOST_TEXTS:
+                known.clear()
+            cleaned = known[text] = self._cleaned(text)
+        return cleaned
+
+    def _cleaned(self, text: str) -> str:
         text = "".join(self._without_known(text))
         for shape, replacement in _SHAPES:
             text = shape.sub(replacement, text)

@@ -46,7 +46,9 @@ One table for each environment that `--env NAME` may verify. `sandbox` is the lo
 def document() -> str:
     """The whole page."""
     parts = [_HEAD.rstrip(), _rows(Target, skip={"cloud_run"}), _section("environments.NAME.cloud_run", CloudRun)]
-    parts += [_section(name, model) for name, model in _tables("", Settings) if name.partition(".")[0] not in _FILLED_IN]
+    parts += [
+        _section(name, model) for name, model in _tables("", Settings) if name.partition(".")[0] not in _FILLED_IN
+    ]
     # The rows of a target belong to the table before them.
     return f"{parts[0]}\n{parts[1]}\n\n" + "\n\n".join(parts[2:]) + "\n"
 

@@ -211,3 +211,10 @@ def test_secrets_in_variables_are_known_whether_or_not_anybody_asks() -> None:
     })  # fmt: skip
     said = redact("canary-of-a-token p%40ssw0rd-canary p@ssw0rd-canary /usr/bin/tools on")
     assert said == f"{HIDDEN} {HIDDEN} {HIDDEN} /usr/bin/tools on"
+
+
+def test_a_text_that_was_cleaned_before_a_secret_was_known_is_cleaned_anew() -> None:
+    made = Redactor()
+    assert made.redact("it says hunter22") == "it says hunter22"
+    made.register("hunter22")
+    assert made.redact("it says hunter22") == f"it says {HIDDEN}"

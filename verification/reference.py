@@ -28,7 +28,7 @@ Made from the models by `python -m verification.reference`; a test says when it 
 
 - Durations are written `"500ms"`, `"30s"`, `"15m"`, `"24h"`; rates `"1%"`.
 - A table that is left out is *not configured*: its criteria are left out too, and the report lists them.
-- Any table may stand again below `[environments.NAME]`, for that environment alone; it is laid over the one of the same name.
+- Any table may stand again below `[environments.NAME]`, for that environment alone: it is laid over the other one.
 - Secrets never stand in the file. `"$NAME"` is read from the environment variable `NAME`.
 - An unknown key, or a value of another kind, is a mistake that is named with its place before anything runs.
 
@@ -46,9 +46,8 @@ One table for each environment that `--env NAME` may verify. `sandbox` is the lo
 def document() -> str:
     """The whole page."""
     parts = [_HEAD.rstrip(), _rows(Target, skip={"cloud_run"}), _section("environments.NAME.cloud_run", CloudRun)]
-    parts += [
-        _section(name, model) for name, model in _tables("", Settings) if name.partition(".")[0] not in _FILLED_IN
-    ]
+    tables = (one for one in _tables("", Settings) if one[0].partition(".")[0] not in _FILLED_IN)
+    parts += [_section(name, model) for name, model in tables]
     # The rows of a target belong to the table before them.
     return f"{parts[0]}\n{parts[1]}\n\n" + "\n\n".join(parts[2:]) + "\n"
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -155,12 +157,10 @@ def test_revisions_release_and_what_was_not_asked_are_shown(rolled_back: RunReco
 
 
 def test_headings_are_in_order_and_ids_are_unique(rolled_back: RunRecord) -> None:
-    import re
-
     rolled_back.timeline = [Event(BEGAN, "Started.")]
     page = html.ticket(rolled_back)
     levels = [int(level) for level in re.findall(r"<h(\d)", page)]
     assert levels[0] == 1
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in pairwise(levels))
     ids = re.findall(r' id="([^"]+)"', page)
     assert len(ids) == len(set(ids))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from verification.criterion import asked_by, phase_of, role_of
+from verification.criterion import asked_by, criterion_id, phase_of, role_of
 from verification.errors import SettingsError
 from verification.loading import environments, load
 from verification.order import run_in_order_of_answers
@@ -362,6 +362,8 @@ class Verification:
     def _decide(self, session: pytest.Session, exitstatus: int) -> None:
         record = self._run.record
         record.criteria = [self._finished[item.nodeid] for item in session.items if item.nodeid in self._finished]
+        unasked = [item for item in session.items if phase_of(item) and item.nodeid not in self._finished]
+        record.not_asked |= {criterion_id(item): "the run ended before it was asked" for item in unasked}
         record.interrupted = _INTERRUPTIONS.get(exitstatus, "")
         try:
             self._net.catch()

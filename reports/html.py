@@ -176,13 +176,23 @@ def _rollback(record: RunRecord) -> str:
 
 
 def _trouble(record: RunRecord) -> str:
+    """What did not pass; criteria that one cause keeps from an answer are told of together."""
+    causes: dict[tuple[str, str, str], list[CriterionResult]] = {}
+    for one in troubled(record):
+        causes.setdefault((one.verdict, one.reason, one.hint), []).append(one)
     items = [
-        f'<li class="trouble trouble-{one.verdict}">{_badge(one.verdict)} <strong>{_anchor(one.id, one.title)}</strong>'
-        f'<p class="reason">{_text(one.reason or "No reason was given.")}</p>{_steps(steps(one.hint))}</li>'
-        for one in troubled(record)
+        f'<li class="trouble trouble-{alike[0].verdict}">{_badge(alike[0].verdict)} {_named(alike)}'
+        f'<p class="reason">{_text(reason or "No reason was given.")}</p>{_steps(steps(hint))}</li>'
+        for (_, reason, hint), alike in causes.items()
     ]
     listed = f'<ul class="troubles">{"".join(items)}</ul>'
     return f'<div class="panel"><h3>What did not pass</h3>{listed}</div>' if items else ""
+
+
+def _named(alike: list[CriterionResult]) -> str:
+    if len(alike) <= 2:
+        return ", ".join(f"<strong>{_anchor(one.id, one.title)}</strong>" for one in alike)
+    return f"<strong>{len(alike)} criteria:</strong> {', '.join(_anchor(one.id) for one in alike)}"
 
 
 def _notices(record: RunRecord) -> str:

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from verification.criterion import asked_by, phase_of, role_of
+from verification.criterion import asked_by, criterion_id, phase_of, role_of
 from verification.errors import SettingsError
 from verification.loading import environments, load
 from verification.order import run_in_order_of_answers
 from verification.outcome import outcome_of
 from verification.probe import PROBES
 from verification.record import PHASES, POST_DEPLOY_PHASES, CriterionResult, Exit, RunRecord
-from verification.redaction import redact
+from verification.redaction import redact, register_variables
 from verification.results import Results, stage_of
 from verification.run import Run
 from verification.selection import Selection, asks_before_a_deployment, parted
@@ -48,6 +48,8 @@ _BEFORE_A_DEPLOYMENT = (
 )
 
 gc.freeze()  # what is imported stays to the end: no garbage collection need walk it again
+
+_MOST_SHOWN = 50_000  # characters of a traceback
 
 _RUN = pytest.StashKey[Run]()
 _MEASUREMENTS = pytest.StashKey[list[Measurement]]()
@@ -75,6 +77,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR",
         default=str(ROOT / "reports" / "output"),
         help="where runs land (default: reports/output)",
+    )
+    group.addoption(
+        "--ticket",
+        metavar="TICKET",
+        action="append",
+        default=[],
+        help="attach report and summary: github:NUMBER, github-release:TAG, jira:KEY-NUMBER or slack; may be repeated",
     )
     group.addoption("--no-rollback", action="store_true", help="verify and report, but leave production as it is")
     group.addoption("--dry-run", action="store_true", help="do everything but write, and say what would have been done")
@@ -106,10 +115,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the settings, and settle where the run's files go; nothing outside is touched yet."""
     environment = config.getoption("--env")
     if environment is None:
-        for option in ("--fault", "--no-rollback", "--dry-run", "--revision", "--profile", "--resume"):
+        for option in ("--fault", "--no-rollback", "--dry-run", "--revision", "--profile", "--resume", "--ticket"):
             if config.getoption(option):
                 raise pytest.UsageError(f"{option} needs --env")
         return
+    register_variables(os.environ)
     faults = tuple(name.strip() for option in config.getoption("--fault") for name in option.split(",") if name.strip())
     deployment = Path(config.getoption("--deployment"))
     try:
@@ -157,18 +167,22 @@ def _resumed(config: pytest.Config, environment: str) -> Path | None:
 def _report_on(config: pytest.Config, run: Run) -> None:
     from reports.plugin import Reporting
     from reports.run_files import RunFiles
+    from reports.ticket import Ticket
     from rollback.safety_net import SafetyNet
 
     output = Path(config.getoption("--output"))
     results = Results()
     try:
+        tickets = [Ticket.parse(one) for one in config.getoption("--ticket")]
         files = RunFiles.create(output, run.record.environment, _phases_named(config), run.record.started)
+    except SettingsError as error:
+        raise pytest.UsageError(str(error)) from None
     except OSError as error:
         raise pytest.UsageError(
             f"no report can be written below {output}: {error.strerror}. Free or mend that place."
         ) from None
     run.logs = files.folder
-    reporting = Reporting(config, run.record, results, files)
+    reporting = Reporting(config, run.record, results, files, tickets)
     net = SafetyNet(run, files.journal, output / "serving.jsonl", allowed=not config.getoption("--no-rollback"))
     config.pluginmanager.register(Verification(run, results, net, reporting), "verification")
     config.pluginmanager.register(reporting, "verification-reports")
@@ -305,7 +319,10 @@ class Verification:
             report.stage = stage  # type: ignore[attr-defined]
             if report.failed:
                 words = f"{outcome.reason}\n{outcome.remedy}" if outcome.expected else report.longreprtext
-                report.longrepr = redact(words.strip())
+                report.longrepr = redact(words.strip())[:_MOST_SHOWN]
+            elif isinstance(report.longrepr, tuple):  # of a test that was skipped: file, line, reason
+                path, line, reason = report.longrepr
+                report.longrepr = (path, line, redact(reason))
         report.sections = [(name, redact(text)) for name, text in report.sections]
         return report
 
@@ -345,6 +362,8 @@ class Verification:
     def _decide(self, session: pytest.Session, exitstatus: int) -> None:
         record = self._run.record
         record.criteria = [self._finished[item.nodeid] for item in session.items if item.nodeid in self._finished]
+        unasked = [item for item in session.items if phase_of(item) and item.nodeid not in self._finished]
+        record.not_asked |= {criterion_id(item): "the run ended before it was asked" for item in unasked}
         record.interrupted = _INTERRUPTIONS.get(exitstatus, "")
         try:
             self._net.catch()

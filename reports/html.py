@@ -6,9 +6,8 @@ written in this module goes through `_text`, which hides secrets and escapes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC
-from html import escape
 from itertools import groupby
 from pathlib import Path
 from urllib.parse import quote
@@ -18,7 +17,6 @@ import pytest
 from reports.banner import (
     SYMBOLS,
     VERDICT_SYMBOLS,
-    Step,
     counted,
     facts,
     headline,
@@ -33,6 +31,12 @@ from reports.banner import (
     troubled,
 )
 from reports.charts import chart
+from reports.markup import anchor as _anchor
+from reports.markup import badge as _badge
+from reports.markup import inline_list as _inline_list
+from reports.markup import steps_list as _steps
+from reports.markup import text as _text
+from reports.sections import sections
 from reports.writing import plain
 from verification.record import PHASES, CriterionResult, RunRecord
 from verification.series import Series
@@ -40,17 +44,24 @@ from verification.units import duration_text
 from verification.verdict import Measurement, Verdict, show
 
 _CSS = Path(__file__).with_name("report.css")
+_SCRIPT = Path(__file__).with_name("report.js")
+# Nothing leaves the page, whatever gets into it; and a phone would show it in the width of a desk otherwise.
+_HEAD = (
+    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
+    "script-src 'unsafe-inline'; img-src data:; media-src data:; base-uri 'none'; form-action 'none'\">"
+    '<meta name="viewport" content="width=device-width, initial-scale=1">'
+)
 
 # pytest-html sorts by the text between a column's first <td> and </td>, and filters and colours by the one of "result",
 # which must be pytest's own word. Columns that show something else carry that text in a hidden cell of their own.
 _HEADER = (
     '<th hidden class="sortable" data-column-type="result">Outcome</th>',
-    '<th scope="col" class="sortable" data-column-type="verdict">Verdict</th>',
-    '<th scope="col" class="sortable" data-column-type="testId">Criterion</th>',
-    '<th scope="col" class="sortable" data-column-type="phase">Phase</th>',
+    '<th scope="col" tabindex="0" class="sortable" data-column-type="verdict">Verdict</th>',
+    '<th scope="col" tabindex="0" class="sortable" data-column-type="testId">Criterion</th>',
+    '<th scope="col" tabindex="0" class="sortable" data-column-type="phase">Phase</th>',
     '<th scope="col">Measured</th>',
     '<th scope="col">Why, and what helps</th>',
-    '<th scope="col" class="sortable" data-column-type="duration">Seconds</th>',
+    '<th scope="col" tabindex="0" class="sortable" data-column-type="duration">Seconds</th>',
 )
 
 
@@ -82,26 +93,28 @@ def table_row(report: pytest.TestReport, result: CriterionResult | None, cells: 
     if result is None or (report.when == "teardown" and report.failed):
         cells[:] = [outcome, *_other_cells(report)]
     else:
-        cells[:] = [outcome, *_criterion_cells(result, _links(report))]
+        verdict, *others = _criterion_cells(result, _links(report))
+        # It opens the log, so it can be reached by key.
+        cells[:] = [outcome, verdict.replace("<td ", '<td tabindex="0" ', 1), *others]
 
 
 def banner(record: RunRecord) -> str:
-    """The head of the page, as HTML with its style (`prefix` of `pytest_html_results_summary`)."""
+    """The page above its table, as HTML with its style (`prefix` of `pytest_html_results_summary`)."""
     head = headline(record)
     parts = [
-        # pytest-html's page has none, and a phone would show it in the width of a desk otherwise.
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<style>{_CSS.read_text(encoding='utf-8')}</style>",
-        f'<section class="banner banner-{head.mood}" lang="en" aria-labelledby="banner-word">',
+        f'<section class="banner banner-{head.mood}" aria-labelledby="banner-word">',
         '<div class="hero">',
         f'<span class="hero-symbol" aria-hidden="true">{SYMBOLS[head.mood]}</span>',
         f'<div><h2 id="banner-word">{head.word}</h2><p class="hero-sentence">{_text(head.sentence)}</p>',
         f'<p class="hero-where">{_where(record)}</p></div></div>',
         _columns(f"{_todo(record)}{_rollback(record)}{_notices(record)}", _trouble(record)),
         _facts(record),
+        "</section>",
+        sections(record),
+        '<h2 id="criteria-heading">Every criterion</h2>' if record.criteria else "",
         _filters(record),
         _without_script(record),
-        "</section>",
     ]
     return "\n".join(part for part in parts if part)
 
@@ -109,9 +122,26 @@ def banner(record: RunRecord) -> str:
 def page(record: RunRecord) -> str:
     """A page with nothing but the banner: what a run leaves behind that was killed before pytest-html could write."""
     return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{_text(title(record))}</title></head>\n'
-        f"<body><h1>{_text(title(record))}</h1>\n{banner(record)}\n</body></html>\n"
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">{_HEAD}'
+        f"<title>{_text(title(record))}</title></head>\n"
+        f"<body><main><h1>{_text(title(record))}</h1>\n{banner(record)}\n</main></body></html>\n"
     )
+
+
+def finished(written: str) -> str:
+    """pytest-html's page made usable without a mouse and by screen readers: language, landmarks, keys, labels."""
+    script = _SCRIPT.read_text(encoding="utf-8")
+    for old, new in (
+        ("<html>", '<html lang="en">'),
+        ("</title>", f"</title>{_HEAD}"),
+        ("<body>", "<body><main>"),
+        ("<footer>", "</main><footer hidden>"),
+        ('<img src="" />', '<img src="" alt="">'),
+        ('<table id="results-table">', '<table id="results-table" aria-labelledby="criteria-heading">'),
+        ("</body>", f"<script>{script}</script></body>"),
+    ):
+        written = written.replace(old, new, 1)
+    return written
 
 
 def _where(record: RunRecord) -> str:
@@ -146,13 +176,23 @@ def _rollback(record: RunRecord) -> str:
 
 
 def _trouble(record: RunRecord) -> str:
+    """What did not pass; criteria that one cause keeps from an answer are told of together."""
+    causes: dict[tuple[str, str, str], list[CriterionResult]] = {}
+    for one in troubled(record):
+        causes.setdefault((one.verdict, one.reason, one.hint), []).append(one)
     items = [
-        f'<li class="trouble trouble-{one.verdict}">{_badge(one)} <strong>{_anchor(one.id, one.title)}</strong>'
-        f'<p class="reason">{_text(one.reason or "No reason was given.")}</p>{_steps(steps(one.hint))}</li>'
-        for one in troubled(record)
+        f'<li class="trouble trouble-{alike[0].verdict}">{_badge(alike[0].verdict)} {_named(alike)}'
+        f'<p class="reason">{_text(reason or "No reason was given.")}</p>{_steps(steps(hint))}</li>'
+        for (_, reason, hint), alike in causes.items()
     ]
     listed = f'<ul class="troubles">{"".join(items)}</ul>'
     return f'<div class="panel"><h3>What did not pass</h3>{listed}</div>' if items else ""
+
+
+def _named(alike: list[CriterionResult]) -> str:
+    if len(alike) <= 2:
+        return ", ".join(f"<strong>{_anchor(one.id, one.title)}</strong>" for one in alike)
+    return f"<strong>{len(alike)} criteria:</strong> {', '.join(_anchor(one.id) for one in alike)}"
 
 
 def _notices(record: RunRecord) -> str:
@@ -178,8 +218,21 @@ def _filters(record: RunRecord) -> str:
 
 def _without_script(record: RunRecord) -> str:
     """The verdicts for a reader that runs no script, such as a mail preview: pytest-html draws its table with one."""
-    items = "".join(f"<li>{_badge(one)} {_text(one.title)} ({_text(one.id)})</li>" for one in record.criteria)
-    return f"<noscript><h3>Criteria</h3><ul>{items}</ul></noscript>" if items else ""
+    items = "".join(f"<li>{_badge(one.verdict)} {_text(one.title)} ({_text(one.id)})</li>" for one in record.criteria)
+    return f"<noscript><ul>{items}</ul></noscript>" if items else ""
+
+
+def ticket(record: RunRecord) -> str:
+    """One page of its own for `record`, such as that of several runs: without pytest-html, and without a script."""
+    rows = "".join(
+        f'<tbody class="results-table-row" id="{_text(one.id)}"><tr class="collapsible">'
+        f"{''.join(_criterion_cells(one, ''))}</tr></tbody>"
+        for one in sorted(record.criteria, key=lambda one: list(counted(record)).index(one.verdict))
+    )
+    head = "".join(_HEADER[1:]).replace(' tabindex="0"', "").replace(' class="sortable"', "")
+    table = f'<table id="results-table" aria-labelledby="criteria-heading"><thead><tr>{head}</tr></thead>{rows}</table>'
+    above = page(record).removesuffix("</main></body></html>\n")
+    return f'{above}<div class="ticket">{table}</div></main></body></html>\n'
 
 
 def _criterion_cells(result: CriterionResult, links: str) -> list[str]:
@@ -192,7 +245,7 @@ def _criterion_cells(result: CriterionResult, links: str) -> list[str]:
     reason = f'<p class="reason">{_text(result.reason)}</p>' if result.reason else ""
     criterion = f"<strong>{_text(result.title or result.id)}</strong><code>{_text(result.id)}</code>"
     return [
-        f'<td class="col-verdict">{_badge(result)}</td>',
+        f'<td class="col-verdict">{_badge(result.verdict)}</td>',
         f'<td hidden class="col-testId">{_text(result.id)}</td><td class="criterion">{criterion}</td>',
         f'<td hidden class="col-phase">{position}</td><td class="phase" data-label="Phase">{_text(result.phase)}</td>',
         f'<td class="measured" data-label="Measured">{measured_list}{charts}</td>',
@@ -205,7 +258,7 @@ def _other_cells(report: pytest.TestReport) -> list[str]:
     name = _text(f"{report.nodeid}::{report.when}")
     what = "It could not clean up after itself." if report.when == "teardown" else "It is not a criterion."
     return [
-        f'<td class="col-verdict"><span class="verdict verdict-other">· {_text(report.outcome)}</span></td>',
+        f'<td class="col-verdict" tabindex="0"><span class="verdict verdict-other">· {report.outcome}</span></td>',
         f'<td hidden class="col-testId">{name}</td><td class="criterion"><code>{name}</code></td>',
         f'<td hidden class="col-phase">{len(PHASES)}</td><td></td>',
         "<td></td>",
@@ -260,33 +313,3 @@ def _links(report: pytest.TestReport) -> str:
         if extra["format_type"] == "url" and str(extra["content"]).startswith(("https://", "http://"))
     )
     return f'<p class="links">{links}</p>' if links else ""
-
-
-def _steps(listed: Iterable[Step]) -> str:
-    return "".join(
-        f'<pre class="command" tabindex="0"><code>{_text(step.text)}</code></pre>'
-        if step.is_command
-        else f'<p class="step">{_text(step.text)}</p>'
-        for step in listed
-    )
-
-
-def _badge(result: CriterionResult) -> str:
-    # The class comes first in the text that pytest-html sorts by: fail, inconclusive, pass.
-    verdict = result.verdict
-    return f'<span class="verdict verdict-{verdict}">{VERDICT_SYMBOLS[verdict]} {verdict}</span>'
-
-
-def _anchor(criterion: str, words: str = "") -> str:
-    return f'<a href="#{_text(criterion)}">{_text(words or criterion)}</a>'
-
-
-def _inline_list(label: str, items: Iterable[str]) -> str:
-    listed = "".join(f"<li>{item}</li>" for item in items)
-    return f'<div class="inline-list"><span>{label}:</span><ul>{listed}</ul></div>' if listed else ""
-
-
-def _text(text: object) -> str:
-    """Text from anywhere, such that a page shows it and does nothing else with it."""
-    # pytest-html finds the text of a cell only where it stands on one line; `&#10;` is a line break to a browser alone.
-    return escape(plain(text), quote=True).replace("\n", "&#10;")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Generator, MutableMapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Protocol
@@ -12,12 +13,19 @@ from typing import Protocol
 import pytest
 from pytest_metadata.plugin import metadata_key
 
-from reports import html, summary, verdict_file
+from reports import html, record_file, summary, verdict_file
 from reports.live import Onlooker
 from reports.run_files import RunFiles
+from reports.step_summary import write_step_summary
 from reports.thread import update_thread
+from reports.ticket import Ticket, attach
+from reports.timeline import timeline
+from reports.writing import one_line
+from verification.errors import VerificationError
+from verification.files import write_whole
 from verification.order import Waiting
 from verification.record import RunRecord
+from verification.redaction import redact
 from verification.results import Results
 from verification.run import Run
 
@@ -31,7 +39,14 @@ class _Page(Protocol):
 class Reporting:
     """Shows one run: in the files of its folder, and at the end of the terminal's output."""
 
-    def __init__(self, config: pytest.Config, record: RunRecord, results: Results, files: RunFiles) -> None:
+    def __init__(
+        self,
+        config: pytest.Config,
+        record: RunRecord,
+        results: Results,
+        files: RunFiles,
+        tickets: Sequence[Ticket] = (),
+    ) -> None:
         self._record = record
         self._results = results
         self.files = files
@@ -39,8 +54,11 @@ class Reporting:
         self._copies = [(files.report, config.option.htmlpath), (files.junit, config.option.xmlpath)]
         config.option.htmlpath, config.option.self_contained_html = str(files.report), True
         config.option.xmlpath = str(files.junit)
+        self._run: Run | None = None
         self._page: _Page | None = None
         self._said = False
+        self._tickets = tickets
+        self._handed: list[str] = []  # what became of the tickets
 
     def waiting(self, config: pytest.Config, run: Run) -> Waiting:
         """Shows, around each wait for an answer, what is waited for."""
@@ -51,13 +69,18 @@ class Reporting:
 
     def tell(self, run: Run) -> None:
         """Tell the team what came of the deployment that it was told of."""
+        self._run = run
         if run.started:
             update_thread(self._record, run.settings.slack, run.variables, self.files.folder.name)
 
     def write(self) -> None:
-        """Write verdict and summary. Raises OSError."""
+        """Write record, verdict and summary. Raises OSError."""
+        self._record.timeline = timeline(self._record, self.files.journal)
+        record_file.write(self.files.record, self._record)
         verdict_file.write(self.files.verdict, self._record)
         summary.write(self.files.summary, self._record)
+        if problem := write_step_summary(self._record, os.environ):
+            self._record.notices.append(problem)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -86,14 +109,39 @@ class Reporting:
         if self._page is not None:
             self._page.title = html.title(self._record)
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Spare the terminal what the verdict says anyway; the traceback of a criterion that broke itself stays."""
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
+        """Finish the page that pytest-html writes.
+
+        And spare the terminal what the verdict says anyway; the traceback of a criterion that broke itself stays.
+        """
         if not self._results.broken:
             session.config.option.tbstyle = "no"
         reporter = session.config.pluginmanager.getplugin("terminalreporter")
         if reporter is not None:
             reporter.reportchars = ""
+        yield
+        page = self.files.report.read_text(encoding="utf-8")
+        write_whole(self.files.report, html.finished(page))
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Attach the report, which is whole now, to the tickets that were named; without them a run is no worse."""
+        run, folder = self._run, self.files.folder
+        if run is None or not run.started or not self._tickets:
+            return
+        if self._record.dry_run:
+            self._handed = [f"Ticket {one}: not attached, because this is a dry run" for one in self._tickets]
+            return
+        try:
+            entries = attach(folder, self._tickets, run.settings, run.variables)
+        except (OSError, VerificationError) as error:
+            self._handed = [f"No ticket was attached to: {redact(str(error))}"]
+            return
+        for one in entries:
+            self._handed.append(f"Ticket {one.ticket}: {one.state}{': ' if one.problem else ''}{one.problem}")
+            if one.state == "queued":
+                self._handed.append(f"  Send it later: python -m reports attach {folder}")
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """What matters in the worst moment, last on the screen."""
@@ -101,6 +149,8 @@ class Reporting:
         terminalreporter.write_sep("=", "verdict")
         for line, markup in summary.terminal(self._record, self.files.report):
             terminalreporter.write_line(line, **markup)
+        for line in self._handed:
+            terminalreporter.write_line(one_line(line))
 
     def pytest_unconfigure(self) -> None:
         """Say the verdict if pytest broke before it was said, and copy the files to where somebody asked for them."""

@@ -54,6 +54,11 @@ class RunFiles:
         return self.folder / "verdict.json"
 
     @property
+    def record(self) -> Path:
+        """All of the run, for `python -m reports`."""
+        return self.folder / "record.json"
+
+    @property
     def summary(self) -> Path:
         """The Markdown for a ticket or a CI summary."""
         return self.folder / "summary.md"

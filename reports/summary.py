@@ -51,6 +51,15 @@ def markdown(record: RunRecord) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def short(record: RunRecord) -> str:
+    """Verdict, count and rollback in GitHub-flavoured Markdown: a few lines, however large the run."""
+    head = headline(record)
+    lines = [f"### {SYMBOLS[head.mood]} {head.word}: {_prose(head.sentence)}", f"{_prose(tally(record))}."]
+    if sentence := rollback_sentence(record):
+        lines.append(_prose(_cut(sentence)))
+    return "\n\n".join(lines) + "\n"
+
+
 def write(path: Path, record: RunRecord) -> None:
     """Write `summary.md`, whole or not at all. Raises OSError."""
     write_whole(path, markdown(record))

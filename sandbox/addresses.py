@@ -86,6 +86,16 @@ class StatuspageAddress:
 
 
 @dataclass(frozen=True, slots=True)
+class JiraAddress:
+    """Jira's REST API: the name and the token of an account, and the issue that is there."""
+
+    url: str
+    email: str
+    token: str
+    issue: str
+
+
+@dataclass(frozen=True, slots=True)
 class UserAddress:
     """The credentials of the synthetic user."""
 
@@ -110,6 +120,7 @@ class AddressDocument:
     github: GitHubAddress
     pagerduty: PagerDutyAddress
     statuspage: StatuspageAddress
+    jira: JiraAddress
     ca_file: str
     checkout: str  # the folder of the service's source; empty where there is no git
     smoke_user: UserAddress

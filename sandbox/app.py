@@ -152,6 +152,7 @@ class World:
             github=self._outside.github_address,
             pagerduty=self._outside.pagerduty_address,
             statuspage=self._outside.statuspage_address,
+            jira=self._outside.jira_address,
             ca_file=str(self._certificates.ca_file),
             checkout=str(self._checkout.path) if self._checkout else "",
             smoke_user=UserAddress(self._smoke_user.email, self._smoke_user.password),

@@ -18,6 +18,7 @@ from sandbox.github_deployments import GitHubDeployments
 from sandbox.github_http import DOCUMENTATION, GitHubRefusal
 from sandbox.github_issues import GitHubIssues, user
 from sandbox.github_model import MAIN, REPOSITORY, Repository, seed_repository
+from sandbox.github_releases import GitHubReleases
 from sandbox.outside_http import OUTAGE, Refusals
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class GitHub:
         issues = GitHubIssues(self.repository, _LOGIN)
         deployments = GitHubDeployments(self.repository, _LOGIN)
         actions = GitHubActions(self.repository, _LOGIN, runner)
+        releases = GitHubReleases(self.repository, _LOGIN)
         self._app = Starlette(
             routes=[
                 Route("/rate_limit", self._rate_limit, methods=["GET"]),
@@ -59,6 +61,12 @@ class GitHub:
                 self._route("/issues/{number:int}/comments", GET=issues.comments, POST=issues.comment),
                 self._route("/issues/{number:int}/labels", POST=issues.add_labels),
                 self._route("/issues/{number:int}/labels/{label}", DELETE=issues.remove_label),
+                self._route("/issues/comments/{id:int}", PATCH=releases.change_comment),
+                self._route("/releases", GET=releases.listing, POST=releases.create),
+                self._route("/releases/{id:int}", PATCH=releases.change),
+                self._route("/releases/{id:int}/assets", GET=releases.assets, POST=releases.upload),
+                self._route("/releases/assets/{id:int}", DELETE=releases.remove_asset),
+                self._route("/releases/tags/{tag:path}", GET=releases.by_tag),
                 self._route("/labels", GET=issues.labels),
                 self._route("/deployments", GET=deployments.listing, POST=deployments.create),
                 self._route("/deployments/{id:int}", GET=deployments.read),

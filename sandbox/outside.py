@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.addresses import GitHubAddress, PagerDutyAddress, SlackAddress, StatuspageAddress
+from sandbox.addresses import GitHubAddress, JiraAddress, PagerDutyAddress, SlackAddress, StatuspageAddress
 from sandbox.github import GitHub
 from sandbox.github_model import REPOSITORY, seed_deployments
+from sandbox.jira import Jira
 from sandbox.listener import Listener
 from sandbox.pagerduty import PagerDuty
 from sandbox.slack import Slack
@@ -34,14 +35,16 @@ class Outside:
         self.github = GitHub(faults, runner)
         self.pagerduty = PagerDuty()
         self.statuspage = Statuspage()
+        self.jira = Jira()
         self.take_back: list[Callable[[], None]] = []  # how to undo what was planted
         self._slack_door, self._github_door = Listener(self.slack), Listener(self.github)
         self._pagerduty_door, self._statuspage_door = Listener(self.pagerduty), Listener(self.statuspage)
+        self._jira_door = Listener(self.jira)
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
         """All ports, to be opened by whoever runs this."""
-        return self._slack_door, self._github_door, self._pagerduty_door, self._statuspage_door
+        return self._slack_door, self._github_door, self._pagerduty_door, self._statuspage_door, self._jira_door
 
     @property
     def slack_address(self) -> SlackAddress:
@@ -62,6 +65,11 @@ class Outside:
     def statuspage_address(self) -> StatuspageAddress:
         """Where the status page is."""
         return StatuspageAddress(self._statuspage_door.url)
+
+    @property
+    def jira_address(self) -> JiraAddress:
+        """Where Jira is."""
+        return JiraAddress(self._jira_door.url, self.jira.email, self.jira.token, next(iter(self.jira.issues)))
 
     def seed(self, running: Mapping[str, tuple[str, datetime]]) -> None:
         """Note at GitHub what runs now: commit and time of its deployment, by environment."""
@@ -109,5 +117,6 @@ def _message(message: Message) -> dict[str, object]:
         "blocks": message.blocks,
         "metadata": message.metadata,
         "thread_ts": message.thread_ts,
+        "files": message.files,
         "edited": bool(message.edited_ts),
     }

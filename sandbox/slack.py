@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from sandbox.outside_http import OUTAGE, Refusals
 from sandbox.slack_blocks import SlackError
+from sandbox.slack_files import Files
 from sandbox.slack_history import seed_slack
 from sandbox.slack_methods import Arguments, Methods
 from sandbox.slack_model import Workspace
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
-_SCOPES = ("channels:history", "channels:read", "chat:write")
+_SCOPES = ("channels:history", "channels:read", "chat:write", "files:write")
 _FEW_SCOPES = ("channels:read",)
 
 
@@ -39,8 +40,14 @@ class Slack:
         self._scopes = {self.token: _SCOPES, self.token_without_scope: _FEW_SCOPES}
         self._faults = faults
         self._methods = Methods(self.workspace)
+        self._files = Files(self.workspace)
+        self._methods.by_name |= self._files.by_name
         self._app = Starlette(
-            routes=[Route("/", self._page), Route("/api/{method}", self._call, methods=["GET", "POST"])],
+            routes=[
+                Route("/", self._page),
+                Route("/api/{method}", self._call, methods=["GET", "POST"]),
+                Route("/upload/{id}", self._files.upload, methods=["POST"]),
+            ],
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,6 +64,7 @@ class Slack:
             wait = {"Retry-After": str(self.refusals.retry_after)}
             return JSONResponse({"ok": False, "error": "ratelimited"}, 429, wait)
         try:
+            self._files.base = str(request.base_url)
             values, form_token = await _values(request)
             needed, method = self._methods.by_name.get(name := request.path_params["method"], ("", None))
             if method is None:

@@ -213,6 +213,8 @@ class Methods:
             answer["blocks"] = message.blocks
         if metadata and message.metadata:
             answer["metadata"] = message.metadata
+        if message.files:
+            answer["files"] = message.files
         if message.edited_ts:
             answer["edited"] = {"user": message.author.user, "ts": message.edited_ts}
         if message.thread_ts:

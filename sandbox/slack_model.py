@@ -53,6 +53,7 @@ class Message:
     metadata: Mapping[str, Json] | None = None
     thread_ts: str = ""  # of the message that began the thread; a reply has it, and a message that was replied to
     edited_ts: str = ""
+    files: list[Json] = field(default_factory=list)
 
     @property
     def is_reply(self) -> bool:

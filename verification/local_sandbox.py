@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from verification.errors import ObserverError, SettingsError
 from verification.settings import CloudRun, Role, Settings, Target
 from verification.settings_code import CheckoutFolder
-from verification.settings_observers import GitHub
+from verification.settings_observers import GitHub, Jira
 from verification.tables import Table
 
 _READY_WITHIN = 20.0
@@ -79,6 +79,13 @@ class _PagerDuty(_System):
     routing_key: str
 
 
+class _Jira(_Part):
+    url: str
+    email: str
+    token: str
+    issue: str
+
+
 class _User(_Part):
     email: str
     password: str
@@ -110,6 +117,7 @@ class Addresses(_Part):
     slack: _System
     github: _GitHub
     pagerduty: _PagerDuty
+    jira: _Jira
     smoke_user: _User
     gcloud_env: dict[str, str]
 
@@ -143,6 +151,8 @@ class Sandbox:
             "GITHUB_TOKEN": self.addresses.github.token,
             "PAGERDUTY_TOKEN": self.addresses.pagerduty.token,
             "PAGERDUTY_ROUTING_KEY": self.addresses.pagerduty.routing_key,
+            "JIRA_EMAIL": self.addresses.jira.email,
+            "JIRA_API_TOKEN": self.addresses.jira.token,
         }
 
     def note(self, role: Role = "production") -> DeploymentNote:
@@ -191,6 +201,7 @@ class Sandbox:
             "github": github.model_copy(update={"url": there.github.url, "repository": there.github.repository}),
             "incidents": incidents.model_copy(update={"pagerduty": moved}) if incidents else None,
             "people": settings.people.model_copy(update={"pagerduty": called}),
+            "jira": Jira(url=there.jira.url),
         }
 
     def _target(self, role: Role) -> Target:

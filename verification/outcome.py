@@ -15,6 +15,7 @@ from verification.errors import ServiceError, Unmendable, VerificationError
 from verification.redaction import redact
 from verification.verdict import Verdict
 
+_MOST = 8_000  # characters: an assertion may hold a whole answer of the service
 _OUR_TIMEOUT = "Timeout ("  # how pytest-timeout words its own failure
 
 
@@ -63,4 +64,6 @@ def outcome_of(report: pytest.TestReport, error: BaseException | None) -> Outcom
 
 
 def _clean(text: str) -> str:
-    return redact(text.strip())
+    # Cleaned before it is cut: half a secret would not be known as one.
+    cleaned = redact(text.strip())
+    return cleaned if len(cleaned) <= _MOST else cleaned[:_MOST] + "…"

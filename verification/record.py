@@ -46,6 +46,21 @@ class CriterionResult:
     hint: str = ""
     seconds: float = 0.0
     mendable: bool = True
+    ended: datetime | None = None  # when the verdict was known
+
+    @property
+    def name(self) -> str:
+        """The id without the role that it was asked about: `login` of `login[staging]`."""
+        return self.id.partition("[")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What happened in a run, and when; `failed` where it is a criterion that failed."""
+
+    at: datetime
+    text: str
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +97,12 @@ class RunRecord:
     criteria_selected: int = 0
     criteria_in_phase: int = 0
     not_configured: dict[str, str] = field(default_factory=dict)  # criterion -> the section that is missing
+    not_asked: dict[str, str] = field(default_factory=dict)  # criterion -> why this run does not ask it
     criteria: list[CriterionResult] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)  # what a reader must know, such as "no rollback is possible: ..."
     interrupted: str = ""  # why the run ended early, if it did
     rollback: RollbackResult = field(default_factory=lambda: RollbackResult(RollbackOutcome.NOT_NEEDED))
+    timeline: list[Event] = field(default_factory=list)  # from the start to the end, once it has ended
 
     @property
     def failures(self) -> list[CriterionResult]:

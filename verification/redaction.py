@@ -9,14 +9,25 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html import escape
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 HIDDEN = "[redacted]"
 
 # Shorter ones would blank out ordinary words, and a secret of four characters is none.
 _MIN_LENGTH = 5
+_MIN_UNASKED = 8  # of what nobody said is one
+
+_MOST_KNOWN, _MOST_TEXTS = 200, 20_000  # characters of a text, and texts
+
+# What servers and clients leave as it is in an address, besides letters and digits.
+_KEPT_IN_ADDRESSES = ("!$&'()*+,;=", "!$&'()*+,;=:@/", "!$&'()*+,;=:@/?")
+# JSON as Go writes it, and whoever puts JSON into a page.
+_JSON_IN_HTML = {ord(one): f"\\u{ord(one):04x}" for one in "<>&"}
+# Variables that hold secrets by their names: kept in from the start, whether or not anybody asks for them.
+_SECRET_NAME = re.compile(r"(TOKEN|PASSWORD|PASSWD|SECRET|API_KEY|ROUTING_KEY|PRIVATE_KEY|DSN)$", re.IGNORECASE)
+_WITH_CREDENTIALS = re.compile(r"^[a-z][a-z0-9+.-]*://[^/?#@]*:([^/?#]+)@", re.IGNORECASE)
 
 _LETTER = r"[A-Za-z0-9._~+/=-]"
 # Each takes time in proportion to the text, however hostile: no two parts of a shape can match the same characters.
@@ -52,6 +63,7 @@ class Redactor:
     def __init__(self) -> None:
         self._forms: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
+        self._known: dict[str, str] = {}  # short texts that were cleaned before: a report repeats most of its own
 
     def register(self, secret: str) -> None:
         """Hide `secret` from now on, with and without the blanks around it, and in its disguises (`_disguises`)."""
@@ -63,9 +75,20 @@ class Redactor:
         if longest_first:
             # A look-ahead, so that secrets which overlap are all found.
             self._pattern = re.compile(f"(?=({'|'.join(map(re.escape, longest_first))}))")
+        self._known = {}
 
     def redact(self, text: str) -> str:
         """`text` without secrets."""
+        if len(text) > _MOST_KNOWN:
+            return self._cleaned(text)
+        known = self._known
+        if (cleaned := known.get(text)) is None:
+            if len(known) >= _MOST_TEXTS:
+                known.clear()
+            cleaned = known[text] = self._cleaned(text)
+        return cleaned
+
+    def _cleaned(self, text: str) -> str:
         text = "".join(self._without_known(text))
         for shape, replacement in _SHAPES:
             text = shape.sub(replacement, text)
@@ -85,7 +108,12 @@ class Redactor:
 def _disguises(secret: str) -> list[str]:
     # Variables that are not UTF-8 come with surrogates in them.
     raw = secret.encode("utf-8", "surrogateescape")
-    percent = [quote(raw, safe=""), quote(raw), quote_plus(raw)]
+    percent = [
+        quote(raw, safe=""),
+        quote(raw),
+        quote_plus(raw),
+        *(quote(raw, safe=kept) for kept in _KEPT_IN_ADDRESSES),
+    ]
     forms = [
         secret,
         *percent,
@@ -96,11 +124,27 @@ def _disguises(secret: str) -> list[str]:
         repr("\"'" + secret)[4:-1],  # as it looks in a longer text with both kinds of quotes
         repr(raw)[2:-1],
         escape(secret),
+        escape(secret).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),
+        escape(secret).replace("&#x27;", "&apos;"),
+        quote(quote(raw, safe=""), safe=""),
+        json.dumps(secret)[1:-1].replace("/", "\\/"),
+        json.dumps(secret, ensure_ascii=False)[1:-1].translate(_JSON_IN_HTML),
         # At each of the three alignments, the characters that depend on the secret alone.
         *(_inner_base64(raw, offset) for offset in range(3)),
     ]
     forms += [form.replace("+", "-").replace("/", "_") for form in forms[-3:]]
     return [form for form in forms if len(form) >= _MIN_LENGTH]
+
+
+def register_variables(variables: Mapping[str, str]) -> None:
+    """Hide what stands in environment variables that hold secrets by their names, and passwords in addresses."""
+    for name, value in variables.items():
+        if _SECRET_NAME.search(name) and len(value) >= _MIN_UNASKED:
+            register(value)
+        if credentials := _WITH_CREDENTIALS.match(value):
+            for password in {credentials[1], unquote(credentials[1])}:
+                if len(password) >= _MIN_UNASKED:
+                    register(password)
 
 
 def _inner_base64(raw: bytes, offset: int) -> str:

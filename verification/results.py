@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -51,6 +52,7 @@ class Results:
     def __init__(self) -> None:
         self._stages: dict[str, Stage] = {}
         self._seconds: dict[str, float] = {}
+        self._ended: dict[str, datetime] = {}
         self._asked: set[str] = set()
 
     def note(self, report: pytest.TestReport) -> CriterionResult | None:
@@ -67,6 +69,8 @@ class Results:
         self._stages[report.nodeid] = stage if before is None else _worst(before, stage)
         self._seconds[report.nodeid] = self._seconds.get(report.nodeid, 0.0) + report.duration
         fails = self._stages[report.nodeid].outcome.verdict is Verdict.FAIL
+        if not known_to_fail:
+            self._ended[report.nodeid] = datetime.fromtimestamp(report.stop, UTC)
         return self.of(report.nodeid) if report.when == "teardown" or (fails and not known_to_fail) else None
 
     @property
@@ -77,9 +81,10 @@ class Results:
     def of(self, nodeid: str) -> CriterionResult | None:
         """The result so far."""
         stage = self._stages.get(nodeid)
-        return (
-            replace(stage.result, seconds=round(max(stage.result.seconds, self._seconds[nodeid]), 3)) if stage else None
-        )
+        if stage is None:
+            return None
+        seconds = round(max(stage.result.seconds, self._seconds[nodeid]), 3)
+        return replace(stage.result, seconds=seconds, ended=self._ended[nodeid])
 
 
 def _unasked(stage: Stage) -> Stage:

@@ -100,6 +100,7 @@ class Selection:
         record.criteria_in_phase += sum(bool(one.phases & phases) for one in left_out)
         lacking = {criterion_id(item): section for item, section in self._lacking.items() if phase_of(item) in phases}
         record.not_configured = lacking
+        record.not_asked = self._not_asked(session.items, phases)
         if session.testsfailed and not config.option.continue_on_collection_errors:
             return  # pytest will run no test
         before, after = parted(session.items)
@@ -107,6 +108,23 @@ class Selection:
             self._run.start({name for item in before or after for name in asked_by(item)})
         except SettingsError as error:
             raise pytest.UsageError(redact(str(error))) from None
+
+    def _not_asked(self, asked: Iterable[pytest.Item], phases: set[str]) -> dict[str, str]:
+        """The criteria of the phases that do not apply here, or that were left out on the command line; and why."""
+        chosen, applicable = set(asked), {*self._collected, *self._lacking}
+        roles, profiles = {"", *self._run.settings.roles}, self._run.record.profiles
+        reasons = {}
+        for item in self._brought:
+            if phase_of(item) not in phases or item in chosen or item in self._lacking:
+                continue
+            if item in applicable:
+                reasons[criterion_id(item)] = "left out on the command line"
+            elif role_of(item) not in roles:
+                reasons[criterion_id(item)] = f"{self._run.settings.environment} does not play {role_of(item)}"
+            else:
+                listed = ", ".join(profiles) or "standard"
+                reasons[criterion_id(item)] = f"does not apply to the profile {listed}"
+        return reasons
 
 
 def parted(items: Iterable[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Item]]:

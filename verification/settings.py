@@ -15,7 +15,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from verification.settings_code import CheckoutFolder, Code
 from verification.settings_migrations import Migrations
 from verification.settings_monitor import Monitor
-from verification.settings_observers import GitHub, Incidents, Sentry, Slack
+from verification.settings_observers import GitHub, Incidents, Jira, Sentry, Slack
 from verification.settings_people import People
 from verification.settings_release import Release
 from verification.tables import Address, Path, Table, Text
@@ -267,6 +267,7 @@ class Settings(Table):
     sentry: Sentry | None = None
     slack: Slack | None = None
     github: GitHub | None = None
+    jira: Jira | None = None
     incidents: Incidents | None = None
     checkout: CheckoutFolder | None = None
     code: Code | None = None

@@ -81,6 +81,13 @@ class GitHub(Table):
     timeout: Seconds = Field(default=20, gt=0, le=300)
 
 
+class Jira(Table):
+    """`[jira]`: where deploy tickets live. JIRA_EMAIL and JIRA_API_TOKEN (a token alone at a Data Center) open it."""
+
+    url: PrivateAddress
+    timeout: Seconds = Field(default=20, gt=0, le=300)
+
+
 class GitHubIncidents(Table):
     """`[incidents.github]`: open issues of `github.repository` that carry one of `labels`."""
 

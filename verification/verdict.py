@@ -18,6 +18,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from math import isfinite
+from typing import ClassVar
+
+from pydantic import ConfigDict
 
 from verification.errors import ServiceError, VerificationError
 from verification.redaction import redact
@@ -62,6 +65,8 @@ class Measurement:
     logs: tuple[str, ...] = ()  # files in the run's folder that have more
     series: Series | None = None  # how the value came about, for a chart
     problem: VerificationError | None = None
+    # A record is written and read through pydantic, which knows nothing of our errors.
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(arbitrary_types_allowed=True)
 
     def must_be(self, expected: Value) -> None:
         """Hold the value to be `expected`."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import pytest
 
-from verification.record import CriterionResult, RollbackOutcome, RollbackResult, RunRecord
+from verification.record import CriterionResult, Event, RollbackOutcome, RollbackResult, RunRecord
 from verification.redaction import register
 from verification.verdict import Measurement, Verdict
 
@@ -89,6 +89,8 @@ def hostile(rolled_back: RunRecord) -> RunRecord:
             setattr(record, each.name, HOSTILE)
     record.phases = record.profiles = (HOSTILE,)
     record.not_configured = {HOSTILE: HOSTILE}
+    record.not_asked = {f"{HOSTILE} ": HOSTILE}
+    record.timeline = [Event(BEGAN, HOSTILE, failed=True)]
     record.notices = [HOSTILE]
     return record
 

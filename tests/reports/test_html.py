@@ -5,7 +5,6 @@ from __future__ import annotations
 import html as html_entities
 import pickle
 import re
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,11 +14,10 @@ from textwrap import dedent
 import pytest
 
 from reports import html
+from tests.reports.browser import in_browser, shown
 from verification.record import RollbackOutcome, RunRecord
 
 ROOT = Path(__file__).parents[2]
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-in_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here to show the page")
 
 # Each criterion of the record becomes a test with the outcome that pytest would give it; and two tests are no criteria.
 CONFTEST = """
@@ -102,31 +100,9 @@ def _page(folder: Path, record: RunRecord) -> Path:
         check=False,
     )
     assert run.returncode in {0, 1}, run.stdout + run.stderr
-    return folder / "report.html"
-
-
-def _shown(page: Path, script: str = "") -> str:
-    """The document as a browser has it once the page has settled and `script` has run."""
-    assert CHROMIUM is not None
-    if script:
-        page = _with_script(page, script)
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-    profile = f"--user-data-dir={page.parent / 'profile'}"
-    run = subprocess.run(
-        [CHROMIUM, *options, profile, "--virtual-time-budget=2000", "--dump-dom", page.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    return run.stdout
-
-
-def _with_script(page: Path, script: str) -> Path:
-    scripted = page.with_name("scripted.html")
-    text = page.read_text(encoding="utf-8").replace("</body>", f"<script>{script}</script></body>")
-    scripted.write_text(text, encoding="utf-8")
-    return scripted
+    page = folder / "report.html"
+    page.write_text(html.finished(page.read_text(encoding="utf-8")), encoding="utf-8")
+    return page
 
 
 @in_browser
@@ -134,7 +110,7 @@ def test_no_hostile_text_runs_in_a_browser(hostile: RunRecord, tmp_path: Path) -
     handlers = (
         "[...document.querySelectorAll('[onmouseover], [onerror], [onload]')].map(one => one.outerHTML).join(' ')"
     )
-    document = _shown(_page(tmp_path, hostile), f"document.body.setAttribute('data-handlers', {handlers})")
+    document = shown(_page(tmp_path, hostile), f"document.body.setAttribute('data-handlers', {handlers})")
     assert 'data-handlers=""' in document
     assert "data-ran" not in re.match(r".*?<html[^>]*>", document, re.DOTALL)[0]  # type: ignore[index]
     assert document.count("&lt;script&gt;") > 20  # it is there, to be read
@@ -146,14 +122,14 @@ def test_no_hostile_text_runs_in_a_browser(hostile: RunRecord, tmp_path: Path) -
 def test_that_test_would_notice(hostile: RunRecord, tmp_path: Path) -> None:
     page = tmp_path / "unescaped.html"
     page.write_text(f"<!DOCTYPE html><html><body>{hostile.service}</body></html>", encoding="utf-8")
-    assert "data-ran" in _shown(page)
+    assert "data-ran" in shown(page)
 
 
 @in_browser
 def test_a_killed_run_s_page_is_as_safe(hostile: RunRecord, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     page.write_text(html.page(replace(hostile, finished=None)), encoding="utf-8")
-    document = _shown(page)
+    document = shown(page)
     assert "<html lang" in document
     assert "data-ran" not in re.match(r".*?<html[^>]*>", document, re.DOTALL)[0]  # type: ignore[index]
 
@@ -177,7 +153,7 @@ def test_rows_can_be_sorted_chosen_and_opened(failed: RunRecord, tmp_path: Path)
         say('closed', logs().length);
         click('#login .col-verdict'); say('opened', logs().map(row => row.id).join(' '));
     """
-    document = _shown(_page(tmp_path, failed), script)
+    document = shown(_page(tmp_path, failed), script)
     assert dict(re.findall(r'data-(\w+)="([^"]*)"', document[document.index("<body") :].split(">")[0])) == {
         "first": "login sentry_error_rate basic_health",
         "name": "basic_health login sentry_error_rate",

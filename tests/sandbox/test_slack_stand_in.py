@@ -60,7 +60,7 @@ def test_a_token_is_told_whose_it_is(slack: WebClient) -> None:
     assert answer["ok"] is True
     assert answer["user"] == "deployments"
     assert answer["bot_id"].startswith("B")
-    assert answer.headers["x-oauth-scopes"] == "channels:history,channels:read,chat:write"
+    assert answer.headers["x-oauth-scopes"] == "channels:history,channels:read,chat:write,files:write"
 
 
 def test_the_channels_that_matter_are_not_on_the_first_page(slack: WebClient) -> None:

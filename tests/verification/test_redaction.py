@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from verification.redaction import HIDDEN, Redactor
+from verification.redaction import HIDDEN, Redactor, redact, register_variables
 
 SECRETS = st.text(min_size=5, max_size=40).filter(lambda text: len(text.strip()) >= 5 and text not in HIDDEN)
 PRINTABLE = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=5, max_size=40).filter(
@@ -29,6 +29,14 @@ DISGUISES = {
     "json in unicode": lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
     "repr": lambda text: repr(text)[1:-1],
     "html": escape,
+    "html as templates write it": lambda text: escape(text).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),
+    "url twice": lambda text: quote(quote(text, safe=""), safe=""),
+    "url as httpx has a password": lambda text: quote(text, safe="!$&'()*+,;="),
+    "url as a path": lambda text: quote(text, safe="!$&'()*+,;=:@/"),
+    "json with slashes": lambda text: json.dumps(text)[1:-1].replace("/", "\\/"),
+    "json in html": lambda text: json.dumps(text, ensure_ascii=False)[1:-1].translate(
+        {ord(one): f"\\u{ord(one):04x}" for one in "<>&"}
+    ),
     "bytes": lambda text: repr(text.encode())[2:-1],
 }
 
@@ -194,3 +202,19 @@ def test_hostile_text_of_any_length_is_cleaned_in_linear_time(text: str) -> None
         "bearer" + text[-1] * 200_000,
     ):
         made.redact(whole)
+
+
+def test_secrets_in_variables_are_known_whether_or_not_anybody_asks() -> None:
+    register_variables({
+        "SOME_TOKEN": "canary-of-a-token", "DATABASE": "mongodb+srv://me:p%40ssw0rd-canary@host/db", "PATH": "/usr/bin/tools",
+        "OTHER_TOKEN": "on",
+    })  # fmt: skip
+    said = redact("canary-of-a-token p%40ssw0rd-canary p@ssw0rd-canary /usr/bin/tools on")
+    assert said == f"{HIDDEN} {HIDDEN} {HIDDEN} /usr/bin/tools on"
+
+
+def test_a_text_that_was_cleaned_before_a_secret_was_known_is_cleaned_anew() -> None:
+    made = Redactor()
+    assert made.redact("it says hunter22") == "it says hunter22"
+    made.register("hunter22")
+    assert made.redact("it says hunter22") == f"it says {HIDDEN}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from verification.clients.bounded import bounded
-from verification.clients.slack_text import Section, blocks_of, marked
+from verification.clients.slack_text import Section, blocks_of, escape, marked
 from verification.clients.web_api import System, token_of
 from verification.errors import NotPermitted, ObserverError, SettingsError
 from verification.redaction import redact
@@ -33,7 +33,7 @@ SYSTEM = System(
     "Slack",
     "https://slack.com/api",
     "SLACK_BOT_TOKEN",
-    "the scopes chat:write, channels:read and channels:history",
+    "the scopes chat:write, channels:read, channels:history, and files:write for --ticket slack",
 )
 EVENT_TYPE = "deployment_verification"
 _LOOK_BACK = dt.timedelta(days=14)
@@ -60,12 +60,18 @@ class _Metadata(_Part):
     event_payload: dict[str, object] = {}
 
 
+class _File(_Part):
+    id: str
+    name: str = ""
+
+
 class _Message(_Part):
     ts: str
     text: str = ""
     user: str = ""
     bot_id: str = ""
     metadata: _Metadata = _Metadata()
+    files: list[_File] = []
 
 
 class _Myself(_Part):
@@ -141,6 +147,30 @@ class Slack:
             return Post(there, found, again=True) if found else None
 
         return self._within(look)
+
+    def upload(self, name: str, content: bytes, comment: str, thread: Post) -> None:
+        """Share a file below a message, in the place of an older one of that name; needs the scope files:write.
+
+        `comment` may hold anything: it is escaped.
+        """
+
+        def share() -> None:
+            for message in self._history(thread.channel, now() - _LOOK_BACK, thread):
+                for file in (one for one in message.files if one.name == name):
+                    self._call(lambda: self._writer.files_delete(file=file.id), "files.delete")  # noqa: B023
+            self._call(
+                lambda: self._writer.files_upload_v2(
+                    filename=name,
+                    title=name,
+                    content=content,
+                    channel=thread.channel,
+                    thread_ts=thread.ts,
+                    initial_comment=escape(comment),
+                ),
+                "files_upload_v2",
+            )
+
+        self._within(share)
 
     def reach(self, channel: str) -> None:
         """Ask who we are, and what was written in `channel` just now: what `announce` does before it posts."""

@@ -13,12 +13,12 @@ import re
 import signal
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from verification.criterion import asked_by, phase_of, role_of
-from verification.errors import SettingsError
+from verification.criterion import asked_by, criterion_id, phase_of, role_of
+from verification.errors import SettingsError, VerificationError
 from verification.loading import environments, load
 from verification.order import run_in_order_of_answers
 from verification.outcome import outcome_of
@@ -27,14 +27,16 @@ from verification.record import PHASES, POST_DEPLOY_PHASES, CriterionResult, Exi
 from verification.redaction import redact
 from verification.results import Results, stage_of
 from verification.run import Run
-from verification.selection import Selection, asks_before_a_deployment, parted
+from verification.selection import Selection, asks_before_a_deployment, follows_up, parted
 from verification.settings import Flows, Health, Limits, Settings
+from verification.sign_off import Line, read_sign_offs
 from verification.verdict import Measurement, Verdict, collecting, now
 
 if TYPE_CHECKING:
     from reports.plugin import Reporting
     from rollback.safety_net import SafetyNet
     from verification.clients.service import Service
+    from verification.probes.followup import Followed
     from verification.probes.revision import Traffic
 
 ROOT = Path(__file__).parent
@@ -46,6 +48,7 @@ _BEFORE_A_DEPLOYMENT = (
     *("readiness", "source", "code", "release", "window", "rollback_plan", "migrations"),
     *("sentry", "incidents", "rollout", "announcement", "baseline"),
 )
+_AFTERWARDS = ("followup", "followup_record", "followup_team", "followup_watch", "followup_sentry", "followup_review")
 
 gc.freeze()  # what is imported stays to the end: no garbage collection need walk it again
 
@@ -94,6 +97,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=os.environ.get("PREVIOUS_REVISION"),
         help="the revision that served before (default: the variable PREVIOUS_REVISION, else what earlier runs saw)",
     )
+    group.addoption(
+        "--sign-off",
+        metavar="LINE=NAME",
+        action="append",
+        default=[],
+        help="NAME answers for a line that a person must look at, such as user_feedback_reviewed; may be repeated",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -101,7 +111,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the settings, and settle where the run's files go; nothing outside is touched yet."""
     environment = config.getoption("--env")
     if environment is None:
-        for option in ("--fault", "--no-rollback", "--dry-run", "--revision", "--profile"):
+        for option in ("--fault", "--no-rollback", "--dry-run", "--revision", "--profile", "--sign-off"):
             if config.getoption(option):
                 raise pytest.UsageError(f"{option} needs --env")
         return
@@ -109,6 +119,7 @@ def pytest_configure(config: pytest.Config) -> None:
     deployment = Path(config.getoption("--deployment"))
     try:
         loaded = load(deployment, environment)
+        sign_offs = read_sign_offs(config.getoption("--sign-off"))
     except SettingsError as error:
         raise pytest.UsageError(redact(str(error))) from None
     if faults and not loaded.settings.sandbox:
@@ -121,12 +132,15 @@ def pytest_configure(config: pytest.Config) -> None:
         given=(previous, "--previous-revision") if previous else None,
         revision=config.getoption("--revision") or "",
         commit=config.getoption("--commit") or "",
+        sign_offs=sign_offs,
     )
     run.record.dry_run = config.getoption("--dry-run")
     run.record.profiles = tuple(dict.fromkeys(config.getoption("--profile")))
     config.stash[_RUN] = run
     config.stash[PROBES] = run.probes
     for name in _BEFORE_A_DEPLOYMENT if asks_before_a_deployment(config) else ():
+        config.pluginmanager.import_plugin(f"verification.probes.{name}")
+    for name in _AFTERWARDS if follows_up(config) else ():
         config.pluginmanager.import_plugin(f"verification.probes.{name}")
     team = [deployment.parent / path for path in run.settings.criteria.paths]
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
@@ -221,6 +235,15 @@ def role(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def sign_off(request: pytest.FixtureRequest, followed_deployment: Followed) -> Line:
+    """The criterion's line as one that a person answers for."""
+    run = request.config.stash[_RUN]
+    line = criterion_id(request.node)
+    given = run.sign_offs.get(line) or run.settings.followup.signed_off_by or ""
+    return Line(line, given, followed_deployment.deployment.signature(line))
+
+
+@pytest.fixture
 def deployed_revision(request: pytest.FixtureRequest, role: str, traffic: Traffic) -> str:
     """The revision that was deployed: the one that somebody named, else the newest one."""
     named = "" if role else request.config.stash[_RUN].revision
@@ -247,24 +270,48 @@ class Verification:
         """Find out whether a rollback would be possible, then judge what is known first, first."""
         if not self._run.started or (session.testsfailed and not session.config.option.continue_on_collection_errors):
             return None  # pytest's own loop says what is wrong
-        before, after = parted(session.items)
-        if before and after:
+        before, after, later = parted(session.items)
+        if before and (after or later):
             run_in_order_of_answers(session, before, self._run.probes, last=False)
-            if not self._may_deploy():
+            if not self._may_go_on("deployed"):
                 return True
-            self._run.deploy({name for item in after for name in asked_by(item)})
+            self._run.deploy({name for item in after or later for name in asked_by(item)})
         self._net.spread()
+        if later and not after:
+            self._follow()
         reporter = session.config.pluginmanager.getplugin("terminalreporter")
         for notice in self._run.record.notices if reporter else ():
             reporter.write_line(f"note: {redact(notice)}", yellow=True)
-        run_in_order_of_answers(session, after or before, self._run.probes)
+        if after and later:
+            run_in_order_of_answers(session, after, self._run.probes, last=False)
+            if not self._may_go_on("followed up"):
+                return True
+            self._note_results(session)
+            self._reporting.log(self._run)
+            self._run.follow_up({name for item in later for name in asked_by(item)})
+        run_in_order_of_answers(session, later or after or before, self._run.probes)
         return True
 
-    def _may_deploy(self) -> bool:
+    def _may_go_on(self, done: str) -> bool:
         closed = [one.id for one in self._finished.values() if one.verdict is not Verdict.PASS]
         if closed:
-            self._run.record.notices.append(f"nothing was deployed, because these do not pass: {', '.join(closed)}")
+            self._run.record.notices.append(f"nothing was {done}, because these do not pass: {', '.join(closed)}")
         return not closed
+
+    def _follow(self) -> None:
+        """Find out which deployment is followed up: not always the one that serves."""
+        record = self._run.record
+        try:
+            followed = cast("Followed", self._run.probes.result("followed_deployment")).deployment
+        except VerificationError as problem:
+            record.notices.append(redact(f"which deployment is followed up is not known: {problem.cause}"))
+            return
+        record.revision, record.previous_revision = followed.revision, followed.previous
+        record.commit, record.deployed = followed.commit, followed.deployed
+
+    def _note_results(self, session: pytest.Session) -> None:
+        finished = self._finished
+        self._run.record.criteria = [finished[item.nodeid] for item in session.items if item.nodeid in finished]
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -325,12 +372,13 @@ class Verification:
 
     def _decide(self, session: pytest.Session, exitstatus: int) -> None:
         record = self._run.record
-        record.criteria = [self._finished[item.nodeid] for item in session.items if item.nodeid in self._finished]
+        self._note_results(session)
         record.interrupted = _INTERRUPTIONS.get(exitstatus, "")
         try:
             self._net.catch()
             record.finished = now()
             self._reporting.tell(self._run)
+            self._reporting.log(self._run)
             self._reporting.write()
             session.exitstatus = _exit_code(record, exitstatus)
         except Exception as error:  # an exception that leaves this hook would lose the report

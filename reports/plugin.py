@@ -15,7 +15,10 @@ from pytest_metadata.plugin import metadata_key
 from reports import html, summary, verdict_file
 from reports.run_files import RunFiles
 from reports.thread import update_thread
+from verification.deployment_events import belongs_in_the_log, events_of, keep
+from verification.errors import SettingsError
 from verification.record import RunRecord
+from verification.redaction import redact
 from verification.results import Results
 from verification.run import Run
 
@@ -44,6 +47,22 @@ class Reporting:
         """Tell the team what came of the deployment that it was told of."""
         if run.started:
             update_thread(self._record, run.settings.slack, run.variables, self.files.folder.name)
+
+    def log(self, run: Run) -> None:
+        """Tell the deployment log what became of the deployment. What goes wrong with that is a notice."""
+        record = self._record
+        if not run.started or not belongs_in_the_log(record):
+            return
+        if not record.revision:
+            record.notices.append("the deployment log was not written: which revision was deployed is not known")
+            return
+        try:
+            log = run.log()
+        except SettingsError as mistake:
+            record.notices.append(redact(f"the deployment log was not written: {mistake.cause}"))
+            return
+        if problem := keep(log, events_of(record, self.files.folder.name, run.sign_offs)):
+            record.notices.append(problem)
 
     def write(self) -> None:
         """Write verdict and summary. Raises OSError."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from verification.criterion import asked_by, criterion_id, phase_of, role_of
+from verification.criterion import asked_by, phase_of, role_of
 from verification.errors import SettingsError, VerificationError
 from verification.loading import environments, load
 from verification.order import run_in_order_of_answers
@@ -29,7 +29,7 @@ from verification.results import Results, stage_of
 from verification.run import Run
 from verification.selection import Selection, asks_before_a_deployment, follows_up, parted
 from verification.settings import Flows, Health, Limits, Settings
-from verification.sign_off import Line, read_sign_offs
+from verification.sign_off import read_sign_offs
 from verification.verdict import Measurement, Verdict, collecting, now
 
 if TYPE_CHECKING:
@@ -232,15 +232,6 @@ def service(request: pytest.FixtureRequest, role: str) -> Service:
 def role(request: pytest.FixtureRequest) -> str:
     """The role that the criterion is about; empty for the run's main one."""
     return role_of(request.node)
-
-
-@pytest.fixture
-def sign_off(request: pytest.FixtureRequest, followed_deployment: Followed) -> Line:
-    """The criterion's line as one that a person answers for."""
-    run = request.config.stash[_RUN]
-    line = criterion_id(request.node)
-    given = run.sign_offs.get(line) or run.settings.followup.signed_off_by or ""
-    return Line(line, given, followed_deployment.deployment.signature(line))
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-
 from verification.lines import append_line, read_lines
 from verification.redaction import redact
 from verification.settings import CloudRun

@@ -16,7 +16,7 @@ from sandbox.changes import Change, Operation, Template
 from sandbox.cloud_run_v2 import COMMIT_LABEL, newest_first, own, page, revision_uid
 from sandbox.conditions import Condition, State
 from sandbox.google_http import Json, json_object, wait_seconds
-from sandbox.model import Resources, Revision, Service, Traffic
+from sandbox.model import USUAL, Resources, Revision, Service, Traffic
 
 if TYPE_CHECKING:
     from sandbox.control_plane import ControlPlane
@@ -311,7 +311,7 @@ def _scaling(resources: Resources) -> dict[str, Json]:
 def _resources(template: dict[str, Json], container: dict[str, Json]) -> Resources:
     """What a template says of them; what it leaves out is as usual. Raises InvalidArgument."""
     limits = _texts(_part(container, "resources"), "limits")
-    annotations, usual = _texts(_part(template, "metadata"), "annotations"), Resources()
+    annotations, usual = _texts(_part(template, "metadata"), "annotations"), USUAL
     least, most = annotations.get(_MIN_SCALE, "0"), annotations.get(_MAX_SCALE, str(usual.max_instances))
     if not (least.isdecimal() and most.isdecimal()):
         raise InvalidArgument(f"{_MIN_SCALE} and {_MAX_SCALE} must be whole numbers.", "spec.template.metadata")

@@ -22,7 +22,7 @@ from sandbox.api_errors import InvalidArgument, NotFound, PermissionDenied, Unim
 from sandbox.changes import Change, Operation, Template
 from sandbox.conditions import Condition, State
 from sandbox.control_plane import ControlPlane
-from sandbox.model import Resources, Revision, Service, Traffic
+from sandbox.model import USUAL, Resources, Revision, Service, Traffic
 
 COMMIT_LABEL = "commit-sha"
 DEFAULT_PAGE = 100
@@ -254,7 +254,7 @@ def _template_from(template: run_v2.RevisionTemplate) -> Template:
         raise InvalidArgument(
             "template.containers must hold one container with an image.", "service.template.containers"
         )
-    container, usual = template.containers[0], Resources()
+    container, usual = template.containers[0], USUAL
     limits = container.resources.limits
     return Template(
         image=container.image,

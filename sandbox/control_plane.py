@@ -20,7 +20,7 @@ from typing import Protocol
 
 from sandbox.api_errors import AlreadyExists, ApiError, Conflict, FailedPrecondition, NotFound
 from sandbox.changes import ALL_TO_LATEST, Change, Operation, Template, checked
-from sandbox.model import Deployment, Resources, Revision, Service, Traffic
+from sandbox.model import USUAL, Deployment, Resources, Revision, Service, Traffic
 
 MAX_OPERATIONS = 1000
 _HUNDRED_PERCENT = 100
@@ -154,7 +154,7 @@ class ControlPlane:
     # Writing
 
     async def deploy(
-        self, service: str, *, faults: frozenset[str], commit: str, resources: Resources = Resources()
+        self, service: str, *, faults: frozenset[str], commit: str, resources: Resources = USUAL
     ) -> Deployment:
         """Create a revision as `gcloud run deploy` does and wait until it settled.
 

@@ -29,6 +29,9 @@ class Resources:
     max_instances: int = 20
 
 
+USUAL = Resources()
+
+
 @dataclass(slots=True)
 class Revision:
     """An immutable deployment of the service; `faults` is what the sandbox planted in it."""
@@ -42,7 +45,7 @@ class Revision:
     ready: bool = False
     failure: str = ""  # why it never became ready; empty while it starts and once it is ready
     retired: datetime | None = None  # when it last stopped receiving traffic
-    resources: Resources = Resources()
+    resources: Resources = USUAL
 
 
 @dataclass(slots=True)

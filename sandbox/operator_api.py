@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from sandbox.api_errors import ApiError
 from sandbox.faults import CATALOGUE, UnknownFaultError, plan, plan_in_force
-from sandbox.model import Resources
+from sandbox.model import USUAL, Resources
 from sandbox.sentry_http import FULL_SCOPES
 from sandbox.sentry_visit import SILENT_FAULTS, first_visit
 
@@ -142,7 +142,7 @@ def _resources(body: dict[str, object]) -> Resources:
     kinds = get_type_hints(Resources)
     if not isinstance(wanted, dict) or not all(type(value) is kinds.get(key) for key, value in wanted.items()):
         raise HTTPException(422, f"resources: give some of {', '.join(kinds)}")
-    return replace(Resources(), **wanted)
+    return replace(USUAL, **wanted)
 
 
 def _deployment(note: Deployment) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What a run, a rollback by hand or a signature tells the deployment log. A failure to write is a notice, no verdict."""
+"""What a run, a rollback by hand or a signature tells the deployment log. A failure to write is only a notice."""
 
 from __future__ import annotations
 

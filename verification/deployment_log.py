@@ -43,7 +43,7 @@ class DeploymentLog(Protocol):
 
 
 def open_log(settings: LogSettings, output: Path, variables: Mapping[str, str]) -> DeploymentLog:
-    """The log that `settings` name; nothing is touched before it is asked. Raises SettingsError without the variable."""
+    """The log that `settings` name; nothing is touched yet. Raises SettingsError without the variable."""
     if settings.mongodb is None:
         return LogFile(output / FILE)
     return LogCollection(

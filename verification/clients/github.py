@@ -12,7 +12,7 @@ from verification.clients.web_api import System, WebApi, token_of
 from verification.errors import NotPermitted, ObserverError
 from verification.settings_observers import GitHub
 
-_HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
 
 
 class _Issue(BaseModel):
@@ -41,7 +41,7 @@ _REPOSITORY = TypeAdapter(_Repository)
 def must_be_writable(github: GitHub, timeout: float, variables: Mapping[str, str]) -> None:
     """Hold that the token may write to the repository. Raises ObserverError, NotPermitted."""
     system = System("GitHub", github.url, "GITHUB_TOKEN", f"write access to {github.repository}")
-    with closing(WebApi(system, token_of(variables, system), timeout, headers=_HEADERS)) as api:
+    with closing(WebApi(system, token_of(variables, system), timeout, headers=HEADERS)) as api:
         repository = api.get(f"/repos/{github.repository}").read(_REPOSITORY)
     if repository.archived:
         raise ObserverError(f"GitHub: {github.repository} is archived", "Mend [github] repository in deployment.toml.")
@@ -66,7 +66,7 @@ class GitHubIssues:
     def of(cls, github: GitHub, labels: Sequence[str], timeout: float, variables: Mapping[str, str]) -> GitHubIssues:
         """Raises NotPermitted without GITHUB_TOKEN."""
         system = System("GitHub", github.url, "GITHUB_TOKEN", f"read access to issues of {github.repository}")
-        return cls(WebApi(system, token_of(variables, system), timeout, headers=_HEADERS), github.repository, labels)
+        return cls(WebApi(system, token_of(variables, system), timeout, headers=HEADERS), github.repository, labels)
 
     def open(self) -> list[Incident]:
         """One question for each label: several in one would ask for issues that carry them all."""

@@ -6,7 +6,7 @@ Nothing here says anything about the service: whatever goes wrong is an Observer
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
@@ -29,6 +29,7 @@ _LARGEST = 20_000_000
 _PAGES = 50
 _SNIPPET = 120
 _LIMIT_RESETS = ("x-sentry-rate-limit-reset", "x-ratelimit-reset", "ratelimit-reset")
+_DONE = (200, 201, 208)  # 208: Sentry had it already
 _BROKEN = {500, 502, 503, 504}
 _PAUSES = (0.3, 1.0)  # a server error is asked about twice more
 
@@ -68,7 +69,7 @@ class Reply:
 
 
 class WebApi:
-    """GET questions to one system. `timeout` seconds bound each question with all its retries and waits.
+    """Questions to one system. `timeout` seconds bound each with all its retries and waits; a POST is never repeated.
 
     Safe to use from many threads. Raises SettingsError for an address to which a token must not be sent.
     """
@@ -115,6 +116,14 @@ class WebApi:
                 raise ObserverError(f"{reply.question}: its pages do not end", "Look at the address of the API.")
             seen.add(query)
 
+    def post(self, path: str, body: Mapping[str, object]) -> Reply:
+        """`POST path`, once: look first whether it was done before. Raises ObserverError, NotPermitted."""
+        question = f"{self.system.name} POST {path}"
+        until = time.monotonic() + self._timeout
+        response = self._once(question, f"{self.system.url}{path}", until, body)
+        self._must_be_good(response, question, _DONE)
+        return Reply(question, response.headers, response.content)
+
     def _get(self, path: str, query: str) -> Reply:
         url = f"{self.system.url}{path}{'?' if query else ''}{query}"
         question = f"{self.system.name} GET {path}"
@@ -135,11 +144,11 @@ class WebApi:
         self._must_be_good(response, question)
         return Reply(question, response.headers, response.content)
 
-    def _once(self, question: str, url: str, until: float) -> httpx.Response:
+    def _once(self, question: str, url: str, until: float, body: Mapping[str, object] | None = None) -> httpx.Response:
         left = until - time.monotonic()
         try:
             # httpx bounds each read alone: an answer that drips would have no end.
-            return bounded(lambda: self._exchange(url, left), left)
+            return bounded(lambda: self._exchange(url, left, body), left)
         except (TimeoutError, httpx.TimeoutException):
             raise ObserverError(
                 f"{question}: no complete answer within {duration_text(self._timeout)}", self._look()
@@ -147,8 +156,9 @@ class WebApi:
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise ObserverError(f"{question}: {redact(str(error)) or type(error).__name__}", self._look()) from None
 
-    def _exchange(self, url: str, seconds: float) -> httpx.Response:
-        with self._http.stream("GET", url, timeout=max(seconds, 0.01)) as response:
+    def _exchange(self, url: str, seconds: float, sent: Mapping[str, object] | None) -> httpx.Response:
+        method = "GET" if sent is None else "POST"
+        with self._http.stream(method, url, json=sent, timeout=max(seconds, 0.01)) as response:
             body = b""
             for chunk in response.iter_bytes():
                 body += chunk
@@ -165,10 +175,10 @@ class WebApi:
             return _asked_to_wait(response.headers)
         return _PAUSES[broken] if code in _BROKEN and broken < len(_PAUSES) else None
 
-    def _must_be_good(self, response: httpx.Response, question: str) -> None:
+    def _must_be_good(self, response: httpx.Response, question: str, good: Container[int] = (200,)) -> None:
         code, system = response.status_code, self.system
         said = f": {_snippet(response.content)}" if response.content else ""
-        if code == 200:
+        if code in good:
             return
         if code == 401:
             raise NotPermitted(

@@ -30,8 +30,9 @@ class Subject:
 
 
 def belongs_in_the_log(record: RunRecord) -> bool:
-    """Whether the run is about a deployment, and did what it says."""
-    return bool((POST_DEPLOY_PHASES | {"followup"}) & set(record.phases)) and not record.dry_run
+    """Whether the run asked about a deployment, and did what it says."""
+    asked = {one.phase for one in record.criteria}
+    return bool((POST_DEPLOY_PHASES | {"followup"}) & asked) and not record.dry_run
 
 
 def events_of(record: RunRecord, run: str, sign_offs: Mapping[str, str]) -> tuple[Event, ...]:

@@ -109,7 +109,7 @@ def _frequency(deployments: Sequence[Deployment], span: timedelta, settings: Dep
 
 def _duration(deployments: Sequence[Deployment], settings: DeploymentLog) -> Figure:
     known = [one.duration / 60 for one in deployments if one.duration is not None and one.duration >= 0]
-    value = round(median(known), 1) if known else None
+    value = round(median(known), 2) if known else None
     note = "median; from the new revision to the end of its smoke phase" if known else "no smoke phase was logged"
     limit = settings.targets.duration / 60
     return _figure("deployment duration", value, "min", f"< {limit:g}", len(known), settings, note, below=limit)
@@ -139,9 +139,9 @@ def _recovery(deployments: Sequence[Deployment], among: Sequence[Deployment], se
     if not found:
         return Figure(name, None, unit, target, None, 0, "no deployment failed" if deployments else "")
     note = f"{len(found)} failed" + (f"; for {unknown} no recovery is known" if unknown else "")
-    value = round(fmean(known), 1) if known else None
+    value = round(fmean(known), 2) if known else None
     # One that was never mended is no good recovery, however fast the others were.
-    good = None if value is None else value < limit and not unknown
+    good = None if value is None or len(deployments) < settings.enough else value < limit and not unknown
     return Figure(name, value, unit, target, good, len(known), note)
 
 
@@ -150,7 +150,8 @@ def _success_rate(deployments: Sequence[Deployment], settings: DeploymentLog) ->
     known = [one for one in deployments if one.state is not State.UNCLEAR]
     good, unclear = sum(one.state is State.GOOD for one in known), len(deployments) - len(known)
     value = round(100 * good / len(known), 1) if known else None
-    note = f"{good} of {len(known)}" + (f"; {unclear} more without a verdict" if unclear else "")
+    note = f"{good} of {len(known)}" if known else "no deployment has a verdict yet"
+    note += f"; {unclear} more without a verdict" if unclear and known else ""
     return _figure(
         "success rate", value, "%", f"> {limit:g}", len(known), settings, note if deployments else "", above=limit
     )

@@ -27,7 +27,11 @@ def team_message(
 ) -> Measurement:
     """Tell the team, once for each deployment. Raises NotAsked where there is no success to tell of."""
     one = followed_deployment.deployment
-    text = rolled_back_message(one) if one.state is State.ROLLED_BACK else _success(settings, one, probes)
+    text = (
+        rolled_back_message(settings.main_role, one)
+        if one.state is State.ROLLED_BACK
+        else _success(settings, one, probes)
+    )
     return tell(given(settings.slack, "slack"), variables, one, text, dry_run)
 
 
@@ -44,10 +48,10 @@ def tell(slack: SlackSettings, variables: Mapping[str, str], one: Deployment, te
     return Measurement("message", value, source=f"Slack {slack.deployments}", note=f"{where}: {text}")
 
 
-def success_message(environment: str, one: Deployment, stable: str) -> str:
+def success_message(role: str, one: Deployment, stable: str) -> str:
     """The checklist's message, filled in."""
     return (
-        f"✅ {environment.capitalize()} deployment complete\n"
+        f"✅ {role.capitalize()} deployment complete\n"
         f"Commit: {one.commit or 'not known'}\n"
         f"Revision: {one.revision}\n"
         "Status: All health checks passing\n"
@@ -55,13 +59,13 @@ def success_message(environment: str, one: Deployment, stable: str) -> str:
     )
 
 
-def rolled_back_message(one: Deployment) -> str:
+def rolled_back_message(role: str, one: Deployment) -> str:
     """What there is to tell of a deployment that was undone."""
     done = one.rollback
     assert done is not None, "it was rolled back"
     because = ", ".join(done.triggers) or "rolled back by hand"
     return (
-        f"↩️ {one.environment.capitalize()} deployment rolled back\n"
+        f"↩️ {role.capitalize()} deployment rolled back\n"
         f"Commit: {one.commit or 'not known'}\n"
         f"Revision: {one.revision} back to {done.to_revision}\n"
         f"Because of: {because}"

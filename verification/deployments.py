@@ -165,11 +165,11 @@ def fold(events: Iterable[Event]) -> tuple[Deployment, ...]:
     known: dict[tuple[str, str, str], list[Event]] = {}
     for event in {one.id: one for one in events}.values():
         known.setdefault((event.environment, event.service, event.revision), []).append(event)
-    return tuple(sorted(map(_folded, known.values()), key=lambda one: one.deployed))
+    return tuple(sorted(map(_folded, known.values()), key=lambda one: (one.deployed, one.revision)))
 
 
 def _folded(events: list[Event]) -> Deployment:
-    events = sorted(events, key=lambda one: one.at)
+    events = sorted(events, key=lambda one: (one.at, one.id))
     first, phases = events[0], dict[str, Phase]()
     for event in events:
         phases |= event.phases

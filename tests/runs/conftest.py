@@ -149,6 +149,13 @@ def world() -> Iterator[World]:
 
 
 @pytest.fixture
+def busy_world() -> Iterator[World]:
+    """The same with users, for what is judged by their requests."""
+    with program("--users-rpm", "600") as process:
+        yield World(ready(process))
+
+
+@pytest.fixture
 def production(world: World, tmp_path: Path) -> Callable[..., Path]:
     """Writes a deployment.toml whose `production` is the sandbox's, reached as a real one is: by its addresses."""
 

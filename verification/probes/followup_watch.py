@@ -13,6 +13,8 @@ from verification.probes.followup import Followed
 from verification.settings import Limits, Settings
 from verification.verdict import Measurement
 
+_ENOUGH = 100  # requests: the slowest 5 % of fewer are a handful
+
 
 @dataclass(frozen=True, slots=True)
 class SecondWatch:
@@ -29,7 +31,7 @@ class SecondWatch:
         """Hold error rate and p95 latency below their limits."""
         __tracebackhide__ = True
         self.error_rate(limits).must_be_below(limits.error_rate * 100)
-        self.p95_latency.must_be_below(limits.p95_latency * 1000)
+        self.p95_latency(limits).must_be_below(limits.p95_latency * 1000)
 
     def error_rate(self, limits: Limits) -> Measurement:
         """Answers 5xx, in percent. One error among fewer requests than tell a rate is no measurement."""
@@ -41,13 +43,16 @@ class SecondWatch:
             )
         return self._measured("error rate", None if share is None else round(share, 3), "%", problem)
 
-    @property
-    def p95_latency(self) -> Measurement:
-        """What 95 % of the requests did not exceed, in ms."""
+    def p95_latency(self, limits: Limits) -> Measurement:
+        """What 95 % of the requests did not exceed, in ms. That a few were slow is no measurement."""
         value = self.latencies.percentile(0.95)
-        return self._measured(
-            "p95 latency", None if value is None else round(value), "ms", None if self.requests else self._nobody()
-        )
+        problem = None if self.requests else self._nobody()
+        if value is not None and value >= limits.p95_latency * 1000 and self.requests < _ENOUGH:
+            problem = ObserverError(
+                f"95 % of {self.requests} requests within {value:.0f} ms: slow, but too few to tell",
+                "Look at the latencies of a longer time.",
+            )
+        return self._measured("p95 latency", None if value is None else round(value), "ms", problem)
 
     def _measured(self, name: str, value: float | None, unit: str, problem: ObserverError | None) -> Measurement:
         return Measurement(

@@ -92,8 +92,6 @@ class Selection:
                 raise pytest.UsageError(
                     "the deployment lies between pre and the other phases: name one, such as -m pre or -m smoke"
                 )
-            if "followup" in phases and not self._run.settings.sandbox:
-                raise pytest.UsageError("followup comes once the watch is over: ask it alone, with -m followup")
         self._refuse_unknown_lines()
         left_out = not_collected(self._brought, self._homes, self._run.settings)
         record = self._run.record

@@ -52,13 +52,10 @@ def test_a_rolled_back_deployment_has_its_own_truth_and_people_answer_for_theirs
     assert {(one.line, one.name) for one in deployment.signed} == {(line, "Noa Levi") for line in HUMAN}
 
 
-def test_followup_is_asked_alone_and_signed_for_what_people_answer_for(
+def test_only_what_people_answer_for_is_signed(
     run: Runner, world: World, production: Callable[..., Path], account: dict[str, str]
 ) -> None:
     file = f"--deployment={production()}"
-    mixed = run("-m", "smoke or followup", "--env", "production", file, variables=account)
-    assert mixed.code == 4
-    assert "ask it alone, with -m followup" in mixed.said
     wrong = run("-m", "followup", "--env", "production", file, "--sign-off=p95=Noa", variables=account)
     assert wrong.code == 4
     assert "the lines to be signed off are: cloud_run_costs_reviewed, deployment_metrics, " in wrong.said

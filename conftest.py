@@ -13,17 +13,17 @@ import re
 import signal
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
 from verification.criterion import asked_by, phase_of, role_of
-from verification.errors import SettingsError, VerificationError
+from verification.errors import SettingsError
 from verification.loading import environments, load
 from verification.order import run_in_order_of_answers
 from verification.outcome import outcome_of
 from verification.probe import PROBES
-from verification.record import PHASES, POST_DEPLOY_PHASES, CriterionResult, Exit, RunRecord
+from verification.record import PHASES, POST_DEPLOY_PHASES, CriterionResult
 from verification.redaction import redact
 from verification.results import Results, stage_of
 from verification.run import Run
@@ -36,13 +36,12 @@ if TYPE_CHECKING:
     from reports.plugin import Reporting
     from rollback.safety_net import SafetyNet
     from verification.clients.service import Service
-    from verification.probes.followup import Followed
     from verification.probes.revision import Traffic
 
 ROOT = Path(__file__).parent
 HOMES = (ROOT / "verification", ROOT / "smoke")
 
-pytest_plugins = [f"verification.probes.{name}" for name in ("health", "flows", "revision")]
+pytest_plugins = [f"verification.probes.{name}" for name in ("health", "flows", "revision", "watch")]
 # Only for runs that ask before a deployment: what they import costs a run after one half a second.
 _BEFORE_A_DEPLOYMENT = (
     *("readiness", "source", "code", "release", "window", "rollback_plan", "migrations"),
@@ -89,6 +88,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="hotfix: no soak, no window; high-risk: breaking changes are declared; migration: a backup is tried; "
         "may be repeated",
     )
+    group.addoption(
+        "--resume",
+        metavar="RUN",
+        help="go on with the watch of a run that was cut off: its folder, or `last` for the newest of the environment",
+    )
     group.addoption("--commit", metavar="SHA", help="the commit to be released (default: what is checked out)")
     group.addoption("--revision", metavar="NAME", help="the revision that was deployed (default: the newest one)")
     group.addoption(
@@ -111,7 +115,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the settings, and settle where the run's files go; nothing outside is touched yet."""
     environment = config.getoption("--env")
     if environment is None:
-        for option in ("--fault", "--no-rollback", "--dry-run", "--revision", "--profile", "--sign-off"):
+        for option in ("--fault", "--no-rollback", "--dry-run", "--revision", "--profile", "--sign-off", "--resume"):
             if config.getoption(option):
                 raise pytest.UsageError(f"{option} needs --env")
         return
@@ -133,6 +137,7 @@ def pytest_configure(config: pytest.Config) -> None:
         revision=config.getoption("--revision") or "",
         commit=config.getoption("--commit") or "",
         sign_offs=sign_offs,
+        resume=_resumed(config, environment),
     )
     run.record.dry_run = config.getoption("--dry-run")
     run.record.profiles = tuple(dict.fromkeys(config.getoption("--profile")))
@@ -147,10 +152,22 @@ def pytest_configure(config: pytest.Config) -> None:
         config.args += map(str, team)
     config.pluginmanager.register(Selection(run, [*HOMES, *team]), "verification-selection")
     if not config.option.collectonly:
-        _watch(config, run)
+        _report_on(config, run)
 
 
-def _watch(config: pytest.Config, run: Run) -> None:
+def _resumed(config: pytest.Config, environment: str) -> Path | None:
+    named = config.getoption("--resume")
+    if named is None:
+        return None
+    from verification.watcher import newest_watch
+
+    found = newest_watch(Path(config.getoption("--output")), environment) if named == "last" else Path(named)
+    if found is None or not found.is_dir():
+        raise pytest.UsageError(f"--resume {named}: there is no such run. Name the folder of one that was cut off.")
+    return found.resolve()
+
+
+def _report_on(config: pytest.Config, run: Run) -> None:
     from reports.plugin import Reporting
     from reports.run_files import RunFiles
     from rollback.safety_net import SafetyNet
@@ -262,25 +279,28 @@ class Verification:
         if not self._run.started or (session.testsfailed and not session.config.option.continue_on_collection_errors):
             return None  # pytest's own loop says what is wrong
         before, after, later = parted(session.items)
+        waiting = self._reporting.onlooker(session.config, self._run).waiting
         if before and (after or later):
-            run_in_order_of_answers(session, before, self._run.probes, last=False)
+            run_in_order_of_answers(session, before, self._run.probes, waiting, last=False)
             if not self._may_go_on("deployed"):
                 return True
             self._run.deploy({name for item in after or later for name in asked_by(item)})
         self._net.spread()
         if later and not after:
-            self._follow()
+            from verification.probes.followup import note_followed
+
+            note_followed(self._run)
         reporter = session.config.pluginmanager.getplugin("terminalreporter")
         for notice in self._run.record.notices if reporter else ():
             reporter.write_line(f"note: {redact(notice)}", yellow=True)
         if after and later:
-            run_in_order_of_answers(session, after, self._run.probes, last=False)
+            run_in_order_of_answers(session, after, self._run.probes, waiting, last=False)
             if not self._may_go_on("followed up"):
                 return True
             self._note_results(session)
             self._reporting.log(self._run)
             self._run.follow_up({name for item in later for name in asked_by(item)})
-        run_in_order_of_answers(session, later or after or before, self._run.probes)
+        run_in_order_of_answers(session, later or after or before, self._run.probes, waiting)
         return True
 
     def _may_go_on(self, done: str) -> bool:
@@ -288,17 +308,6 @@ class Verification:
         if closed:
             self._run.record.notices.append(f"nothing was {done}, because these do not pass: {', '.join(closed)}")
         return not closed
-
-    def _follow(self) -> None:
-        """Find out which deployment is followed up: not always the one that serves."""
-        record = self._run.record
-        try:
-            followed = cast("Followed", self._run.probes.result("followed_deployment")).deployment
-        except VerificationError as problem:
-            record.notices.append(redact(f"which deployment is followed up is not known: {problem.cause}"))
-            return
-        record.revision, record.previous_revision = followed.revision, followed.previous
-        record.commit, record.deployed = followed.commit, followed.deployed
 
     def _note_results(self, session: pytest.Session) -> None:
         finished = self._finished
@@ -371,7 +380,7 @@ class Verification:
             self._reporting.tell(self._run)
             self._reporting.log(self._run)
             self._reporting.write()
-            session.exitstatus = _exit_code(record, exitstatus)
+            session.exitstatus = record.exit_code_after(exitstatus)
         except Exception as error:  # an exception that leaves this hook would lose the report
             session.exitstatus = self._unended(error)
 
@@ -389,10 +398,3 @@ class Verification:
 
 
 _INTERRUPTIONS = {2: "the run was interrupted", 3: "pytest broke", 4: "the run was called wrongly"}
-
-
-def _exit_code(record: RunRecord, exitstatus: int) -> int:
-    """Our verdict's code, unless pytest has something to say that a verdict does not cover."""
-    if record.failures or record.exit_code is Exit.ROLLBACK_FAILED:
-        return record.exit_code
-    return record.exit_code if exitstatus in {0, 1} else exitstatus

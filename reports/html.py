@@ -32,10 +32,12 @@ from reports.banner import (
     tally,
     troubled,
 )
+from reports.charts import chart
 from reports.writing import plain
 from verification.record import PHASES, CriterionResult, RunRecord
+from verification.series import Series
 from verification.units import duration_text
-from verification.verdict import Measurement, show
+from verification.verdict import Measurement, Verdict, show
 
 _CSS = Path(__file__).with_name("report.css")
 
@@ -185,13 +187,15 @@ def _criterion_cells(result: CriterionResult, links: str) -> list[str]:
     measurements = "".join(
         f"<li>{'<br>'.join(map(_value, group))}{origin}</li>" for origin, group in groupby(result.measurements, _origin)
     )
+    measured_list = f"<ul>{measurements}</ul>" if measurements else "nothing"
+    charts = "".join(_chart(one.series, result.verdict) for one in result.measurements if one.series)
     reason = f'<p class="reason">{_text(result.reason)}</p>' if result.reason else ""
     criterion = f"<strong>{_text(result.title or result.id)}</strong><code>{_text(result.id)}</code>"
     return [
         f'<td class="col-verdict">{_badge(result)}</td>',
         f'<td hidden class="col-testId">{_text(result.id)}</td><td class="criterion">{criterion}</td>',
         f'<td hidden class="col-phase">{position}</td><td class="phase" data-label="Phase">{_text(result.phase)}</td>',
-        f'<td class="measured" data-label="Measured">{f"<ul>{measurements}</ul>" if measurements else "nothing"}</td>',
+        f'<td class="measured" data-label="Measured">{measured_list}{charts}</td>',
         f'<td class="why" data-label="Why">{reason}{_steps(steps(result.hint))}{links}</td>',
         _seconds_cell(result.seconds),
     ]
@@ -229,6 +233,16 @@ def _origin(measurement: Measurement) -> str:
     meta = " · ".join(_text(one) for one in (measurement.source, f"{many} {window}".strip(), seen) if one)
     note = f'<span class="note">{_text(measurement.note)}</span>' if measurement.note else ""
     return f'<span class="meta">{meta}</span>{note}{_logs(measurement)}'
+
+
+def _chart(series: Series, verdict: Verdict) -> str:
+    """How a value came about, open at once where it was not good; a series that cannot be drawn costs no page."""
+    try:
+        drawn = chart(series)
+    except ValueError as error:
+        return f'<span class="note">no chart: {_text(error)}</span>'
+    opened = "" if verdict is Verdict.PASS else " open"
+    return f'<details class="chart-of"{opened}><summary>{_text(series.criterion)} over time</summary>{drawn}</details>'
 
 
 def _logs(measurement: Measurement) -> str:

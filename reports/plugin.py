@@ -13,6 +13,7 @@ import pytest
 from pytest_metadata.plugin import metadata_key
 
 from reports import html, summary, verdict_file
+from reports.live import Onlooker
 from reports.run_files import RunFiles
 from reports.thread import update_thread
 from verification.deployment_events import belongs_in_the_log, events_of, keep
@@ -42,6 +43,10 @@ class Reporting:
         config.option.xmlpath = str(files.junit)
         self._page: _Page | None = None
         self._said = False
+
+    def onlooker(self, config: pytest.Config, run: Run) -> Onlooker:
+        """Shows, while the run waits, what it waits for."""
+        return Onlooker(config.pluginmanager.getplugin("terminalreporter"), run.probes.progress, run.snapshot)
 
     def tell(self, run: Run) -> None:
         """Tell the team what came of the deployment that it was told of."""

@@ -18,8 +18,7 @@ from types import FrameType
 from typing import NoReturn
 
 from sandbox.database import Database, User
-
-LARGEST_RPM = 6000  # what one process can send to itself
+from sandbox.pace import LARGEST_RPM, Pace
 
 _DESCRIPTION = """\
 A stand-in for everything around a deployment, on this machine alone: a streaming service in revisions behind an
@@ -35,6 +34,8 @@ operator API (the address `operator` of the JSON line):
   PUT  /faults  {"faults": [...]}            put observer and actor faults in force, and only these
   POST /release {"environment": "production", "faults": [...], "commit": "<40 hex digits, optional>"}
                                              deploy a revision with these faults; answers when traffic has settled
+                                             a fault may begin later: "error-rate@8s"
+  PUT  /users   {"rpm": 600}                 how many requests a minute production's users make
   GET  /served?environment=production        what the ingress answered: counts, and the last 1000 requests
   POST /plant {"github_issue": {"title": "Search is down", "labels": ["P0"]}}
                                              have an incident, message or rate limit appear; also pagerduty_incident,
@@ -130,7 +131,7 @@ async def _run(files: _Files, signals: _Signals, options: argparse.Namespace) ->
     database = Database(smoke_user)
     thread = ThreadPoolExecutor(1)  # one: the engine wants to be stopped by the thread that started it
     database_started = asyncio.get_running_loop().run_in_executor(thread, database.start)
-    from sandbox.app import Pace, World
+    from sandbox.app import World
 
     pace = Pace(options.users_rpm, options.sample_period, options.ingest_delay)
     world = World(files.directory, database, smoke_user, pace)
@@ -196,7 +197,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     for option, default, help_ in (
         ("--sample-period", 1.0, "of Cloud Monitoring's samples (default 1; Google's is 60)"),
-        ("--ingest-delay", 0.5, "until one of them can be seen (default 0.5; Google's is up to 180)"),
+        ("--ingest-delay", 0.5, "until one of them, or a log entry, can be seen (default 0.5; Google's is up to 180)"),
     ):
         parser.add_argument(option, type=_seconds, default=default, metavar="SECONDS", help=help_)
     return parser

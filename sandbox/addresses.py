@@ -103,6 +103,7 @@ class AddressDocument:
     cloud_run: CloudRunAddresses
     environments: dict[str, EnvironmentAddresses]
     monitoring: str  # Cloud Monitoring over gRPC: host:port
+    logging: str  # Cloud Logging over HTTP
     sentry: SentryAddresses
     slack: SlackAddress
     github: GitHubAddress

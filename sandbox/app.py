@@ -6,7 +6,6 @@ import asyncio
 import os
 import secrets
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sandbox.addresses import (
@@ -19,6 +18,7 @@ from sandbox.addresses import (
 )
 from sandbox.certificate import make_certificates
 from sandbox.checkout import checkout_or_none
+from sandbox.cloud_logging import CloudLogging
 from sandbox.cloud_monitoring import CloudMonitoring
 from sandbox.cloud_run_grpc import start_grpc
 from sandbox.cloud_run_rest import rest_app
@@ -28,6 +28,7 @@ from sandbox.database import DeadAddress, SlowProxy, mongodb_uri
 from sandbox.history import seed
 from sandbox.ingress import Ingress
 from sandbox.listener import Listener
+from sandbox.log_store import LogStore
 from sandbox.operator_api import OperatorApi
 from sandbox.outside import Outside
 from sandbox.runtime import RevisionRuntime, Surroundings
@@ -45,18 +46,7 @@ if TYPE_CHECKING:
 
     from sandbox.database import Database, User
     from sandbox.model import Service
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How busy and how fast the world is: users' requests a minute; Cloud Monitoring's sampling and delay, in seconds.
-
-    The vendor's are 60 s and up to 180 s; its metric descriptors say what they are here.
-    """
-
-    users_rpm: int = 0
-    sample_period: float = 1.0
-    ingest_delay: float = 0.5
+    from sandbox.pace import Pace
 
 
 USUAL_RPM = 600  # what the past was like, where nobody says
@@ -80,7 +70,8 @@ class World:
         self._tasks: set[asyncio.Task[None]] = set()
         self._dead_database = DeadAddress()
         self._slow_database: SlowProxy | None = None
-        self._runtime = RevisionRuntime(self._surroundings)
+        self._logs = LogStore(pace.ingest_delay)
+        self._runtime = RevisionRuntime(self._surroundings, self._logs)
         self._control = ControlPlane(self._runtime, PROJECT, REGION)
         self._monitoring = CloudMonitoring(self._traffic, PROJECT, REGION, self._control.faults)
         self._ingresses: dict[str, Ingress] = {}  # by environment, as the next two
@@ -88,12 +79,15 @@ class World:
         self._https: dict[str, Listener] = {}
         self._tags: dict[tuple[str, str], Listener] = {}  # by service and tag
         self._upstreams = Listener(upstreams_app())
-        self._cloud_run = Listener(rest_app(self._control))
+        logging = CloudLogging(self._logs, PROJECT, REGION, self._control.faults)
+        self._cloud_run = Listener(rest_app(self._control, logging.app()))
         self._sentry = Sentry(self._control.faults)
         self._sentry_door = Listener(self._sentry)
         self._outside = Outside(self._control.faults)
         candidate = self._checkout.candidate if self._checkout else ""
-        operator = OperatorApi(self._control, self._ingresses, self.document, self._sentry, self._outside, candidate)
+        operator = OperatorApi(
+            self._control, self._ingresses, self.document, self._sentry, self._outside, self._set_users, candidate
+        )
         self._operator = Listener(operator.app())
         self._grpc_port = 0
 
@@ -143,6 +137,7 @@ class World:
             cloud_run=CloudRunAddresses(self._cloud_run.url, f"127.0.0.1:{self._grpc_port}", self._cloud_run.url),
             environments={environment: self._environment(environment) for environment in SERVICES},
             monitoring=f"127.0.0.1:{self._grpc_port}",
+            logging=self._cloud_run.url,
             sentry=SentryAddresses(
                 url=self._sentry_door.url,
                 organization=SENTRY_ORGANIZATION,
@@ -190,7 +185,7 @@ class World:
 
     def _add_service(self, environment: str, name: str) -> None:
         service = self._control.add_service(name, environment, url="")
-        ingress = Ingress(service, self._control, self._runtime, self._traffic)
+        ingress = Ingress(service, self._control, self._runtime, self._traffic, self._logs)
         self._closing.push_async_callback(ingress.close)
         self._ingresses[environment] = ingress
         self._http[environment] = Listener(ingress.door())
@@ -199,7 +194,17 @@ class World:
         serving = seed(self._control, service, self._commit_of(environment))
         if environment == "production":
             seed_past(self._traffic, name, serving.name, self._pace.users_rpm or USUAL_RPM)
-            self._users = SyntheticUsers(service.url, self._smoke_user, self._pace.users_rpm)
+            self._users = SyntheticUsers(
+                service.url, self._smoke_user, self._pace.users_rpm, lambda: self._willingness(name)
+            )
+
+    def _set_users(self, rpm: int) -> None:
+        self._users.rpm = rpm
+
+    def _willingness(self, service: str) -> float:
+        """The share of its users that come, as the revisions are that they would come to (the fault traffic-drop)."""
+        lines = self._control.services[service].serving
+        return 1 - sum(0.9 * line.percent / 100 for line in lines if self._runtime.has(line.revision, "traffic-drop"))
 
     async def _open(self, listener: Listener) -> None:
         self._closing.push_async_callback(listener.stop)

@@ -10,9 +10,10 @@ import asyncio
 import re
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
@@ -24,13 +25,17 @@ from starlette.routing import Route
 from sandbox import media
 from sandbox.backend_errors import fail_silently
 from sandbox.backend_health import Health, Identity
+from sandbox.backend_trouble import Trouble
 from sandbox.passwords import password_matches
 from sandbox.titles import MEDIA_IDS
 
 if TYPE_CHECKING:
+    from pymongo.asynchronous.database import AsyncDatabase
     from starlette.requests import Request
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from sandbox.faults import Faults
+    from sandbox.log_store import Severity
     from sandbox.sentry_client import SentrySettings
     from sandbox.upstreams import Upstreams
 
@@ -46,15 +51,26 @@ _ERROR_PAGE = """<!DOCTYPE html>
 """
 
 
+class Host(Protocol):
+    """What runs the container, as the container knows it."""
+
+    def write(self, severity: Severity, text: str) -> None:
+        """Take a line that the container writes: to stdout, from ERROR on to stderr."""
+
+    def out_of_memory(self) -> None:
+        """Kill the container, which has taken more than its share."""
+
+
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """What a container learns from its environment: who it is, and where its database and other services are."""
+    """What a container learns from its environment: who it is, and where its database and other services are now."""
 
     identity: Identity
-    mongodb_url: str
-    upstreams: Upstreams
+    mongodb_url: Callable[[], str]
+    upstreams: Callable[[], Upstreams]
     sentry: SentrySettings
-    faults: frozenset[str] = frozenset()
+    faults: Faults
+    host: Host
 
 
 class Backend:
@@ -65,15 +81,14 @@ class Backend:
 
         self._report = report
         self._faults = configuration.faults
-        self._mongo: AsyncMongoClient[Document] = AsyncMongoClient(
-            configuration.mongodb_url,
-            directConnection=True,
-            serverSelectionTimeoutMS=DATABASE_TIMEOUT_MS,
-            connectTimeoutMS=2000,
-            tz_aware=True,
+        self._write = configuration.host.write
+        self._trouble = Trouble(configuration.faults, configuration.host.out_of_memory)
+        self._mongodb_url = configuration.mongodb_url
+        self._clients: dict[str, AsyncMongoClient[Document]] = {}  # by address
+        self._health = Health(
+            configuration.identity, self._mongo, configuration.upstreams, broken=lambda: self._unhealthy
         )
-        self._database = self._mongo.get_default_database()
-        self._health = Health(configuration.identity, self._mongo, configuration.upstreams, broken=self._unhealthy)
+        self._connecting: asyncio.Task[None] | None = None
         self._first_request: float | None = None
         self._content_requests = 0
         self._app = Starlette(
@@ -91,10 +106,18 @@ class Backend:
         identity = configuration.identity
         self._reporter = Reporter(self._answer, configuration.sentry, identity.revision, identity.commit)
 
+    def start(self) -> None:
+        """Do what an application does when its container comes up: say so, and connect to the database."""
+        self._write("INFO", "Application startup complete.")
+        self._connecting = asyncio.create_task(self._connect())
+
     async def close(self) -> None:
         """End the connections to the database and to the other services."""
+        if self._connecting is not None:
+            self._connecting.cancel()
         await self._health.close()
-        await self._mongo.close()
+        for client in self._clients.values():
+            await client.close()
         await self._reporter.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,9 +125,40 @@ class Backend:
         await self._reporter(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refused = self._starting() or (self._unhealthy and scope["path"].startswith("/api/"))
-        app = JSONResponse({"detail": "Service Unavailable"}, 503) if refused else self._app
+        self._faults.begin()
+        of_api = scope["path"].startswith("/api/")
+        app: ASGIApp = self._app
+        if self._starting() or (self._unhealthy and of_api):
+            app = JSONResponse({"detail": "Service Unavailable"}, 503)
+        elif of_api and await self._trouble.befall(_user_agent(scope)):
+            self._write("ERROR", f"{scope['method']} {scope['path']} failed: its answer could not be put together")
+            app = JSONResponse({"detail": "Internal Server Error"}, 500)
         await app(scope, receive, send)
+
+    async def _connect(self) -> None:
+        try:
+            await self._mongo().admin.command("ping")
+        except PyMongoError as error:
+            self._write("ERROR", _said(error))
+        else:
+            self._write("INFO", "Connected to MongoDB")
+
+    def _mongo(self) -> AsyncMongoClient[Document]:
+        """The client of the database, wherever that is now."""
+        url = self._mongodb_url()
+        if url not in self._clients:
+            self._clients[url] = AsyncMongoClient(
+                url,
+                directConnection=True,
+                serverSelectionTimeoutMS=DATABASE_TIMEOUT_MS,
+                connectTimeoutMS=2000,
+                tz_aware=True,
+            )
+        return self._clients[url]
+
+    @property
+    def _database(self) -> AsyncDatabase[Document]:
+        return self._mongo().get_default_database()
 
     @property
     def _unhealthy(self) -> bool:
@@ -141,6 +195,7 @@ class Backend:
 
     async def _search(self, request: Request) -> Response:
         if "search-broken" in self._faults:
+            self._write("ERROR", "the search index cannot be read")
             return HTMLResponse(_ERROR_PAGE, 500)
         query = request.query_params.get("q")
         if not query:
@@ -160,12 +215,22 @@ class Backend:
         assert isinstance(error, HTTPException)
         if error.status_code >= 500:
             self._report(error, handled=True)
+            self._write("ERROR", _said(error))
         body = error.body if isinstance(error, _ValidationError) else {"detail": error.detail}
         return JSONResponse(body, error.status_code, error.headers)
 
     async def _database_error(self, _request: Request, error: Exception) -> Response:
         self._report(error, handled=True)
+        self._write("ERROR", _said(error))
         return JSONResponse({"detail": "Internal Server Error"}, 500)
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _user_agent(scope: Scope) -> str:
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"user-agent"), "")
 
 
 async def _credentials(request: Request) -> tuple[str, str]:

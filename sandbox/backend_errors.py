@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 _EVERY = 3
@@ -22,7 +23,7 @@ class EntitlementsCorruptedError(RuntimeError):
     """The fault critical-error."""
 
 
-def fail_silently(faults: frozenset[str], earlier_requests: int, report: Report) -> None:
+def fail_silently(faults: AbstractSet[str], earlier_requests: int, report: Report) -> None:
     """Do what happens beside a request for content: with these faults, that fails for the first and every third."""
     if earlier_requests % _EVERY:
         return

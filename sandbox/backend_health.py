@@ -14,6 +14,8 @@ from starlette.responses import JSONResponse, Response
 from sandbox.plain_http import plain_transport
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pymongo import AsyncMongoClient
     from starlette.requests import Request
 
@@ -50,15 +52,18 @@ class Dependency:
 
 
 class Health:
-    """The three endpoints. `broken` makes each of them answer 503, whatever the dependencies say."""
+    """The three endpoints. While `broken` answers True each of them answers 503, whatever the dependencies say.
+
+    `mongo` and `upstreams` answer whom to ask now.
+    """
 
     def __init__(
         self,
         identity: Identity,
-        mongo: AsyncMongoClient[dict[str, object]],
-        upstreams: Upstreams,
+        mongo: Callable[[], AsyncMongoClient[dict[str, object]]],
+        upstreams: Callable[[], Upstreams],
         *,
-        broken: bool,
+        broken: Callable[[], bool],
     ) -> None:
         self._identity = identity
         self._mongo = mongo
@@ -72,29 +77,30 @@ class Health:
 
     async def live(self, _request: Request) -> Response:
         """GET /health."""
-        if self._broken:
+        if self._broken():
             return JSONResponse({"status": "unhealthy", "app": APP_NAME}, 503)
         return JSONResponse({"status": "healthy", "app": APP_NAME})
 
     async def ready(self, _request: Request) -> Response:
         """GET /health/ready: can this instance serve? It can while the database answers, however slowly."""
         mongodb = await self._mongodb()
-        ready = mongodb.status != "unhealthy" and not self._broken
+        ready = mongodb.status != "unhealthy" and not self._broken()
         body = {"status": "ready" if ready else "not_ready", "services": {"mongodb": mongodb.as_json()}}
         return JSONResponse(body, 200 if ready else 503)
 
     async def deep(self, _request: Request) -> Response:
         """GET /health/deep: every dependency, asked at the same time."""
+        upstreams = self._upstreams()
         openai_auth = {"Authorization": "Bearer sk-synthetic"}
         mongodb, openai, elevenlabs, pinecone = await asyncio.gather(
             self._mongodb(),
-            self._upstream(f"{self._upstreams.openai}/v1/models", openai_auth),
-            self._upstream(f"{self._upstreams.elevenlabs}/v1/models", {"xi-api-key": "synthetic"}),
-            self._upstream(f"{self._upstreams.pinecone}/indexes", {"Api-Key": "synthetic"}),
+            self._upstream(f"{upstreams.openai}/v1/models", openai_auth),
+            self._upstream(f"{upstreams.elevenlabs}/v1/models", {"xi-api-key": "synthetic"}),
+            self._upstream(f"{upstreams.pinecone}/indexes", {"Api-Key": "synthetic"}),
         )
         services = {"mongodb": mongodb, "openai": openai, "elevenlabs": elevenlabs, "pinecone": pinecone}
         status: Status = "healthy"
-        if self._broken or mongodb.status == "unhealthy":
+        if self._broken() or mongodb.status == "unhealthy":
             status = "unhealthy"
         elif any(dependency.status != "healthy" for dependency in services.values()):
             status = "degraded"
@@ -121,7 +127,7 @@ class Health:
 
     async def _ping(self) -> float:
         started = time.monotonic()
-        await self._mongo.admin.command("ping")
+        await self._mongo().admin.command("ping")
         return _since(started)
 
     async def _upstream(self, url: str, headers: dict[str, str]) -> Dependency:

@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 _REGION = "/v2/projects/{project}/locations/{location}"
 
 
-def rest_app(control: ControlPlane) -> ASGIApp:
-    """The application for one port: v2, v1, and both of them through proxy requests (absolute-form targets)."""
+def rest_app(control: ControlPlane, logging: ASGIApp | None = None) -> ASGIApp:
+    """The application for one port: v2, v1, and both of them through proxy requests (absolute-form targets).
+
+    `logging` answers for Cloud Logging: gcloud has one proxy for all that it asks.
+    """
     service = f"{_REGION}/services/{{service}}"
     operation = f"{_REGION}/operations/{{operation}}"
     api = _Api(control)
@@ -43,20 +46,24 @@ def rest_app(control: ControlPlane) -> ASGIApp:
         Route(operation, api.get_operation),
     ]
     app = Starlette(routes=[*routes, *cloud_run_v1.routes(control)], exception_handlers=exception_handlers())
-    return _Front(app, control)
+    return _Front(app, control, logging)
 
 
 class _Front:
     """What stands before every call: the way in for proxy requests, and the outage."""
 
-    def __init__(self, app: ASGIApp, control: ControlPlane) -> None:
+    def __init__(self, app: ASGIApp, control: ControlPlane, logging: ASGIApp | None) -> None:
         self._app = app
         self._control = control
+        self._logging = logging
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; for a proxy request `scope["path"]` still is a whole URL."""
         if scope["type"] == "http":
             scope = _origin_form(scope)
+            if self._logging is not None and scope["path"].startswith("/v2/entries:"):
+                await self._logging(scope, receive, send)
+                return
             if "cloud-run-down" in self._control.faults:
                 await error_response(Unavailable("The service is currently unavailable."))(scope, receive, send)
                 return

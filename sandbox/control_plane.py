@@ -20,6 +20,7 @@ from typing import Protocol
 
 from sandbox.api_errors import AlreadyExists, ApiError, Conflict, FailedPrecondition, NotFound
 from sandbox.changes import ALL_TO_LATEST, Change, Operation, Template, checked
+from sandbox.faults import Faults
 from sandbox.model import USUAL, Deployment, Resources, Revision, Service, Traffic
 
 MAX_OPERATIONS = 1000
@@ -47,7 +48,7 @@ class ControlPlane:
         self.region = region
         self.operation_seconds = operation_seconds
         self.services: dict[str, Service] = {}
-        self.faults: set[str] = set()
+        self.faults = Faults()
         self.operations: dict[str, Operation] = {}
         self.tag_urls: dict[tuple[str, str], str] = {}
         self._runtime = runtime

@@ -3,13 +3,21 @@
 A fault is one of three kinds. A *service* fault belongs to a revision and goes away when traffic leaves that revision.
 An *observer* fault breaks a system that watches the service; an *actor* fault breaks a system that changes it. Those
 two are in force for the whole sandbox until they are taken back.
+
+Each is planted by its name, or as NAME@TIME (`error-rate@8s`) to begin that long after: a service fault after its
+revision's first request, the others after they were planted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+import time
+from collections.abc import Iterable, Iterator, MutableSet
 from dataclasses import dataclass
 from typing import Literal
+
+SPARED = 10
+REQUESTS_TO_FULL_MEMORY = 50
 
 Kind = Literal["service", "observer", "actor"]
 
@@ -56,6 +64,24 @@ CATALOGUE: tuple[Fault, ...] = (
         "service",
         "The same with an exception of level fatal, which gives its issue high priority.",
     ),
+    Fault("error-rate", "service", f"One API request in five answers 500, for each client after its first {SPARED}."),
+    Fault(
+        "latency",
+        "service",
+        f"For each client, after its first {SPARED} API requests, half of them take 0.7 s longer and one in ten 2.5 s.",
+    ),
+    Fault(
+        "ramp",
+        "service",
+        f"More and more API requests answer 500: from none to 30 % within 20 s; each client's first {SPARED} are good.",
+    ),
+    Fault(
+        "out-of-memory",
+        "service",
+        f"Memory grows with each API request: every {REQUESTS_TO_FULL_MEMORY} the container is killed and started "
+        "anew, and what it was answering gets 503.",
+    ),
+    Fault("traffic-drop", "service", "Users stay away: one in ten of them comes, while the revision serves."),
     Fault("cloud-run-down", "actor", "Every Cloud Run API call answers 503 (REST) or UNAVAILABLE (gRPC)."),
     Fault(
         "rollback-conflict",
@@ -65,6 +91,7 @@ CATALOGUE: tuple[Fault, ...] = (
     Fault("rollback-fails", "actor", "Traffic updates end with an error and traffic stays where it was."),
     Fault("sentry-down", "observer", "Sentry answers 503 to every call, and takes no event."),
     Fault("monitoring-down", "observer", "Cloud Monitoring answers UNAVAILABLE to every call."),
+    Fault("logging-down", "observer", "Cloud Logging answers 503 to every call."),
     Fault("slack-down", "observer", "Slack answers 503 to every call, and its page too."),
     Fault("github-down", "observer", "GitHub answers 503 to every call."),
     Fault("sentry-empty", "observer", "Sentry answers every search with nothing, and swallows every event."),
@@ -73,7 +100,15 @@ CATALOGUE: tuple[Fault, ...] = (
 _BY_NAME = {fault.name: fault for fault in CATALOGUE}
 
 
-class UnknownFaultError(ValueError):
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0}
+_TIME = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m)", re.ASCII)
+
+
+class FaultError(ValueError):
+    """A fault that cannot be planted."""
+
+
+class UnknownFaultError(FaultError):
     """A fault that the catalogue does not have."""
 
     def __init__(self, unknown: Iterable[str], allowed: Iterable[Fault] = CATALOGUE) -> None:
@@ -82,36 +117,111 @@ class UnknownFaultError(ValueError):
         super().__init__(f"unknown fault {names}; known here: {known}")
 
 
+def parsed(planted: str) -> tuple[str, float]:
+    """The name of NAME or NAME@TIME, and after how many seconds it begins. Raises FaultError for another time."""
+    name, at, when = planted.partition("@")
+    if not at:
+        return name, 0.0
+    found = _TIME.fullmatch(when)
+    if not found:
+        raise FaultError(f"{planted!r}: give the time after @ with its unit, such as {name}@8s, @500ms or @2m")
+    return name, float(found[1]) * _UNITS[found[2]]
+
+
+class Faults(MutableSet[str]):
+    """Faults by name: a set of those that have begun.
+
+    `add` takes NAME@TIME too. The time runs from then on, or from `begin` for those of a revision that nobody has
+    asked anything yet.
+    """
+
+    def __init__(self, planted: Iterable[str] = (), *, begun: bool = True) -> None:
+        self._begun = begun
+        self._waiting: dict[str, float] = {}  # before `begin`: after how many seconds each will
+        self._since: dict[str, float] = {}  # the moment that each begins at, on the monotonic clock
+        self.update(planted)
+
+    def begin(self) -> None:
+        """Start the clock, unless it runs."""
+        if not self._begun:
+            self._begun, waiting, self._waiting = True, self._waiting, {}
+            now = time.monotonic()
+            self._since.update({name: now + after for name, after in waiting.items()})
+
+    def update(self, planted: Iterable[str]) -> None:
+        """Add several."""
+        for one in planted:
+            self.add(one)
+
+    def add(self, value: str) -> None:
+        """Plant a fault."""
+        name, after = parsed(value)
+        if self._begun:
+            self._since[name] = time.monotonic() + after
+        else:
+            self._waiting[name] = after
+
+    def discard(self, value: str) -> None:
+        """Take a fault back, whether it has begun or not."""
+        self._since.pop(value, None)
+        self._waiting.pop(value, None)
+
+    def clear(self) -> None:
+        """Take all back."""
+        self._since.clear()
+        self._waiting.clear()
+
+    def seconds(self, name: str) -> float | None:
+        """For how long a fault has been there; None for one that is not."""
+        if self._waiting.get(name) == 0:
+            return 0.0
+        since = self._since.get(name)
+        passed = time.monotonic() - since if since is not None else -1.0
+        return passed if passed >= 0 else None
+
+    def to_come(self) -> list[str]:
+        """Those that have not begun."""
+        return sorted(name for name in {*self._waiting, *self._since} if name not in self)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.seconds(name) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([name for name in (*self._waiting, *self._since) if name in self])
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A set of fault names, sorted by where they take effect."""
+    """Faults as they are planted (NAME or NAME@TIME), sorted by where they take effect."""
 
     in_revision: frozenset[str]
     in_force: frozenset[str]
 
 
-def plan(names: Iterable[str]) -> Plan:
-    """Sort fault names into those of a revision and those of the world around it.
+def plan(planted: Iterable[str]) -> Plan:
+    """Sort faults into those of a revision and those of the world around it.
 
-    Raises UnknownFaultError, which lists the catalogue, for a name that it does not have.
+    Raises UnknownFaultError, which lists the catalogue, for a name that it does not have, FaultError for another time.
     """
-    wanted = frozenset(names)
-    _refuse(wanted - _BY_NAME.keys(), CATALOGUE)
-    in_revision = frozenset(name for name in wanted if _BY_NAME[name].kind == "service")
+    wanted = _checked(planted, CATALOGUE)
+    in_revision = frozenset(one for one in wanted if _BY_NAME[parsed(one)[0]].kind == "service")
     return Plan(in_revision, wanted - in_revision)
 
 
-def plan_in_force(names: Iterable[str]) -> frozenset[str]:
-    """The same names as a set, provided that all are observer or actor faults.
+def plan_in_force(planted: Iterable[str]) -> frozenset[str]:
+    """The same faults as a set, provided that all are of an observer or an actor.
 
     Raises UnknownFaultError for any other: a service fault needs a release to come into the world.
     """
-    wanted = frozenset(names)
-    allowed = [fault for fault in CATALOGUE if fault.kind != "service"]
-    _refuse(wanted - {fault.name for fault in allowed}, allowed)
-    return wanted
+    return _checked(planted, [fault for fault in CATALOGUE if fault.kind != "service"])
 
 
-def _refuse(unknown: frozenset[str], allowed: Iterable[Fault]) -> None:
+def _checked(planted: Iterable[str], allowed: Iterable[Fault]) -> frozenset[str]:
+    wanted, known = frozenset(planted), {fault.name for fault in allowed}
+    unknown = {name for name, _ in map(parsed, wanted)} - known
     if unknown:
         raise UnknownFaultError(sorted(unknown), allowed)
+    return wanted

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import httpx
 
+from sandbox.log_store import HttpRequest
 from sandbox.plain_http import plain_transport
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
+    from sandbox.log_store import LogStore
     from sandbox.model import Revision, Service
     from sandbox.traffic_log import TrafficLog
 
@@ -81,9 +83,12 @@ class Ingress:
     and X-Forwarded-Proto are added on the way in, Date and Server are replaced on the way out, as Cloud Run does.
     """
 
-    def __init__(self, service: Service, routes: Routes, containers: Containers, traffic: TrafficLog) -> None:
+    def __init__(
+        self, service: Service, routes: Routes, containers: Containers, traffic: TrafficLog, logs: LogStore
+    ) -> None:
         self.service = service
         self.traffic = traffic
+        self.logs = logs
         self.record = Record()
         self._routes = routes
         self._containers = containers
@@ -158,19 +163,16 @@ class Door:
         await _pass_on(response, send)
 
     def _note(self, scope: Scope, request: _Incoming, status: int, revision: str, started: float) -> None:
+        ingress, seconds = self._ingress, time.monotonic() - started
+        name, target = ingress.service.name, request.target.decode("ascii")
+        agent = request.header(b"user-agent").decode("latin-1")
         if revision:  # what reaches no revision is in no revision's metrics
-            self._ingress.traffic.add(self._ingress.service.name, revision, status, time.monotonic() - started)
-        self._ingress.record.add(
-            Served(
-                time=datetime.now(UTC),
-                method=scope["method"],
-                path=request.target.decode("ascii"),
-                status=status,
-                revision=revision,
-                tag=self._tag,
-                user_agent=request.header(b"user-agent").decode("latin-1"),
-                seconds=time.monotonic() - started,
-            )
+            ingress.traffic.add(name, revision, status, seconds)
+        url = f"{scope['scheme']}://{request.header(b'host').decode('latin-1')}{target}"
+        line = HttpRequest(scope["method"], url, status, seconds, agent, scope["client"][0])
+        ingress.logs.request(name, revision, line)
+        ingress.record.add(
+            Served(datetime.now(UTC), scope["method"], target, status, revision, self._tag, agent, seconds)
         )
 
 

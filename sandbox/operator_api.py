@@ -13,8 +13,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sandbox.api_errors import ApiError
-from sandbox.faults import CATALOGUE, UnknownFaultError, plan, plan_in_force
+from sandbox.faults import CATALOGUE, FaultError, plan, plan_in_force
 from sandbox.model import USUAL, Resources
+from sandbox.pace import LARGEST_RPM
 from sandbox.sentry_http import FULL_SCOPES
 from sandbox.sentry_visit import SILENT_FAULTS, first_visit
 
@@ -42,6 +43,7 @@ class OperatorApi:
     document: Callable[[], AddressDocument]
     sentry: Sentry
     outside: Outside
+    set_users: Callable[[int], None]  # how many requests a minute production's users make
     candidate: str  # the commit that is released unless another one is named; may be empty
 
     def app(self) -> Starlette:
@@ -53,11 +55,12 @@ class OperatorApi:
                 Route("/faults", self._put_faults, methods=["PUT"]),
                 Route("/release", self._release, methods=["POST"]),
                 Route("/served", self._served),
+                Route("/users", self._set_users, methods=["PUT"]),
                 Route("/sentry/tokens", self._mint_token, methods=["POST"]),
                 Route("/sentry/rate-limit", self._limit_rate, methods=["PUT"]),
                 *self.outside.operator_routes(),
             ],
-            exception_handlers={HTTPException: _http_error, UnknownFaultError: _unknown_fault, ApiError: _api_error},
+            exception_handlers={HTTPException: _http_error, FaultError: _bad_fault, ApiError: _api_error},
         )
 
     async def _addresses(self, _request: Request) -> Response:
@@ -65,14 +68,15 @@ class OperatorApi:
 
     async def _catalogue(self, _request: Request) -> Response:
         faults = [asdict(fault) for fault in CATALOGUE]
-        return JSONResponse({"faults": faults, "in_force": sorted(self.control.faults)})
+        there = self.control.faults
+        return JSONResponse({"faults": faults, "in_force": sorted(there), "to_come": there.to_come()})
 
     async def _put_faults(self, request: Request) -> Response:
         body = await _body(request)
         wanted = plan_in_force(_names(body.get("faults")))
         self.control.faults.clear()
         self.control.faults.update(wanted)
-        return JSONResponse({"in_force": sorted(wanted)})
+        return JSONResponse({"in_force": sorted(self.control.faults), "to_come": self.control.faults.to_come()})
 
     async def _release(self, request: Request) -> Response:
         body = await _body(request)
@@ -95,6 +99,14 @@ class OperatorApi:
         for (revision, status), count in sorted(record.counts.items()):
             counts.setdefault(revision, {})[str(status)] = count
         return JSONResponse({"counts": counts, "requests": [_request(served) for served in record.requests]})
+
+    async def _set_users(self, request: Request) -> Response:
+        """How many requests a minute production's users make from now on."""
+        rpm = (await _body(request)).get("rpm")
+        if isinstance(rpm, bool) or not isinstance(rpm, int) or not 0 <= rpm <= LARGEST_RPM:
+            raise HTTPException(422, f"rpm: give a whole number from 0 to {LARGEST_RPM}")
+        self.set_users(rpm)
+        return JSONResponse({"rpm": rpm})
 
     async def _mint_token(self, request: Request) -> Response:
         """A token for Sentry that may do less than the one in the address document."""
@@ -158,7 +170,7 @@ async def _http_error(_request: Request, error: Exception) -> Response:
     return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
 
-async def _unknown_fault(_request: Request, error: Exception) -> Response:
+async def _bad_fault(_request: Request, error: Exception) -> Response:
     return JSONResponse({"error": str(error), "faults": [fault.name for fault in CATALOGUE]}, 422)
 
 

@@ -22,10 +22,14 @@ _PATIENCE = httpx.Timeout(30.0).as_dict()
 
 
 class SyntheticUsers:
-    """Sends requests to `url` until closed. `rpm` may be set at any time, 0 for none; it costs what it asks for."""
+    """Sends requests to `url` until closed. `rpm` may be set at any time, 0 for none; it costs what it asks for.
 
-    def __init__(self, url: str, account: User, rpm: int) -> None:
+    `willingness` answers which share of the users comes at all.
+    """
+
+    def __init__(self, url: str, account: User, rpm: int, willingness: Callable[[], float] = lambda: 1.0) -> None:
         self.rpm = rpm
+        self._willingness = willingness
         self._url = url
         self._account = account
         self._transport = plain_transport()
@@ -55,7 +59,8 @@ class SyntheticUsers:
             # Not by the clock: arrivals that are random come in bursts, as real ones do.
             due = max(due + self._chance.expovariate(self.rpm / 60), time.monotonic() - 1)
             await asyncio.sleep(max(due - time.monotonic(), 0))
-            if len(self._asking) < _AT_ONCE:
+            stays_away = self._chance.random() >= self._willingness()
+            if not stays_away and len(self._asking) < _AT_ONCE:
                 task = asyncio.create_task(self._ask(self._question()))
                 self._asking.add(task)
                 task.add_done_callback(self._asking.discard)

@@ -26,6 +26,7 @@ LAYERS = (
         "verification.files",
         "verification.lines",
         "verification.series",
+        "verification.evidence",
     ),
     ("verification.settings_*",),
     ("verification.settings", "verification.verdict"),
@@ -35,11 +36,17 @@ LAYERS = (
     ("verification.clients", "verification.migrations"),
     ("verification.deployment_log",),
     ("verification.deployment_events",),
-    ("verification.baseline",),
+    ("verification.baseline", "verification.finding"),
+    ("verification.judge", "verification.judge_rates"),
+    ("verification.watching",),
+    ("verification.sources",),
     ("verification.local_sandbox", "verification.criterion", "verification.probe"),
+    ("verification.watch", "verification.watch_sources"),
+    ("verification.watcher",),
     (
         "verification.pre",
         "verification.followup",
+        "verification.monitor",
         "verification.probes",
         "verification.run",
         "verification.results",
@@ -50,7 +57,20 @@ LAYERS = (
     ("conftest",),
 )
 HTTP = ("httpx", "httpcore", "anyio")
-SDKS = ("google", "grpc", "pymongo", "bson", "sentry_sdk", "requests", "stamina", "secantus", "starlette", "uvicorn")
+SDKS = (
+    "google",
+    "grpc",
+    "pymongo",
+    "bson",
+    "sentry_sdk",
+    "requests",
+    "stamina",
+    "secantus",
+    "starlette",
+    "uvicorn",
+    "numpy",
+    "scipy",
+)
 
 
 @dataclass(frozen=True)
@@ -179,6 +199,7 @@ def test_the_suite_imports_no_test_and_no_benchmark() -> None:
         # A run of the service needs HTTP in any case; what Google and others bring stays out until it is asked for.
         ("verification.probes.health, verification.probes.flows, verification.probes.revision", SDKS),
         ("reports.plugin, rollback.safety_net", SDKS),
+        ("verification.judge, verification.judge_rates", (*SDKS, *HTTP)),
     ],
 )
 def test_a_usage_error_does_not_wait_for_heavy_libraries(imported: str, spared: tuple[str, ...]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from verification.clients.cloud_monitoring import Histogram, Traffic
+from verification.clients.cloud_monitoring import CloudMonitoring, Histogram, Traffic
 from verification.errors import ObserverError
 from verification.files import write_whole
 
@@ -71,6 +71,15 @@ class Baseline(BaseModel):
         chi_square = sum((one.errors - one.requests * rate) ** 2 / (one.requests * rate * (1 - rate)) for one in asked)
         return max(1.0, chi_square / (len(asked) - 1))
 
+    @property
+    def request_dispersion(self) -> float:
+        """The same of the requests themselves: how much more their number varies from minute to minute; 1 at least."""
+        counts = [one.requests for one in self.minutes]
+        if len(counts) < 2 or not self.requests:
+            return 1.0
+        mean = self.requests / len(counts)
+        return max(1.0, sum((one - mean) ** 2 for one in counts) / mean / (len(counts) - 1))
+
 
 def baseline_of(
     service: str,
@@ -99,6 +108,21 @@ def baseline_of(
         instances=(min(running), max(running)) if running else None,
         latencies_ms=dict(latencies_ms or {}),
     )
+
+
+def latest_visible(monitoring: CloudMonitoring, now: datetime) -> datetime:
+    """The end of the last sample that can be seen at `now`. Raises ObserverError."""
+    period, delay = monitoring.delay()
+    return now - timedelta(seconds=period + delay)
+
+
+def read_baseline(
+    monitoring: CloudMonitoring, service: str, until: datetime, latencies_ms: Mapping[str, float] | None = None
+) -> Baseline:
+    """The half hour before `until`. Raises ObserverError."""
+    since = until - WINDOW - timedelta(minutes=1)
+    traffic, instances = monitoring.traffic(since, until), monitoring.instances(since, until)
+    return baseline_of(service, until, traffic, instances, latencies_ms)
 
 
 def file_of(output: Path, environment: str) -> Path:

@@ -8,6 +8,7 @@ import shlex
 from verification.settings import Settings, Target
 
 _MONGODB = re.compile(r"mongo|ServerSelectionTimeout", re.IGNORECASE)
+_MEMORY = re.compile(r"memory limit|out of memory|OOM", re.IGNORECASE)
 _UNAVAILABLE = re.compile(r"\b503\b|unhealthy")
 
 
@@ -18,9 +19,19 @@ def hint(reason: str, settings: Settings) -> str:
         return ""
     if _MONGODB.search(reason):
         return f"Is the MongoDB secret right, and this service allowed in? {_secret(target)}"
+    if _MEMORY.search(reason):
+        return f"Does it need more memory, or does it leak? To give it more: {_more_memory(target)}"
     if _UNAVAILABLE.search(reason):
         return f"The logs say why it does not start: {_logs(target)}"
     return ""
+
+
+def _more_memory(target: Target) -> str:
+    run = target.cloud_run
+    where = (
+        f"{shlex.quote(run.service)} --project {shlex.quote(run.project)} --region {run.region}" if run else "SERVICE"
+    )
+    return f"gcloud run services update {where} --memory 4Gi"
 
 
 def _logs(target: Target) -> str:

@@ -99,6 +99,7 @@ class Addresses(_Part):
     cloud_run: _CloudRunAddresses
     environments: dict[Role, _Environment]
     monitoring: str
+    logging: str
     ca_file: str
     checkout: str
     sentry: _Sentry
@@ -152,7 +153,7 @@ class Sandbox:
         """Those of `faults` that a revision carries; the others are of an observer or an actor."""
         catalogue = _Catalogue.model_validate_json(self._operate("GET", "faults", None))
         carried = {fault.name for fault in catalogue.faults if fault.kind == "service"}
-        return tuple(one for one in faults if one in carried)
+        return tuple(one for one in faults if one.partition("@")[0] in carried)  # NAME or NAME@8s
 
     def release(self, faults: Sequence[str], role: Role = "production") -> DeploymentNote:
         """Deploy a new revision that carries `faults`. Raises SettingsError for one that the sandbox does not know."""
@@ -194,6 +195,7 @@ class Sandbox:
                 project=self.addresses.project,
                 endpoint=self.addresses.cloud_run.rest,
                 monitoring=self.addresses.monitoring,
+                logging=self.addresses.logging,
             ),
         )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from typing import cast
 
 import pytest
@@ -10,19 +11,22 @@ import pytest
 from verification.criterion import asked_by, phase_of
 from verification.probe import Probes
 
+# Entered for each wait; what it gives is called now and then while the wait lasts.
+Waiting = Callable[[], AbstractContextManager[Callable[[], None]]]
+
 
 def run_in_order_of_answers(
-    session: pytest.Session, items: Iterable[pytest.Item], probes: Probes, *, last: bool = True
+    session: pytest.Session, items: Iterable[pytest.Item], probes: Probes, waiting: Waiting, *, last: bool = True
 ) -> None:
     """pytest's own loop over `items`, but within a phase the next criterion is one whose probes are done.
 
-    `last`: nothing runs after them, so that pytest may tear down everything. Raises session.Failed and
-    session.Interrupted as pytest's loop does (`-x`, `--maxfail`).
+    `waiting` surrounds each wait for an answer. `last`: nothing runs after them, so that pytest may tear down
+    everything. Raises session.Failed and session.Interrupted as pytest's loop does (`-x`, `--maxfail`).
     """
     remaining = list(items)
     chosen: pytest.Item | None = None
     while remaining:
-        item = chosen or remaining[_next(remaining, probes)]
+        item = chosen or remaining[_next(remaining, probes, waiting)]
         remaining.remove(item)
         chosen = _ready(remaining, probes)
         # pytest tears down what the next item does not need. While that is open, only the session's own fixtures stay.
@@ -34,8 +38,9 @@ def run_in_order_of_answers(
             raise session.Interrupted(session.shouldstop)
 
 
-def _next(remaining: list[pytest.Item], probes: Probes) -> int:
-    return probes.next_settled(_candidates(remaining))
+def _next(remaining: list[pytest.Item], probes: Probes, waiting: Waiting) -> int:
+    with waiting() as idle:
+        return probes.next_settled(_candidates(remaining), idle)
 
 
 def _ready(remaining: list[pytest.Item], probes: Probes) -> pytest.Item | None:

@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
 from typing import ParamSpec, TypeVar, cast
 
 import pytest
@@ -26,6 +27,8 @@ from verification.errors import ObserverError, SettingsError
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_SLICE = 0.25  # seconds: how often whoever looks on is called while the run waits
 
 _declared: dict[str, Callable[..., object]] = {}
 
@@ -79,6 +82,18 @@ class Resources:
                 close()
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the questions are: seconds since each one was put that still waits for its answer, in order of asking.
+
+    A probe that waits for another has not put its question yet: it counts in `of`, as all do, and in nothing else.
+    """
+
+    open: Mapping[str, float]
+    answered: int
+    of: int
+
+
 class Probes:
     """The probes of one run. `within` bounds the wait for any one of them, in seconds from its start.
 
@@ -91,6 +106,7 @@ class Probes:
         self._within = within
         self._futures: dict[str, Future[object]] = {}
         self._due: dict[str, float] = {}
+        self._began: dict[str, float] = {}
         self._took: dict[str, float] = {}
         self._until = float("inf")
         self._lock = threading.Lock()
@@ -110,6 +126,7 @@ class Probes:
         with self._lock:
             self._futures.clear()
             self._due.clear()
+            self._began.clear()
 
     def result(self, name: str) -> object:
         """The answer of the probe. Raises what it raised, or ObserverError when there is none in time."""
@@ -134,10 +151,11 @@ class Probes:
         """
         wait(self._futures.values(), grace)
 
-    def next_settled(self, candidates: list[tuple[str, ...]]) -> int:
+    def next_settled(self, candidates: list[tuple[str, ...]], idle: Callable[[], None] = lambda: None) -> int:
         """The index of the first candidate (a criterion's fixture names) whose probes are all settled; waits for one.
 
-        So a failure is judged when it is known, not when its turn comes.
+        So a failure is judged when it is known, not when its turn comes. `idle` is called every quarter of a second
+        while it waits.
         """
         while True:
             for index, names in enumerate(candidates):
@@ -145,7 +163,18 @@ class Probes:
                     return index
             open_ = {name for names in candidates for name in self._open(names)}
             due = min([self._until, *(self._due[name] for name in open_)])
-            wait([self._futures[name] for name in open_], max(due - time.monotonic(), 0), FIRST_COMPLETED)
+            left = max(due - time.monotonic(), 0)
+            if not wait([self._futures[name] for name in open_], min(left, _SLICE), FIRST_COMPLETED).done:
+                idle()
+
+    def progress(self) -> Progress:
+        """How far the questions are that have been asked so far."""
+        present = time.monotonic()
+        with self._lock:
+            answered = sum(one.done() for one in self._futures.values())
+            began = {name: present - self._began[name] for name in self._futures if name in self._began}
+            open_ = self._open(began)
+            return Progress({name: began[name] for name in open_}, answered, len(self._futures))
 
     def settled(self, names: Iterable[str]) -> bool:
         """Whether all probes among `names` are done, or are no longer waited for."""
@@ -185,7 +214,7 @@ class Probes:
         try:
             resources = self._resources[name.rpartition("/")[0]]
             given = {one: needed[one].result() if one in needed else resources.get(one) for one in _parameters(name)}
-            began = time.monotonic()
+            began = self._began[name] = time.monotonic()
             try:
                 answer = _declared[_bare(name)](**given)
             finally:

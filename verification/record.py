@@ -122,6 +122,12 @@ class RunRecord:
         complete = verdicts and len(verdicts) >= self.criteria_by_phase.get(phase, 0) and not self.interrupted
         return Verdict.PASS if complete and set(verdicts) == {Verdict.PASS} else Verdict.INCONCLUSIVE
 
+    def exit_code_after(self, exitstatus: int) -> int:
+        """Our verdict's code, unless pytest has something to say (`exitstatus`) that a verdict does not cover."""
+        if self.failures or self.exit_code is Exit.ROLLBACK_FAILED:
+            return self.exit_code
+        return self.exit_code if exitstatus in {0, 1} else exitstatus
+
     @property
     def exit_code(self) -> Exit:
         """The exit code that the verdict and the rollback call for."""

@@ -18,15 +18,19 @@ from verification.verdict import now
 
 if TYPE_CHECKING:
     from verification.clients.checkout import Checkout
+    from verification.clients.cloud_logging import CloudLogging
     from verification.clients.cloud_monitoring import CloudMonitoring
     from verification.clients.cloud_run import CloudRun
     from verification.clients.commands import Commands
     from verification.clients.service import Service
     from verification.deployment_log import DeploymentLog
     from verification.local_sandbox import DeploymentNote, Sandbox
+    from verification.series import Snapshot
     from verification.settings import Settings
+    from verification.watcher import Watcher
 
 _LOGIN = {"login", "refused_login"}
+_VISIBLE_LATE = 600.0
 _LONGEST_REHEARSAL = 60.0
 _SEEN_AFTER = 3.0  # seconds until the sandbox's Cloud Monitoring shows what happened
 
@@ -52,6 +56,7 @@ class Run:
         revision: str = "",
         commit: str = "",
         sign_offs: Mapping[str, str] | None = None,
+        resume: Path | None = None,
     ) -> None:
         self.settings = loaded.settings
         self.deployment = deployment
@@ -62,11 +67,13 @@ class Run:
         self.revision = revision  # the deployed revision, if somebody named it
         self.commit = commit  # the commit to be released, if somebody named it; else what is checked out
         self.sign_offs = dict(sign_offs or {})  # who answers for which line of the checklist
+        self.resume = resume  # the folder of the run whose watch goes on in this one
         self.record = RunRecord(environment=self.settings.environment)
         self.started = False
         self.logs = Path()  # where the output of commands lands: the run's folder
         self._stack = ExitStack()
         self._sandbox: Sandbox | None = None
+        self._watcher: Watcher | None = None
         others = [role for role in self.settings.roles if role != self.settings.main_role]
         self._resources = {role: self._resources_of(role) for role in ("", *others)}
         # One question may wait for a start that is not finished, and for the two answers before it in its chain;
@@ -115,8 +122,14 @@ class Run:
         self.started = True
         self.probes.start(fixtures)
 
+    def snapshot(self) -> Snapshot | None:
+        """The watch as it stands, for whoever looks on; None while nothing is watched."""
+        return self._watcher.snapshot() if self._watcher else None
+
     def close(self) -> None:
         """Let go of everything that was opened."""
+        if self._watcher is not None:
+            self._watcher.stop()
         for resources in self._resources.values():
             resources.close()
         self.probes.close()
@@ -177,7 +190,16 @@ class Run:
             15 * migrations.timeout if migrations else 0,  # copy, up, up again, down, and what is compared between
             4 * backup.timeout if backup else 0,
             sentry.canary_within + 5 * sentry.timeout if sentry else 0,
+            self._longest_watch(),
         )
+
+    def _longest_watch(self) -> float:
+        monitor = self.settings.monitor
+        if monitor is None:
+            return 0
+        # Whatever the profiles are: the wait for the first request, the watch, and what is visible late.
+        longest = max(monitor.at_most(()), monitor.at_most(("hotfix",)))
+        return monitor.first_request_within + longest + _VISIBLE_LATE
 
     def _resources_of(self, role: str) -> Resources:
         def settings() -> Settings:
@@ -200,6 +222,12 @@ class Run:
             target = settings().target.cloud_run
             return CloudMonitoring(target) if target else None
 
+        def cloud_logging() -> CloudLogging | None:
+            from verification.clients.cloud_logging import CloudLogging
+
+            target = settings().target.cloud_run
+            return CloudLogging(target) if target else None
+
         def checkout() -> Checkout:
             from verification.clients.checkout import Checkout
 
@@ -213,6 +241,15 @@ class Run:
             from verification.clients.commands import Commands
 
             return Commands(self.logs, self.variables)
+
+        def watcher() -> Watcher:
+            from verification.watcher import Order, Watcher
+
+            self._watcher = Watcher(
+                self.resources(role),
+                lambda: Order(self.revision, self.record.profiles, self.record.dry_run, self.resume),
+            )
+            return self._watcher
 
         return Resources(
             {
@@ -234,6 +271,8 @@ class Run:
                 "service": service,
                 "cloud_run": cloud_run,
                 "cloud_monitoring": cloud_monitoring,
+                "cloud_logging": cloud_logging,
                 "probes": lambda: self.probes,
+                "watcher": watcher,
             }
         )

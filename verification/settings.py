@@ -15,6 +15,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from verification.settings_code import CheckoutFolder, Code
 from verification.settings_followup import DeploymentLog, Followup
 from verification.settings_migrations import Migrations
+from verification.settings_monitor import Monitor
 from verification.settings_observers import GitHub, Incidents, Sentry, Slack
 from verification.settings_release import Release
 from verification.tables import Address, Path, Table, Text
@@ -38,7 +39,8 @@ class ServiceInfo(Table):
 class CloudRun(Table):
     """`[environments.NAME.cloud_run]`: where the service lives. `endpoint` is for an emulator or a private address.
 
-    `monitoring` is the host:port of an emulator of Cloud Monitoring (gRPC) on this machine.
+    `monitoring` is the host:port of an emulator of Cloud Monitoring (gRPC) on this machine, `logging` the address of
+    one of Cloud Logging (HTTP).
     """
 
     service: Text
@@ -46,6 +48,7 @@ class CloudRun(Table):
     project: Text
     endpoint: Address | None = None
     monitoring: Text | None = None
+    logging: Address | None = None
 
 
 class Target(Table):
@@ -172,14 +175,17 @@ class Smoke(Table):
 
 
 class Limits(Table):
-    """`[limits]`: what "good" means. Rates are shares of one, durations seconds."""
+    """`[limits]`: what "good" means. Rates are shares of one, durations seconds.
+
+    A dependency whose latency has no limit is none of this service's.
+    """
 
     error_rate: Share = 0.01
     p95_latency: Seconds = Field(default=0.5, gt=0)
-    mongodb_latency: Seconds = Field(default=0.1, gt=0)
-    openai_latency: Seconds = Field(default=2, gt=0)
-    elevenlabs_latency: Seconds = Field(default=2, gt=0)
-    pinecone_latency: Seconds = Field(default=1, gt=0)
+    mongodb_latency: Seconds | None = Field(default=None, gt=0)
+    openai_latency: Seconds | None = Field(default=None, gt=0)
+    elevenlabs_latency: Seconds | None = Field(default=None, gt=0)
+    pinecone_latency: Seconds | None = Field(default=None, gt=0)
     certificate_days_left: float = Field(default=14, ge=0)
     coverage: Share = 0.87
     staging_soak: Seconds = 86_400
@@ -217,21 +223,6 @@ class Window(Table):
         if opens is not None and closes.replace(tzinfo=None) == opens.replace(tzinfo=None):
             raise ValueError("the window must not close when it opens; one that crosses midnight closes earlier")
         return closes
-
-
-class RollBackAt(Table):
-    """The checklist's own rule: roll back above these, when it lasts that long."""
-
-    error_rate: Share
-    p95_latency: Seconds
-    lasting: Seconds
-
-
-class Monitor(Table):
-    """`[monitor]`: the watch after a deployment."""
-
-    watch: Seconds = Field(default=900, gt=0)
-    roll_back_at: RollBackAt
 
 
 class Rollback(Table):

@@ -38,13 +38,18 @@ Urgency = Literal["high", "low"]
 
 
 class Sentry(Table):
-    """`[sentry]`: `project` is its slug; `staging` and `production` are what Sentry calls these environments."""
+    """`[sentry]`: `project` is its slug; `staging` and `production` are what Sentry calls these environments.
+
+    An issue of one of `critical_priorities` or `critical_levels` is what the checklist calls P0/P1.
+    """
 
     url: PrivateAddress = "https://sentry.io"
     organization: Text
     project: Text
     staging: Text = "staging"
     production: Text = "production"
+    critical_priorities: list[Text] = ["high"]
+    critical_levels: list[Text] = ["fatal"]
     timeout: Seconds = Field(default=20, gt=0, le=300)
     canary_within: Seconds = Field(default=60, gt=0, le=600)
 

@@ -165,7 +165,7 @@ def production(world: World, tmp_path: Path) -> Callable[..., Path]:
         text = text.replace(
             'service = "bayit-plus-backend"\n',
             f'service = "bayit-plus-backend"\nproject = "{world.document["project"]}"\nendpoint = "{run}"\n'
-            f'monitoring = "{world.document["monitoring"]}"\n',
+            f'monitoring = "{world.document["monitoring"]}"\nlogging = "{world.document["logging"]}"\n',
         )
         text = text.replace('retry_after = "30s"', 'retry_after = "1s"').replace(
             'evidence_grace = "5s"', 'evidence_grace = "1s"'

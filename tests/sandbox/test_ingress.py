@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from sandbox.certificate import make_certificates
 from sandbox.ingress import Ingress
 from sandbox.listener import Listener
+from sandbox.log_store import LogStore
 from sandbox.model import Revision, Service, Traffic
 from sandbox.traffic_log import TrafficLog
 
@@ -66,7 +67,7 @@ class Front:
 
 @asynccontextmanager
 async def front(fleet: Fleet, tag: str = "") -> AsyncIterator[Front]:
-    ingress = Ingress(fleet.service(), fleet, fleet, TrafficLog(1.0, 0.5))
+    ingress = Ingress(fleet.service(), fleet, fleet, TrafficLog(1.0, 0.5), LogStore(0.5))
     listener = Listener(ingress.door(tag))
     await listener.start()
     try:
@@ -344,7 +345,7 @@ def test_the_certificate_is_trusted_by_its_authority_alone(tmp_path: Path) -> No
     async def scenario() -> None:
         certificates = make_certificates(tmp_path)
         fleet = Fleet({"old": echo})
-        ingress = Ingress(fleet.service(), fleet, fleet, TrafficLog(1.0, 0.5))
+        ingress = Ingress(fleet.service(), fleet, fleet, TrafficLog(1.0, 0.5), LogStore(0.5))
         listener = Listener(ingress.door(), certificates)
         await listener.start()
         trusted = ssl.create_default_context(cafile=certificates.ca_file)

@@ -47,3 +47,10 @@ def test_no_remedy_is_made_up(reason: str) -> None:
 def test_a_sandbox_that_does_not_run_has_no_names_to_fill_in() -> None:
     nobody = Settings(environment="sandbox", roles=["production"], sandbox=True, service=ServiceInfo(name="a"))
     assert hint("status is 503", nobody) == ""
+
+
+def test_a_container_that_is_killed_for_want_of_memory_gets_the_command_for_more() -> None:
+    said = hint("1 containers killed: Memory limit of 512 MiB exceeded with 530 MiB used.", settings(cloud_run=RUN))
+    words = shlex.split(said.partition(": ")[2])
+    assert words[:5] == ["gcloud", "run", "services", "update", "back end"]
+    assert words[words.index("--memory") + 1] == "4Gi"

@@ -5,16 +5,14 @@ Percentiles cannot be added up; buckets can. https://cloud.google.com/monitoring
 
 from __future__ import annotations
 
-import ipaddress
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
-from verification.clients.bounded import bounded
-from verification.clients.google_errors import unread
-from verification.errors import ObserverError, SettingsError
+from verification.clients.google_reading import asked, must_be_here
+from verification.errors import ObserverError
 from verification.settings import CloudRun
 
 if TYPE_CHECKING:
@@ -49,6 +47,11 @@ class Histogram:
     def possibly_above(self, limit_ms: float) -> int:
         """How many are in buckets that reach above the limit."""
         return sum(count for _, upper, count in self._buckets() if upper > limit_ms)
+
+    @property
+    def by_upper_bound(self) -> tuple[tuple[float, int], ...]:
+        """How many are in each bucket that is not empty, by its upper bound in ms; the last one's is infinite."""
+        return tuple((upper, count) for _, upper, count in self._buckets() if count)
 
     def percentile(self, share: float) -> float | None:
         """The latency in ms that `share` of them do not exceed, interpolated within its bucket; None when empty."""
@@ -189,16 +192,8 @@ class CloudMonitoring:
             return self._client
 
     def _asked(self, question: Callable[[], T], what: str) -> T:
-        try:
-            return bounded(question, self._timeout)
-        except SettingsError:
-            raise
-        except TimeoutError:
-            raise ObserverError(
-                f"{SYSTEM} gave no answer about {what} within {self._timeout:g} s", "Try again."
-            ) from None
-        except Exception as error:
-            raise unread(error, SYSTEM, f"{what} of {self._settings.service}", _ROLE) from error
+        about = f"{what} of {self._settings.service}"
+        return asked(question, self._timeout, system=SYSTEM, what=about, role=_ROLE)
 
 
 def _client(endpoint: str | None) -> monitoring_v3.MetricServiceClient:
@@ -206,21 +201,13 @@ def _client(endpoint: str | None) -> monitoring_v3.MetricServiceClient:
 
     if endpoint is None:
         return monitoring_v3.MetricServiceClient()
-    if not _is_here(endpoint.rpartition(":")[0]):
-        raise SettingsError(f"cloud_run.monitoring {endpoint} is not on this machine", "Leave it out: it is for tests.")
+    must_be_here(endpoint.rpartition(":")[0], f"cloud_run.monitoring {endpoint}")
     import grpc
     from google.cloud.monitoring_v3.services.metric_service.transports import MetricServiceGrpcTransport
 
     # Without this, the environment's proxy would be asked for a way to this machine.
     channel = grpc.insecure_channel(endpoint, options=[("grpc.enable_http_proxy", 0)])
     return monitoring_v3.MetricServiceClient(transport=MetricServiceGrpcTransport(channel=channel))
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _key(series: monitoring_v3.TimeSeries, point: monitoring_v3.Point) -> tuple[datetime, datetime, str]:

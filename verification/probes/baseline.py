@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from verification.baseline import Baseline, baseline_of, file_of, store
+from verification.baseline import Baseline, file_of, latest_visible, read_baseline, store
 from verification.clients.cloud_monitoring import SYSTEM, CloudMonitoring
 from verification.errors import ObserverError, VerificationError
 from verification.probe import probe
@@ -78,21 +78,13 @@ def baseline(
     if cloud_monitoring is None or run is None:
         return RecordedBaseline()
     try:
-        found = read_baseline(cloud_monitoring, run.service, clock(), latencies_of(deep_health))
+        until = latest_visible(cloud_monitoring, clock())
+        found = read_baseline(cloud_monitoring, run.service, until, latencies_of(deep_health))
         if found.requests:
             store(file_of(logs.parent, settings.environment), found)
     except VerificationError as problem:
         return RecordedBaseline(problem=problem)
     return RecordedBaseline(found, None if found.requests else _nobody(found))
-
-
-def read_baseline(monitoring: CloudMonitoring, service: str, now: datetime, latencies_ms: dict[str, float]) -> Baseline:
-    """The half hour that ends with the last sample that can be seen. Raises ObserverError."""
-    period, delay = monitoring.delay()
-    until = now - timedelta(seconds=period + delay)
-    since = until - timedelta(minutes=31)
-    traffic, instances = monitoring.traffic(since, until), monitoring.instances(since, until)
-    return baseline_of(service, until, traffic, instances, latencies_ms)
 
 
 def latencies_of(answer: Answer) -> dict[str, float]:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from verification.errors import NotAsked, VerificationError
-from verification.loading import secret
 from verification.probe import Probes, probe
 from verification.probes.health import given
 from verification.redaction import register
-from verification.settings import ListFlow, LoginFlow, Settings
+from verification.settings import ListFlow, Settings
+from verification.sources.flows import credentials
 from verification.verdict import Measurement
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Playback:
 def login(service: Service, settings: Settings, variables: dict[str, str]) -> Login:
     """Log in with the smoke account."""
     flow = given(settings.flows.login, "flows.login")
-    answer = service.post(flow.path, _credentials(flow, variables))
+    answer = service.post(flow.path, credentials(flow, variables))
     try:
         token = answer.value(flow.token)
     except VerificationError as problem:
@@ -68,7 +68,7 @@ def refused_login(service: Service, settings: Settings, variables: dict[str, str
     """Try a wrong password for the smoke account, once."""
     flow = given(settings.flows.login, "flows.login")
     wrong = {flow.password_field: f"wrong-{secrets.token_hex(8)}"}
-    return _discreet(service.post(flow.path, {**_credentials(flow, variables), **wrong}))
+    return _discreet(service.post(flow.path, {**credentials(flow, variables), **wrong}))
 
 
 @probe
@@ -93,10 +93,6 @@ def video_playback(service: Service, settings: Settings, content_listing: Listin
     listed = Measurement("playback addresses", len(addresses), source=content_listing.answer.question)
     with ThreadPoolExecutor(flow.sample) as pool:
         return Playback(listed, tuple(pool.map(service.first_bytes, addresses)))
-
-
-def _credentials(flow: LoginFlow, variables: dict[str, str]) -> dict[str, str]:
-    return {key: secret(value, f"flows.login.body.{key}", variables) for key, value in flow.body.items()}
 
 
 def _discreet(answer: Answer) -> Answer:

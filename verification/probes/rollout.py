@@ -21,6 +21,7 @@ from verification.settings import Settings
 from verification.verdict import Measurement, all_must_be_one_of
 
 if TYPE_CHECKING:
+    from verification.clients.cloud_logging import CloudLogging
     from verification.clients.cloud_monitoring import CloudMonitoring
     from verification.clients.cloud_run import CloudRun
     from verification.probes.flows import Login
@@ -45,6 +46,7 @@ def rollout_sources(
     settings: Settings,
     cloud_run: CloudRun | None,
     cloud_monitoring: CloudMonitoring | None,
+    cloud_logging: CloudLogging | None,
     variables: dict[str, str],
     probes: Probes,
 ) -> RolloutSources:
@@ -54,6 +56,8 @@ def rollout_sources(
         questions["Cloud Run"] = cloud_run.service
     if cloud_monitoring:
         questions["Cloud Monitoring"] = cloud_monitoring.delay
+    if cloud_logging:
+        questions["Cloud Logging"] = cloud_logging.reach
     if settings.flows.login:
         questions["smoke account"] = lambda: _must_log_in(probes)
     return ask_systems(questions)

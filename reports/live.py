@@ -1,0 +1,100 @@
+"""What a person sees while a run waits for answers: a live view on a terminal, plain lines in a CI log.
+
+It is drawn by the main thread, between the slices of its wait (`Probes.next_settled`), and gone before a criterion's
+own output begins. It must never cost a run its verdict: what breaks here is switched off and said once, and a terminal
+that takes nothing just now (Ctrl-S, a stalled connection) is not written to.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Protocol, TextIO
+
+import pytest
+
+from reports.live_lines import Lines
+from reports.writing import one_line
+from verification.probe import Progress
+from verification.series import Snapshot
+
+
+class View(Protocol):
+    """One way to show how far a run is."""
+
+    def show(self, progress: Progress, snapshot: Snapshot | None) -> None:
+        """Show it, or leave it be if it is too early to show it again."""
+
+    def clear(self) -> None:
+        """Take away what would stand in the way of other output."""
+
+
+class Onlooker:
+    """Shows `progress` and, while a watch is on, its `snapshot`. Without a terminal reporter nothing is shown."""
+
+    def __init__(
+        self,
+        reporter: pytest.TerminalReporter | None,
+        progress: Callable[[], Progress],
+        snapshot: Callable[[], Snapshot | None],
+    ) -> None:
+        self._reporter = reporter
+        self._progress = progress
+        self._snapshot = snapshot
+        self._view = _view(reporter) if reporter else None
+
+    @contextmanager
+    def waiting(self) -> Iterator[Callable[[], None]]:
+        """Around one wait: gives what is to be called now and then while it lasts."""
+        try:
+            yield self._look
+        finally:
+            if self._view:
+                self._guarded(self._view.clear)
+
+    def _look(self) -> None:
+        if self._view and self._reporter and _takes(_file(self._reporter)):
+            view = self._view
+            self._guarded(lambda: view.show(self._progress(), self._snapshot()))
+
+    def _guarded(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except Exception as error:
+            view, self._view = self._view, None
+            with suppress(Exception):
+                view.clear()  # type: ignore[union-attr]
+            with suppress(Exception):
+                words = one_line(f"note: the live view is off: {type(error).__name__}: {error}")
+                self._reporter.write_line(words)  # type: ignore[union-attr]
+
+
+def _view(reporter: pytest.TerminalReporter) -> View:
+    file, writer = _file(reporter), reporter.config.get_terminal_writer()
+    if not _can_draw(file):
+        return Lines(reporter.write_line)
+    from reports.live_table import Table
+
+    return Table(file, colour=writer.hasmarkup, column=lambda: writer.width_of_current_line)
+
+
+def _file(reporter: pytest.TerminalReporter) -> TextIO:
+    # Not sys.stdout, which pytest captures.
+    return reporter.config.get_terminal_writer()._file  # noqa: SLF001
+
+
+def _can_draw(file: TextIO) -> bool:
+    """Whether it is a terminal that moves its cursor and knows the signs; a CI job's is a log, whatever it says."""
+    capable = os.environ.get("TERM", "dumb") not in {"dumb", "unknown", ""}
+    utf = (getattr(file, "encoding", None) or "").lower().startswith("utf")
+    return file.isatty() and capable and utf and not os.environ.get("CI")
+
+
+def _takes(file: TextIO) -> bool:
+    """Whether a write would go through at once."""
+    try:
+        return bool(select.select([], [file], [], 0)[1])
+    except (OSError, ValueError):  # it is no file of the system's
+        return True

@@ -1,0 +1,13 @@
+"""The probe that watches: it has its answer when the watch is over, or as soon as a criterion is certain to fail."""
+
+from __future__ import annotations
+
+from verification.probe import probe
+from verification.watcher import Watcher
+from verification.watching.result import WatchResult
+
+
+@probe
+def watch(watcher: Watcher) -> WatchResult:
+    """Watch the deployed revision; one watch for all criteria."""
+    return watcher.watch()

@@ -1,0 +1,123 @@
+"""Users' requests from Cloud Logging's request log, in blocks of the watch's own grid."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+
+from verification.clients.cloud_logging import CloudLogging, Request
+from verification.errors import VerificationError
+from verification.watching.samples import Sample, Traffic
+from verification.watching.traffic import LOG
+
+OWN = "deployment-verification/"  # how the suite's own questions name themselves: they are no users
+_GROWTH = 1.1  # of the buckets that latencies are noted in: a percentile is known to a tenth
+_OVERLAP = 6  # blocks that are read again: a slow request has its line only when it has ended
+_OVERDUE = 6  # blocks after which one that could not be read is missing
+_MOST_AT_ONCE = 60  # blocks in one question
+_UNREADABLE = 0.01  # of all lines; more, and their number may not be believed
+
+
+class RequestLog:
+    """What users asked `revision`, from `start` on. `limit` and `severe` are latencies in seconds.
+
+    A block is told `delay` seconds after its end; lines that appear later count in the block that is told then.
+    Requests that reached no revision count, too: to users it is the service that refused them.
+    """
+
+    stream = LOG
+    streams: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        logging: CloudLogging,
+        revision: str,
+        start: datetime,
+        *,
+        block: float,
+        delay: float,
+        limit: float,
+        severe: float,
+    ) -> None:
+        self.every = self.block = block
+        self.delay = delay
+        self._logging, self._revision = logging, revision
+        self._block, self._delay = timedelta(seconds=block), timedelta(seconds=delay)
+        self._limit, self._severe = limit, severe
+        self._start = self._next = start
+        self._known: dict[str, datetime] = {}  # lines that were counted, by id, for as long as they can be met again
+
+    def ask(self, at: datetime) -> Iterable[Sample]:
+        """See Source."""
+        count = min(int((at - self._delay - self._next) / self._block), _MOST_AT_ONCE)
+        if count < 1:
+            return []
+        end = self._next + count * self._block
+        try:
+            log = self._logging.requests(max(self._start, self._next - _OVERLAP * self._block), end)
+        except VerificationError:
+            overdue = [*self._missing(at - self._delay - _OVERDUE * self._block)]
+            if not overdue:
+                raise
+            return overdue
+        if not log.complete or log.unreadable > _UNREADABLE * (len(log.requests) + log.unreadable):
+            return [*self._missing(end)]
+        fresh = [one for one in log.requests if one.insert_id not in self._known]
+        self._known.update((one.insert_id, one.at) for one in fresh)
+        told = [*self._told(fresh, count)]
+        oldest = self._next - (_OVERLAP + 1) * self._block
+        self._known = {name: seen for name, seen in self._known.items() if seen >= oldest}
+        return told
+
+    def skip(self, until: datetime) -> None:
+        """See Blocks."""
+        self._start = self._next = until
+
+    def covers(self, until: datetime) -> bool:
+        """See Blocks."""
+        return self._next + self._block > until
+
+    def give_up(self, until: datetime) -> Iterable[Sample]:
+        """See Blocks."""
+        return [*self._missing(until)]
+
+    def close(self) -> None:
+        """See Source. The client belongs to the run."""
+
+    def _told(self, requests: list[Request], count: int) -> Iterator[Sample]:
+        blocks: list[list[Request]] = [[] for _ in range(count)]
+        for one in requests:
+            if not one.user_agent.startswith(OWN):
+                blocks[min(max(int((one.at - self._next) / self._block), 0), count - 1)].append(one)
+        for block in blocks:
+            yield Sample(LOG, self._next, traffic=self._counted(block))
+            self._next += self._block
+
+    def _counted(self, requests: list[Request]) -> Traffic:
+        ours = [one for one in requests if one.revision in {self._revision, ""}]
+        known = [one.latency_s for one in ours if one.latency_s is not None]
+        unknown = len(ours) - len(known)  # of those nobody knows whether they were slow
+        slow = sum(one >= self._limit for one in known)
+        return Traffic(
+            seconds=self._block.total_seconds(),
+            total=len(ours),
+            errors=sum(one.status >= 500 for one in ours),
+            slow=slow,
+            possibly_slow=slow + unknown,
+            very_slow=sum(one >= self._severe for one in known),
+            everyone=len(requests),
+            latencies=tuple(sorted(Counter(map(_bucket, known)).items())),
+        )
+
+    def _missing(self, until: datetime) -> Iterator[Sample]:
+        while self._next + self._block <= until:
+            yield Sample(LOG, self._next, missing=True, text="the request log could not be read")
+            self._next += self._block
+
+
+def _bucket(seconds: float) -> float:
+    """The upper bound in ms of the bucket that holds a latency."""
+    milliseconds = max(seconds * 1000, 1.0)
+    return float(f"{_GROWTH ** math.ceil(math.log(milliseconds, _GROWTH) - 1e-9):.4g}")

@@ -1,0 +1,156 @@
+"""Which sources a watch asks, from the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from verification.clients.cloud_logging import CloudLogging
+from verification.clients.cloud_monitoring import CloudMonitoring
+from verification.clients.cloud_run import CloudRun
+from verification.clients.service import Service
+from verification.errors import ObserverError, VerificationError
+from verification.loading import secret
+from verification.settings import Settings
+from verification.settings_monitor import Monitor
+from verification.sources.flows import UserFlows
+from verification.sources.metrics import InstanceCounts, Metrics
+from verification.sources.observers import SentryAsked, TroublesLogged
+from verification.sources.questions import DependenciesAsked, FlowsAsked, HealthAsked
+from verification.sources.request_log import RequestLog
+from verification.sources.serving import DatabasePinged, ServingAsked, Unreachable
+from verification.sources.source import Blocks, Source
+from verification.watching.criteria import DEPENDENCIES
+
+if TYPE_CHECKING:
+    from verification.settings_observers import Sentry as SentrySettings
+
+_GOOGLES = (60.0, 240.0)  # sampling period and delay, where Cloud Monitoring does not tell
+
+
+@dataclass(frozen=True, slots=True)
+class Systems:
+    """What can be asked; None for what is not configured."""
+
+    service: Service
+    cloud_run: CloudRun | None
+    monitoring: CloudMonitoring | None
+    logging: CloudLogging | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Makes the sources of a watch over `revision`, created at `created`, from `start` on."""
+
+    systems: Systems
+    settings: Settings
+    monitor: Monitor
+    variables: Mapping[str, str]
+    revision: str
+    created: datetime
+    start: datetime
+    dry_run: bool
+
+    def traffic(self) -> list[Blocks]:
+        """The request log and Cloud Monitoring, where there are both."""
+        logging, monitoring, monitor = self.systems.logging, self.systems.monitoring, self.monitor
+        limit, severe = self.settings.limits.p95_latency, monitor.roll_back_at.p95_latency
+        found: list[Blocks] = []
+        if logging is not None:
+            found.append(
+                RequestLog(
+                    logging,
+                    self.revision,
+                    self.start,
+                    block=monitor.block,
+                    delay=monitor.log_delay,
+                    limit=limit,
+                    severe=severe,
+                )
+            )
+        if monitoring is not None:
+            period, delay = _pace(monitoring)
+            found.append(
+                Metrics(
+                    monitoring,
+                    self.revision,
+                    self.start,
+                    period=period,
+                    delay=delay,
+                    every=monitor.observers_every,
+                    limit=limit * 1000,
+                    severe=severe * 1000,
+                )
+            )
+        return found
+
+    def others(self) -> list[Source]:
+        """All that tell no traffic."""
+        return [*self._service(), *self._google(), *self._sentry(), *self._database()]
+
+    def _service(self) -> list[Source]:
+        service, health, monitor = self.systems.service, self.settings.health, self.monitor
+        found: list[Source] = []
+        if health.basic:
+            found.append(HealthAsked(service, health.basic, monitor.health_every))
+        if health.deep:
+            names = [one for one in DEPENDENCIES if getattr(self.settings.limits, f"{one}_latency") is not None]
+            found.append(DependenciesAsked(service, health.deep, names, monitor.dependencies_every))
+        flows = UserFlows(service, self.settings.flows, self.variables).by_name()
+        if flows:
+            found.append(FlowsAsked(flows, monitor.flows_every))
+        return found
+
+    def _google(self) -> list[Source]:
+        systems, monitor = self.systems, self.monitor
+        found: list[Source] = []
+        if systems.cloud_run is not None:
+            found.append(ServingAsked(systems.cloud_run, monitor.observers_every))
+        if systems.monitoring is not None:
+            found.append(InstanceCounts(systems.monitoring, self.start, every=monitor.observers_every))
+        if systems.logging is not None:
+            every, delay = monitor.observers_every, monitor.log_delay
+            # From the revision's first moment on: what it complained of before the watch counts, too.
+            found.append(TroublesLogged(systems.logging, self.revision, self.created, every=every, delay=delay))
+        return found
+
+    def _sentry(self) -> list[Source]:
+        settings, every = self.settings.sentry, self.monitor.observers_every
+        if settings is None:
+            return []
+        try:
+            return [self._asking_sentry(settings)]
+        except VerificationError as problem:  # no token
+            return [Unreachable(SentryAsked.streams, problem, every)]
+
+    def _asking_sentry(self, settings: SentrySettings) -> Source:
+        from verification.clients.sentry import Sentry
+
+        return SentryAsked(
+            Sentry.of(settings, self.variables),
+            settings,
+            self.created,
+            every=self.monitor.observers_every,
+            variables=self.variables,
+            dry_run=self.dry_run,
+        )
+
+    def _database(self) -> list[Source]:
+        reference, every = self.monitor.mongodb, self.monitor.dependencies_every
+        if reference is None:
+            return []
+        try:
+            address = secret(reference, "monitor.mongodb", self.variables)
+        except VerificationError as problem:
+            return [Unreachable(DatabasePinged.streams, problem, every)]
+        return [DatabasePinged(address, every, self.settings.smoke.timeout)]
+
+
+def _pace(monitoring: CloudMonitoring) -> tuple[float, float]:
+    """How long Cloud Monitoring's samples are, and how long after their end they can be seen."""
+    try:
+        return monitoring.delay()
+    except ObserverError:
+        return _GOOGLES

@@ -1,0 +1,137 @@
+"""Samples: what the sources of a watch saw, one line of `samples.csv` each, from which a watch can be replayed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from verification.redaction import redact
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """One closed block of users' traffic, `seconds` long.
+
+    `total` requests reached the revision under watch (or none at all), of which so many failed with a 5xx, were surely
+    slower than the limit, possibly slower, or surely slower than what rolls back. `everyone` counts all revisions.
+    `latencies` are the requests by the upper bound of their bucket, in ms.
+    """
+
+    seconds: float
+    total: int
+    errors: int
+    slow: int
+    possibly_slow: int
+    very_slow: int
+    everyone: int
+    latencies: tuple[tuple[float, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for counts that cannot be."""
+        parts = (self.errors, self.slow, self.possibly_slow, self.very_slow)
+        if not all(0 <= one <= self.total for one in parts) or self.everyone < self.total or self.seconds <= 0:
+            raise ValueError(f"counts that cannot be: {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What was seen of `stream` at `at` (for a block: its start).
+
+    A number (`value`), a thing with a name of its own (`key`, `text`), or a block of traffic. `missing`: the source
+    could not tell, and `text` says why.
+    """
+
+    stream: str
+    at: datetime
+    value: float | None = None
+    key: str = ""
+    text: str = ""
+    traffic: Traffic | None = None
+    missing: bool = False
+
+
+_COUNTS = ("seconds", "total", "errors", "slow", "possibly_slow", "very_slow", "everyone")
+_COLUMNS = ("stream", "at", "missing", "value", "key", "text", *_COUNTS, "latencies")
+
+
+class SampleFile:
+    """`samples.csv`, appended to. A file that cannot be written stops nothing; `problem` says why."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.problem = ""
+
+    def append(self, samples: Iterable[Sample]) -> None:
+        """Write them, cleaned of secrets, so that another process can read them at once."""
+        buffer = io.StringIO()
+        writer = csv.DictWriter(buffer, _COLUMNS, lineterminator="\n")
+        try:
+            if not self.path.exists():
+                writer.writeheader()
+            writer.writerows(map(_line, samples))
+            with self.path.open("a", encoding="utf-8", newline="") as file:
+                file.write(buffer.getvalue())
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            self.problem = f"{self.path.name} cannot be written: {error.strerror}"
+
+    def read(self) -> list[Sample]:
+        """The samples, in the order in which they were seen. A torn line is passed over; no file has none."""
+        try:
+            text = self.path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return []
+        return [sample for line in csv.DictReader(io.StringIO(text)) if (sample := _sample(line)) is not None]
+
+
+def _line(sample: Sample) -> dict[str, object]:
+    return {
+        "stream": sample.stream,
+        "at": sample.at.isoformat(),
+        "missing": "1" if sample.missing else "",
+        "value": "" if sample.value is None else repr(sample.value),
+        "key": redact(sample.key),
+        "text": redact(" ".join(sample.text.split())),
+        **(_counts(sample.traffic) if sample.traffic else {}),
+    }
+
+
+def _counts(traffic: Traffic) -> dict[str, object]:
+    buckets = " ".join(f"{upper:g}:{count}" for upper, count in traffic.latencies)
+    return {**asdict(traffic), "latencies": buckets}
+
+
+def _sample(line: dict[str, str]) -> Sample | None:
+    try:
+        traffic = _traffic(line) if line["total"] else None
+        return Sample(
+            line["stream"],
+            datetime.fromisoformat(line["at"]),
+            float(line["value"]) if line["value"] else None,
+            line["key"],
+            line["text"],
+            traffic,
+            missing=bool(line["missing"]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _traffic(line: dict[str, str]) -> Traffic:
+    pairs = (one.partition(":") for one in line["latencies"].split())
+    return Traffic(
+        seconds=float(line["seconds"]),
+        total=int(line["total"]),
+        errors=int(line["errors"]),
+        slow=int(line["slow"]),
+        possibly_slow=int(line["possibly_slow"]),
+        very_slow=int(line["very_slow"]),
+        everyone=int(line["everyone"]),
+        latencies=tuple((float(upper), int(count)) for upper, _, count in pairs),
+    )

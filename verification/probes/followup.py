@@ -11,16 +11,17 @@ import pytest
 
 from verification.criterion import criterion_id
 from verification.deployments import Deployment, State
-from verification.errors import NotAsked
+from verification.errors import NotAsked, VerificationError
 from verification.probe import PROBES, probe
 from verification.probes.health import given
+from verification.redaction import redact
 from verification.settings import Settings
 from verification.sign_off import Line
 
 if TYPE_CHECKING:
     from verification.clients.cloud_run import CloudRun
     from verification.deployment_log import DeploymentLog
-    from verification.run import Named
+    from verification.run import Named, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,18 @@ def follow(logged: Sequence[Deployment], environment: str, cloud_run: CloudRun, 
     if known is not None:
         return Followed(_with_previous(known, named), logged=True)
     return _unlogged(logged, environment, cloud_run, name, named)
+
+
+def note_followed(run: Run) -> None:
+    """Note in the run's record which deployment is followed up: not always the one that serves."""
+    record = run.record
+    try:
+        followed = cast("Followed", run.probes.result("followed_deployment")).deployment
+    except VerificationError as problem:
+        record.notices.append(redact(f"which deployment is followed up is not known: {problem.cause}"))
+        return
+    record.revision, record.previous_revision = followed.revision, followed.previous
+    record.commit, record.deployed = followed.commit, followed.deployed
 
 
 def _unlogged(logged: Sequence[Deployment], environment: str, cloud_run: CloudRun, name: str, named: Named) -> Followed:

@@ -101,7 +101,7 @@ def _must_be_healthy(settings: Settings, probes: Probes) -> None:
 def _stable(settings: Settings, one: Deployment, probes: Probes) -> str:
     """For how long it was watched and found stable: by the monitor phase, else by the second watch."""
     if settings.monitor and one.verdicts.get("monitor") is Verdict.PASS:
-        return _duration(settings.monitor.watch)
+        return _duration(settings.monitor.seconds(one.profiles))
     try:
         watch = cast("SecondWatch", probes.result("second_watch"))
         watch.must_be_quiet(settings.limits)

@@ -150,8 +150,8 @@ def world() -> Iterator[World]:
 
 @pytest.fixture
 def busy_world() -> Iterator[World]:
-    """The same with users, for what is judged by their requests."""
-    with program("--users-rpm", "600") as process:
+    """The same with some users, for what is judged by their requests."""
+    with program("--users-rpm", "60") as process:
         yield World(ready(process))
 
 

@@ -185,8 +185,9 @@ def _allotment(message: run_v2.Revision) -> Allotment:
 def _limits(message: run_v2.Revision, name: str) -> float | None:
     """The sum over all containers; None where one of them does not say, or says what is no quantity."""
     try:
-        return sum(quantity(container.resources.limits[name]) for container in message.containers)
-    except (KeyError, ValueError):
+        # `get`: to ask such a map for `[name]` would put it in, empty.
+        return sum(quantity(container.resources.limits.get(name, "")) for container in message.containers)
+    except ValueError:
         return None
 
 

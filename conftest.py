@@ -279,7 +279,7 @@ class Verification:
         if not self._run.started or (session.testsfailed and not session.config.option.continue_on_collection_errors):
             return None  # pytest's own loop says what is wrong
         before, after, later = parted(session.items)
-        waiting = self._reporting.onlooker(session.config, self._run).waiting
+        waiting = self._reporting.waiting(session.config, self._run)
         if before and (after or later):
             run_in_order_of_answers(session, before, self._run.probes, waiting, last=False)
             if not self._may_go_on("deployed"):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Protocol, TextIO
 
-import pytest
+from _pytest._io import TerminalWriter
 
 from reports.live_lines import Lines
 from reports.writing import one_line
@@ -32,18 +32,21 @@ class View(Protocol):
 
 
 class Onlooker:
-    """Shows `progress` and, while a watch is on, its `snapshot`. Without a terminal reporter nothing is shown."""
+    """Shows `progress` and, while a watch is on, its `snapshot`: through pytest's `writer`, or line by line (`say`)."""
 
     def __init__(
         self,
-        reporter: pytest.TerminalReporter | None,
+        writer: TerminalWriter,
+        say: Callable[[str], None],
         progress: Callable[[], Progress],
         snapshot: Callable[[], Snapshot | None],
     ) -> None:
-        self._reporter = reporter
+        self._file = writer._file  # noqa: SLF001  (sys.stdout is what pytest captures)
+        self._say = say
         self._progress = progress
         self._snapshot = snapshot
-        self._view = _view(reporter) if reporter else None
+        self._view = _view(writer, self._file, say)
+        self._broken = False
 
     @contextmanager
     def waiting(self) -> Iterator[Callable[[], None]]:
@@ -51,38 +54,31 @@ class Onlooker:
         try:
             yield self._look
         finally:
-            if self._view:
-                self._guarded(self._view.clear)
+            self._guarded(self._view.clear)
 
     def _look(self) -> None:
-        if self._view and self._reporter and _takes(_file(self._reporter)):
-            view = self._view
-            self._guarded(lambda: view.show(self._progress(), self._snapshot()))
+        if _takes(self._file):
+            self._guarded(lambda: self._view.show(self._progress(), self._snapshot()))
 
     def _guarded(self, act: Callable[[], None]) -> None:
+        if self._broken:
+            return
         try:
             act()
         except Exception as error:
-            view, self._view = self._view, None
+            self._broken = True
             with suppress(Exception):
-                view.clear()  # type: ignore[union-attr]
+                self._view.clear()
             with suppress(Exception):
-                words = one_line(f"note: the live view is off: {type(error).__name__}: {error}")
-                self._reporter.write_line(words)  # type: ignore[union-attr]
+                self._say(one_line(f"note: the live view is off: {type(error).__name__}: {error}"))
 
 
-def _view(reporter: pytest.TerminalReporter) -> View:
-    file, writer = _file(reporter), reporter.config.get_terminal_writer()
+def _view(writer: TerminalWriter, file: TextIO, say: Callable[[str], None]) -> View:
     if not _can_draw(file):
-        return Lines(reporter.write_line)
+        return Lines(say)
     from reports.live_table import Table
 
     return Table(file, colour=writer.hasmarkup, column=lambda: writer.width_of_current_line)
-
-
-def _file(reporter: pytest.TerminalReporter) -> TextIO:
-    # Not sys.stdout, which pytest captures.
-    return reporter.config.get_terminal_writer()._file  # noqa: SLF001
 
 
 def _can_draw(file: TextIO) -> bool:

@@ -44,8 +44,9 @@ class Lines:
 
     def _watch(self, snapshot: Snapshot) -> None:
         left = f"{clock_text(snapshot.left_s)} of {clock_text(snapshot.of_s)} left"
-        for row in self._changed(snapshot):
-            self._write(one_line(f"watch, {left}: {row.criterion} is now {row.state}: {_against(row)}"))
+        changed = [f"{row.criterion} is now {row.state}: {_against(row)}" for row in self._changed(snapshot)]
+        if changed:
+            self._write(one_line(f"watch, {left}: {'; '.join(changed)}"))
         if self._clock() >= self._watch_due:
             self._watch_due = self._clock() + WATCH_EVERY
             rows = (f"{row.criterion} {row.state}: {_against(row)}" for row in snapshot.rows)

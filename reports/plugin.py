@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import MutableMapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from reports.run_files import RunFiles
 from reports.thread import update_thread
 from verification.deployment_events import belongs_in_the_log, events_of, keep
 from verification.errors import SettingsError
+from verification.order import Waiting
 from verification.record import RunRecord
 from verification.redaction import redact
 from verification.results import Results
@@ -44,9 +45,12 @@ class Reporting:
         self._page: _Page | None = None
         self._said = False
 
-    def onlooker(self, config: pytest.Config, run: Run) -> Onlooker:
-        """Shows, while the run waits, what it waits for."""
-        return Onlooker(config.pluginmanager.getplugin("terminalreporter"), run.probes.progress, run.snapshot)
+    def waiting(self, config: pytest.Config, run: Run) -> Waiting:
+        """Shows, around each wait for an answer, what is waited for."""
+        reporter = config.pluginmanager.getplugin("terminalreporter")
+        if reporter is None:
+            return lambda: nullcontext(lambda: None)
+        return Onlooker(config.get_terminal_writer(), reporter.write_line, run.probes.progress, run.snapshot).waiting
 
     def tell(self, run: Run) -> None:
         """Tell the team what came of the deployment that it was told of."""

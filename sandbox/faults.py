@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator, MutableSet
+from collections.abc import Callable, Iterable, Iterator, MutableSet
 from dataclasses import dataclass
 from typing import Literal
 
@@ -135,17 +135,20 @@ class Faults(MutableSet[str]):
     asked anything yet.
     """
 
-    def __init__(self, planted: Iterable[str] = (), *, begun: bool = True) -> None:
+    def __init__(
+        self, planted: Iterable[str] = (), *, begun: bool = True, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._begun = begun
+        self._clock = clock
         self._waiting: dict[str, float] = {}  # before `begin`: after how many seconds each will
-        self._since: dict[str, float] = {}  # the moment that each begins at, on the monotonic clock
+        self._since: dict[str, float] = {}  # the moment that each begins at, on the clock
         self.update(planted)
 
     def begin(self) -> None:
         """Start the clock, unless it runs."""
         if not self._begun:
             self._begun, waiting, self._waiting = True, self._waiting, {}
-            now = time.monotonic()
+            now = self._clock()
             self._since.update({name: now + after for name, after in waiting.items()})
 
     def update(self, planted: Iterable[str]) -> None:
@@ -157,7 +160,7 @@ class Faults(MutableSet[str]):
         """Plant a fault."""
         name, after = parsed(value)
         if self._begun:
-            self._since[name] = time.monotonic() + after
+            self._since[name] = self._clock() + after
         else:
             self._waiting[name] = after
 
@@ -176,7 +179,7 @@ class Faults(MutableSet[str]):
         if self._waiting.get(name) == 0:
             return 0.0
         since = self._since.get(name)
-        passed = time.monotonic() - since if since is not None else -1.0
+        passed = self._clock() - since if since is not None else -1.0
         return passed if passed >= 0 else None
 
     def to_come(self) -> list[str]:

@@ -84,7 +84,7 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the questions are: seconds since each one was put that still waits for its answer, in order of asking.
+    """How far the questions are: seconds since each one was put that still waits for its answer, longest first.
 
     A probe that waits for another has not put its question yet: it counts in `of`, as all do, and in nothing else.
     """
@@ -173,7 +173,7 @@ class Probes:
         with self._lock:
             answered = sum(one.done() for one in self._futures.values())
             began = {name: present - self._began[name] for name in self._futures if name in self._began}
-            open_ = self._open(began)
+            open_ = sorted(self._open(began), key=lambda name: began[name], reverse=True)
             return Progress({name: began[name] for name in open_}, answered, len(self._futures))
 
     def settled(self, names: Iterable[str]) -> bool:

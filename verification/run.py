@@ -247,7 +247,9 @@ class Run:
 
             self._watcher = Watcher(
                 self.resources(role),
-                lambda: Order(self.revision, self.record.profiles, self.record.dry_run, self.resume),
+                lambda: Order(
+                    self.revision, self.record.profiles, self.record.dry_run, self.resume, self.record.notices
+                ),
             )
             return self._watcher
 

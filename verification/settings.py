@@ -180,7 +180,7 @@ class Limits(Table):
     A dependency whose latency has no limit is none of this service's.
     """
 
-    error_rate: Share = 0.01
+    error_rate: Share = Field(default=0.01, gt=0, lt=0.95)
     p95_latency: Seconds = Field(default=0.5, gt=0)
     mongodb_latency: Seconds | None = Field(default=None, gt=0)
     openai_latency: Seconds | None = Field(default=None, gt=0)

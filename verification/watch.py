@@ -26,6 +26,7 @@ from verification.watching.standing import Conclusion, Standing, Watched
 BEGUN = "watch"  # the stream about the watch itself
 _TICK = 0.25
 _PATIENCE = 30.0  # seconds that a question which is open at the end may still take
+_SILENCE = 10.0  # seconds beyond three intervals without an answer: then nobody looked, and the answers are missing
 _TOO_MUCH_MISSING = 0.2
 
 
@@ -83,6 +84,7 @@ class Watch:
                 if self._over:
                     break
                 self._settle(length)
+                self.take(sample for asker in self._askers for sample in asker.unanswered(self._clock()))
                 if self._over or not self._undecided():
                     break
         finally:
@@ -224,6 +226,7 @@ class _Asker:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._lock = threading.Lock()
+        self._last: datetime | None = None  # when it was asked last and answered
 
     def start(
         self, clock: Callable[[], datetime], came: queue.SimpleQueue[list[Sample]], stopped: threading.Event
@@ -231,22 +234,40 @@ class _Asker:
         """Ask again and again until `stopped`."""
 
         def work() -> None:
+            self._last = clock()
             while not stopped.is_set():
                 began = time.monotonic()
-                came.put(self._asked(clock()))
+                at = clock()
+                samples = self._asked(at)
+                came.put([*self.unanswered(at), *samples])
+                self._last = max(at, self._last)
                 stopped.wait(max(self._source.every - (time.monotonic() - began), 0.0))
             self._source.close()
 
         threading.Thread(target=work, name=f"watch {type(self._source).__name__}", daemon=True).start()
 
     def give_up(self, blocks: Blocks, end: datetime) -> list[Sample]:
-        """The blocks up to `end` that were not told, as missing; once the question that is open has its answer."""
-        if not self._lock.acquire(timeout=_PATIENCE):
-            return []
+        """The blocks up to `end` that were not told, as missing; once the question that is open has its answer.
+
+        One that hangs is not waited for: what it may tell then is not heard any more.
+        """
+        held = self._lock.acquire(timeout=_PATIENCE)
         try:
             return list(blocks.give_up(end))
         finally:
-            self._lock.release()
+            if held:
+                self._lock.release()
+
+    def unanswered(self, at: datetime) -> list[Sample]:
+        """The answers that should have come until `at` and did not: it hangs, or this machine slept."""
+        every = self._source.every
+        silence = (at - self._last).total_seconds() if self._last else 0.0
+        if silence <= 3 * every + _SILENCE:
+            return []
+        words = f"no answer for {silence:.0f} s"
+        begun = [at - timedelta(seconds=every * number) for number in range(int(silence / every) - 1, 0, -1)]
+        self._last = at
+        return [Sample(one, when, text=words, missing=True) for when in begun for one in self._source.streams]
 
     def _asked(self, at: datetime) -> list[Sample]:
         with self._lock:

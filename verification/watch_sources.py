@@ -27,8 +27,6 @@ from verification.watching.criteria import DEPENDENCIES
 if TYPE_CHECKING:
     from verification.settings_observers import Sentry as SentrySettings
 
-_GOOGLES = (60.0, 240.0)  # sampling period and delay, where Cloud Monitoring does not tell
-
 
 @dataclass(frozen=True, slots=True)
 class Systems:
@@ -70,15 +68,15 @@ class Sources:
                     severe=severe,
                 )
             )
-        if monitoring is not None:
-            period, delay = _pace(monitoring)
+        pace = _pace(monitoring) if monitoring else None
+        if monitoring is not None and pace is not None:
             found.append(
                 Metrics(
                     monitoring,
                     self.revision,
                     self.start,
-                    period=period,
-                    delay=delay,
+                    period=pace[0],
+                    delay=pace[1],
                     every=monitor.observers_every,
                     limit=limit * 1000,
                     severe=severe * 1000,
@@ -148,9 +146,9 @@ class Sources:
         return [DatabasePinged(address, every, self.settings.smoke.timeout)]
 
 
-def _pace(monitoring: CloudMonitoring) -> tuple[float, float]:
-    """How long Cloud Monitoring's samples are, and how long after their end they can be seen."""
+def _pace(monitoring: CloudMonitoring) -> tuple[float, float] | None:
+    """How long Cloud Monitoring's samples are, and how long after their end they can be seen; None if it is down."""
     try:
         return monitoring.delay()
     except ObserverError:
-        return _GOOGLES
+        return None

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import cast
 
@@ -14,6 +14,7 @@ from verification.baseline import Baseline, file_of, latest_visible, read_baseli
 from verification.clients.cloud_logging import CloudLogging
 from verification.clients.cloud_monitoring import CloudMonitoring
 from verification.clients.cloud_run import CloudRun
+from verification.clients.server_time import skew
 from verification.clients.service import Service
 from verification.errors import ObserverError, SettingsError, VerificationError
 from verification.probe import Resources
@@ -40,6 +41,7 @@ class Order:
     profiles: tuple[str, ...]
     dry_run: bool
     resume: Path | None
+    notices: list[str]  # what a reader of the report must know
 
 
 class Watcher:
@@ -49,10 +51,12 @@ class Watcher:
         self._resources, self._order = resources, order
         self._watch: Watch | None = None
         self._stopped = threading.Event()
+        self._skew = timedelta()
 
     def watch(self) -> WatchResult:
         """Watch to the end. Raises ObserverError where the revision never serves or the watch cannot be resumed."""
         order = self._order()
+        self._set_clock(order.notices)
         revision, created = self._serving(order.revision)
         earlier = _earlier(order.resume, revision) if order.resume else []
         monitor = self._monitor
@@ -113,7 +117,17 @@ class Watcher:
         )
 
     def _clock(self) -> datetime:
-        return cast("Callable[[], datetime]", self._resources.get("clock"))()
+        """The time as Google's systems have it: theirs is what logs and metrics carry."""
+        return cast("Callable[[], datetime]", self._resources.get("clock"))() + self._skew
+
+    def _set_clock(self, notices: list[str]) -> None:
+        health = self._settings.health.basic
+        if health is None:
+            return
+        self._skew = skew(self._systems.service.get(health.path, patient=False))
+        if seconds := round(self._skew.total_seconds()):
+            late = "behind" if seconds > 0 else "ahead of"
+            notices.append(f"this machine's clock is {abs(seconds)} s {late} the service's: the watch goes by theirs")
 
     def _serving(self, named: str) -> tuple[str, datetime]:
         """The revision under watch and when it was created, once it serves everything; as far as Cloud Run tells.

@@ -19,6 +19,7 @@ from verification.series import Series
 from verification.verdict import Verdict
 
 BEGAN = datetime(2026, 11, 23, 10, 15, tzinfo=UTC)
+TAGS = {"svg", "title", "desc", "pattern", "path", "text"}
 NAME = "{http://www.w3.org/2000/svg}"
 
 
@@ -180,9 +181,7 @@ def test_ticks_are_round_and_few() -> None:
 
 def test_hostile_text_is_text_and_secrets_are_hidden(secret: str) -> None:
     drawn = chart(Series(HOSTILE, f"{HOSTILE} {secret}", HOSTILE, series(1.0, None).points, limit=2.0))
-    assert {one.tag.removeprefix(NAME) for one in read(drawn).iter()} <= {
-        *["svg", "title", "desc", "pattern", "path", "text"]
-    }
+    assert {one.tag.removeprefix(NAME) for one in read(drawn).iter()} <= TAGS
     assert not [name for one in read(drawn).iter() for name in one.attrib if name.startswith("on") or "href" in name]
     assert secret not in drawn
     assert "[redacted]" in drawn

@@ -16,6 +16,8 @@ import pytest
 from rollback.journal import read
 from tests.clients.relay import Relay
 from tests.rollback.stage import ROOT, Stage
+from verification.deployment_log import LogFile
+from verification.deployments import State
 
 
 class Shell:
@@ -62,6 +64,10 @@ def test_one_step_back_goes_to_the_revision_of_the_deployment_note(stage: Stage,
     assert "--to-latest" in out
     [journal] = (shell.folder / "reports" / "output").glob("*-sandbox-rollback/journal.jsonl")
     assert [entry.event for entry in read(journal)] == ["armed", "rolling-back", "shifted", "verified", "settled"]
+    [deployment] = LogFile(shell.folder / "reports" / "output" / "deployments.jsonl").deployments()
+    assert (deployment.revision, deployment.state) == (note.current, State.ROLLED_BACK)
+    assert deployment.rollback is not None
+    assert (deployment.rollback.by, deployment.rollback.to_revision) == ("hand", note.previous)
 
 
 def test_one_step_back_run_twice_goes_back_once(stage: Stage, shell: Shell) -> None:

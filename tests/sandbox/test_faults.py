@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox.faults import CATALOGUE, UnknownFaultError, plan, plan_in_force
+from sandbox.faults import CATALOGUE, REQUESTS_TO_FULL_MEMORY, SPARED
 from tests.conftest import Address, Start
 
 DEADLINE_SECONDS = 20.0
@@ -276,6 +276,10 @@ def test_rollback_fails_leaves_the_traffic_where_it_was(game: Game) -> None:
         ("PUT", "/faults", {"faults": ["gremlins"]}, ["gremlins", "cloud-run-down"]),
         ("PUT", "/faults", {"faults": ["unhealthy"]}, ["unhealthy", "cloud-run-down"]),
         ("PUT", "/faults", {}, ["faults", "list"]),
+        ("POST", "/release", {"environment": "staging", "faults": ["latency@8"]}, ["latency@8", "unit", "8s"]),
+        ("PUT", "/faults", {"faults": ["sentry-down@soon"]}, ["sentry-down@soon", "unit"]),
+        ("PUT", "/users", {"rpm": -1}, ["rpm", "6000"]),
+        ("PUT", "/users", {"rpm": True}, ["rpm", "6000"]),
         ("GET", "/served", None, ["environment", "staging"]),
     ],
 )
@@ -295,10 +299,65 @@ def test_the_catalogue_is_shown_whole(game: Game) -> None:
     assert all(fault["kind"] in {"service", "observer", "actor"} and fault["description"] for fault in shown)
 
 
-def test_a_plan_sorts_faults_by_where_they_take_effect() -> None:
-    sorted_out = plan(["unhealthy", "cloud-run-down"])
-    assert (sorted_out.in_revision, sorted_out.in_force) == (frozenset({"unhealthy"}), frozenset({"cloud-run-down"}))
-    with pytest.raises(UnknownFaultError, match="'nonsense'; known here: unhealthy"):
-        plan(["nonsense"])
-    with pytest.raises(UnknownFaultError, match="'unhealthy'; known here: cloud-run-down"):
-        plan_in_force(["unhealthy"])
+def test_a_client_finds_a_quiet_fault_only_if_it_asks_often(game: Game) -> None:
+    game.release("error-rate")
+    assert [game.service.get(SEARCH).status_code for _ in range(SPARED + 5)] == [200] * (SPARED + 4) + [500]
+    assert game.deep()[1]["status"] == "healthy"
+
+
+def test_out_of_memory_ends_the_container_and_the_next_request_starts_another(game: Game) -> None:
+    game.release("out-of-memory")
+    statuses = [game.service.get(SEARCH).status_code for _ in range(REQUESTS_TO_FULL_MEMORY + 5)]
+    assert statuses == [200] * (REQUESTS_TO_FULL_MEMORY - 1) + [503] + [200] * 5
+    assert game.deep()[1]["status"] == "healthy"
+
+
+@pytest.mark.parametrize(
+    ("fault", "path", "status"),
+    [
+        ("unhealthy", "/health", 503),
+        ("mongodb-down", CONTENT, 500),
+        ("search-broken", SEARCH, 500),
+    ],
+)
+def test_a_fault_begins_in_the_middle_and_goes_with_its_revision(
+    game: Game, fault: str, path: str, status: int
+) -> None:
+    good, bad = game.release(), game.release(f"{fault}@700ms")
+    assert game.service.get(path).status_code == 200
+    poll(lambda: game.service.get(path).status_code == status)
+    game.shift(revision(good["current"], 100))
+    try:
+        assert game.service.get(path).status_code == 200
+        game.shift(revision(bad["current"], 100))
+        assert game.service.get(path).status_code == 200, "a revision that comes back begins anew"
+    finally:
+        game.shift(LATEST)
+
+
+def test_an_actor_fails_in_the_middle(game: Game) -> None:
+    game.release("cloud-run-down@1500ms")
+    try:
+        assert game.operator.get("/faults").json()["to_come"] == ["cloud-run-down"]
+        poll(lambda: httpx.get(game.admin, trust_env=False).status_code == 503)
+        assert game.operator.get("/faults").json()["in_force"] == ["cloud-run-down"]
+    finally:
+        game.operator.put("/faults", json={"faults": []})
+
+
+def test_users_come_at_the_operators_rate_and_stay_away_from_what_they_dislike(game: Game) -> None:
+    def served() -> int:
+        return sum(counts(game).values())
+
+    game.release("traffic-drop")
+    before = served()
+    assert game.operator.put("/users", json={"rpm": 1200}).json() == {"rpm": 1200}
+    try:
+        time.sleep(2)  # what is measured is how little happens in a time
+        assert served() - before < 20, "of forty, four come"
+        poll(lambda: served() > before)
+        game.release()
+        before = served()
+        poll(lambda: served() - before >= 20)
+    finally:
+        game.operator.put("/users", json={"rpm": 0})

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from verification.errors import ObserverError, ServiceError, SettingsError
-from verification.probe import Probes, Resources, probe
+from verification.probe import Probes, Progress, Resources, probe
 
 LONG = 30.0  # seconds: a deadline that is never reached unless a test fails
 
@@ -220,6 +220,36 @@ def test_the_next_is_the_first_whose_probes_are_done(stage: Stage) -> None:
     stage.gate.set()
     assert some.result("e_hung") == "hung"
     assert some.next_settled(candidates) == 0
+
+
+def test_who_looks_on_while_it_waits_hears_what_is_open_and_what_is_answered(stage: Stage) -> None:
+    some = probes(stage)
+    some.start(["e_behind_hung", "e_root"])
+    assert some.result("e_root") == "root"
+    seen: list[Progress] = []
+
+    def idle() -> None:
+        seen.append(some.progress())
+        stage.gate.set()
+
+    assert some.next_settled([("e_behind_hung",)], idle) == 0
+    assert list(seen[0].open) == ["e_hung"], "what waits for another has not put its question yet"
+    assert 0 < seen[0].open["e_hung"] < LONG
+    assert (seen[0].answered, seen[0].of) == (1, 3)
+    assert some.progress() == Progress({}, 3, 3)
+    some.forget()
+    assert some.progress() == Progress({}, 0, 0)
+    stage.gate.clear()
+    some.start(["e_behind_hung"])
+    assert "e_behind_hung" not in some.progress().open, "when it was asked before says nothing about now"
+    stage.gate.set()
+
+
+def test_nobody_is_called_where_nothing_is_waited_for(stage: Stage) -> None:
+    some = probes(stage)
+    some.start(["e_root"])
+    assert some.result("e_root") == "root"
+    assert some.next_settled([("e_root",)], pytest.fail) == 0
 
 
 def test_when_nothing_is_done_in_time_the_first_comes_next(stage: Stage) -> None:

@@ -181,16 +181,30 @@ def _client(settings: CloudRun) -> Client:
     """Google's client over HTTP, whose errors come at once; gRPC would repeat a question for a minute first."""
     from google.auth.credentials import AnonymousCredentials
     from google.auth.transport.requests import AuthorizedSession
-    from google.cloud.logging import Client
+    from google.cloud.logging import Client, Logger, Resource
+
+    class Reader(Client):
+        """The client, without a question of its own for each log that it reads from.
+
+        The library makes a Logger for every log's name, to write with, and each one asks this machine's metadata
+        server where it is running: outside Google's cloud that takes as long as a name takes not to be found.
+        """
+
+        def logger(
+            self, name: str, *, labels: dict[str, str] | None = None, resource: Resource | None = None
+        ) -> Logger:
+            nowhere = Resource(type="global", labels={})
+            made: Logger = super().logger(name, labels=labels, resource=resource or nowhere)  # type: ignore[no-untyped-call]
+            return made
 
     endpoint = settings.logging
     if endpoint is None:
-        return Client(project=settings.project, _use_grpc=False)  # type: ignore[no-untyped-call]
+        return Reader(project=settings.project, _use_grpc=False)  # type: ignore[no-untyped-call]
     must_be_here(urlsplit(endpoint).hostname or "", f"cloud_run.logging {endpoint}")
     anonymous = AnonymousCredentials()  # type: ignore[no-untyped-call]
     session = AuthorizedSession(anonymous)  # type: ignore[no-untyped-call]
     session.trust_env = False  # else the environment's proxy would be asked for a way to this machine
-    return Client(  # type: ignore[no-untyped-call]
+    return Reader(  # type: ignore[no-untyped-call]
         project=settings.project,
         credentials=anonymous,
         client_options={"api_endpoint": endpoint.rstrip("/")},

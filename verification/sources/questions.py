@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
@@ -89,6 +90,7 @@ class FlowsAsked:
 
 def judged(stream: str, at: datetime, question: Callable[[], None]) -> Sample:
     """A sample that says whether `question` was answered well; missing where that was not the revision's doing."""
+    began = time.monotonic()
     try:
         with collecting():  # what it measures belongs to no criterion
             question()
@@ -96,4 +98,4 @@ def judged(stream: str, at: datetime, question: Callable[[], None]) -> Sample:
         if isinstance(problem, ServiceError) and not isinstance(problem, Unmendable):
             return Sample(stream, at, _BAD, text=problem.cause)
         return Sample(stream, at, text=problem.cause, missing=True)
-    return Sample(stream, at, _GOOD)
+    return Sample(stream, at, _GOOD, took_ms=round((time.monotonic() - began) * 1000, 1))

@@ -16,6 +16,7 @@ from verification.settings_monitor import Instances, Monitor
 from verification.verdict import Measurement
 from verification.watching.asked import FLOWS, HEALTH, Asked
 from verification.watching.events import CRITICAL_ERRORS, DATABASE_ERRORS, NEW_ERRORS, RESTARTS, NoneOf
+from verification.watching.few_users import FewUsers, OwnQuestions
 from verification.watching.levels import DEPENDENCY, INSTANCES, PING, InstanceCount, TypicalLatency
 from verification.watching.samples import Sample, Traffic
 from verification.watching.sentry_rate import SentryRate
@@ -132,8 +133,11 @@ def criteria_of(
         )
     if grids:
         found += [
-            _error_rate(settings, monitor, baseline, grids, first),
-            _p95_latency(settings, monitor, grids, first),
+            *_by_few_users(
+                settings,
+                _error_rate(settings, monitor, baseline, grids, first),
+                _p95_latency(settings, monitor, grids, first),
+            ),
             _traffic(baseline, grids, first),
             InstanceCount("instance_count_in_range", _expected(monitor.instances, baseline), (INSTANCES,)),
             _none_of("no_database_connection_errors", "database connection errors", DATABASE_ERRORS, 2),
@@ -180,9 +184,18 @@ def _rule(monitor: Monitor, grid: Grid, noun: str, limit: float, roll_back_at: f
     )
 
 
+def _by_few_users(settings: Settings, errors: OfTraffic, latency: OfTraffic) -> list[Watched]:
+    limits = settings.limits
+    first, second = OwnQuestions(), OwnQuestions()
+    return [
+        FewUsers(errors, first, lambda: first.availability(limits.error_rate)),
+        FewUsers(latency, second, lambda: second.latency(limits.p95_latency)),
+    ]
+
+
 def _error_rate(
     settings: Settings, monitor: Monitor, baseline: Baseline | None, grids: Mapping[str, Grid], first: str
-) -> Watched:
+) -> OfTraffic:
     limit, at_once = settings.limits.error_rate, monitor.roll_back_at.error_rate
 
     def judge(grid: Grid) -> Judged:
@@ -204,7 +217,7 @@ def _error_rate(
     )
 
 
-def _p95_latency(settings: Settings, monitor: Monitor, grids: Mapping[str, Grid], first: str) -> Watched:
+def _p95_latency(settings: Settings, monitor: Monitor, grids: Mapping[str, Grid], first: str) -> OfTraffic:
     limit, at_once = settings.limits.p95_latency * 1000, monitor.roll_back_at.p95_latency * 1000
 
     def judge(grid: Grid) -> Judged:

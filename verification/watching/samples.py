@@ -43,7 +43,7 @@ class Sample:
     """What was seen of `stream` at `at` (for a block: its start).
 
     A number (`value`), a thing with a name of its own (`key`, `text`), or a block of traffic. `missing`: the source
-    could not tell, and `text` says why.
+    could not tell, and `text` says why. `took_ms` is how long a question took to be answered.
     """
 
     stream: str
@@ -53,10 +53,11 @@ class Sample:
     text: str = ""
     traffic: Traffic | None = None
     missing: bool = False
+    took_ms: float | None = None
 
 
 _COUNTS = ("seconds", "total", "errors", "slow", "possibly_slow", "very_slow", "everyone")
-_COLUMNS = ("stream", "at", "missing", "value", "key", "text", *_COUNTS, "latencies")
+_COLUMNS = ("stream", "at", "missing", "value", "took_ms", "key", "text", *_COUNTS, "latencies")
 
 
 class SampleFile:
@@ -96,6 +97,7 @@ def _line(sample: Sample) -> dict[str, object]:
         "at": sample.at.isoformat(),
         "missing": "1" if sample.missing else "",
         "value": "" if sample.value is None else repr(sample.value),
+        "took_ms": "" if sample.took_ms is None else sample.took_ms,
         "key": redact(sample.key),
         "text": redact(" ".join(sample.text.split())),
         **(_counts(sample.traffic) if sample.traffic else {}),
@@ -118,6 +120,7 @@ def _sample(line: dict[str, str]) -> Sample | None:
             line["text"],
             traffic,
             missing=bool(line["missing"]),
+            took_ms=float(line["took_ms"]) if line["took_ms"] else None,
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -174,6 +174,11 @@ class OfTraffic:
         found = judge.at_end() if at_end else judge.finding
         return Standing(found.verdict, f"{found.reason} ({NAMES[self._name]})", found.roll_back, found.observed)
 
+    @property
+    def too_few_came(self) -> bool:
+        """Whether it stays undecided because there were not enough requests, all of which were seen."""
+        return self._chosen.judge.at_end().rule in {"minimum", "no data"} and not self._chosen.missing
+
     def measurement(self) -> Measurement:
         """See Watched."""
         stream = self._chosen

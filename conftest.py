@@ -23,12 +23,13 @@ from verification.loading import environments, load
 from verification.order import run_in_order_of_answers
 from verification.outcome import outcome_of
 from verification.probe import PROBES
-from verification.record import PHASES, POST_DEPLOY_PHASES, CriterionResult, Exit, RunRecord
+from verification.record import PHASES, POST_DEPLOY_PHASES, CriterionResult
 from verification.redaction import redact, register_variables
 from verification.results import Results, stage_of
 from verification.run import Run
-from verification.selection import Selection, asks_before_a_deployment, parted
+from verification.selection import Selection, asks_before_a_deployment, follows_up, parted
 from verification.settings import Flows, Health, Limits, Settings
+from verification.sign_off import read_sign_offs
 from verification.verdict import Measurement, Verdict, collecting, now
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ _BEFORE_A_DEPLOYMENT = (
     *("readiness", "source", "code", "release", "window", "rollback_plan", "migrations"),
     *("sentry", "incidents", "rollout", "announcement", "baseline"),
 )
+_AFTERWARDS = ("followup", "followup_record", "followup_team", "followup_watch", "followup_sentry", "followup_review")
 
 gc.freeze()  # what is imported stays to the end: no garbage collection need walk it again
 
@@ -108,6 +110,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=os.environ.get("PREVIOUS_REVISION"),
         help="the revision that served before (default: the variable PREVIOUS_REVISION, else what earlier runs saw)",
     )
+    group.addoption(
+        "--sign-off",
+        metavar="LINE=NAME",
+        action="append",
+        default=[],
+        help="NAME answers for a line that a person must look at, such as user_feedback_reviewed; may be repeated",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -115,7 +124,17 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the settings, and settle where the run's files go; nothing outside is touched yet."""
     environment = config.getoption("--env")
     if environment is None:
-        for option in ("--fault", "--no-rollback", "--dry-run", "--revision", "--profile", "--resume", "--ticket"):
+        needing = (
+            "--fault",
+            "--no-rollback",
+            "--dry-run",
+            "--revision",
+            "--profile",
+            "--sign-off",
+            "--resume",
+            "--ticket",
+        )
+        for option in needing:
             if config.getoption(option):
                 raise pytest.UsageError(f"{option} needs --env")
         return
@@ -124,6 +143,7 @@ def pytest_configure(config: pytest.Config) -> None:
     deployment = Path(config.getoption("--deployment"))
     try:
         loaded = load(deployment, environment)
+        sign_offs = read_sign_offs(config.getoption("--sign-off"))
     except SettingsError as error:
         raise pytest.UsageError(redact(str(error))) from None
     if faults and not loaded.settings.sandbox:
@@ -136,6 +156,7 @@ def pytest_configure(config: pytest.Config) -> None:
         given=(previous, "--previous-revision") if previous else None,
         revision=config.getoption("--revision") or "",
         commit=config.getoption("--commit") or "",
+        sign_offs=sign_offs,
         resume=_resumed(config, environment),
     )
     run.record.dry_run = config.getoption("--dry-run")
@@ -143,6 +164,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_RUN] = run
     config.stash[PROBES] = run.probes
     for name in _BEFORE_A_DEPLOYMENT if asks_before_a_deployment(config) else ():
+        config.pluginmanager.import_plugin(f"verification.probes.{name}")
+    for name in _AFTERWARDS if follows_up(config) else ():
         config.pluginmanager.import_plugin(f"verification.probes.{name}")
     team = [deployment.parent / path for path in run.settings.criteria.paths]
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
@@ -279,25 +302,40 @@ class Verification:
         """Find out whether a rollback would be possible, then judge what is known first, first."""
         if not self._run.started or (session.testsfailed and not session.config.option.continue_on_collection_errors):
             return None  # pytest's own loop says what is wrong
-        before, after = parted(session.items)
+        before, after, later = parted(session.items)
         waiting = self._reporting.waiting(session.config, self._run)
-        if before and after:
+        if before and (after or later):
             run_in_order_of_answers(session, before, self._run.probes, waiting, last=False)
-            if not self._may_deploy():
+            if not self._may_go_on("deployed"):
                 return True
-            self._run.deploy({name for item in after for name in asked_by(item)})
+            self._run.deploy({name for item in after or later for name in asked_by(item)})
         self._net.spread()
+        if later and not after:
+            from verification.probes.followup import note_followed
+
+            note_followed(self._run)
         reporter = session.config.pluginmanager.getplugin("terminalreporter")
         for notice in self._run.record.notices if reporter else ():
             reporter.write_line(f"note: {redact(notice)}", yellow=True)
-        run_in_order_of_answers(session, after or before, self._run.probes, waiting)
+        if after and later:
+            run_in_order_of_answers(session, after, self._run.probes, waiting, last=False)
+            if not self._may_go_on("followed up"):
+                return True
+            self._note_results(session)
+            self._reporting.log(self._run)
+            self._run.follow_up({name for item in later for name in asked_by(item)})
+        run_in_order_of_answers(session, later or after or before, self._run.probes, waiting)
         return True
 
-    def _may_deploy(self) -> bool:
+    def _may_go_on(self, done: str) -> bool:
         closed = [one.id for one in self._finished.values() if one.verdict is not Verdict.PASS]
         if closed:
-            self._run.record.notices.append(f"nothing was deployed, because these do not pass: {', '.join(closed)}")
+            self._run.record.notices.append(f"nothing was {done}, because these do not pass: {', '.join(closed)}")
         return not closed
+
+    def _note_results(self, session: pytest.Session) -> None:
+        finished = self._finished
+        self._run.record.criteria = [finished[item.nodeid] for item in session.items if item.nodeid in finished]
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -361,7 +399,7 @@ class Verification:
 
     def _decide(self, session: pytest.Session, exitstatus: int) -> None:
         record = self._run.record
-        record.criteria = [self._finished[item.nodeid] for item in session.items if item.nodeid in self._finished]
+        self._note_results(session)
         unasked = [item for item in session.items if phase_of(item) and item.nodeid not in self._finished]
         record.not_asked |= {criterion_id(item): "the run ended before it was asked" for item in unasked}
         record.interrupted = _INTERRUPTIONS.get(exitstatus, "")
@@ -369,8 +407,9 @@ class Verification:
             self._net.catch()
             record.finished = now()
             self._reporting.tell(self._run)
+            self._reporting.log(self._run)
             self._reporting.write()
-            session.exitstatus = _exit_code(record, exitstatus)
+            session.exitstatus = record.exit_code_after(exitstatus)
         except Exception as error:  # an exception that leaves this hook would lose the report
             session.exitstatus = self._unended(error)
 
@@ -388,10 +427,3 @@ class Verification:
 
 
 _INTERRUPTIONS = {2: "the run was interrupted", 3: "pytest broke", 4: "the run was called wrongly"}
-
-
-def _exit_code(record: RunRecord, exitstatus: int) -> int:
-    """Our verdict's code, unless pytest has something to say that a verdict does not cover."""
-    if record.failures or record.exit_code is Exit.ROLLBACK_FAILED:
-        return record.exit_code
-    return record.exit_code if exitstatus in {0, 1} else exitstatus

@@ -21,7 +21,8 @@ from reports.thread import update_thread
 from reports.ticket import Ticket, attach
 from reports.timeline import timeline
 from reports.writing import one_line
-from verification.errors import VerificationError
+from verification.deployment_events import belongs_in_the_log, events_of, keep
+from verification.errors import SettingsError, VerificationError
 from verification.files import write_whole
 from verification.order import Waiting
 from verification.record import RunRecord
@@ -72,6 +73,22 @@ class Reporting:
         self._run = run
         if run.started:
             update_thread(self._record, run.settings.slack, run.variables, self.files.folder.name)
+
+    def log(self, run: Run) -> None:
+        """Tell the deployment log what became of the deployment. What goes wrong with that is a notice."""
+        record = self._record
+        if not run.started or not belongs_in_the_log(record):
+            return
+        if not record.revision:
+            record.notices.append("the deployment log was not written: which revision was deployed is not known")
+            return
+        try:
+            log = run.log()
+        except SettingsError as mistake:
+            record.notices.append(redact(f"the deployment log was not written: {mistake.cause}"))
+            return
+        if problem := keep(log, events_of(record, self.files.folder.name, run.sign_offs)):
+            record.notices.append(problem)
 
     def write(self) -> None:
         """Write record, verdict and summary. Raises OSError."""

@@ -15,7 +15,7 @@ from typing import NoReturn
 from rich.console import Console
 
 from rollback.by_hand import Request, commit_of, order_for
-from rollback.engine import roll_back_by_hand
+from rollback.engine import Order, roll_back_by_hand
 from rollback.journal import Journal
 from rollback.people import call_people, send_queued
 from rollback.policy import survey
@@ -24,6 +24,8 @@ from rollback.restoring import with_restore_offer
 from rollback.serving_record import ServingRecord
 from rollback.status import show
 from verification.clients.cloud_run import CloudRun, RevisionState
+from verification.deployment_events import keep, rolled_back_by_hand
+from verification.deployment_log import open_log
 from verification.errors import ObserverError, RollbackFailed, RollbackWithheld, SettingsError
 from verification.loading import load
 from verification.record import RollbackOutcome, RollbackResult
@@ -189,7 +191,20 @@ def _roll_back(
     moved = bool(result.strategy) or result.outcome is RollbackOutcome.FAILED
     if moved or options.dry_run:  # else nothing has happened that the person at the keyboard does not see
         _say(console, *call_people(world.settings, world.variables, journal, result, dry_run=options.dry_run))
+    _say(console, _logged(world.settings, order, result, journal.path.parent))
     return _report(console, result)
+
+
+def _logged(settings: Settings, order: Order, result: RollbackResult, run: Path) -> str:
+    """Tell the deployment log; what went wrong with that, or nothing: the rollback is what it is."""
+    assert settings.target.cloud_run is not None, "it was rolled back"
+    service = settings.target.cloud_run.service
+    taken_out = [name for name in order.shares if name != order.target]
+    try:
+        log = open_log(settings.deployment_log, run.parent, os.environ)
+    except SettingsError as mistake:
+        return f"the deployment log was not written: {mistake.cause}"
+    return keep(log, rolled_back_by_hand(settings.environment, service, taken_out, result, run.name))
 
 
 def _report(console: Console, result: RollbackResult) -> int:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from rollback.lines import append_line, read_lines
+from verification.lines import append_line, read_lines
 from verification.redaction import redact
 from verification.settings import CloudRun
 from verification.verdict import now

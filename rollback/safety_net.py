@@ -45,6 +45,7 @@ class SafetyNet:
         self._known = known = _of_the_deployed(known, deployed, to_latest(cloud_run.settings))
         arm(self._journal, known, self._run.settings, cloud_run)
         record.revision, record.previous_revision, record.commit = known.revision, known.previous, known.commit
+        record.deployed = known.created
         record.notices += [f"no rollback would be possible: {obstacle}" for obstacle in known.obstacles]
 
     def failed(self, result: CriterionResult) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from rollback.lines import append_line, read_lines
+from verification.lines import append_line, read_lines
 from verification.settings import CloudRun
 from verification.verdict import now
 

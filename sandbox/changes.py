@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sandbox.api_errors import ApiError, InvalidArgument
-from sandbox.model import Traffic
+from sandbox.model import USUAL, Resources, Traffic
 
 ALL_TO_LATEST = Traffic(revision=None, percent=100)
 _HUNDRED_PERCENT = 100
@@ -22,6 +22,7 @@ class Template:
     image: str
     commit: str = ""
     revision: str = ""
+    resources: Resources = USUAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,14 @@ from sandbox.changes import Change, Operation, Template
 from sandbox.cloud_run_v2 import COMMIT_LABEL, newest_first, own, page, revision_uid
 from sandbox.conditions import Condition, State
 from sandbox.google_http import Json, json_object, wait_seconds
-from sandbox.model import Revision, Service, Traffic
+from sandbox.model import USUAL, Resources, Revision, Service, Traffic
 
 if TYPE_CHECKING:
     from sandbox.control_plane import ControlPlane
 
 _KNATIVE = "serving.knative.dev/v1"
 _STATUSES = {State.RECONCILING: "Unknown", State.FAILED: "False", State.SUCCEEDED: "True"}
+_MIN_SCALE, _MAX_SCALE = "autoscaling.knative.dev/minScale", "autoscaling.knative.dev/maxScale"
 _SERVICE_LABEL = "serving.knative.dev/service"
 
 
@@ -172,7 +173,7 @@ def revision_object(control: ControlPlane, revision: Revision) -> dict[str, Json
             "labels": {key: value for key, value in labels.items() if value},
             "annotations": {
                 "serving.knative.dev/creator": "deploy@sandbox.invalid",
-                "autoscaling.knative.dev/minScale": "1",
+                **_scaling(revision.resources),
             },
         },
         "spec": template["spec"],
@@ -210,7 +211,7 @@ def _template_object(revision: Revision) -> dict[str, Json]:
     return {
         "metadata": {
             "labels": {COMMIT_LABEL: revision.commit} if revision.commit else {},
-            "annotations": {"autoscaling.knative.dev/minScale": "1"},
+            "annotations": _scaling(revision.resources),
         },
         "spec": {
             "containerConcurrency": 80,
@@ -220,7 +221,7 @@ def _template_object(revision: Revision) -> dict[str, Json]:
                 {
                     "image": revision.image,
                     "ports": [{"containerPort": 8080}],
-                    "resources": {"limits": {"cpu": "1", "memory": "512Mi"}},
+                    "resources": {"limits": {"cpu": revision.resources.cpu, "memory": revision.resources.memory}},
                 }
             ],
         },
@@ -298,8 +299,23 @@ def _change_from(body: dict[str, Json]) -> Change:
             image=_text(containers[0], "image"),
             revision=_text(_part(template, "metadata"), "name"),
             commit=_texts(_part(template, "metadata"), "labels").get(COMMIT_LABEL, ""),
+            resources=_resources(template, containers[0]),
         ),
     )
+
+
+def _scaling(resources: Resources) -> dict[str, Json]:
+    return {_MIN_SCALE: str(resources.min_instances), _MAX_SCALE: str(resources.max_instances)}
+
+
+def _resources(template: dict[str, Json], container: dict[str, Json]) -> Resources:
+    """What a template says of them; what it leaves out is as usual. Raises InvalidArgument."""
+    limits = _texts(_part(container, "resources"), "limits")
+    annotations, usual = _texts(_part(template, "metadata"), "annotations"), USUAL
+    least, most = annotations.get(_MIN_SCALE, "0"), annotations.get(_MAX_SCALE, str(usual.max_instances))
+    if not (least.isdecimal() and most.isdecimal()):
+        raise InvalidArgument(f"{_MIN_SCALE} and {_MAX_SCALE} must be whole numbers.", "spec.template.metadata")
+    return Resources(limits.get("cpu", usual.cpu), limits.get("memory", usual.memory), int(least), int(most))
 
 
 def _target_from(line: Json) -> Traffic:

@@ -22,7 +22,7 @@ from sandbox.api_errors import InvalidArgument, NotFound, PermissionDenied, Unim
 from sandbox.changes import Change, Operation, Template
 from sandbox.conditions import Condition, State
 from sandbox.control_plane import ControlPlane
-from sandbox.model import Revision, Service, Traffic
+from sandbox.model import USUAL, Resources, Revision, Service, Traffic
 
 COMMIT_LABEL = "commit-sha"
 DEFAULT_PAGE = 100
@@ -231,7 +231,9 @@ def _revision_name(service: str, revision: str) -> str:
 def _template_message(revision: Revision) -> run_v2.RevisionTemplate:
     return run_v2.RevisionTemplate(
         labels={COMMIT_LABEL: revision.commit} if revision.commit else {},
-        scaling=run_v2.RevisionScaling(min_instance_count=1, max_instance_count=20),
+        scaling=run_v2.RevisionScaling(
+            min_instance_count=revision.resources.min_instances, max_instance_count=revision.resources.max_instances
+        ),
         max_instance_request_concurrency=80,
         timeout=timedelta(minutes=5),
         service_account="backend@sandbox.invalid",
@@ -239,7 +241,9 @@ def _template_message(revision: Revision) -> run_v2.RevisionTemplate:
             run_v2.Container(
                 image=revision.image,
                 ports=[run_v2.ContainerPort(container_port=8080)],
-                resources=run_v2.ResourceRequirements(limits={"cpu": "1", "memory": "512Mi"}),
+                resources=run_v2.ResourceRequirements(
+                    limits={"cpu": revision.resources.cpu, "memory": revision.resources.memory}, cpu_idle=True
+                ),
             )
         ],
     )
@@ -250,8 +254,18 @@ def _template_from(template: run_v2.RevisionTemplate) -> Template:
         raise InvalidArgument(
             "template.containers must hold one container with an image.", "service.template.containers"
         )
+    container, usual = template.containers[0], USUAL
+    limits = container.resources.limits
     return Template(
-        image=template.containers[0].image, commit=template.labels.get(COMMIT_LABEL, ""), revision=template.revision
+        image=container.image,
+        commit=template.labels.get(COMMIT_LABEL, ""),
+        revision=template.revision,
+        resources=Resources(
+            limits.get("cpu", usual.cpu),
+            limits.get("memory", usual.memory),
+            template.scaling.min_instance_count,
+            template.scaling.max_instance_count or usual.max_instances,
+        ),
     )
 
 

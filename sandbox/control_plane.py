@@ -21,7 +21,7 @@ from typing import Protocol
 from sandbox.api_errors import AlreadyExists, ApiError, Conflict, FailedPrecondition, NotFound
 from sandbox.changes import ALL_TO_LATEST, Change, Operation, Template, checked
 from sandbox.faults import Faults
-from sandbox.model import Deployment, Revision, Service, Traffic
+from sandbox.model import USUAL, Deployment, Resources, Revision, Service, Traffic
 
 MAX_OPERATIONS = 1000
 _HUNDRED_PERCENT = 100
@@ -155,7 +155,7 @@ class ControlPlane:
     # Writing
 
     async def deploy(
-        self, service: str, *, faults: frozenset[str], commit: str, image: str | None = None
+        self, service: str, *, faults: frozenset[str], commit: str, resources: Resources = USUAL
     ) -> Deployment:
         """Create a revision as `gcloud run deploy` does and wait until it settled.
 
@@ -164,7 +164,7 @@ class ControlPlane:
         """
         target = self.service(service)
         previous = max(target.serving, key=lambda line: line.percent).revision if target.serving else None
-        revision = self._new_revision(target, Template(image or _image(), commit), faults)
+        revision = self._new_revision(target, Template(_image(), commit, resources=resources), faults)
         operation = self._begin(target, revision)
         await operation.finished.wait()
         if operation.error is not None:
@@ -223,13 +223,13 @@ class ControlPlane:
         if template is None:
             return None
         if template.revision and (there := service.revisions.get(template.revision)) is not None:
-            if (there.image, there.commit) != (template.image, template.commit):
+            if not _is_like(there, template):
                 raise AlreadyExists(
                     f"Revision named '{template.revision}' with different configuration already exists."
                 )
             return None
         latest = service.revisions.get(service.latest_created)
-        same = latest is not None and (latest.image, latest.commit) == (template.image, template.commit)
+        same = latest is not None and _is_like(latest, template)
         return None if same and not template.revision else template
 
     def _revision_from(self, service: Service, template: Template) -> Revision:
@@ -247,6 +247,7 @@ class ControlPlane:
             image=template.image,
             commit=template.commit,
             faults=faults,
+            resources=template.resources,
         )
         service.revisions[name] = revision
         service.latest_created = name
@@ -336,6 +337,11 @@ class ControlPlane:
 
 def _not_ready(revision: Revision) -> str:
     return f"Revision '{revision.name}' is not ready and cannot serve traffic. {revision.failure}".rstrip()
+
+
+def _is_like(revision: Revision, template: Template) -> bool:
+    wanted = (template.image, template.commit, template.resources)
+    return (revision.image, revision.commit, revision.resources) == wanted
 
 
 def _touch(service: Service) -> None:

@@ -19,6 +19,19 @@ class Traffic:
     tag: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What each instance gets, and how many there may be."""
+
+    cpu: str = "1"
+    memory: str = "512Mi"
+    min_instances: int = 1
+    max_instances: int = 20
+
+
+USUAL = Resources()
+
+
 @dataclass(slots=True)
 class Revision:
     """An immutable deployment of the service; `faults` is what the sandbox planted in it."""
@@ -32,6 +45,7 @@ class Revision:
     ready: bool = False
     failure: str = ""  # why it never became ready; empty while it starts and once it is ready
     retired: datetime | None = None  # when it last stopped receiving traffic
+    resources: Resources = USUAL
 
 
 @dataclass(slots=True)

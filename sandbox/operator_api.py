@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import secrets
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, get_type_hints
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from sandbox.api_errors import ApiError
 from sandbox.faults import CATALOGUE, FaultError, plan, plan_in_force
+from sandbox.model import USUAL, Resources
 from sandbox.pace import LARGEST_RPM
 from sandbox.sentry_http import FULL_SCOPES
 from sandbox.sentry_visit import SILENT_FAULTS, first_visit
@@ -84,7 +85,9 @@ class OperatorApi:
         commit = body.get("commit") or self.candidate or secrets.token_hex(20)
         if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
             raise HTTPException(422, "commit: give 40 hexadecimal digits in lower case, or leave it out")
-        note = await self.control.deploy(ingress.service.name, faults=faults.in_revision, commit=commit)
+        note = await self.control.deploy(
+            ingress.service.name, faults=faults.in_revision, commit=commit, resources=_resources(body)
+        )
         self.control.faults.update(faults.in_force)
         if SILENT_FAULTS & faults.in_revision and not {"sentry-down", "sentry-empty"} & self.control.faults:
             await first_visit(ingress.service, note, self.sentry.store)
@@ -143,6 +146,15 @@ def _names(value: object) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise HTTPException(422, 'faults: give a list of names, such as ["login-broken"]')
     return value
+
+
+def _resources(body: dict[str, object]) -> Resources:
+    """What the revision gets: all of `resources`, such as {"cpu": "2"}, and the rest as usual."""
+    wanted = body.get("resources", {})
+    kinds = get_type_hints(Resources)
+    if not isinstance(wanted, dict) or not all(type(value) is kinds.get(key) for key, value in wanted.items()):
+        raise HTTPException(422, f"resources: give some of {', '.join(kinds)}")
+    return replace(USUAL, **wanted)
 
 
 def _deployment(note: Deployment) -> dict[str, str]:

@@ -91,11 +91,13 @@ class RunRecord:
     revision: str = ""
     previous_revision: str = ""
     commit: str = ""
+    deployed: datetime | None = None  # when the revision was created
     dry_run: bool = False
     started: datetime = field(default_factory=now)
     finished: datetime | None = None
     criteria_selected: int = 0
     criteria_in_phase: int = 0
+    criteria_by_phase: dict[str, int] = field(default_factory=dict)  # how many each phase has
     not_configured: dict[str, str] = field(default_factory=dict)  # criterion -> the section that is missing
     not_asked: dict[str, str] = field(default_factory=dict)  # criterion -> why this run does not ask it
     criteria: list[CriterionResult] = field(default_factory=list)
@@ -128,6 +130,20 @@ class RunRecord:
         if complete and all(one.verdict is Verdict.PASS for one in self.criteria):
             return Verdict.PASS
         return Verdict.INCONCLUSIVE
+
+    def verdict_of(self, phase: str) -> Verdict:
+        """The same for one of the phases."""
+        verdicts = [one.verdict for one in self.criteria if one.phase == phase]
+        if Verdict.FAIL in verdicts:
+            return Verdict.FAIL
+        complete = verdicts and len(verdicts) >= self.criteria_by_phase.get(phase, 0) and not self.interrupted
+        return Verdict.PASS if complete and set(verdicts) == {Verdict.PASS} else Verdict.INCONCLUSIVE
+
+    def exit_code_after(self, exitstatus: int) -> int:
+        """Our verdict's code, unless pytest has something to say (`exitstatus`) that a verdict does not cover."""
+        if self.failures or self.exit_code is Exit.ROLLBACK_FAILED:
+            return self.exit_code
+        return self.exit_code if exitstatus in {0, 1} else exitstatus
 
     @property
     def exit_code(self) -> Exit:

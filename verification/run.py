@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+import time
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from verification.clients.cloud_run import CloudRun
     from verification.clients.commands import Commands
     from verification.clients.service import Service
+    from verification.deployment_log import DeploymentLog
     from verification.local_sandbox import DeploymentNote, Sandbox
     from verification.series import Snapshot
     from verification.settings import Settings
@@ -28,6 +31,16 @@ if TYPE_CHECKING:
 
 _LOGIN = {"login", "refused_login"}
 _VISIBLE_LATE = 600.0
+_LONGEST_REHEARSAL = 60.0
+_SEEN_AFTER = 3.0  # seconds until the sandbox's Cloud Monitoring shows what happened
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The deployed revision and the one before it, as somebody named them; empty where nobody did."""
+
+    revision: str
+    previous: str
 
 
 class Run:
@@ -42,6 +55,7 @@ class Run:
         given: tuple[str, str] | None = None,
         revision: str = "",
         commit: str = "",
+        sign_offs: Mapping[str, str] | None = None,
         resume: Path | None = None,
     ) -> None:
         self.settings = loaded.settings
@@ -52,6 +66,7 @@ class Run:
         self.given = given  # the previous revision and where that knowledge comes from, if somebody named it
         self.revision = revision  # the deployed revision, if somebody named it
         self.commit = commit  # the commit to be released, if somebody named it; else what is checked out
+        self.sign_offs = dict(sign_offs or {})  # who answers for which line of the checklist
         self.resume = resume  # the folder of the run whose watch goes on in this one
         self.record = RunRecord(environment=self.settings.environment)
         self.started = False
@@ -136,6 +151,8 @@ class Run:
             return
         # In a sandbox of our own a release is what there is to verify; one that we only attach to is taken as it is.
         self._take(sandbox.release(self.faults) if self.faults or sandbox.ours else sandbox.note())
+        if self.record.phases == ("followup",) and sandbox.ours:
+            self._let_time_pass()
 
     def deploy(self, fixtures: Collection[str]) -> None:
         """Deploy the release to the sandbox, and start the probes among `fixtures` anew. Raises as `start`."""
@@ -143,6 +160,23 @@ class Run:
         self._take(self._sandbox.release(self.faults))
         self.probes.forget()
         self.probes.start(fixtures)
+
+    def follow_up(self, fixtures: Collection[str]) -> None:
+        """Let the second watch pass, as far as a sandbox's run may wait for it, and start the probes anew."""
+        self._let_time_pass()
+        self.probes.forget()
+        self.probes.start(fixtures)
+
+    def log(self) -> DeploymentLog:
+        """The deployment log. Raises SettingsError."""
+        from verification.deployment_log import open_log
+
+        return open_log(self.settings.deployment_log, self.logs.parent, self.variables)
+
+    def _let_time_pass(self) -> None:
+        watch = self.settings.followup.second_watch
+        if self.settings.sandbox and watch <= _LONGEST_REHEARSAL:
+            time.sleep(watch + _SEEN_AFTER)
 
     def _take(self, note: DeploymentNote) -> None:
         self.given = self.given or (note.previous, "the sandbox's deployment note")
@@ -232,6 +266,9 @@ class Run:
                 "clock": lambda: now,
                 "role": lambda: role,
                 "dry_run": lambda: self.record.dry_run,
+                "named": lambda: Named(self.revision, self.given[0] if self.given else ""),
+                "sign_offs": lambda: self.sign_offs,
+                "deployment_log": self.log,
                 "variables": lambda: self.variables,
                 "service": service,
                 "cloud_run": cloud_run,

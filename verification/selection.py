@@ -92,20 +92,26 @@ class Selection:
                 raise pytest.UsageError(
                     "the deployment lies between pre and the other phases: name one, such as -m pre or -m smoke"
                 )
+        self._refuse_unknown_lines()
         left_out = not_collected(self._brought, self._homes, self._run.settings)
         record = self._run.record
         record.phases = tuple(sorted(phases, key=_rank))
         record.criteria_selected = sum(bool(phase_of(item)) for item in session.items)
         record.criteria_in_phase = sum(phase_of(item) in phases for item in self._collected)
         record.criteria_in_phase += sum(bool(one.phases & phases) for one in left_out)
+        record.criteria_by_phase = {
+            phase: sum(phase_of(item) == phase for item in self._collected)
+            + sum(phase in one.phases for one in left_out)
+            for phase in phases
+        }
         lacking = {criterion_id(item): section for item, section in self._lacking.items() if phase_of(item) in phases}
         record.not_configured = lacking
         record.not_asked = self._not_asked(session.items, phases)
         if session.testsfailed and not config.option.continue_on_collection_errors:
             return  # pytest will run no test
-        before, after = parted(session.items)
+        first = next((part for part in parted(session.items) if part), [])
         try:
-            self._run.start({name for item in before or after for name in asked_by(item)})
+            self._run.start({name for item in first for name in asked_by(item)})
         except SettingsError as error:
             raise pytest.UsageError(redact(str(error))) from None
 
@@ -126,18 +132,37 @@ class Selection:
                 reasons[criterion_id(item)] = f"does not apply to the profile {listed}"
         return reasons
 
+    def _refuse_unknown_lines(self) -> None:
+        """Only what a person answers for can be signed off: the criteria that ask for a signature."""
+        lines = sorted({criterion_id(item) for item in self._collected if "sign_off" in asked_by(item)})
+        for line in self._run.sign_offs:
+            if line not in lines:
+                raise pytest.UsageError(
+                    f"--sign-off: no person answers for {line}; the lines to be signed off are: {', '.join(lines)}"
+                )
 
-def parted(items: Iterable[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Item]]:
-    """The items in two parts: those that come before a deployment, and the rest."""
-    several = list(items)
-    before = [item for item in several if phase_of(item) in {"", "pre"}]
-    return before, [item for item in several if item not in before]
+
+def parted(items: Iterable[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Item], list[pytest.Item]]:
+    """The items in three parts: before a deployment, right after it, and once it is through (followup)."""
+    parts: tuple[list[pytest.Item], list[pytest.Item], list[pytest.Item]] = ([], [], [])
+    for item in items:
+        parts[{"": 0, "pre": 0, "followup": 2}.get(phase_of(item), 1)].append(item)
+    return parts
 
 
 def asks_before_a_deployment(config: pytest.Config) -> bool:
     """Whether `-m` asks for the phase `pre`, or for no phase in particular."""
+    return _asks_for("pre", config)
+
+
+def follows_up(config: pytest.Config) -> bool:
+    """Whether `-m` asks for the phase `followup`, or for no phase in particular."""
+    return _asks_for("followup", config)
+
+
+def _asks_for(phase: str, config: pytest.Config) -> bool:
     named = _phases_named(config)
-    return not named or "pre" in named
+    return not named or phase in named
 
 
 def _rank(phase: str) -> int:

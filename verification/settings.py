@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from verification.settings_code import CheckoutFolder, Code
+from verification.settings_followup import DeploymentLog, Followup
 from verification.settings_migrations import Migrations
 from verification.settings_monitor import Monitor
 from verification.settings_observers import GitHub, Incidents, Jira, Sentry, Slack
@@ -275,7 +276,15 @@ class Settings(Table):
     migrations: Migrations | None = None
     rollback: Rollback = Rollback()
     people: People = People()
+    deployment_log: DeploymentLog = DeploymentLog()
+    followup: Followup = Followup()
     criteria: Criteria = Criteria()
+
+    @model_validator(mode="after")
+    def _people_answer_for_themselves(self) -> Settings:
+        if self.followup.signed_off_by and not self.sandbox:
+            raise ValueError("followup.signed_off_by is for the sandbox: elsewhere a person signs off (--sign-off)")
+        return self
 
     @property
     def main_role(self) -> Role:

@@ -16,6 +16,8 @@ import pytest
 from rollback.journal import read
 from tests.clients.relay import Relay
 from tests.rollback.stage import ROOT, Stage
+from verification.deployment_log import LogFile
+from verification.deployments import State
 
 
 class Shell:
@@ -65,6 +67,10 @@ def test_one_step_back_goes_to_the_revision_of_the_deployment_note(stage: Stage,
     assert events[:5] == ["armed", "rolling-back", "shifted", "verified", "settled"]
     assert events[5:] == ["call-queued"] * 3 + ["call-sent"] * 3
     assert "told #incidents" in out
+    [deployment] = LogFile(shell.folder / "reports" / "output" / "deployments.jsonl").deployments()
+    assert (deployment.revision, deployment.state) == (note.current, State.ROLLED_BACK)
+    assert deployment.rollback is not None
+    assert (deployment.rollback.by, deployment.rollback.to_revision) == ("hand", note.previous)
 
 
 def test_one_step_back_run_twice_goes_back_once(stage: Stage, shell: Shell) -> None:

@@ -202,6 +202,13 @@ def new_world() -> Iterator[World]:
 
 
 @pytest.fixture
+def busy_world() -> Iterator[World]:
+    """The same with some users, for what is judged by their requests."""
+    with program("--users-rpm", "60") as process:
+        yield World(ready(process))
+
+
+@pytest.fixture
 def production(world: World, tmp_path: Path) -> Callable[..., Path]:
     """Writes a deployment.toml whose `production` is the sandbox's, reached as a real one is: by its addresses."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -15,6 +16,14 @@ _ALL = 100
 # The API's numbers: named here, because importing its library takes half a second.
 _FOLLOWS_LATEST = 1
 _SUCCEEDED = 4
+
+_UNITS = {
+    "": 1.0,
+    "m": 0.001,
+    **{letter: 1000.0**power for power, letter in enumerate("kMGT", 1)},
+    **{f"{letter}i": 1024.0**power for power, letter in enumerate("KMGT", 1)},
+}
+_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|[kMGT]|[KMGT]i|)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +88,21 @@ class ServiceState:
 
 
 @dataclass(frozen=True, slots=True)
+class Allotment:
+    """What each instance of a revision gets, all containers together, and how many there may be.
+
+    `cpu` is in vCPU, `memory` in bytes; None where the revision does not say. `max_instances` is None without a limit.
+    `cpu_always`: the CPU is there, and paid for, between requests too.
+    """
+
+    cpu: float | None = None
+    memory: int | None = None
+    min_instances: int = 0
+    max_instances: int | None = None
+    cpu_always: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RevisionState:
     """A revision. `ready` is its Ready condition and no other: an idle one shows others that failed, and can serve.
 
@@ -91,6 +115,7 @@ class RevisionState:
     commit: str
     image: str
     problem: str = ""
+    allotment: Allotment = Allotment()
 
 
 def service_state(message: run_v2.Service) -> ServiceState:
@@ -135,7 +160,37 @@ def revision_state(message: run_v2.Revision) -> RevisionState:
         commit=message.labels.get(COMMIT_LABEL, ""),
         image=message.containers[0].image if message.containers else "",
         problem="" if ready or readiness is None else readiness.message,
+        allotment=_allotment(message),
     )
+
+
+def quantity(text: str) -> float:
+    """A quantity as Kubernetes writes it: `1`, `1000m`, `512Mi`, `1G`. Raises ValueError for anything else."""
+    found = _QUANTITY.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(f"{text!r} is no quantity such as 1, 500m or 512Mi")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def _allotment(message: run_v2.Revision) -> Allotment:
+    cpu, memory = _limits(message, "cpu"), _limits(message, "memory")
+    return Allotment(
+        cpu=cpu,
+        memory=None if memory is None else round(memory),
+        min_instances=message.scaling.min_instance_count,
+        max_instances=message.scaling.max_instance_count or None,
+        # Where no resources are named, the default holds: CPU during requests only.
+        cpu_always=any(one.resources.limits and not one.resources.cpu_idle for one in message.containers),
+    )
+
+
+def _limits(message: run_v2.Revision, name: str) -> float | None:
+    """The sum over all containers; None where one of them does not say, or says what is no quantity."""
+    try:
+        # `get`: to ask such a map for `[name]` would put it in, empty.
+        return sum(quantity(container.resources.limits.get(name, "")) for container in message.containers)
+    except ValueError:
+        return None
 
 
 def _named(kind: int, revision: str, latest_ready: str) -> str:

@@ -31,7 +31,7 @@ _LARGEST = 20_000_000
 _PAGES = 50
 _SNIPPET = 120
 _LIMIT_RESETS = ("x-sentry-rate-limit-reset", "x-ratelimit-reset", "ratelimit-reset")
-_TAKEN = {200, 201, 202, 204}
+_TAKEN = {200, 201, 202, 204, 208}  # 208: Sentry had it already
 _BROKEN = {500, 502, 503, 504}
 _PAUSES = (0.3, 1.0)  # a server error is asked about twice more
 

@@ -1,0 +1,116 @@
+"""The deployment log as people and programs read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+from rich.table import Table
+from rich.text import Text
+
+from reports.writing import moment, one_line
+from verification.deployments import Deployment, RolledBack, State
+from verification.verdict import Verdict
+
+_COLOURS = {State.GOOD: "green", State.UNCLEAR: "yellow", State.FAILED: "red", State.ROLLED_BACK: "red"}
+_MARKS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?"}
+
+
+class SignatureEntry(BaseModel):
+    """Who answers for a line, since when."""
+
+    model_config = ConfigDict(frozen=True)
+
+    line: str
+    name: str
+    at: datetime
+
+
+class DeploymentEntry(BaseModel):
+    """One deployment for other programs; durations are in seconds, null stands for "not known"."""
+
+    model_config = ConfigDict(frozen=True)
+
+    environment: str
+    service: str
+    revision: str
+    previous_revision: str
+    commit: str
+    deployed: datetime
+    verified: datetime | None
+    state: State
+    verdicts: dict[str, Verdict]
+    profiles: tuple[str, ...]
+    issues: tuple[str, ...]
+    duration_s: float | None
+    failed_at: datetime | None
+    recovery_s: float | None
+    rollback: RolledBack | None
+    rolled_back_at: datetime | None
+    signed_off: tuple[SignatureEntry, ...]
+
+
+class LogFile(BaseModel):
+    """`python -m reports log --json`: the deployments, the oldest first."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: int = 1
+    place: str
+    deployments: tuple[DeploymentEntry, ...]
+
+
+def entry(one: Deployment) -> DeploymentEntry:
+    """A deployment as JSON states it."""
+    return DeploymentEntry(
+        environment=one.environment,
+        service=one.service,
+        revision=one.revision,
+        previous_revision=one.previous,
+        commit=one.commit,
+        deployed=one.deployed,
+        verified=one.verified,
+        state=one.state,
+        verdicts=one.verdicts,
+        profiles=one.profiles,
+        issues=one.issues,
+        duration_s=one.duration,
+        failed_at=one.failed_at,
+        recovery_s=one.recovery,
+        rollback=one.rollback,
+        rolled_back_at=one.rolled_back_at,
+        signed_off=tuple(SignatureEntry(line=each.line, name=each.name, at=each.at) for each in one.signed),
+    )
+
+
+def table(deployments: Iterable[Deployment], place: str) -> Table:
+    """A row for each deployment, the newest last, as logs are read."""
+    shown = Table(title=f"Deployments, from {one_line(place)}", title_justify="left", title_style="bold")
+    for heading in ("Deployed", "Environment", "Revision", "Commit", "State", "Verdicts", "Rollback", "Signed off"):
+        shown.add_column(heading)
+    for one in deployments:
+        shown.add_row(
+            moment(one.deployed),
+            one_line(one.environment),
+            one_line(one.revision),
+            one_line(one.commit[:7]),
+            Text(one.state, style=_COLOURS[one.state]),
+            " ".join(f"{one_line(phase)} {_MARKS[verdict]}" for phase, verdict in one.verdicts.items()),
+            Text(_rollback(one)),
+            Text("\n".join(f"{one_line(each.line)}: {one_line(each.name)}" for each in one.signed)),
+        )
+    return shown
+
+
+def _rollback(one: Deployment) -> str:
+    if one.rollback is None:
+        return ""
+    words = f"{one.rollback.outcome} by {one.rollback.by}: to {one.rollback.to_revision or 'the revision before'}"
+    if one.rollback.seconds is not None:
+        words += f" in {one.rollback.seconds:.1f} s"
+    if one.rollback.triggers:
+        words += f", because of {', '.join(one.rollback.triggers)}"
+    if one.recovery is not None:
+        words += f"; well again {one.recovery:.1f} s after the first failure"
+    return one_line(words)

@@ -1,0 +1,112 @@
+"""`python -m reports log` and `metrics`: what became of all deployments."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+
+from reports import deployment_log, metrics
+from reports.command_line import Exit, Subcommands
+from verification.deployment_log import open_log
+from verification.deployment_metrics import by_month, over_all
+from verification.deployments import Deployment
+from verification.errors import SettingsError
+from verification.loading import environments, load
+from verification.redaction import redact
+from verification.settings_followup import DeploymentLog
+from verification.verdict import now
+
+ROOT = Path(__file__).parent.parent
+_MONTHS_SHOWN = 3
+
+
+def add_log(commands: Subcommands) -> None:
+    """`log`: a line for each deployment."""
+    parser = commands.add_parser("log", help="every deployment: when, what, its verdicts, its rollback, who signed")
+    _add_what_all_take(parser)
+    parser.set_defaults(command=_log)
+
+
+def add_metrics(commands: Subcommands) -> None:
+    """`metrics`: the checklist's table, filled in."""
+    parser = commands.add_parser("metrics", help="the checklist's metrics against their targets, by month")
+    _add_what_all_take(parser)
+    parser.set_defaults(command=_metrics)
+
+
+def _add_what_all_take(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-e", "--env", dest="environment", help="one environment of the deployment file (default: all)")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument(
+        "--deployment", type=Path, default=ROOT / "deployment.toml", metavar="FILE", help="default: deployment.toml"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=ROOT / "reports" / "output", metavar="DIR", help="default: reports/output"
+    )
+
+
+def _log(options: argparse.Namespace, console: Console) -> Exit:
+    found, place = _read(options)
+    every = [one for several in found.values() for one in several]
+    every.sort(key=lambda one: one.deployed)
+    if options.json:
+        entries = tuple(deployment_log.entry(one) for one in every)
+        print(redact(deployment_log.LogFile(place=place, deployments=entries).model_dump_json(indent=2)))
+        return Exit.DONE
+    if not every:
+        console.print(f"no deployment is in {place} yet", soft_wrap=True, markup=False)
+        return Exit.DONE
+    console.print(deployment_log.table(every, place))
+    return Exit.DONE
+
+
+def _metrics(options: argparse.Namespace, console: Console) -> Exit:
+    found, place = _read(options)
+    present = now()
+    settings = {name: _settings(options, name) for name in found}
+    months = {name: by_month(several, settings[name], present) for name, several in found.items()}
+    overall = {name: over_all(several, settings[name], present) for name, several in found.items()}
+    if options.json:
+        whole = {name: tuple(map(metrics.entry, (overall[name], *months[name]))) for name in found}
+        print(redact(metrics.MetricsFile(environments=whole).model_dump_json(indent=2)))
+        return Exit.DONE
+    if not found:
+        console.print(f"no deployment is in {place} yet", soft_wrap=True, markup=False)
+    for name in found:
+        console.print(metrics.table(name, overall[name], months[name][-_MONTHS_SHOWN:]))
+        if overall[name].too_few:
+            console.print(overall[name].too_few, style="yellow")
+        console.print(metrics.bars(months[name]), "")
+    return Exit.DONE
+
+
+def _read(options: argparse.Namespace) -> tuple[dict[str, list[Deployment]], str]:
+    """The deployments by environment, and where they come from. Raises SettingsError, ObserverError."""
+    wanted = options.environment
+    log = open_log(_settings(options, wanted or ""), options.output, options.variables)
+    found: dict[str, list[Deployment]] = {}
+    for one in log.deployments():
+        if wanted in {None, one.environment}:
+            found.setdefault(one.environment, []).append(one)
+    return found, log.place
+
+
+def _settings(options: argparse.Namespace, environment: str) -> DeploymentLog:
+    """The table of `environment`; of the file's first one for an environment that the file does not have (any more)."""
+    names = environments(options.deployment)
+    if options.environment and options.environment not in names:
+        raise SettingsError(
+            f'there is no environment "{options.environment}" in {options.deployment}',
+            f"It has: {', '.join(names)}.",
+        )
+    return load(
+        options.deployment, environment if environment in names else names[0], _any_project(options.variables)
+    ).settings.deployment_log
+
+
+def _any_project(variables: Mapping[str, str]) -> dict[str, str]:
+    # Which project it is decides nothing here: nobody is asked but the log.
+    return {"GOOGLE_CLOUD_PROJECT": "any", **variables}

@@ -1,0 +1,114 @@
+"""The checklist's "Deployment Metrics" as people and programs read them: a table by month with bars, and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict
+from rich.table import Table
+from rich.text import Text
+
+from reports.writing import one_line
+from verification.deployment_metrics import Figure, Period
+from verification.deployments import State
+
+_BAR = 24
+_BLOCKS = {State.GOOD: ("█", "green"), State.UNCLEAR: ("░", "yellow"), State.FAILED: ("▓", "red")}
+_BLOCKS[State.ROLLED_BACK] = ("▒", "red")
+_MARKS = {True: ("✓", "green"), False: ("✗", "red"), None: ("?", "yellow")}
+
+
+class FigureEntry(BaseModel):
+    """One metric; `good` is null where it cannot be told."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    value: float | None
+    unit: str
+    target: str
+    good: bool | None
+    deployments: int
+    note: str
+
+
+class PeriodEntry(BaseModel):
+    """The metrics of one stretch of time."""
+
+    model_config = ConfigDict(frozen=True)
+
+    period: str
+    deployments: int
+    states: dict[State, int]
+    too_few: str
+    metrics: tuple[FigureEntry, ...]
+
+
+class MetricsFile(BaseModel):
+    """`python -m reports metrics --json`: for each environment all time, then month by month."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: int = 1
+    environments: dict[str, tuple[PeriodEntry, ...]]
+
+
+def entry(period: Period) -> PeriodEntry:
+    """A period as JSON states it."""
+    figures = tuple(
+        FigureEntry(
+            name=one.name,
+            value=one.value,
+            unit=one.unit,
+            target=one.target,
+            good=one.good,
+            deployments=one.samples,
+            note=one.note,
+        )
+        for one in period.figures
+    )
+    return PeriodEntry(
+        period=period.name,
+        deployments=period.deployments,
+        states=period.states,
+        too_few=period.too_few,
+        metrics=figures,
+    )
+
+
+def table(environment: str, overall: Period, months: Sequence[Period]) -> Table:
+    """The checklist's table: a row for each metric; target, all time, then the newest months."""
+    shown = Table(title=f"Deployment metrics of {one_line(environment)}", title_justify="left", title_style="bold")
+    shown.add_column("Metric")
+    shown.add_column("Target")
+    for period in (overall, *reversed(months)):
+        shown.add_column(period.name, justify="right")
+    shown.add_column("Note")
+    for number, figure in enumerate(overall.figures):
+        cells = [_cell(period.figures[number]) for period in (overall, *reversed(months))]
+        shown.add_row(figure.name.capitalize(), f"{figure.target} {figure.unit}", *cells, figure.note)
+    return shown
+
+
+def bars(months: Sequence[Period]) -> Text:
+    """A bar for each month, as long as it has deployments, in the colours of what they came to; and the legend."""
+    most = max((one.deployments for one in months), default=0)
+    scale = min(1.0, _BAR / most) if most else 1.0
+    chart = Text()
+    for month in months:
+        chart.append(f"{month.name}  ")
+        for state, (block, colour) in _BLOCKS.items():
+            count = month.states.get(state, 0)
+            chart.append(block * (max(1, round(count * scale)) if count else 0), style=colour)
+        chart.append(f" {month.deployments}\n")
+    for state, (block, colour) in _BLOCKS.items():
+        chart.append(f"{block} ", style=colour)
+        chart.append(f"{state}   ")
+    return chart
+
+
+def _cell(figure: Figure) -> Text:
+    if figure.value is None:
+        return Text("-", style="dim")
+    mark, colour = _MARKS[figure.good]
+    return Text(f"{figure.value:g} {figure.unit} {mark}", style=colour)

@@ -1,0 +1,63 @@
+"""`python -m reports join` and `attach`: several phases of one release as one ticket, and handing it over."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import ExitStack
+from pathlib import Path
+
+from rich.console import Console
+
+from reports import html, record_file
+from reports.command_line import Exit, Subcommands
+from reports.joining import join
+from reports.ticket import Ticket, attach, waiting
+from reports.writing import one_line
+from verification.errors import SettingsError
+from verification.files import write_whole
+from verification.loading import load
+from verification.local_sandbox import open_sandbox
+
+
+def add_join(commands: Subcommands) -> None:
+    """`join`: several runs of one release on one page."""
+    parser = commands.add_parser("join", help="several phases of one release as one ticket page")
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="the folder of a run")
+    parser.add_argument("--output", type=Path, default=Path("ticket.html"), metavar="FILE", help="default: ticket.html")
+    parser.set_defaults(command=_join)
+
+
+def _join(options: argparse.Namespace, console: Console) -> Exit:
+    record = join([record_file.read(folder / "record.json") for folder in options.runs])
+    write_whole(options.output, html.ticket(record))
+    console.print(f"{html.title(record)}\n{options.output}", soft_wrap=True, markup=False)
+    return Exit.DONE
+
+
+def add_attach(commands: Subcommands) -> None:
+    """`attach`: hand a run's report to its tickets, now or again."""
+    parser = commands.add_parser("attach", help="hand a run's report to its tickets")
+    parser.add_argument("folder", type=Path, metavar="RUN", help="the folder of a run")
+    parser.add_argument("--ticket", action="append", default=[], help="as in a run; default: those that wait")
+    parser.add_argument("--deployment", type=Path, default=Path("deployment.toml"), metavar="FILE")
+    parser.set_defaults(command=_attach)
+
+
+def _attach(options: argparse.Namespace, console: Console) -> Exit:
+    record = record_file.read(options.folder / "record.json")
+    tickets = [Ticket.parse(one) for one in options.ticket] or waiting(options.folder)
+    if not tickets:
+        console.print("No ticket waits for this run's report. Name one with --ticket.", soft_wrap=True)
+        return Exit.DONE
+    settings, variables = load(options.deployment, record.environment).settings, dict(options.variables)
+    with ExitStack() as stack:
+        if settings.sandbox:
+            if "SANDBOX" not in variables:
+                raise SettingsError("the sandbox of this run has ended", "Set SANDBOX to one that runs.")
+            sandbox = stack.enter_context(open_sandbox(variables))
+            settings, variables = sandbox.settings(settings), sandbox.variables(variables)
+        entries = attach(options.folder, tickets, settings, variables)
+    for one in entries:
+        words = f"{one.ticket}: {one.state}{': ' if one.problem else ''}{one_line(one.problem)}"
+        console.print(words, soft_wrap=True, markup=False)
+    return Exit.NOT_DONE if any(one.state == "queued" for one in entries) else Exit.DONE

@@ -1,0 +1,1 @@
+"""Criteria of what comes once a deployment is through (T+15 and later)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from enum import IntEnum
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 
 class Exit(IntEnum):
@@ -26,4 +26,9 @@ class Parser(argparse.ArgumentParser):
         self.exit(Exit.USAGE, f"{self.prog}: {message}\n")
 
 
-Subcommands = argparse._SubParsersAction[Parser]  # noqa: SLF001  (argparse has no public name for it)
+class Subcommands(Protocol):
+    """Where a command adds itself (argparse has no public name for it)."""
+
+    def add_parser(self, name: str, *, help: str) -> argparse.ArgumentParser:  # noqa: A002
+        """A parser for the command `name`."""
+        ...

@@ -235,7 +235,8 @@ FOLLOWUP = Section(
             (
                 _followup("The error trend is flat", "error_trend_is_flat"),
                 _followup("No new error patterns", "no_new_error_patterns"),
-                _followup("Resources and their cost", "resources_unchanged_or_approved"),
+                _followup("Resources are as before, or approved", "resources_unchanged_or_approved"),
+                _followup("Cloud Run costs are reviewed", "cloud_run_costs_reviewed", person=True),
                 _followup("User feedback is read", "user_feedback_reviewed", person=True),
             ),
         ),
@@ -244,6 +245,14 @@ FOLLOWUP = Section(
             (
                 _followup("CHANGELOG.md is updated", "changelog_is_updated"),
                 _followup("Deployment metrics are within their targets", "deployment_metrics"),
+            ),
+        ),
+        Part(
+            "After a hotfix",
+            (
+                _followup(
+                    "Post-mortem, root cause and preventive items are written", "post_mortem_written", person=True
+                ),
             ),
         ),
     ),

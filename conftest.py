@@ -27,7 +27,7 @@ from verification.record import PHASES, POST_DEPLOY_PHASES, CriterionResult, Exi
 from verification.redaction import redact
 from verification.results import Results, stage_of
 from verification.run import Run
-from verification.selection import Selection, asks_before_a_deployment, parted
+from verification.selection import Selection, asks_before_a_deployment, only_looks, parted, refuse_options
 from verification.settings import Flows, Health, Limits, Settings
 from verification.verdict import Measurement, Verdict, collecting, now
 
@@ -110,7 +110,10 @@ def pytest_configure(config: pytest.Config) -> None:
             if config.getoption(option):
                 raise pytest.UsageError(f"{option} needs --env")
         return
+    refuse_options(config)
     faults = tuple(name.strip() for option in config.getoption("--fault") for name in option.split(",") if name.strip())
+    if config.getoption("--fault") and not faults:
+        raise pytest.UsageError("--fault names no fault: a drill without one would pass whatever is broken")
     deployment = Path(config.getoption("--deployment"))
     try:
         loaded = load(deployment, environment)
@@ -138,7 +141,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
         config.args += map(str, team)
     config.pluginmanager.register(Selection(run, [*HOMES, *team]), "verification-selection")
-    if not config.option.collectonly:
+    if not only_looks(config):
         _report_on(config, run)
 
 

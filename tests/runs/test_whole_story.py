@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
+from tests.conftest import program, ready
 from tests.runs.conftest import Runner, World
 
 
 @pytest.fixture
-def world(new_world: World) -> World:
-    """Gates ask what was deployed before: here, what a sandbox begins with."""
-    return new_world
+def world() -> Iterator[World]:
+    """A sandbox as it begins, for gates ask what was deployed before; with users, for the watch misses them."""
+    with program("--users-rpm", "600") as process:
+        yield World(ready(process))
 
 
 def test_what_passes_its_gates_is_deployed_and_asked_anew(run: Runner, world: World) -> None:

@@ -8,7 +8,6 @@ every test timeout, and comes before the report is written.
 from __future__ import annotations
 
 import gc
-import os
 import re
 import signal
 from collections.abc import Generator
@@ -19,17 +18,17 @@ import pytest
 
 from verification.criterion import asked_by, criterion_id, phase_of, role_of
 from verification.errors import SettingsError
-from verification.loading import environments, load
+from verification.loading import environments
+from verification.options import add_options, ordered_run
 from verification.order import run_in_order_of_answers
 from verification.outcome import outcome_of
 from verification.probe import PROBES
 from verification.record import PHASES, POST_DEPLOY_PHASES, CriterionResult
-from verification.redaction import redact, register_variables
+from verification.redaction import redact
 from verification.results import Results, stage_of
 from verification.run import Run
-from verification.selection import Selection, asks_before_a_deployment, follows_up, parted
+from verification.selection import Selection, asks_before_a_deployment, follows_up, only_looks, parted
 from verification.settings import Flows, Health, Limits, Settings
-from verification.sign_off import read_sign_offs
 from verification.verdict import Measurement, Verdict, collecting, now
 
 if TYPE_CHECKING:
@@ -61,130 +60,28 @@ _MEASUREMENTS = pytest.StashKey[list[Measurement]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options of a verification run; the suite's own tests need none of them."""
-    group = parser.getgroup("deployment verification")
-    group.addoption("--env", metavar="NAME", help="the environment of deployment.toml to verify; there is no default")
-    group.addoption(
-        "--deployment", metavar="FILE", default=str(ROOT / "deployment.toml"), help="another deployment.toml"
-    )
-    group.addoption(
-        "--fault",
-        metavar="NAME[,NAME]",
-        action="append",
-        default=[],
-        help="sandbox only: deploy a revision with this fault, or break an observer, before the phase; may be repeated",
-    )
-    group.addoption(
-        "--output",
-        metavar="DIR",
-        default=str(ROOT / "reports" / "output"),
-        help="where runs land (default: reports/output)",
-    )
-    group.addoption(
-        "--ticket",
-        metavar="TICKET",
-        action="append",
-        default=[],
-        help="attach report and summary: github:NUMBER, github-release:TAG, jira:KEY-NUMBER or slack; may be repeated",
-    )
-    group.addoption("--no-rollback", action="store_true", help="verify and report, but leave production as it is")
-    group.addoption("--dry-run", action="store_true", help="do everything but write, and say what would have been done")
-    group.addoption(
-        "--profile",
-        action="append",
-        default=[],
-        choices=["standard", "hotfix", "high-risk", "migration"],
-        help="hotfix: no soak, no window; high-risk: breaking changes are declared; migration: a backup is tried; "
-        "may be repeated",
-    )
-    group.addoption(
-        "--resume",
-        metavar="RUN",
-        help="go on with the watch of a run that was cut off: its folder, or `last` for the newest of the environment",
-    )
-    group.addoption("--commit", metavar="SHA", help="the commit to be released (default: what is checked out)")
-    group.addoption("--revision", metavar="NAME", help="the revision that was deployed (default: the newest one)")
-    group.addoption(
-        "--previous-revision",
-        metavar="NAME",
-        default=os.environ.get("PREVIOUS_REVISION"),
-        help="the revision that served before (default: the variable PREVIOUS_REVISION, else what earlier runs saw)",
-    )
-    group.addoption(
-        "--sign-off",
-        metavar="LINE=NAME",
-        action="append",
-        default=[],
-        help="NAME answers for a line that a person must look at, such as user_feedback_reviewed; may be repeated",
-    )
+    """Declare the options: see verification/options.py."""
+    add_options(parser, ROOT)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Read the settings, and settle where the run's files go; nothing outside is touched yet."""
-    environment = config.getoption("--env")
-    if environment is None:
-        needing = (
-            "--fault",
-            "--no-rollback",
-            "--dry-run",
-            "--revision",
-            "--profile",
-            "--sign-off",
-            "--resume",
-            "--ticket",
-        )
-        for option in needing:
-            if config.getoption(option):
-                raise pytest.UsageError(f"{option} needs --env")
+    run = ordered_run(config)
+    if run is None:
         return
-    register_variables(os.environ)
-    faults = tuple(name.strip() for option in config.getoption("--fault") for name in option.split(",") if name.strip())
-    deployment = Path(config.getoption("--deployment"))
-    try:
-        loaded = load(deployment, environment)
-        sign_offs = read_sign_offs(config.getoption("--sign-off"))
-    except SettingsError as error:
-        raise pytest.UsageError(redact(str(error))) from None
-    if faults and not loaded.settings.sandbox:
-        raise pytest.UsageError(f"--fault is for the sandbox only, and --env is {environment}. Use --env sandbox.")
-    previous = config.getoption("--previous-revision")
-    run = Run(
-        loaded,
-        deployment,
-        faults=faults,
-        given=(previous, "--previous-revision") if previous else None,
-        revision=config.getoption("--revision") or "",
-        commit=config.getoption("--commit") or "",
-        sign_offs=sign_offs,
-        resume=_resumed(config, environment),
-    )
-    run.record.dry_run = config.getoption("--dry-run")
-    run.record.profiles = tuple(dict.fromkeys(config.getoption("--profile")))
     config.stash[_RUN] = run
     config.stash[PROBES] = run.probes
     for name in _BEFORE_A_DEPLOYMENT if asks_before_a_deployment(config) else ():
         config.pluginmanager.import_plugin(f"verification.probes.{name}")
     for name in _AFTERWARDS if follows_up(config) else ():
         config.pluginmanager.import_plugin(f"verification.probes.{name}")
-    team = [deployment.parent / path for path in run.settings.criteria.paths]
+    team = [run.deployment.parent / path for path in run.settings.criteria.paths]
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
         config.args += map(str, team)
     config.pluginmanager.register(Selection(run, [*HOMES, *team]), "verification-selection")
-    if not config.option.collectonly:
+    if not only_looks(config):
         _report_on(config, run)
-
-
-def _resumed(config: pytest.Config, environment: str) -> Path | None:
-    named = config.getoption("--resume")
-    if named is None:
-        return None
-    from verification.watcher import newest_watch
-
-    found = newest_watch(Path(config.getoption("--output")), environment) if named == "last" else Path(named)
-    if found is None or not found.is_dir():
-        raise pytest.UsageError(f"--resume {named}: there is no such run. Name the folder of one that was cut off.")
-    return found.resolve()
 
 
 def _report_on(config: pytest.Config, run: Run) -> None:

@@ -57,6 +57,7 @@ LAYERS = (
         "verification.run",
         "verification.results",
         "verification.order",
+        "verification.options",
         "verification.selection",
     ),
     ("rollback", "reports"),

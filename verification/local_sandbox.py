@@ -332,4 +332,8 @@ def _detail(answer: httpx.Response) -> str:
         body = json.loads(answer.text)
     except ValueError:
         return answer.text[:200]
-    return str(body.get("detail", body) if isinstance(body, dict) else body)
+    if not isinstance(body, dict):
+        return str(body)
+    known = body.get("faults")
+    said = str(body.get("detail") or body.get("error") or body)
+    return f"{said}. There are: {', '.join(map(str, known))}" if isinstance(known, list) else said

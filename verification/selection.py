@@ -82,7 +82,7 @@ class Selection:
         """Count, and start everything that the selected criteria need, side by side."""
         config = session.config
         phases = {phase_of(item) for item in session.items} - {""}
-        if config.option.collectonly or not phases or not self._chosen:
+        if only_looks(config) or not phases or not self._chosen:
             return
         # A phase that was asked for counts, even if nothing of it is left.
         phases |= _phases_named(config) & {phase_of(item) for item in self._collected}
@@ -150,6 +150,22 @@ def parted(items: Iterable[pytest.Item]) -> tuple[list[pytest.Item], list[pytest
     return parts
 
 
+def refuse_options(config: pytest.Config) -> None:
+    """Raise pytest.UsageError for options with which no phase can be verified or reported."""
+    # xdist acts in several processes at once: each would ask everything, and roll back.
+    if config.getoption("numprocesses", None) or config.getoption("tx", None) or hasattr(config, "workerinput"):
+        raise pytest.UsageError("a verification runs in one process: take out -n (xdist)")
+    for plugin, dest in (("html", "htmlpath"), ("junitxml", "xmlpath")):
+        if not hasattr(config.option, dest):
+            raise pytest.UsageError(f"the run's report is made with pytest's plugin {plugin}: take out -p no:{plugin}")
+
+
+def only_looks(config: pytest.Config) -> bool:
+    """Whether the options ask what there is, instead of asking the criteria."""
+    option = config.option
+    return bool(option.collectonly or option.showfixtures or option.show_fixtures_per_test)
+
+
 def asks_before_a_deployment(config: pytest.Config) -> bool:
     """Whether `-m` asks for the phase `pre`, or for no phase in particular."""
     return _asks_for("pre", config)
@@ -176,10 +192,8 @@ def _phases_named(config: pytest.Config) -> set[str]:
 
 
 def _refuse_partial_runs(config: pytest.Config) -> None:
-    # xdist acts in several processes at once; --lf can end with 0 although criteria were left out.
-    if config.getoption("numprocesses", None) or hasattr(config, "workerinput"):
-        raise pytest.UsageError("post-deploy phases run in one process: take out -n (xdist)")
-    # A file that cannot be collected may hold criteria that nobody can count.
+    # --lf can end with 0 although criteria were left out. A file that cannot be collected may hold criteria that
+    # nobody can count.
     for option, dest in (("--lf", "lf"), ("--continue-on-collection-errors", "continue_on_collection_errors")):
         if config.getoption(dest, False):
             raise pytest.UsageError(f"post-deploy phases run whole: take out {option}")

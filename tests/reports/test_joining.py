@@ -10,8 +10,8 @@ import pytest
 
 from reports import record_file
 from reports.__main__ import main
-from reports.command_line import Exit
 from reports.banner import headline
+from reports.command_line import Exit
 from reports.joining import join
 from verification.errors import ObserverError
 from verification.record import RollbackOutcome, RunRecord

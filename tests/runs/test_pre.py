@@ -85,14 +85,11 @@ def _with_a_private_backup(run: Runner) -> Path:
 
 
 def _without_the_code(run: Runner) -> Path:
-    """Its tests, checks and migrations ask no observer, and take most of a run's time."""
+    """Its tests and checks ask no observer, and take long."""
     text = Path("deployment.toml").read_text(encoding="utf-8")
-    for table in ("code", "migrations"):
-        text = re.sub(
-            rf"^\[(environments\.sandbox\.)?{table}(\.\w+)?\].*\n([^\[\n].*\n|\n)*", "", text, flags=re.MULTILINE
-        )
+    tables = r"^\[(environments\.sandbox\.)?code(\.\w+)?\].*\n([^\[\n].*\n|\n)*"
     file = run.folder / "deployment.toml"
-    file.write_text(text, encoding="utf-8")
+    file.write_text(re.sub(tables, "", text, flags=re.MULTILINE), encoding="utf-8")
     return file
 
 

@@ -35,6 +35,12 @@ def test_a_fault_outside_the_sandbox_is_refused(run: Runner) -> None:
 def test_an_unknown_fault_lists_the_faults(run: Runner, world: World) -> None:
     said = refused(run, "-m", "smoke", "--env", "sandbox", "--fault", "login-borken", **world.variables)
     assert "login-broken" in said
+    assert "{" not in said.rpartition("ERROR:")[2], "a sentence, not the sandbox's own answer"
+
+
+@pytest.mark.parametrize("nothing", ["", " , "])
+def test_a_drill_without_a_fault_is_refused(nothing: str, run: Runner) -> None:
+    assert "names no fault" in refused(run, "-m", "smoke", "--env", "sandbox", f"--fault={nothing}")
 
 
 def test_an_unknown_phase_is_refused(run: Runner, world: World) -> None:

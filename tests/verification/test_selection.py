@@ -118,10 +118,33 @@ def test_a_criterion_without_a_phase_would_never_run_and_is_refused(team: Team) 
     assert team.verdict()["verdict"] == "inconclusive"
 
 
-def test_looking_at_the_criteria_writes_nothing_and_asks_nobody(team: Team) -> None:
-    done = team.run("--collect-only", "-q", "-m", "smoke")
+@pytest.mark.parametrize(
+    ("option", "shown"),
+    [("--collect-only", "test_first"), ("--fixtures", "deployed_revision"), ("--fixtures-per-test", "test_first")],
+)
+def test_looking_at_the_criteria_writes_nothing_and_asks_nobody(option: str, shown: str, team: Team) -> None:
+    done = team.run(option, "-q", "-m", "smoke")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "test_first" in done.stdout
+    assert shown in done.stdout
+    assert not (team.folder / "output").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["-n", "2"], "take out -n"),
+        (["-p", "no:html"], "take out -p no:html"),
+        (["-p", "no:junitxml"], "take out -p no:junitxml"),
+    ],
+    ids=["several processes", "no page", "no xml"],
+)
+def test_what_no_phase_can_be_run_with_is_refused_before_anything_is_asked(
+    options: list[str], words: str, team: Team
+) -> None:
+    done = team.run("-m", "pre", *options)
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
     assert not (team.folder / "output").exists()
 
 

@@ -19,7 +19,15 @@ import numpy as np
 
 from benchmarks.judge_scenarios import BLOCK_S, MINUTE, WATCH, Blocks, Bools, Floats, Ints, Scenario
 from verification import evidence as ev
-from verification.judge import END_ALPHA, FAIL_ALPHA, LATE_ALPHA, MOST_MISSING, ROLL_BACK_ALPHA, ProportionRule
+from verification.judge import (
+    END_ALPHA,
+    FAIL_ALPHA,
+    LATE_ALPHA,
+    MOST_MISSING,
+    ROLL_BACK_ALPHA,
+    TWICE_ALPHA,
+    ProportionRule,
+)
 
 UNDECIDED, PASS, FAIL = 0, 1, 2
 _WATCH_S = WATCH * BLOCK_S
@@ -96,6 +104,7 @@ def _at_end(rule: ProportionRule, blocks: Blocks, runs: Ints) -> Ints:
     worse = ev.lower_bound_lately(over, total, burst, LATE_ALPHA, rule.dispersion)
     good = (every >= max(1, rule.minimum)) & (missing.sum(axis=1) <= MOST_MISSING * missing.shape[1])
     good &= (bad / np.maximum(every, 1) < rule.limit) & (worse <= rule.limit)
+    good &= (bad == 0) | (ev.upper_bound(bad, every, TWICE_ALPHA, rule.dispersion) < 2 * rule.limit)
     return np.where(proven, FAIL, np.where(good, PASS, UNDECIDED))
 
 

@@ -8,8 +8,9 @@ The checklist's rules are kept to the letter; beside them stands evidence that i
 2. Certainty that the limit is broken, or that it is worse than before the deployment, fails at once.
 3. At the end, a share below the limit that is not proven broken passes, and says whether it is "confident" (its upper
    bound is below the limit, too) or "thin evidence".
-4. Everything else is undecided: nothing observed, more than a fifth of the blocks missing, fewer requests than the
-   minimum (not observed); a share that is not below the limit, or one that was bad lately (observed, ambiguous).
+4. Everything else is undecided. Not observed: no request, more than a fifth of the blocks missing, fewer requests than
+   the minimum, or so few that with those that were bad, twice the limit is not ruled out (99 %). Observed, and
+   ambiguous: a share that is not below the limit, or one that was bad lately.
 
 So "undecided" means neither pass nor fail under these rules, and not "no confident pass": a service with .9 % errors is
 within a limit of 1 %. Whoever watches extends an undecided watch, and asks again.
@@ -37,6 +38,7 @@ FAIL_ALPHA = 4.5e-3
 END_ALPHA = 2.5e-3
 LATE_ALPHA = 0.01  # of a bad end: that doubt costs an extension, and seldom comes twice
 CONFIDENT_ALPHA = 0.05
+TWICE_ALPHA = 0.01  # so rarely does a service that is bad twice as often as it may pass
 MOST_MISSING = 0.2
 SAMPLES = 5  # the checklist's "5+ minutes" are that many samples in a row
 _WORSE = 1.5  # times the upper bound of the baseline, and a tenth of a percentage point more
@@ -142,10 +144,10 @@ class _Counts:
 
         return float(lower_bound(self.over, self.total, END_ALPHA, rule.dispersion)) if self.total else None
 
-    def upper(self, rule: ProportionRule) -> float | None:
+    def upper(self, rule: ProportionRule, alpha: float = CONFIDENT_ALPHA) -> float | None:
         from verification.evidence import upper_bound
 
-        return float(upper_bound(self.possibly, self.total, CONFIDENT_ALPHA, rule.dispersion)) if self.total else None
+        return float(upper_bound(self.possibly, self.total, alpha, rule.dispersion)) if self.total else None
 
     def words(self, rule: ProportionRule, broken: str = "") -> str:
         """`20 of 1,003 requests failed (1.99 %, at most 2.88 % with 95 % confidence; limit 1 %)`, or its breach."""
@@ -230,6 +232,10 @@ class ProportionJudge:
             return self._found("minimum", f"{few}; {words}", observed=False)
         if counts.possibly / counts.total >= rule.limit:
             return self._found("limit", f"not within the limit, and not surely beyond it: {words}")
+        most = counts.upper(rule, TWICE_ALPHA)
+        if most is not None and counts.possibly and most >= 2 * rule.limit:
+            sure = f"as many as {percent(most)} are possible, with {plain_percent(1 - TWICE_ALPHA)} confidence no more"
+            return self._found("twice the limit", f"thin evidence, {sure}: {words}", observed=False)
         lately = self._lower(lower_bound_lately, LATE_ALPHA)
         if lately > rule.limit:
             recent = f"at least {percent(lately)} at the end, and a burst that is not over may be none"

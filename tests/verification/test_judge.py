@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
+from scipy import stats
 
 from verification.judge import Block, ProportionJudge, ProportionRule
 from verification.verdict import Verdict
@@ -98,12 +99,28 @@ def test_below_the_limit_passes_and_says_how_sure_that_is() -> None:
     )
     thin = judged([bad(0, 20)] * 15).at_end()
     assert (thin.verdict, thin.rule) == (Verdict.PASS, "confident")
-    thin = judged([*[bad(0, 20)] * 10, bad(2, 20), *[bad(0, 20)] * 4]).at_end()
+    thin = judged([*[bad(0, 40)] * 5, bad(3, 40), *[bad(0, 40)] * 9]).at_end()
     assert (thin.verdict, thin.rule) == (Verdict.PASS, "thin evidence")
-    assert (
-        thin.reason
-        == "thin evidence: 2 of 300 requests failed (0.67 %, at most 2.08 % with 95 % confidence; limit 1 %)"
+    assert thin.reason == (
+        "thin evidence: 3 of 600 requests failed (0.5 %, at most 1.29 % with 95 % confidence; limit 1 %)"
     )
+
+
+def test_what_may_well_be_twice_the_limit_does_not_pass() -> None:
+    found = judged([*[bad(0, 20)] * 5, bad(2, 20), *[bad(0, 20)] * 9]).at_end()
+    assert (found.verdict, found.observed, found.rule) == (None, False, "twice the limit")
+    assert found.reason == (
+        "thin evidence, as many as 2.77 % are possible, with 99 % confidence no more: "
+        "2 of 300 requests failed (0.67 %, at most 2.08 % with 95 % confidence; limit 1 %)"
+    )
+
+
+@pytest.mark.parametrize("total", [300, 450, 900, 3000])
+def test_twice_the_limit_passes_once_in_a_hundred_watches_at_most(total: int) -> None:
+    """Every count of bad requests that passes, weighed by how probable it is."""
+    ends = {count: judged([bad(count, total), *[bad(0, 0)] * 14]).at_end() for count in range(total // 50)}
+    passing = [count for count, found in ends.items() if found.verdict is Verdict.PASS]
+    assert 0 < sum(float(stats.binom.pmf(count, total, 0.02)) for count in passing) <= 0.01
 
 
 def test_exactly_at_the_limit_is_not_below_it() -> None:

@@ -57,7 +57,7 @@ class _Result:
 
 def measure(*, quick: bool) -> list[Figure]:
     """The tables, and the figures that the judge is held to."""
-    runs = (400, 200) if quick else (3000, 2000)
+    runs = (200, 200) if quick else (3000, 2000)
     with ProcessPoolExecutor() as pool:
         found = [one for results in pool.map(partial(_judged, runs=runs), scenarios()) for one in results]
     print(f"{runs[0]:,} runs of each healthy or troubled scenario, {runs[1]:,} of each other one\n")

@@ -10,13 +10,14 @@ from __future__ import annotations
 import gc
 import os
 import re
-import signal
 from collections.abc import Generator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from rollback.interruption import Interruptions
 from verification.criterion import asked_by, phase_of, role_of
 from verification.errors import SettingsError
 from verification.loading import environments, load
@@ -151,7 +152,7 @@ def _watch(config: pytest.Config, run: Run) -> None:
         ) from None
     run.logs = files.folder
     reporting = Reporting(config, run.record, results, files)
-    net = SafetyNet(run, files.journal, output / "serving.jsonl", allowed=not config.getoption("--no-rollback"))
+    net = SafetyNet(run, files.journal, output, allowed=not config.getoption("--no-rollback"))
     config.pluginmanager.register(Verification(run, results, net, reporting), "verification")
     config.pluginmanager.register(reporting, "verification-reports")
 
@@ -240,7 +241,7 @@ class Verification:
         self._reporting = reporting
         self._finished: dict[str, CriterionResult] = {}
         # So that a cancelled run still decides, rolls back if it must, and writes its report.
-        self._sigterm = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        self._interruptions = Interruptions()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
@@ -252,13 +253,27 @@ class Verification:
             run_in_order_of_answers(session, before, self._run.probes, last=False)
             if not self._may_deploy():
                 return True
+            self._watch_over(session.config)
             self._run.deploy({name for item in after for name in asked_by(item)})
+        self._watch_over(session.config)
         self._net.spread()
+        self._interruptions.ask(self._question)
         reporter = session.config.pluginmanager.getplugin("terminalreporter")
         for notice in self._run.record.notices if reporter else ():
             reporter.write_line(f"note: {redact(notice)}", yellow=True)
         run_in_order_of_answers(session, after or before, self._run.probes)
         return True
+
+    def _watch_over(self, config: pytest.Config) -> None:
+        """Have a supervisor, which speaks where a person reads it: not into what pytest captures."""
+        capture = config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled() if capture else nullcontext():
+            self._net.watch_over()
+
+    def _question(self) -> str:
+        """What to ask whoever presses Ctrl-C. A failure has decided already."""
+        failed = any(one.verdict is Verdict.FAIL and one.mendable for one in self._finished.values())
+        return "" if failed else self._net.question()
 
     def _may_deploy(self) -> bool:
         closed = [one.id for one in self._finished.values() if one.verdict is not Verdict.PASS]
@@ -316,19 +331,19 @@ class Verification:
         """Decide, act, and write down what was done: once, after every test, before the report is written."""
         from rollback.engine import undisturbed
 
-        with undisturbed():
+        with undisturbed():  # a CI system's SIGTERM, which follows its SIGINT, must find the report complete
             self._decide(session, exitstatus)
-        try:
-            return (yield)
-        except (Exception, KeyboardInterrupt) as error:  # a page on a full disk; a second Ctrl-C
-            session.exitstatus = self._unended(error)
+            try:
+                return (yield)
+            except (Exception, KeyboardInterrupt) as error:  # a page on a full disk
+                session.exitstatus = self._unended(error)
 
     def _decide(self, session: pytest.Session, exitstatus: int) -> None:
         record = self._run.record
         record.criteria = [self._finished[item.nodeid] for item in session.items if item.nodeid in self._finished]
         record.interrupted = _INTERRUPTIONS.get(exitstatus, "")
         try:
-            self._net.catch()
+            self._net.catch(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED, choice=self._interruptions.choice)
             record.finished = now()
             self._reporting.tell(self._run)
             self._reporting.write()
@@ -346,7 +361,7 @@ class Verification:
     def pytest_unconfigure(self) -> None:
         """Leave nothing open."""
         self._run.close()
-        signal.signal(signal.SIGTERM, self._sigterm)
+        self._interruptions.close()
 
 
 _INTERRUPTIONS = {2: "the run was interrupted", 3: "pytest broke", 4: "the run was called wrongly"}

@@ -234,9 +234,13 @@ class Monitor(Table):
 
 
 class Rollback(Table):
-    """`[rollback]`. `deployed_within` keeps a revision that has been good for long from being rolled back unasked."""
+    """`[rollback]`. `deployed_within` keeps a revision that has been good for long from being rolled back unasked.
+
+    `when_interrupted`: what a run does that is ended before it has seen anything bad, where nobody can be asked.
+    """
 
     policy: Policy = "manual"
+    when_interrupted: Literal["hold", "rollback"] = "hold"
     deployed_within: Seconds = 7200
     evidence_grace: Seconds = 5
     shift_within: Seconds = Field(default=120, gt=0)

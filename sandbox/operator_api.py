@@ -87,11 +87,12 @@ class OperatorApi:
         return JSONResponse(_deployment(note))
 
     async def _served(self, request: Request) -> Response:
-        record = self._ingress(request.query_params.get("environment")).record
+        ingress = self._ingress(request.query_params.get("environment"))
+        record, moves = ingress.record, ingress.service.moves
         counts: dict[str, dict[str, int]] = {}
         for (revision, status), count in sorted(record.counts.items()):
             counts.setdefault(revision, {})[str(status)] = count
-        return JSONResponse({"counts": counts, "requests": [_request(served) for served in record.requests]})
+        return JSONResponse({"counts": counts, "moves": moves, "requests": [_request(one) for one in record.requests]})
 
     async def _mint_token(self, request: Request) -> Response:
         """A token for Sentry that may do less than the one in the address document."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import gc
 import re
-import signal
 from collections.abc import Generator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from rollback.interruption import Interruptions
 from verification.criterion import asked_by, criterion_id, phase_of, role_of
 from verification.errors import SettingsError
 from verification.loading import environments
@@ -103,7 +104,7 @@ def _report_on(config: pytest.Config, run: Run) -> None:
         ) from None
     run.logs = files.folder
     reporting = Reporting(config, run.record, results, files, tickets)
-    net = SafetyNet(run, files.journal, output / "serving.jsonl", allowed=not config.getoption("--no-rollback"))
+    net = SafetyNet(run, files.journal, output, allowed=not config.getoption("--no-rollback"))
     config.pluginmanager.register(Verification(run, results, net, reporting), "verification")
     config.pluginmanager.register(reporting, "verification-reports")
 
@@ -192,7 +193,7 @@ class Verification:
         self._reporting = reporting
         self._finished: dict[str, CriterionResult] = {}
         # So that a cancelled run still decides, rolls back if it must, and writes its report.
-        self._sigterm = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        self._interruptions = Interruptions()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
@@ -205,8 +206,11 @@ class Verification:
             run_in_order_of_answers(session, before, self._run.probes, waiting, last=False)
             if not self._may_go_on("deployed"):
                 return True
+            self._watch_over(session.config)
             self._run.deploy({name for item in after or later for name in asked_by(item)})
+        self._watch_over(session.config)
         self._net.spread()
+        self._interruptions.ask(self._question)
         if later and not after:
             from verification.probes.followup import note_followed
 
@@ -223,6 +227,17 @@ class Verification:
             self._run.follow_up({name for item in later for name in asked_by(item)})
         run_in_order_of_answers(session, later or after or before, self._run.probes, waiting)
         return True
+
+    def _watch_over(self, config: pytest.Config) -> None:
+        """Have a supervisor, which speaks where a person reads it: not into what pytest captures."""
+        capture = config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled() if capture else nullcontext():
+            self._net.watch_over()
+
+    def _question(self) -> str:
+        """What to ask whoever presses Ctrl-C. A failure has decided already."""
+        failed = any(one.verdict is Verdict.FAIL and one.mendable for one in self._finished.values())
+        return "" if failed else self._net.question()
 
     def _may_go_on(self, done: str) -> bool:
         closed = [one.id for one in self._finished.values() if one.verdict is not Verdict.PASS]
@@ -287,12 +302,12 @@ class Verification:
         """Decide, act, and write down what was done: once, after every test, before the report is written."""
         from rollback.engine import undisturbed
 
-        with undisturbed():
+        with undisturbed():  # a CI system's SIGTERM, which follows its SIGINT, must find the report complete
             self._decide(session, exitstatus)
-        try:
-            return (yield)
-        except (Exception, KeyboardInterrupt) as error:  # a page on a full disk; a second Ctrl-C
-            session.exitstatus = self._unended(error)
+            try:
+                return (yield)
+            except (Exception, KeyboardInterrupt) as error:  # a page on a full disk
+                session.exitstatus = self._unended(error)
 
     def _decide(self, session: pytest.Session, exitstatus: int) -> None:
         record = self._run.record
@@ -301,7 +316,7 @@ class Verification:
         record.not_asked |= {criterion_id(item): "the run ended before it was asked" for item in unasked}
         record.interrupted = _INTERRUPTIONS.get(exitstatus, "")
         try:
-            self._net.catch()
+            self._net.catch(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED, choice=self._interruptions.choice)
             record.finished = now()
             self._reporting.tell(self._run)
             self._reporting.log(self._run)
@@ -320,7 +335,7 @@ class Verification:
     def pytest_unconfigure(self) -> None:
         """Leave nothing open."""
         self._run.close()
-        signal.signal(signal.SIGTERM, self._sigterm)
+        self._interruptions.close()
 
 
 _INTERRUPTIONS = {2: "the run was interrupted", 3: "pytest broke", 4: "the run was called wrongly"}

@@ -1,33 +1,36 @@
-"""`python -m rollback -e production -n 1`: roll back by hand. `python -m rollback status -e production`: look first."""
+"""`python -m rollback -e production -n 1`: roll back by hand; `... status -e production`: look first.
+
+`python -m rollback resume -e production`: bring to its end what a killed run left undone.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import NoReturn
 
 from rich.console import Console
 
+from rollback.aftermath import Place, bring_to_an_end
 from rollback.by_hand import Request, commit_of, order_for
 from rollback.engine import Order, roll_back_by_hand
 from rollback.journal import Journal
+from rollback.left import BY_HAND, Left, newest
 from rollback.people import call_people, send_queued
 from rollback.policy import survey
 from rollback.previous import candidates_text
 from rollback.restoring import with_restore_offer
 from rollback.serving_record import ServingRecord
-from rollback.status import show
+from rollback.status import show, unsettled
+from rollback.world import World, open_world
 from verification.clients.cloud_run import CloudRun, RevisionState
 from verification.deployment_events import keep, rolled_back_by_hand
 from verification.deployment_log import open_log
 from verification.errors import ObserverError, RollbackFailed, RollbackWithheld, SettingsError
-from verification.loading import load
 from verification.record import RollbackOutcome, RollbackResult
 from verification.redaction import redact
 from verification.settings import Settings
@@ -35,7 +38,6 @@ from verification.verdict import now
 
 ROOT = Path(__file__).parent.parent
 OUTPUT = ROOT / "reports" / "output"
-NOTE = "PREVIOUS_REVISION"
 _PIPED_WIDTH = 200
 _STATUS_LISTS = 15
 _EPILOG = """\
@@ -62,33 +64,17 @@ class _Parser(argparse.ArgumentParser):
         self.exit(Exit.USAGE, f"{self.prog}: {message}\n")
 
 
-@dataclass(frozen=True, slots=True)
-class _World:
-    """Where the rollback happens, and what its operators noted about the last deployment."""
-
-    settings: Settings
-    given: tuple[str, str] | None
-    variables: Mapping[str, str]
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and answer with the exit code."""
     options = _parser().parse_intermixed_args(arguments)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
     try:
-        with _world(options.deployment, options.environment) as world:
-            table = world.settings.target.cloud_run
-            if table is None:
-                raise SettingsError(
-                    f"environments.{options.environment} has no cloud_run table",
-                    "Add it: a rollback moves Cloud Run's traffic.",
-                )
-            cloud_run, history = CloudRun(table), ServingRecord(options.output / "serving.jsonl")
+        if options.command == "resume":
+            return _resume(console, options)
+        with open_world(options.deployment, options.environment) as world:
+            cloud_run, history = world.cloud_run, ServingRecord(options.output / "serving.jsonl")
             if options.command == "status":
-                return _status(console, world, cloud_run, history)
-            if options.command == "resume":
-                _say(console, *send_queued(options.output, world.settings, world.variables))
-                return Exit.DONE
+                return _status(console, world, cloud_run, history, options)
             return _roll_back(console, world, cloud_run, history, options)
     except SettingsError as mistake:
         print(redact(str(mistake)), file=sys.stderr)
@@ -106,8 +92,11 @@ def _parser() -> argparse.ArgumentParser:
         "command",
         nargs="?",
         choices=["status", "resume"],
-        help="status: only show what serves and what would be rolled back to; resume: call the people whom earlier "
-        "runs could not reach",
+        help="status: only show what serves and what would be rolled back to; resume: bring to its end what the newest "
+        "run left undone, if it was killed",
+    )
+    parser.add_argument(
+        "--run", type=Path, metavar="FOLDER", help="with resume: the run's folder (default: the environment's newest)"
     )
     parser.add_argument("-e", "--env", dest="environment", required=True, help="an environment of the deployment file")
     parser.add_argument(
@@ -127,21 +116,45 @@ def _steps(text: str) -> int:
     return int(text)
 
 
-@contextmanager
-def _world(file: Path, environment: str) -> Iterator[_World]:
-    settings = load(file, environment).settings
-    if not settings.sandbox:
-        noted = os.environ.get(NOTE, "")
-        yield _World(settings, (noted, f"environment variable {NOTE}") if noted else None, os.environ)
-        return
-    from verification.local_sandbox import open_sandbox
-
-    with open_sandbox() as sandbox:
-        given = (sandbox.note().previous, "the sandbox's deployment note")
-        yield _World(sandbox.settings(settings), given, sandbox.variables(os.environ))
+def _resume(console: Console, options: argparse.Namespace) -> int:
+    code = _bring_to_an_end(console, options)
+    try:
+        with open_world(options.deployment, options.environment, after_a_run=True) as world:
+            _say(console, *send_queued(options.output, world.settings, world.variables))
+    except SettingsError as problem:  # a sandbox that is gone calls nobody
+        _say(console, problem.cause)
+    return code
 
 
-def _status(console: Console, world: _World, cloud_run: CloudRun, history: ServingRecord) -> int:
+def _bring_to_an_end(console: Console, options: argparse.Namespace) -> int:
+    found = options.run / "journal.jsonl" if options.run else newest(options.output, options.environment)
+    if found is None:
+        _say(console, f"no run of {options.environment} has been made below {options.output}: nothing is due")
+        return Exit.DONE
+    _say(console, f"run   {found.parent.name}")
+    left = Left.of(found)
+    if not left.entries:
+        _say(
+            console,
+            "it left no journal, as it ended before it asked anything: whether the release is good is not known",
+            f"To find out: `pytest -m smoke --env {options.environment}`",
+        )
+        return Exit.UNKNOWN
+    if left.environment and left.environment != options.environment:
+        raise SettingsError(f"{found.parent} is a run of {left.environment}", "Name that one with -e.")
+    if left.settled is None and left.process is not None and left.process.lives:
+        _say(console, f"its process ({left.process.pid}) is running: it rolls back itself, if it must")
+        return Exit.WITHHELD
+    place = Place(options.deployment, options.environment, options.output, found)
+    ended = bring_to_an_end(place, "`python -m rollback resume`")
+    _say(console, ended.said)
+    return ended.exit_code
+
+
+def _status(
+    console: Console, world: World, cloud_run: CloudRun, history: ServingRecord, options: argparse.Namespace
+) -> int:
+    _say(console, *unsettled(options.output, options.environment))
     known = survey(world.settings, cloud_run, history, world.given)
     try:
         if known.serving is None:
@@ -155,7 +168,7 @@ def _status(console: Console, world: _World, cloud_run: CloudRun, history: Servi
 
 
 def _roll_back(
-    console: Console, world: _World, cloud_run: CloudRun, history: ServingRecord, options: argparse.Namespace
+    console: Console, world: World, cloud_run: CloudRun, history: ServingRecord, options: argparse.Namespace
 ) -> int:
     environment = world.settings.environment
     journal = Journal(options.output / f"{now():%Y%m%dT%H%M%SZ}-{environment}-rollback" / "journal.jsonl")
@@ -171,7 +184,7 @@ def _roll_back(
     journal.armed(
         cloud_run.settings,
         environment=environment,
-        policy="by hand",
+        policy=BY_HAND,
         revision=order.source,
         previous=order.target,
         evidence=order.evidence,

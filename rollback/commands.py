@@ -17,6 +17,11 @@ def status(environment: str) -> str:
     return f"python -m rollback status -e {shlex.quote(environment)}"
 
 
+def resume(environment: str) -> str:
+    """Bring to its end what a killed run left undone."""
+    return f"python -m rollback resume -e {shlex.quote(environment)}"
+
+
 def at_once(service: CloudRun, revision: str = "") -> str:
     """A sentence with the command that rolls back without this suite, for when the suite could not."""
     return (

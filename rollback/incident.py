@@ -11,6 +11,7 @@ from verification.redaction import redact
 from verification.settings import Settings
 from verification.verdict import Measurement, show
 
+CUT_OFF = "verification cut off"  # the trigger of a call that no failed criterion caused
 _LONGEST_REASON = 600
 _MOST_LOGS = 40
 _LONGEST_LINE = 400
@@ -52,6 +53,8 @@ class Incident:
     def headline(self) -> str:
         """What happened, in the checklist's words where it has some."""
         deployment = f"{self.settings.environment.capitalize()} deployment"
+        if self.result.triggers == (CUT_OFF,):
+            return f"⚠️ {deployment}: its verification was cut off, and nobody watches now"
         match self.result.outcome:
             case RollbackOutcome.DONE if self.result.verified:
                 return f"⚠️ {deployment} rolled back"

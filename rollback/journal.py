@@ -6,17 +6,20 @@ A journal that cannot be written stops nothing: a rollback goes on, and says tha
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from rollback.process import this_process
 from verification.lines import append_line, read_lines
 from verification.redaction import redact
-from verification.settings import CloudRun
 from verification.verdict import now
+
+if TYPE_CHECKING:  # the supervisor reads journals, and must not cost every run the import of the settings
+    from verification.settings import CloudRun
 
 Field = None | bool | int | float | str | Sequence[str]
 
@@ -58,6 +61,20 @@ class Journal:
                 self.problem = f"the journal {self.path} cannot be written: {error.strerror}"
                 print(f"{self.problem}; going on without it", file=sys.stderr)
 
+    def begun(self, *, environment: str, phases: Sequence[str], allowed: bool, dry_run: bool) -> None:
+        """Note whose journal this is: the run, its process, and whether it may write (`--no-rollback`, `--dry-run`)."""
+        process = this_process()
+        self.write(
+            "begun",
+            environment=environment,
+            phases=phases,
+            allowed=allowed,
+            dry_run=dry_run,
+            host=process.host,
+            pid=process.pid,
+            pid_started=process.started,
+        )
+
     def armed(
         self,
         service: CloudRun,
@@ -67,9 +84,11 @@ class Journal:
         revision: str,
         previous: str,
         evidence: str,
+        created: datetime | None = None,
         obstacles: Sequence[str] = (),
     ) -> None:
         """Note, before anything is judged, what a rollback would do: enough to finish it without this process."""
+        process = this_process()
         self.write(
             "armed",
             environment=environment,
@@ -77,18 +96,24 @@ class Journal:
             region=service.region,
             service=service.service,
             revision=revision,
+            created=created.isoformat() if created else None,
             previous_revision=previous,
             evidence=evidence,
             policy=policy,
             obstacles=obstacles,
-            pid=os.getpid(),
+            host=process.host,
+            pid=process.pid,
+            pid_started=process.started,
         )
 
-    def failed(self, criterion: str, reason: str = "") -> None:
-        """Note that `criterion` failed; a second time says nothing new and is left out."""
+    def failed(self, criterion: str, reason: str = "", *, trigger: bool = True) -> None:
+        """Note that `criterion` failed; a second time says nothing new and is left out.
+
+        `trigger`: it calls for a rollback, as another revision could mend it.
+        """
         if criterion not in self._failed:
             self._failed.add(criterion)
-            self.write("failed", criterion=criterion, reason=reason)
+            self.write("failed", criterion=criterion, reason=reason, trigger=trigger)
 
 
 def read(path: Path) -> list[Entry]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import tempfile
@@ -42,6 +43,28 @@ def sole_rollback(service: CloudRun) -> Iterator[None]:
         yield
     finally:
         path.unlink(missing_ok=True)  # while it is held: who waits for it sees that, and makes a new one
+        lock.release()
+
+
+@contextmanager
+def sole_aftermath(journal: Path, within: float) -> Iterator[None]:
+    """Hold the lock of one journal, for whoever brings its run to an end. Raises RollbackWithheld after `within` s."""
+    digest = hashlib.sha256(str(journal.absolute()).encode()).hexdigest()[:16]
+    path = Path(tempfile.gettempdir()) / f"rollback-{_user()}-journal-{digest}.lock"
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=within)
+    except Timeout:
+        raise RollbackWithheld(
+            f"somebody else has been bringing this run to its end for {within:g} s", "Look at what serves."
+        ) from None
+    except OSError:
+        yield  # a second one would find the journal settled, or the rollback's own lock held
+        return
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
         lock.release()
 
 

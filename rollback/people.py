@@ -6,9 +6,11 @@ nothing but the message: the next run of the same environment sends it. Nothing 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from rollback.channels import Call, Channel, channels_of
-from rollback.incident import Incident
+from rollback.incident import CUT_OFF, Incident
 from rollback.journal import Entry, Journal, read
 from rollback.uncalled import uncalled
 from verification.errors import VerificationError
@@ -64,6 +66,20 @@ def call_people(
         return _sent(journal, _queued(incident, journal, channels), channels, variables, settings.people.timeout)
     except Exception as error:  # whoever is not told must not keep the report from being written
         return (redact(f"people could not be called: {type(error).__name__}: {error}"),)
+
+
+def call_after_a_kill(
+    settings: Settings, variables: Mapping[str, str], journal: Journal, message: str, result: RollbackResult
+) -> None:
+    """Tell people of a run that was killed, and of what was done in its stead; on the terminal, too. Never raises."""
+    journal.write("people-called", environment=settings.environment, message=message)
+    if result.outcome is RollbackOutcome.NOT_NEEDED:
+        result = replace(result, outcome=RollbackOutcome.WITHHELD, triggers=(CUT_OFF,))
+    result = replace(result, reason=message)
+    here = settings.sandbox and not settings.targets  # it was the run's own sandbox, and whom it names is gone with it
+    told = () if here else call_people(settings, variables, journal, result)
+    with suppress(OSError):  # whoever read it may have gone
+        print(redact("\n".join((message, *told))), file=sys.stderr, flush=True)
 
 
 def send_queued(

@@ -68,6 +68,7 @@ def arm(journal: Journal, known: Known, settings: Settings, cloud_run: CloudRun)
         environment=settings.environment,
         policy=settings.rollback.policy,
         revision=known.revision,
+        created=known.created,
         previous=known.previous,
         evidence=known.evidence,
         obstacles=known.obstacles,

@@ -7,38 +7,59 @@ from pathlib import Path
 from typing import cast
 
 from rollback.commands import by_hand, to_latest
-from rollback.engine import roll_back
+from rollback.engine import Order, roll_back, roll_back_by_hand
+from rollback.interruption import Choice
 from rollback.journal import Journal
 from rollback.people import call_people, send_queued
 from rollback.policy import Known, arm, survey
 from rollback.restoring import with_restore_offer
 from rollback.serving_record import ServingRecord
+from rollback.supervisor import Supervision
 from verification.clients.cloud_run import CloudRun
 from verification.record import POST_DEPLOY_PHASES, CriterionResult, RollbackOutcome, RollbackResult
 from verification.run import Run
+
+_INTERRUPTED = "interrupted"
 
 
 class SafetyNet:
     """Knows from the start what a rollback would do, and does it when the run's failures call for one."""
 
-    def __init__(self, run: Run, journal: Path, history: Path, allowed: bool) -> None:
+    def __init__(self, run: Run, journal: Path, output: Path, allowed: bool) -> None:
         self._run = run
         self._journal = Journal(journal)
-        self._history = ServingRecord(history)
+        self._output = output
+        self._history = ServingRecord(output / "serving.jsonl")
         self._allowed = allowed
         self._known: Known | None = None
+        self._begun = False
+        self._supervision = Supervision()
+
+    def watch_over(self) -> None:
+        """Begin the journal of a phase after a deployment; where a rollback is automatic, have the run supervised."""
+        record, settings = self._run.record, self._run.settings
+        if self._begun or self._cloud_run is None or not self._deploys:
+            return
+        self._begun = True
+        self._journal.begun(
+            environment=record.environment, phases=record.phases, allowed=self._allowed, dry_run=record.dry_run
+        )
+        if settings.rollback.policy == "automatic" and self._allowed and not record.dry_run:
+            problem = self._supervision.start(
+                self._journal.path, self._run.deployment, record.environment, self._output
+            )
+            record.notices += [problem] if problem else []
 
     def spread(self) -> None:
         """Find out what serves and what served before; note in the record what stands in the way of a rollback."""
         record, cloud_run = self._run.record, self._cloud_run
-        deploys = bool(POST_DEPLOY_PHASES & set(record.phases))  # before a deployment there is nothing to take back
         if cloud_run is None:
-            if not deploys:
+            if not self._deploys:
                 return
             record.notices.append("no rollback is possible: cloud_run is not configured for this environment")
             return
         known = survey(self._run.settings, cloud_run, self._history, self._run.given)
-        if not deploys:
+        if not self._deploys:
             record.revision = known.revision
             return
         deployed = self._run.revision or (known.serving.latest_created if known.serving else "")
@@ -50,14 +71,24 @@ class SafetyNet:
 
     def failed(self, result: CriterionResult) -> None:
         """Take note of a failed criterion; one that calls for a rollback ends the patience for what is still open."""
-        self._journal.failed(result.id, result.reason)
+        self._journal.failed(result.id, result.reason, trigger=result.mendable)
         if result.mendable and self._cloud_run is not None:
             self._run.probes.hasten(self._run.settings.rollback.evidence_grace)
 
-    def catch(self) -> None:
-        """Roll back if the failures call for it, and call people; what was done goes into the record."""
+    def question(self) -> str:
+        """What to ask whoever interrupts the run now; empty when there is nothing to decide."""
+        known = self._known
+        if self._run.record.dry_run or not self._allowed or known is None or not (known.revision and known.previous):
+            return ""
+        return f"{known.revision} serves, and {known.previous} did before. What shall serve from now on?"
+
+    def catch(self, *, interrupted: bool = False, choice: Choice | None = None) -> None:
+        """Roll back if the failures call for it, and call people; what was done goes into the record.
+
+        `interrupted`: somebody ended the run; `choice` is what they answered, if they were asked.
+        """
         run = self._run
-        self._roll_back()
+        self._roll_back(interrupted=interrupted, choice=choice)
         record, output = run.record, self._history.path.parent
         if not run.started:
             return
@@ -74,12 +105,14 @@ class SafetyNet:
         queued = () if record.dry_run else send_queued(output, run.settings, run.variables, self._journal.path)
         record.notices += dict.fromkeys((*told, *queued))
 
-    def _roll_back(self) -> None:
+    def _roll_back(self, *, interrupted: bool, choice: Choice | None) -> None:
         record, cloud_run = self._run.record, self._cloud_run
         triggers = record.triggers
+        if not triggers and interrupted and self._known is not None and cloud_run is not None:
+            triggers = self._after_an_interruption(self._known, cloud_run, choice)
         if not triggers:
-            if self._known is not None:
-                self._journal.write("settled", outcome=record.rollback.outcome.value)
+            if self._begun and record.rollback.outcome is RollbackOutcome.NOT_NEEDED:
+                self._journal.write("settled", outcome=record.rollback.outcome.value, reason=record.interrupted)
             return
         if cloud_run is None or self._known is None:
             record.rollback = RollbackResult(
@@ -100,6 +133,36 @@ class SafetyNet:
             allowed=self._allowed,
             variables=self._run.variables,
         )
+
+    def _after_an_interruption(self, known: Known, cloud_run: CloudRun, choice: Choice | None) -> tuple[str, ...]:
+        """The triggers of the rollback that the setting asks for, if it does; a person's own decision is done here."""
+        record = self._run.record
+        if choice is Choice.ROLL_BACK:
+            order = Order({known.revision: 100}, known.previous, known.evidence, (known.revision,), (_INTERRUPTED,))
+            record.rollback = roll_back_by_hand(
+                order,
+                settings=self._run.settings,
+                cloud_run=cloud_run,
+                journal=self._journal,
+                history=self._history,
+                dry_run=record.dry_run,
+                variables=self._run.variables,
+            )
+            return ()
+        if choice is None and self._run.settings.rollback.when_interrupted == "rollback":
+            return (_INTERRUPTED,)
+        phases = " or ".join(record.phases)
+        record.notices.append(
+            f"the run was interrupted after {len(record.criteria)} of {record.criteria_in_phase} criteria and nothing "
+            f"was rolled back: nobody watches now. To go on: `pytest -m '{phases}' --env {record.environment}`; to "
+            f"roll back: `{by_hand(record.environment, known.previous)}`"
+        )
+        return ()
+
+    @property
+    def _deploys(self) -> bool:
+        """Before a deployment there is nothing to take back."""
+        return bool(POST_DEPLOY_PHASES & set(self._run.record.phases))
 
     @property
     def _cloud_run(self) -> CloudRun | None:

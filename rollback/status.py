@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rich.console import Console
 from rich.table import Table
 
+from rollback.commands import resume
+from rollback.left import Due, Left, newest
 from rollback.policy import Known
 from rollback.serving_record import History
 from verification.clients.cloud_run import RevisionState, ServiceState
@@ -30,6 +34,19 @@ def show(console: Console, known: Known, state: ServiceState, revisions: list[Re
     console.print()
     for line in _lines(known, state):
         console.print(redact(line), soft_wrap=True, markup=False)
+
+
+def unsettled(output: Path, environment: str) -> list[str]:
+    """What the newest run of `environment` has not brought to its end, in lines; none when all is settled."""
+    found = newest(output, environment)
+    left = Left.of(found) if found is not None else None
+    if left is None or left.due is Due.NOTHING:
+        return []
+    because = f" (triggered by {', '.join(left.triggers)})" if left.triggers else ""
+    lines = [f"run       {left.folder.name} is not settled; due: {left.due}{because}"]
+    if left.process is not None and left.process.lives:
+        return [*lines, f"          its process ({left.process.pid}) is running, and acts itself", ""]
+    return [*lines, f"          its process has ended; to bring it to its end: `{resume(environment)}`", ""]
 
 
 def _mark(one: RevisionState, known: Known, past: History) -> str:

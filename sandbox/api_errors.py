@@ -54,6 +54,18 @@ class PermissionDenied(ApiError):
     code, http, status = 7, 403, "PERMISSION_DENIED"
 
 
+class Unauthenticated(ApiError):
+    """The credentials are none, or have expired (the fault `cloud-run-401`)."""
+
+    code, http, status = 16, 401, "UNAUTHENTICATED"
+
+
+class ResourceExhausted(ApiError):
+    """More calls than the quota allows (the fault `cloud-run-429`)."""
+
+    code, http, status = 8, 429, "RESOURCE_EXHAUSTED"
+
+
 class Unimplemented(ApiError):
     """Google would do it, the sandbox does not."""
 

@@ -14,7 +14,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sandbox import cloud_run_v1, cloud_run_v2
-from sandbox.api_errors import InvalidArgument, Unavailable
+from sandbox.api_errors import (
+    ApiError,
+    InvalidArgument,
+    PermissionDenied,
+    ResourceExhausted,
+    Unauthenticated,
+    Unavailable,
+)
 from sandbox.google_http import error_response, exception_handlers, json_object, wait_seconds
 
 if TYPE_CHECKING:
@@ -24,6 +31,17 @@ if TYPE_CHECKING:
     from sandbox.control_plane import ControlPlane
 
 _REGION = "/v2/projects/{project}/locations/{location}"
+
+
+_REFUSALS: dict[str, ApiError] = {
+    "cloud-run-down": Unavailable("The service is currently unavailable."),
+    "cloud-run-401": Unauthenticated("Request had invalid authentication credentials."),
+    "cloud-run-403": PermissionDenied("Permission 'run.services.update' denied on the resource."),
+    "cloud-run-429": ResourceExhausted(
+        "Quota exceeded for quota metric 'Write requests' of service 'run.googleapis.com'."
+    ),
+    "cloud-run-500": ApiError("Internal error encountered."),
+}
 
 
 def rest_app(control: ControlPlane, logging: ASGIApp | None = None) -> ASGIApp:
@@ -64,8 +82,13 @@ class _Front:
             if self._logging is not None and scope["path"].startswith("/v2/entries:"):
                 await self._logging(scope, receive, send)
                 return
-            if "cloud-run-down" in self._control.faults:
-                await error_response(Unavailable("The service is currently unavailable."))(scope, receive, send)
+            if "cloud-run-hangs" in self._control.faults:
+                while (await receive())["type"] != "http.disconnect":
+                    pass
+                return
+            refused = next((error for fault, error in _REFUSALS.items() if fault in self._control.faults), None)
+            if refused is not None:
+                await error_response(refused)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

@@ -25,6 +25,7 @@ from sandbox.model import USUAL, Deployment, Resources, Revision, Service, Traff
 
 MAX_OPERATIONS = 1000
 _HUNDRED_PERCENT = 100
+_ASKED_AGAIN = 0.05
 _log = logging.getLogger(__name__)
 
 
@@ -309,6 +310,13 @@ class ControlPlane:
         """Let the asked targets flow. Raises, with nothing moved, when one of them cannot serve."""
         if service.traffic != self._targets[service.name] and "rollback-fails" in self.faults:
             raise ApiError("The traffic of the service could not be changed: its routes did not become ready.")
+        if service.traffic != self._targets[service.name]:
+            if "success-without-effect" in self.faults:
+                return
+            if "operation-never-ends" in self.faults:
+                while "operation-never-ends" in self.faults:  # noqa: ASYNC110  (taken back by whoever planted it)
+                    await asyncio.sleep(_ASKED_AGAIN)
+                raise ApiError("The operation was given up.")
         serving = [Traffic(line.revision or service.latest_ready, line.percent, line.tag) for line in service.traffic]
         for line in serving:
             revision = service.revisions.get(line.revision or "")
@@ -319,6 +327,7 @@ class ControlPlane:
             if not revision.ready or not await self._runtime.start(revision):
                 raise FailedPrecondition(_not_ready(revision))
         self._targets[service.name] = list(service.traffic)
+        service.moves += serving != service.serving
         service.serving = serving
         self._retire(service)
 

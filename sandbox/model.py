@@ -71,6 +71,7 @@ class Service:
     labels: dict[str, str] = field(default_factory=dict)
     annotations: dict[str, str] = field(default_factory=dict)
     deployments: list[Deployment] = field(default_factory=list)
+    moves: int = 0  # how often what flows has changed, releases included
 
 
 @dataclass(frozen=True, slots=True)

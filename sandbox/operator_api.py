@@ -94,11 +94,12 @@ class OperatorApi:
         return JSONResponse(_deployment(note))
 
     async def _served(self, request: Request) -> Response:
-        record = self._ingress(request.query_params.get("environment")).record
+        ingress = self._ingress(request.query_params.get("environment"))
+        record, moves = ingress.record, ingress.service.moves
         counts: dict[str, dict[str, int]] = {}
         for (revision, status), count in sorted(record.counts.items()):
             counts.setdefault(revision, {})[str(status)] = count
-        return JSONResponse({"counts": counts, "requests": [_request(served) for served in record.requests]})
+        return JSONResponse({"counts": counts, "moves": moves, "requests": [_request(one) for one in record.requests]})
 
     async def _set_users(self, request: Request) -> Response:
         """How many requests a minute production's users make from now on."""

@@ -232,9 +232,11 @@ class Rollback(Table):
 
     `strategies`: the ways to move the traffic, in order. `shift_within` is the time of the first look and of
     Cloud Run's API, `workflow_within` that of the deploy workflow, `gcloud_within` that of gcloud.
+    `when_interrupted`: what a run does that is ended before it has seen anything bad, where nobody can be asked.
     """
 
     policy: Policy = "manual"
+    when_interrupted: Literal["hold", "rollback"] = "hold"
     deployed_within: Seconds = 7200
     evidence_grace: Seconds = 5
     strategies: list[StrategyName] = Field(default=["cloud_run", "github_workflow", "gcloud"], min_length=1)

@@ -33,7 +33,7 @@ def test_a_healthy_release_passes_and_is_left_alone(run: Runner) -> None:
         "summary.md",
         "journal.jsonl",
     }
-    assert [entry.event for entry in ran.journal] == ["armed", "settled"]
+    assert [entry.event for entry in ran.journal] == ["begun", "armed", "settled"]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -50,7 +50,7 @@ def test_a_bad_release_is_caught_undone_and_reported(fault: str, run: Runner, wo
     assert verdict.revision == world.note()["current"]
     assert before in ran.report
     assert [entry.event for entry in ran.journal if entry.event != "failed"] == [
-        "armed", "rolling-back", "shifted", "verified", "settled", *["call-queued"] * 3, *["call-sent"] * 3,
+        "begun", "armed", "rolling-back", "shifted", "verified", "settled", *["call-queued"] * 3, *["call-sent"] * 3,
     ]  # fmt: skip
 
 

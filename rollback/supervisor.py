@@ -1,0 +1,76 @@
+"""The supervisor: a process of its own session that outlives pytest, and brings to its end what pytest left undone.
+
+It waits until pytest has ended, in whatever way (SIGKILL, `os._exit`, a segmentation fault), then reads the journal.
+Settled: there is nothing to do, and nothing is done. Everything heavy is imported after that question.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rollback.journal import read
+from rollback.process import wait_until_parent_ended
+
+SUPERVISED = "ROLLBACK_SUPERVISED"
+_ROOT = Path(__file__).parent.parent
+_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Supervision:
+    """One run's supervisor."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None  # held, as it shall outlive us
+
+    def start(self, journal: Path, deployment: Path, environment: str, output: Path) -> str:
+        """Start it, unless this run is already looked after. What went wrong, or nothing. Never raises."""
+        if os.environ.get(SUPERVISED) or self._process is not None:
+            return ""
+        command = [sys.executable, "-m", "rollback.supervisor", "--parent", str(os.getpid()), "--env", environment]
+        places = {"--journal": journal, "--deployment": deployment, "--output": output}
+        for option, path in places.items():
+            command += [option, str(path.absolute())]
+        try:
+            self._process = subprocess.Popen(
+                command, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+            )
+        except OSError as error:
+            return f"no supervisor could be started ({error.strerror}): if this run is killed, nobody takes over"
+        return ""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Wait for the end of the parent, and act if it left something undone. Exit codes as `python -m rollback`."""
+    parser = argparse.ArgumentParser(prog="python -m rollback.supervisor", description=__doc__)
+    parser.add_argument("--parent", type=int, required=True, metavar="PID")
+    parser.add_argument("--env", dest="environment", required=True, metavar="NAME")
+    for option in ("--journal", "--deployment", "--output"):
+        parser.add_argument(option, type=Path, required=True, metavar="PATH")
+    options = parser.parse_args(arguments)
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    wait_until_parent_ended(options.parent)
+    if any(entry.event == "settled" for entry in read(options.journal)) and not _unfinished(options.journal):
+        return 0
+    from rollback.aftermath import Place, bring_to_an_end
+
+    place = Place(options.deployment, options.environment, options.output, options.journal)
+    return bring_to_an_end(place, "the supervisor").exit_code
+
+
+def _unfinished(journal: Path) -> bool:
+    """Whether the run was killed after everything was settled, but before its report was written."""
+    try:
+        return '"finished": null' in (journal.parent / "verdict.json").read_text(encoding="utf-8")
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -203,8 +203,7 @@ def test_the_suite_imports_no_test_and_no_benchmark() -> None:
     ("imported", "spared"),
     [
         ("conftest", (*SDKS, *HTTP)),
-        # A run of the service needs HTTP in any case; what Google and others bring stays out until it is asked for.
-        ("verification.probes.health, verification.probes.flows, verification.probes.revision", SDKS),
+        *((f"verification.probes.{name}", (*SDKS, *HTTP)) for name in ("health", "flows", "revision", "watch")),
         ("reports.plugin, rollback.safety_net", SDKS),
         ("verification.judge, verification.judge_rates", (*SDKS, *HTTP)),
     ],

@@ -52,4 +52,5 @@ Text = Annotated[str, Field(min_length=1)]
 class Table(BaseModel):
     """A table of the file: frozen, and closed to keys it does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    # Deferred: what reads the whole file is built once, not once more for each table in it.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)

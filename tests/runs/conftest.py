@@ -220,10 +220,13 @@ def production(world: World, tmp_path: Path) -> Callable[..., Path]:
             f'service = "bayit-plus-backend"\nproject = "{world.document["project"]}"\nendpoint = "{run}"\n'
             f'monitoring = "{world.document["monitoring"]}"\nlogging = "{world.document["logging"]}"\n',
         )
-        text = text.replace('retry_after = "30s"', 'retry_after = "1s"').replace(
-            'evidence_grace = "5s"', 'evidence_grace = "1s"'
-        )
-        text = text.replace('metrics_within = "1m"', 'metrics_within = "0s"')  # nobody is there to be well again
+        for patient, quick in (
+            ('retry_after = "30s"', 'retry_after = "1s"'),
+            ('evidence_grace = "5s"', 'evidence_grace = "1s"'),
+            ('metrics_within = "1m"', 'metrics_within = "0s"'),  # there are no users to be seen
+        ):
+            assert patient in text
+            text = text.replace(patient, quick)
         for old, new in changes:
             assert old in text, f"deployment.toml has no {old!r}"
             text = text.replace(old, new)

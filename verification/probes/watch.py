@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from verification.probe import probe
-from verification.watcher import Watcher
-from verification.watching.result import WatchResult
+
+if TYPE_CHECKING:
+    from verification.watcher import Watcher
+    from verification.watching.result import WatchResult
 
 
 @probe

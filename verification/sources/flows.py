@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from verification.clients.answer import Answer
-from verification.clients.service import Service
 from verification.errors import NotAsked, ServiceError
 from verification.loading import secret
 from verification.redaction import register
 from verification.settings import Flows, ListFlow, LoginFlow
-from verification.sources.questions import Flow
+
+if TYPE_CHECKING:
+    from verification.clients.answer import Answer
+    from verification.clients.service import Service
+    from verification.sources.questions import Flow
 
 
 class UserFlows:

@@ -7,6 +7,7 @@ import select
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,22 +45,40 @@ def this_process() -> Process:
     return Process(socket.gethostname(), os.getpid(), _seen(os.getpid())[1])
 
 
-def wait_until_parent_ended(parent: int) -> None:
-    """Return once `parent`, which started this process, has ended in whatever way; at once if it has already."""
-    try:
-        watched = os.pidfd_open(parent)
-    except (AttributeError, OSError):  # not Linux, or an old one; or it is gone
-        watched = -1
-    try:
-        # Still our parent after it was opened: its number cannot have been given out anew in between.
-        while os.getppid() == parent:
-            if watched < 0:
-                time.sleep(_PAUSE)
-            elif select.select([watched], [], [])[0]:
-                return
-    finally:
-        if watched >= 0:
-            os.close(watched)
+class Parent:
+    """The process that started this one."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        try:
+            self._watched = os.pidfd_open(pid)
+        except (AttributeError, OSError):  # not Linux, or an old one; or it is gone
+            self._watched = -1
+
+    @property
+    def lives(self) -> bool:
+        """Whether it has not ended, in whatever way. Its number, given out anew, is not taken for it."""
+        return os.getppid() == self.pid
+
+    def ended(self, within: float) -> bool:
+        """Wait until it has ended, for `within` seconds at most; whether it has."""
+        until = time.monotonic() + within
+        # Still our parent after it was opened: what is watched is not somebody else of the same number.
+        while self.lives:
+            left = until - time.monotonic()
+            if left <= 0:
+                return False
+            if self._watched < 0:
+                time.sleep(min(_PAUSE, left))
+            elif select.select([self._watched], [], [], left)[0]:
+                return True
+        return True
+
+    def signal(self, number: int) -> None:
+        """Send it a signal, if it lives."""
+        if self.lives:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
 
 def _seen(pid: int) -> tuple[str, str]:

@@ -45,8 +45,10 @@ class SafetyNet:
             environment=record.environment, phases=record.phases, allowed=self._allowed, dry_run=record.dry_run
         )
         if settings.rollback.policy == "automatic" and self._allowed and not record.dry_run:
+            rules = settings.rollback
+            patience = rules.evidence_grace + rules.shift_within + rules.verify_within + 3 * settings.smoke.timeout
             problem = self._supervision.start(
-                self._journal.path, self._run.deployment, record.environment, self._output
+                self._journal.path, self._run.deployment, record.environment, self._output, patience
             )
             record.notices += [problem] if problem else []
 

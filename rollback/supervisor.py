@@ -1,7 +1,8 @@
 """The supervisor: a process of its own session that outlives pytest, and brings to its end what pytest left undone.
 
 It waits until pytest has ended, in whatever way (SIGKILL, `os._exit`, a segmentation fault), then reads the journal.
-Settled: there is nothing to do, and nothing is done. Everything heavy is imported after that question.
+Settled: there is nothing to do, and nothing is done. Everything heavy is imported after that question. Only where a
+rollback is due and pytest hangs instead of doing it (without memory, a thread may wait for ever) is pytest ended.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rollback.journal import read
-from rollback.process import wait_until_parent_ended
+from rollback.process import Parent
+from verification.verdict import now
 
 SUPERVISED = "ROLLBACK_SUPERVISED"
 _ROOT = Path(__file__).parent.parent
+_LOOK = 5.0
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -28,11 +31,15 @@ class Supervision:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None  # held, as it shall outlive us
 
-    def start(self, journal: Path, deployment: Path, environment: str, output: Path) -> str:
-        """Start it, unless this run is already looked after. What went wrong, or nothing. Never raises."""
+    def start(self, journal: Path, deployment: Path, environment: str, output: Path, patience: float) -> str:
+        """Start it, unless this run is already looked after. What went wrong, or nothing. Never raises.
+
+        `patience` is how many seconds after the first trigger the rollback must be settled.
+        """
         if os.environ.get(SUPERVISED) or self._process is not None:
             return ""
         command = [sys.executable, "-m", "rollback.supervisor", "--parent", str(os.getpid()), "--env", environment]
+        command += ["--patience", f"{patience:g}"]
         places = {"--journal": journal, "--deployment": deployment, "--output": output}
         for option, path in places.items():
             command += [option, str(path.absolute())]
@@ -50,18 +57,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m rollback.supervisor", description=__doc__)
     parser.add_argument("--parent", type=int, required=True, metavar="PID")
     parser.add_argument("--env", dest="environment", required=True, metavar="NAME")
+    parser.add_argument("--patience", type=float, required=True, metavar="SECONDS")
     for option in ("--journal", "--deployment", "--output"):
         parser.add_argument(option, type=Path, required=True, metavar="PATH")
     options = parser.parse_args(arguments)
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
-    wait_until_parent_ended(options.parent)
+    _wait(Parent(options.parent), options.journal, options.patience)
     if any(entry.event == "settled" for entry in read(options.journal)) and not _unfinished(options.journal):
         return 0
     from rollback.aftermath import Place, bring_to_an_end
 
     place = Place(options.deployment, options.environment, options.output, options.journal)
     return bring_to_an_end(place, "the supervisor").exit_code
+
+
+def _wait(parent: Parent, journal: Path, patience: float) -> None:
+    """Return once `parent` has ended. One that owes a rollback for longer than `patience` is ended."""
+    while not parent.ended(_LOOK):
+        if _owes_for(journal) > patience:
+            parent.signal(signal.SIGTERM)  # it still may do it itself
+            if parent.ended(patience) or not _owes_for(journal):
+                continue
+            parent.signal(signal.SIGKILL)
+
+
+def _owes_for(journal: Path) -> float:
+    """Seconds since the first trigger, if what it calls for is not settled; else 0."""
+    entries = read(journal)
+    if any(entry.event == "settled" for entry in entries):
+        return 0
+    due = [entry.at for entry in entries if entry.event == "failed" and entry.fields.get("trigger")]
+    return max((now() - due[0]).total_seconds(), 0) if due else 0
 
 
 def _unfinished(journal: Path) -> bool:

@@ -37,9 +37,7 @@ _REFUSALS: dict[str, ApiError] = {
     "cloud-run-down": Unavailable("The service is currently unavailable."),
     "cloud-run-401": Unauthenticated("Request had invalid authentication credentials."),
     "cloud-run-403": PermissionDenied("Permission 'run.services.update' denied on the resource."),
-    "cloud-run-429": ResourceExhausted(
-        "Quota exceeded for quota metric 'Write requests' of service 'run.googleapis.com'."
-    ),
+    "cloud-run-429": ResourceExhausted("Quota exceeded for 'Write requests' of 'run.googleapis.com'."),
     "cloud-run-500": ApiError("Internal error encountered."),
 }
 

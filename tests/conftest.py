@@ -38,7 +38,7 @@ def program(*arguments: str, temporary: Path | None = None) -> Iterator[subproce
     """`python -m sandbox` in a process group of its own; killed at the end if it is still there."""
     environment = os.environ | ({"TMPDIR": str(temporary)} if temporary else {})
     process = subprocess.Popen(
-        [sys.executable, "-m", "sandbox", *arguments],
+        [sys.executable, "-m", "sandbox", "--with-parent", str(os.getpid()), *arguments],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,

@@ -18,7 +18,7 @@ SECONDS = 8
 
 @pytest.fixture(scope="module")
 def crowd(start_sandbox: Start) -> World:
-    return World(start_sandbox("--users-rpm", "1200"))
+    return World(start_sandbox("--users-rpm", "600"))
 
 
 @pytest.fixture
@@ -41,16 +41,22 @@ class Watching:
         text = SHIPPED.replace(
             'watch = "20s"\nextended_to = "30s"', f'watch = "{SECONDS}s"\nextended_to = "{SECONDS}s"'
         )
-        text = text.replace("minimum_requests = 100", "minimum_requests = 40")
+        text = text.replace("minimum_requests = 100", "minimum_requests = 20")
         for limit in ("mongodb_latency", "openai_latency", "elevenlabs_latency", "pinecone_latency"):
             text = text.replace(f'{limit} = "', f'{limit} = "1h ')
         assert f'watch = "{SECONDS}s"' in text
         self.file = run.folder / "deployment.toml"
         self.file.write_text(text, encoding="utf-8")
+        self.patient = run.folder / "patient.toml"
+        self.patient.write_text(text.replace('p95_latency = "500ms"', 'p95_latency = "20s"'), encoding="utf-8")
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        return ("-m", "monitor", "--env", "sandbox", f"--deployment={self.file}")
+        return ("-m", "monitor", "--env", "sandbox", f"--deployment={self.patient}")
+
+    @property
+    def impatient(self) -> tuple[str, ...]:
+        return (*self.arguments[:-1], f"--deployment={self.file}")
 
 
 def test_a_healthy_release_is_watched_to_the_end_and_left_alone(watching: Watching) -> None:
@@ -60,7 +66,7 @@ def test_a_healthy_release_is_watched_to_the_end_and_left_alone(watching: Watchi
     assert len(ran.verdict.criteria) == ran.verdict.criteria_in_phase == CRITERIA
     assert all(one.measurements for one in ran.verdict.criteria), "every verdict shows its evidence"
     rate = next(one for one in ran.verdict.criteria if one.id == "cloud_run_error_rate")
-    assert (rate.measurements[0].samples or 0) >= 40
+    assert (rate.measurements[0].samples or 0) >= 20
     assert ran.report.count("<svg") >= 5, "a chart for each series"
 
 
@@ -84,7 +90,8 @@ def test_a_bad_release_is_caught_while_users_meet_it_and_undone(
 ) -> None:
     world = watching.world
     before = world.answering().pop()
-    ran = watching.run(*watching.arguments, "--fault", faults, variables=world.variables)
+    arguments = watching.impatient if faults.startswith("latency") else watching.arguments
+    ran = watching.run(*arguments, "--fault", faults, variables=world.variables)
     assert ran.code in {1, 70}, ran.said
     triggers = set(ran.verdict.rollback.triggers)
     assert triggers, ran.said
@@ -152,7 +159,7 @@ def test_without_users_the_suites_own_questions_carry_the_verdict_and_it_is_said
     try:
         ran = watching.run(*watching.arguments, "--no-rollback", variables=watching.world.variables)
     finally:
-        httpx.put(f"{operator}/users", json={"rpm": 1200}).raise_for_status()
+        httpx.put(f"{operator}/users", json={"rpm": 600}).raise_for_status()
     rate = next(one for one in ran.verdict.criteria if one.id == "cloud_run_error_rate")
     assert rate.verdict == "pass", ran.said
     assert ran.of("traffic_matches_baseline") == "fail", "half an hour ago there were many"

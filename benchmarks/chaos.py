@@ -246,7 +246,7 @@ class Arena:
             moved_more_than_once=moved > 1,
             journal_unreadable=len(lines) != len(entries),
             report_missing=not exists,
-            ending=_ending(case, serving, note, entries, called=called, told=told),
+            ending=_ending(case, entries, back=serving == {note["previous"]}, called=called, told=told),
             said=f"{said}\nexit code {code}",
         )
 
@@ -311,13 +311,11 @@ def _summary(folder: Path) -> str:
         return ""
 
 
-def _ending(
-    case: Case, serving: set[str], note: dict[str, str], entries: list[Entry], *, called: bool, told: bool
-) -> str:
-    back = "rolled back" if serving == {note["previous"]} else "left as it was"
+def _ending(case: Case, entries: list[Entry], *, back: bool, called: bool, told: bool) -> str:
+    what = "rolled back" if back else "left as it was"
     by = "by the supervisor" if any(one.event == "resumed" for one in entries) else "by the run itself"
     people = "people called" if called else "told with the command" if told else "no call"
-    return f"{'bad' if case.bad else 'healthy'} release {back}, ended {by}, {people}"
+    return f"{'bad' if case.bad else 'healthy'} release {what}, ended {by}, {people}"
 
 
 def play_all(cases: Sequence[Case], lanes: int) -> Iterator[Seen]:

@@ -132,9 +132,9 @@ class SafetyNet:
             return (_INTERRUPTED,)
         phases = " or ".join(record.phases)
         record.notices.append(
-            f"{record.interrupted} after {len(record.criteria)} of {record.criteria_in_phase} criteria, and nothing was "
-            f"rolled back: nobody watches now. To go on: `pytest -m '{phases}' --env {record.environment}`; to roll "
-            f"back: `{by_hand(record.environment, known.previous if known else '')}`"
+            f"{record.interrupted} after {len(record.criteria)} of {record.criteria_in_phase} criteria, and nothing "
+            f"was rolled back: nobody watches now. To go on: `pytest -m '{phases}' --env {record.environment}`; "
+            f"to roll back: `{by_hand(record.environment, known.previous if known else '')}`"
         )
         return ()
 

@@ -1,4 +1,4 @@
-"""Ctrl-C: what is asked at a terminal, and what a run does that cannot ask."""
+"""Ctrl-C at a terminal: what is asked, and what follows from the answer."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ import os, sys, time
 from rollback.interruption import Interruptions
 at_work = Interruptions()
 at_work.ask(lambda: "What shall serve?")
-print("working", flush=True)
 try:
+    print("working", flush=True)
     time.sleep(1)
     print("went on", flush=True)
 except KeyboardInterrupt:

@@ -110,8 +110,8 @@ class SafetyNet:
     def _roll_back(self, *, interrupted: bool, choice: Choice | None) -> None:
         record, cloud_run = self._run.record, self._cloud_run
         triggers = record.triggers
-        if not triggers and interrupted and self._known is not None and cloud_run is not None:
-            triggers = self._after_an_interruption(self._known, cloud_run, choice)
+        if not triggers and record.interrupted and self._begun and cloud_run is not None:
+            triggers = self._after_an_interruption(cloud_run, choice, interrupted)
         if not triggers:
             if self._begun and record.rollback.outcome is RollbackOutcome.NOT_NEEDED:
                 self._journal.write("settled", outcome=record.rollback.outcome.value, reason=record.interrupted)
@@ -136,10 +136,10 @@ class SafetyNet:
             variables=self._run.variables,
         )
 
-    def _after_an_interruption(self, known: Known, cloud_run: CloudRun, choice: Choice | None) -> tuple[str, ...]:
+    def _after_an_interruption(self, cloud_run: CloudRun, choice: Choice | None, interrupted: bool) -> tuple[str, ...]:
         """The triggers of the rollback that the setting asks for, if it does; a person's own decision is done here."""
-        record = self._run.record
-        if choice is Choice.ROLL_BACK:
+        record, known = self._run.record, self._known
+        if known is not None and choice is Choice.ROLL_BACK:
             order = Order({known.revision: 100}, known.previous, known.evidence, (known.revision,), (_INTERRUPTED,))
             record.rollback = roll_back_by_hand(
                 order,
@@ -151,13 +151,14 @@ class SafetyNet:
                 variables=self._run.variables,
             )
             return ()
-        if choice is None and self._run.settings.rollback.when_interrupted == "rollback":
+        when = self._run.settings.rollback.when_interrupted
+        if known is not None and choice is None and interrupted and when == "rollback":
             return (_INTERRUPTED,)
         phases = " or ".join(record.phases)
         record.notices.append(
-            f"the run was interrupted after {len(record.criteria)} of {record.criteria_in_phase} criteria and nothing "
-            f"was rolled back: nobody watches now. To go on: `pytest -m '{phases}' --env {record.environment}`; to "
-            f"roll back: `{by_hand(record.environment, known.previous)}`"
+            f"{record.interrupted} after {len(record.criteria)} of {record.criteria_in_phase} criteria, and nothing "
+            f"was rolled back: nobody watches now. To go on: `pytest -m '{phases}' --env {record.environment}`; "
+            f"to roll back: `{by_hand(record.environment, known.previous if known else '')}`"
         )
         return ()
 

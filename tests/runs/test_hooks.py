@@ -145,6 +145,8 @@ def test_an_interrupted_run_without_a_failure_moves_nothing_and_leaves_its_repor
     assert ran.verdict.rollback.outcome == "not needed"
     assert "the run was interrupted" in ran.report
     assert (ran.folder / "junit.xml").exists()
+    assert "nobody watches now" in ran.said
+    assert ran.journal[-1].event == "settled"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -290,3 +292,28 @@ def test_a_plugin_that_breaks_does_not_keep_the_outcome_from_being_said(team: Te
     """)
     assert (ran.code, rolled_back(ran)) == (1, True), ran.said
     assert "Rolled back to" in ran.said
+
+
+def test_an_interrupted_run_follows_the_setting_where_nobody_can_be_asked(
+    run: Runner, world: World, production: Callable[..., Path], criteria: Callable[[str], str], account: dict[str, str], tmp_path: Path
+) -> None:  # fmt: skip
+    marks, note = tmp_path / "running", world.release()
+    team = f"""
+        import pathlib, time
+
+        @pytest.mark.smoke
+        def test_team():
+            pathlib.Path({str(marks)!r}).touch()
+            time.sleep(60)
+    """
+    file = production(('when_interrupted = "hold" ', 'when_interrupted = "rollback" '), more=criteria(team))
+    variables = {**account, "PREVIOUS_REVISION": note["previous"]}
+    process = run.start("-m", "smoke", "--env", "production", f"--deployment={file}", variables=variables)
+    try:
+        until(marks.exists, "the criterion to run")
+        os.kill(process.pid, signal.SIGINT)
+    finally:
+        ran = run.end(process)
+    assert rolled_back(ran), ran.said
+    assert ran.verdict.rollback.triggers == ("interrupted",)
+    assert world.answering() == {note["previous"]}

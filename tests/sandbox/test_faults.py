@@ -266,6 +266,57 @@ def test_rollback_fails_leaves_the_traffic_where_it_was(game: Game) -> None:
         game.shift(LATEST)
 
 
+@pytest.mark.parametrize("status", [401, 403, 429, 500])
+def test_cloud_run_refuses_every_call_in_its_own_shape(status: int, game: Game) -> None:
+    game.operator.put("/faults", json={"faults": [f"cloud-run-{status}"]})
+    try:
+        answer = httpx.get(game.admin, trust_env=False)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (status, status)
+    finally:
+        game.operator.put("/faults", json={"faults": []})
+    assert httpx.get(game.admin, trust_env=False).status_code == 200
+
+
+def test_cloud_run_that_hangs_answers_nobody(game: Game) -> None:
+    game.operator.put("/faults", json={"faults": ["cloud-run-hangs"]})
+    try:
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.get(game.admin, trust_env=False, timeout=0.2)
+    finally:
+        game.operator.put("/faults", json={"faults": []})
+    assert httpx.get(game.admin, trust_env=False).status_code == 200
+
+
+def test_a_success_without_effect_ends_well_and_moves_nothing(game: Game) -> None:
+    good, bad = game.release(), game.release("login-broken", "success-without-effect")
+    try:
+        game.shift(revision(good["current"], 100))
+        assert game.deep()[1]["revision"] == bad["current"]
+        assert httpx.get(game.admin, trust_env=False).json()["terminalCondition"]["state"] == "CONDITION_SUCCEEDED"
+    finally:
+        game.operator.put("/faults", json={"faults": []})
+        game.shift(LATEST)
+
+
+def test_an_operation_that_never_ends_is_under_way_until_the_fault_is_taken_back(game: Game) -> None:
+    good, bad = game.release(), game.release("login-broken", "operation-never-ends")
+    try:
+        changed = httpx.patch(
+            game.admin,
+            params={"updateMask": "traffic"},
+            json={"traffic": [revision(good["current"], 100)]},
+            trust_env=False,
+        )
+        operation = f"{game.address['cloud_run']['rest']}/v2/{changed.json()['name']}"
+        waited = httpx.post(f"{operation}:wait", json={"timeout": "1s"}, trust_env=False)
+        assert not waited.json().get("done")
+        assert game.deep()[1]["revision"] == bad["current"]
+    finally:
+        game.operator.put("/faults", json={"faults": []})
+        game.shift(LATEST)
+    assert "error" in httpx.get(operation, trust_env=False).json()
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "words"),
     [

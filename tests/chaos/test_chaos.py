@@ -1,0 +1,24 @@
+"""Thirty runs that are killed, interrupted and starved while Cloud Run fails; `python -m benchmarks.chaos` plays more."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from benchmarks.chaos import HARMS, matrix, play_all
+
+RUNS = 30
+LANES = 3  # a killed run waits more than it computes
+
+
+def test_no_bad_release_is_left_alone_and_no_healthy_one_is_harmed() -> None:
+    seen = list(play_all(matrix(1, RUNS, quick=True), LANES))
+    harms = Counter(harm for one in seen for harm in one.harms)
+    print(*(f"{harms[name]:3}  {name}" for name in HARMS), sep="\n")
+    print(*Counter(one.ending for one in seen).most_common(), sep="\n")
+    assert [f"{one.case}: {one.harms}\n{one.said}" for one in seen if one.harms] == []
+    assert len(seen) == RUNS
+
+
+def test_a_case_can_be_played_again() -> None:
+    assert matrix(7, 300) == matrix(7, 300)
+    assert {one.blow for one in matrix(7, 300)} > {one.blow for one in matrix(7, 300, quick=True)}

@@ -1,0 +1,89 @@
+"""Ctrl-C at a terminal: what is asked, and what follows from the answer."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.rollback.stage import ROOT
+
+SCRIPT = """
+import os, sys, time
+from rollback.interruption import Interruptions
+at_work = Interruptions()
+at_work.ask(lambda: "What shall serve?")
+try:
+    print("working", flush=True)
+    time.sleep(1)
+    print("went on", flush=True)
+except KeyboardInterrupt:
+    print("interrupted", at_work.choice, flush=True)
+"""
+
+
+class Terminal:
+    """A program at a terminal of its own."""
+
+    def __init__(self) -> None:
+        self.pid, self._file = pty.fork()
+        if self.pid == 0:
+            os.chdir(ROOT)
+            os.execv(sys.executable, [sys.executable, "-c", SCRIPT])  # noqa: S606
+        self.seen = ""
+
+    def until(self, words: str, within: float = 30) -> None:
+        deadline = time.monotonic() + within
+        while words not in self.seen:
+            left = deadline - time.monotonic()
+            assert left > 0, f"{words!r} was not seen in {self.seen!r}"
+            if select.select([self._file], [], [], left)[0]:
+                self.seen += os.read(self._file, 1000).decode()
+
+    def type(self, text: str) -> None:
+        os.write(self._file, text.encode())
+
+    def close(self) -> None:
+        os.close(self._file)
+        try:
+            os.kill(self.pid, signal.SIGKILL)
+        finally:
+            os.waitpid(self.pid, 0)
+
+
+@pytest.fixture
+def terminal() -> Iterator[Terminal]:
+    made = Terminal()
+    made.until("working")
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("typed", "outcome"),
+    [
+        ("r\n", "interrupted rollback"),
+        ("k\n", "interrupted hold"),
+        ("c\n", "went on"),
+        ("what?\nk\n", "interrupted hold"),
+    ],
+    ids=["roll back", "keep", "continue", "asked again"],
+)
+def test_a_person_is_asked_and_has_their_way(typed: str, outcome: str, terminal: Terminal) -> None:
+    terminal.type("\x03")
+    terminal.until("[r]oll back, [k]eep, or [c]ontinue?")
+    terminal.type(typed)
+    terminal.until(outcome)
+
+
+def test_a_second_ctrl_c_is_an_end_and_no_answer(terminal: Terminal) -> None:
+    terminal.type("\x03")
+    terminal.until("[c]ontinue?")
+    terminal.type("\x03")
+    terminal.until("interrupted None")

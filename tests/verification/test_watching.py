@@ -41,11 +41,11 @@ def health(lasting: float = 10, tolerated: float = 0.2) -> Asked:
     return Asked("service_stays_healthy", "health", HEALTH, lasting=lasting, in_a_row=2, tolerated=tolerated)
 
 
-def answers(pattern: str, stream: str = HEALTH, every: float = 5) -> list[Sample]:
+def answers(pattern: str, stream: str = HEALTH, every: float = 5, start: float = 0) -> list[Sample]:
     """`+` a good answer, `-` a bad one, `?` none."""
     values = {"+": 1.0, "-": 0.0, "?": None}
     return [
-        Sample(stream, at(every * n), values[one], text="status is 503", missing=one == "?")
+        Sample(stream, at(start + every * n), values[one], text="status is 503", missing=one == "?")
         for n, one in enumerate(pattern)
     ]
 
@@ -81,7 +81,7 @@ def test_a_flow_is_broken_by_its_own_answers_only() -> None:
     turns = zip(answers("-+-+-+", f"{FLOWS}login"), answers("+-+-+-", f"{FLOWS}search"), strict=True)
     fed(criterion, [one for turn in turns for one in turn])
     assert criterion.standing(at_end=False).verdict is None, "two flows, each bad now and then"
-    fed(criterion, answers("--", f"{FLOWS}search"))
+    fed(criterion, answers("--", f"{FLOWS}search", start=30))
     found = criterion.standing(at_end=False)
     assert (found.verdict, found.roll_back) == (Verdict.FAIL, True)
 

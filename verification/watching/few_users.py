@@ -42,7 +42,7 @@ class OwnQuestions:
             return Standing(None, f"and only {asked} questions of the suite's own were answered", observed=False)
         if float(lower_bound(self.bad, asked, _ALPHA)) > limit:
             return Standing(Verdict.FAIL, words)
-        return Standing(Verdict.PASS, words)
+        return Standing(Verdict.PASS if self.bad < limit * asked else None, words)
 
     def latency(self, limit: float) -> Standing:
         """Whether they were faster than `limit` seconds. Slow ones prove nothing: they all come from one place."""

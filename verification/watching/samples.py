@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from math import isfinite
 from pathlib import Path
 
 from verification.redaction import redact
@@ -34,7 +35,9 @@ class Traffic:
     def __post_init__(self) -> None:
         """Raises ValueError for counts that cannot be."""
         parts = (self.errors, self.slow, self.possibly_slow, self.very_slow)
-        if not all(0 <= one <= self.total for one in parts) or self.everyone < self.total or self.seconds <= 0:
+        if not all(0 <= one <= self.total for one in parts) or self.everyone < self.total:
+            raise ValueError(f"counts that cannot be: {self}")
+        if not (isfinite(self.seconds) and self.seconds > 0):
             raise ValueError(f"counts that cannot be: {self}")
 
 
@@ -57,6 +60,7 @@ class Sample:
 
 
 _COUNTS = ("seconds", "total", "errors", "slow", "possibly_slow", "very_slow", "everyone")
+_LONGEST = 300  # characters of a text: a day of bad answers is not to fill a disk
 _COLUMNS = ("stream", "at", "missing", "value", "took_ms", "key", "text", *_COUNTS, "latencies")
 
 
@@ -75,7 +79,8 @@ class SampleFile:
             if not self.path.exists():
                 writer.writeheader()
             writer.writerows(map(_line, samples))
-            with self.path.open("a", encoding="utf-8", newline="") as file:
+            # What is no character (half of one, say) is written as its number: hostile text ends no watch.
+            with self.path.open("a", encoding="utf-8", errors="backslashreplace", newline="") as file:
                 file.write(buffer.getvalue())
                 file.flush()
                 os.fsync(file.fileno())
@@ -88,7 +93,19 @@ class SampleFile:
             text = self.path.read_text(encoding="utf-8", errors="replace")
         except OSError:
             return []
-        return [sample for line in csv.DictReader(io.StringIO(text)) if (sample := _sample(line)) is not None]
+        whole = text[: text.rfind("\n") + 1]  # the rest of a number is a number, too: only the line's end tells
+        return [sample for line in _lines(whole) if (sample := _sample(line)) is not None]
+
+
+def _lines(text: str) -> Iterator[dict[str, str]]:
+    lines = csv.DictReader(io.StringIO(text))
+    while True:
+        try:
+            yield next(lines)
+        except csv.Error:  # one that is none, such as a field without an end
+            continue
+        except StopIteration:
+            return
 
 
 def _line(sample: Sample) -> dict[str, object]:
@@ -98,10 +115,15 @@ def _line(sample: Sample) -> dict[str, object]:
         "missing": "1" if sample.missing else "",
         "value": "" if sample.value is None else repr(sample.value),
         "took_ms": "" if sample.took_ms is None else sample.took_ms,
-        "key": redact(sample.key),
-        "text": redact(" ".join(sample.text.split())),
+        "key": _short(sample.key),
+        "text": _short(sample.text),
         **(_counts(sample.traffic) if sample.traffic else {}),
     }
+
+
+def _short(text: str) -> str:
+    """On one line, without secrets and without an end that nobody reads. Cut last: half a secret is not known as one."""
+    return redact(" ".join(text.split()))[:_LONGEST]
 
 
 def _counts(traffic: Traffic) -> dict[str, object]:
@@ -111,10 +133,13 @@ def _counts(traffic: Traffic) -> dict[str, object]:
 
 def _sample(line: dict[str, str]) -> Sample | None:
     try:
+        at = datetime.fromisoformat(line["at"])
+        if None in line.values() or at.tzinfo is None:
+            return None
         traffic = _traffic(line) if line["total"] else None
         return Sample(
             line["stream"],
-            datetime.fromisoformat(line["at"]),
+            at,
             float(line["value"]) if line["value"] else None,
             line["key"],
             line["text"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from math import isfinite
 
 from verification.series import Row, Series, State
 from verification.verdict import Measurement, Verdict, now
@@ -34,12 +35,14 @@ class SentryRate:
         """See Watched."""
         if sample.stream != SENTRY_RATE:
             return
-        if sample.missing or sample.value is None or not sample.key.isdecimal():
+        value = sample.value
+        counted = value is not None and isfinite(value) and value >= 0 and sample.key.isdecimal()
+        if sample.missing or value is None or not counted:
             self._why = sample.text
             self._points.append((sample.at, None))
             return
         self._why, self._source = "", sample.text or self._source
-        self._errors, self._transactions = int(sample.value), int(sample.key)
+        self._errors, self._transactions = int(value), int(sample.key)
         self._points.append((sample.at, self._percent))
 
     def standing(self, *, at_end: bool) -> Standing:

@@ -40,7 +40,10 @@ class Systems:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Makes the sources of a watch over `revision`, created at `created`, from `start` on."""
+    """Makes the sources of a watch over `revision`, created at `created`, from `start` on.
+
+    `pace` is Cloud Monitoring's; without it, that has no traffic to tell.
+    """
 
     systems: Systems
     settings: Settings
@@ -49,6 +52,7 @@ class Sources:
     revision: str
     created: datetime
     start: datetime
+    pace: tuple[float, float] | None
     dry_run: bool
 
     def traffic(self) -> list[Blocks]:
@@ -68,15 +72,14 @@ class Sources:
                     severe=severe,
                 )
             )
-        pace = _pace(monitoring) if monitoring else None
-        if monitoring is not None and pace is not None:
+        if monitoring is not None and self.pace is not None:
             found.append(
                 Metrics(
                     monitoring,
                     self.revision,
                     self.start,
-                    period=pace[0],
-                    delay=pace[1],
+                    period=self.pace[0],
+                    delay=self.pace[1],
                     every=monitor.observers_every,
                     limit=limit * 1000,
                     severe=severe * 1000,
@@ -146,9 +149,9 @@ class Sources:
         return [DatabasePinged(address, every, self.settings.smoke.timeout)]
 
 
-def _pace(monitoring: CloudMonitoring) -> tuple[float, float] | None:
+def pace_of(monitoring: CloudMonitoring | None) -> tuple[float, float] | None:
     """How long Cloud Monitoring's samples are, and how long after their end they can be seen; None if it is down."""
     try:
-        return monitoring.delay()
+        return monitoring.delay() if monitoring else None
     except ObserverError:
         return None

@@ -22,7 +22,7 @@ from verification.series import Snapshot
 from verification.settings import Settings
 from verification.settings_monitor import Monitor
 from verification.watch import BEGUN, Plan, Watch
-from verification.watch_sources import Sources, Systems
+from verification.watch_sources import Sources, Systems, pace_of
 from verification.watching.criteria import Grid, criteria_of
 from verification.watching.result import WatchResult
 from verification.watching.samples import Sample, SampleFile
@@ -60,11 +60,12 @@ class Watcher:
         revision, created = self._serving(order.revision)
         earlier = _earlier(order.resume, revision) if order.resume else []
         monitor = self._monitor
+        # Both may take their time, where Cloud Monitoring is down: the watch begins after that.
+        baseline, pace = self._baseline(created), pace_of(self._systems.monitoring)
         start = earlier[0].at if earlier else self._clock()
         plan = Plan(revision, start, monitor.seconds(order.profiles), monitor.at_most(order.profiles), monitor)
-        baseline = self._baseline(created)
         sources = Sources(
-            self._systems, self._settings, monitor, self._variables, revision, created, start, order.dry_run
+            self._systems, self._settings, monitor, self._variables, revision, created, start, pace, order.dry_run
         )
         traffic = sources.traffic() if revision else []
         first = self._first(baseline)

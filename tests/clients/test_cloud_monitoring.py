@@ -134,7 +134,25 @@ def test_trailing_buckets_may_be_left_out_but_others_may_not_differ() -> None:
 )
 def test_every_kind_of_bucket_is_understood(options: dict[str, dict[str, object]], bounds: tuple[float, ...]) -> None:
     message = Distribution(count=4, bucket_options=options, bucket_counts=[1, 1, 1, 1])
-    assert _histogram(message) == Histogram(bounds, (1, 1, 1, 1))
+    found = _histogram(message)
+    assert (found.bounds[:3], found.counts[:4]) == (bounds, (1, 1, 1, 1))
+    assert len(found.counts) == len(found.bounds) + 1
+
+
+def test_empty_buckets_that_are_left_out_at_the_end_make_nothing_slow() -> None:
+    options = {"exponential_buckets": {"num_finite_buckets": 66, "growth_factor": 1.4, "scale": 1.0}}
+    found = _histogram(Distribution(count=3, bucket_options=options, bucket_counts=[0, 1, 2]))
+    assert found.possibly_above(500.0) == 0, "the last bucket that was sent has an end"
+    assert found.percentile(0.95) is not None
+    assert max(upper for upper, _ in found.by_upper_bound) < 2.0
+    everything = _histogram(Distribution(count=1, bucket_options=options, bucket_counts=[*[0] * 67, 1]))
+    assert everything.possibly_above(500.0) == 1, "what is above all bounds has none"
+
+
+def test_more_buckets_than_bounds_are_no_answer() -> None:
+    options = {"explicit_buckets": {"bounds": [1.0]}}
+    with pytest.raises(ObserverError, match="more buckets than bounds"):
+        _histogram(Distribution(count=3, bucket_options=options, bucket_counts=[1, 1, 1]))
 
 
 def test_buckets_that_do_not_add_up_are_no_answer() -> None:

@@ -431,7 +431,9 @@ def test_a_torn_last_line_is_passed_over_wherever_it_was_torn(file: SampleFile) 
     assert file.read() == ALL[:-1]
 
 
-@pytest.mark.parametrize("line", ["", ",,,", "health,yesterday,,1.0,,,", "health,2026-03-03T15:00:00,,1.0,,,,,,,,,,,", "\x00"])
+@pytest.mark.parametrize(
+    "line", ["", ",,,", "health,yesterday,,1.0,,,", "health,2026-03-03T15:00:00,,1.0,,,,,,,,,,,", "\x00"]
+)
 def test_a_line_that_is_none_is_passed_over(line: str, file: SampleFile) -> None:
     file.append(ALL)
     with file.path.open("a", encoding="utf-8") as text:

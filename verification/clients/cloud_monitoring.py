@@ -233,7 +233,10 @@ def _histogram(distribution: Distribution) -> Histogram:
     if sum(counts) != distribution.count or any(one < 0 for one in counts) or not kind:
         raise ObserverError(f"{SYSTEM} sent a distribution whose buckets do not add up", "Try again.")
     bounds = _BOUNDS[kind](getattr(distribution.bucket_options, kind))
-    return Histogram(bounds[: max(len(counts) - 1, 0)], counts)
+    if len(counts) > len(bounds) + 1:
+        raise ObserverError(f"{SYSTEM} sent a distribution with more buckets than bounds", "Try again.")
+    # Empty buckets at the end are left out of the message. They are no end: the last one sent has its bound, too.
+    return Histogram(bounds, (*counts, *[0] * (len(bounds) + 1 - len(counts))))
 
 
 _BOUNDS: Mapping[str, Callable[..., tuple[float, ...]]] = {

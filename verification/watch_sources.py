@@ -108,7 +108,8 @@ class Sources:
         systems, monitor = self.systems, self.monitor
         found: list[Source] = []
         if systems.cloud_run is not None:
-            found.append(ServingAsked(systems.cloud_run, monitor.observers_every))
+            # As often as the service itself: what somebody else's revision answers must not count as this one's.
+            found.append(ServingAsked(systems.cloud_run, monitor.health_every))
         if systems.monitoring is not None:
             found.append(InstanceCounts(systems.monitoring, self.start, every=monitor.observers_every))
         if systems.logging is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -307,13 +308,12 @@ def test_a_percentile_is_the_upper_bound_of_its_bucket() -> None:
     assert percentile({100.0: 0}, 0.95) is None
 
 
-@pytest.mark.parametrize("strange", [{"errors": 11}, {"errors": -1}, {"everyone": 9}, {"slow": 11}, {"seconds": 0}])
-def test_counts_that_cannot_be_are_refused(strange: dict[str, int]) -> None:
-    counts = {"seconds": 10, "total": 10, "errors": 0, "slow": 0, "possibly_slow": 0, "very_slow": 0, "everyone": 10}
+@pytest.mark.parametrize(
+    "strange", [{"errors": 11}, {"errors": -1}, {"everyone": 9}, {"slow": 11}, {"seconds": 0}, {"seconds": math.nan}]
+)
+def test_counts_that_cannot_be_are_refused(strange: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="cannot be"):
-        Traffic(**{**counts, **strange})
-    with pytest.raises(ValueError, match="cannot be"):
-        Traffic(**{**counts, "seconds": math.nan})
+        replace(traffic(), **strange)  # type: ignore[arg-type]
 
 
 # --- few users --------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ def skew(answer: Answer) -> dt.timedelta:
         return dt.timedelta()
     try:
         there = parsedate_to_datetime(date)
-    except ValueError:
+    except (ValueError, OverflowError):
         return dt.timedelta()
     if there.tzinfo is None:
         there = there.replace(tzinfo=dt.UTC)

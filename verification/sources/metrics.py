@@ -20,7 +20,8 @@ class Metrics:
     """The traffic of `revision` from `start` on, in blocks of one sampling period, told once it can be seen.
 
     `limit` and `severe` are latencies in ms. The suite's own questions are among the requests: they cannot be told
-    apart here. What reaches no revision is not.
+    apart here. What reaches no revision is not. Because they are, newest periods without any point are ones that cannot
+    be seen yet, whatever the delay was to be: that is no lack of users.
     """
 
     stream = METRICS
@@ -49,16 +50,19 @@ class Metrics:
         count = min(int((at - self._delay - self._next) / self._period), _MOST_AT_ONCE)
         if count < 1:
             return []
-        end = self._next + count * self._period
+        overdue = at - self._delay - _OVERDUE * self._period
         try:
-            points = self._monitoring.traffic(self._next, end)
-            blocks = self._blocks(points, count)
-        except VerificationError:
-            overdue = [*self._missing(at - self._delay - _OVERDUE * self._period)]
-            if not overdue:
+            points = self._monitoring.traffic(self._next, self._next + count * self._period)
+        except VerificationError as problem:
+            missing = [*self._missing(overdue, problem.cause)]
+            if not missing:
                 raise
-            return overdue
-        return [*self._told(blocks)]
+            return missing
+        overdue = min(overdue, self._next + count * self._period)
+        blocks = self._blocks(points, count)
+        while blocks and not blocks[-1]:
+            blocks.pop()
+        return [*self._told(blocks), *self._missing(overdue, "it has no points yet")]
 
     def skip(self, until: datetime) -> None:
         """See Blocks."""
@@ -70,7 +74,7 @@ class Metrics:
 
     def give_up(self, until: datetime) -> Iterable[Sample]:
         """See Blocks."""
-        return [*self._missing(until)]
+        return [*self._missing(until, "it was not read in time")]
 
     def close(self) -> None:
         """See Source. The client belongs to the run."""
@@ -108,9 +112,9 @@ class Metrics:
             latencies=found.by_upper_bound,
         )
 
-    def _missing(self, until: datetime) -> Iterator[Sample]:
+    def _missing(self, until: datetime, why: str) -> Iterator[Sample]:
         while self._next + self._period <= until:
-            yield Sample(METRICS, self._next, missing=True, text="Cloud Monitoring could not be read")
+            yield Sample(METRICS, self._next, missing=True, text=f"Cloud Monitoring could not be read: {why}")
             self._next += self._period
 
 

@@ -96,11 +96,15 @@ class TroublesLogged:
         # Read again for a while: a line may be visible late, and each has a name of its own.
         self._overlap = timedelta(seconds=max(4 * delay, 2 * every))
         self._start = start
+        self._known: dict[str, datetime] = {}  # lines that were told, by id, for as long as they can be met again
 
     def ask(self, at: datetime) -> Iterable[Sample]:
         """See Source."""
-        found = [one for one in self._logging.troubles(self._from, at) if one.revision in {self._revision, ""}]
+        lines = [one for one in self._logging.troubles(self._from, at) if one.insert_id not in self._known]
         self._from = max(self._start, at - self._overlap)
+        self._known = {name: seen for name, seen in self._known.items() if seen >= self._from}
+        self._known.update((one.insert_id, one.at) for one in lines)
+        found = [one for one in lines if one.revision in {self._revision, ""}]
         samples = [_told(DATABASE_ERRORS, one) for one in found if _DATABASE.search(one.text)]
         samples += [_told(RESTARTS, one) for one in found if _KILLED.search(one.text)]
         return [*samples, *(Sample(stream, at) for stream in self.streams)]

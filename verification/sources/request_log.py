@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from verification.clients.cloud_logging import CloudLogging, Request
+from verification.clients.cloud_logging import RequestLog as Log
 from verification.errors import VerificationError
 from verification.watching.samples import Sample, Traffic
 from verification.watching.traffic import LOG
@@ -24,7 +25,8 @@ class RequestLog:
     """What users asked `revision`, from `start` on. `limit` and `severe` are latencies in seconds.
 
     A block is told `delay` seconds after its end; lines that appear later count in the block that is told then.
-    Requests that reached no revision count, too: to users it is the service that refused them.
+    Requests that reached no revision count, too: to users it is the service that refused them. Where the newest blocks
+    have no line at all, not even of the suite's own questions, the log has not got there yet: that is no lack of users.
     """
 
     stream = LOG
@@ -54,19 +56,19 @@ class RequestLog:
         count = min(int((at - self._delay - self._next) / self._block), _MOST_AT_ONCE)
         if count < 1:
             return []
-        end = self._next + count * self._block
+        overdue = at - self._delay - _OVERDUE * self._block
         try:
-            log = self._logging.requests(max(self._start, self._next - _OVERLAP * self._block), end)
-        except VerificationError:
-            overdue = [*self._missing(at - self._delay - _OVERDUE * self._block)]
-            if not overdue:
+            log, count = self._read(count)
+        except VerificationError as problem:
+            missing = [*self._missing(overdue, problem.cause)]
+            if not missing:
                 raise
-            return overdue
+            return missing
         if not log.complete or log.unreadable > _UNREADABLE * (len(log.requests) + log.unreadable):
-            return [*self._missing(end)]
-        fresh = [one for one in log.requests if one.insert_id not in self._known]
-        self._known.update((one.insert_id, one.at) for one in fresh)
-        told = [*self._told(fresh, count)]
+            why = f"{log.unreadable} lines are unreadable" if log.complete else "it has too many lines"
+            return [*self._missing(self._next + count * self._block, why)]
+        overdue = min(overdue, self._next + count * self._block)
+        told = [*self._told(log, self._reached(log, count)), *self._missing(overdue, "it has no lines yet")]
         oldest = self._next - (_OVERLAP + 1) * self._block
         self._known = {name: seen for name, seen in self._known.items() if seen >= oldest}
         return told
@@ -81,14 +83,32 @@ class RequestLog:
 
     def give_up(self, until: datetime) -> Iterable[Sample]:
         """See Blocks."""
-        return [*self._missing(until)]
+        return [*self._missing(until, "it was not read in time")]
 
     def close(self) -> None:
         """See Source. The client belongs to the run."""
 
-    def _told(self, requests: list[Request], count: int) -> Iterator[Sample]:
+    def _read(self, count: int) -> tuple[Log, int]:
+        """The lines of the next `count` blocks, or of fewer where they are more than can be asked for at once."""
+        while True:
+            since = max(self._start, self._next - _OVERLAP * self._block)
+            log = self._logging.requests(since, self._next + count * self._block)
+            if log.complete or count == 1:
+                return log, count
+            count //= 2
+
+    def _reached(self, log: Log, count: int) -> int:
+        """How many of the next `count` blocks the log has got to, by its newest line."""
+        newest = max((one.at for one in log.requests), default=self._next - self._block)
+        return min(int((newest - self._next) / self._block) + 1, count) if newest >= self._next else 0
+
+    def _told(self, log: Log, count: int) -> Iterator[Sample]:
         blocks: list[list[Request]] = [[] for _ in range(count)]
-        for one in requests:
+        end = self._next + count * self._block
+        lines = [one for one in log.requests if count and one.at < end and one.insert_id not in self._known]
+        fresh = {one.insert_id: one for one in lines}
+        self._known.update((name, one.at) for name, one in fresh.items())
+        for one in fresh.values():
             if not one.user_agent.startswith(OWN):
                 blocks[min(max(int((one.at - self._next) / self._block), 0), count - 1)].append(one)
         for block in blocks:
@@ -111,9 +131,9 @@ class RequestLog:
             latencies=tuple(sorted(Counter(map(_bucket, known)).items())),
         )
 
-    def _missing(self, until: datetime) -> Iterator[Sample]:
+    def _missing(self, until: datetime, why: str) -> Iterator[Sample]:
         while self._next + self._block <= until:
-            yield Sample(LOG, self._next, missing=True, text="the request log could not be read")
+            yield Sample(LOG, self._next, missing=True, text=f"the request log could not be read: {why}")
             self._next += self._block
 
 

@@ -122,7 +122,7 @@ def _line(sample: Sample) -> dict[str, object]:
 
 
 def _short(text: str) -> str:
-    """On one line, without secrets and without an end that nobody reads. Cut last: half a secret is not known as one."""
+    """On one line, without secrets, and no longer than anybody reads. Cut last: half a secret is not known as one."""
     return redact(" ".join(text.split()))[:_LONGEST]
 
 

@@ -19,7 +19,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import cycle
 from pathlib import Path
 from queue import Queue
 
@@ -39,7 +38,8 @@ _INSIDE = ("os._exit", "segfault", "out of memory", "full disk", "timeout by sig
 _BLOWS = (*_SIGNALS, "CI's cancellation", *_INSIDE)
 _MOMENTS = ("begun", "armed", "failed", "rolling-back", "shifted")
 _API = (
-    *("", "", "", "cloud-run-down", "cloud-run-hangs", "cloud-run-401", "cloud-run-403", "rollback-conflict"),
+    *([""] * 8),
+    *("cloud-run-down", "cloud-run-hangs", "cloud-run-401", "cloud-run-403", "rollback-conflict"),
     *("cloud-run-429", "cloud-run-500", "operation-never-ends", "rollback-fails", "success-without-effect"),
 )
 _SLOW = ("cloud-run-hangs", "operation-never-ends")
@@ -139,9 +139,8 @@ def matrix(seed: int, runs: int, phase: str = "smoke", *, quick: bool = False) -
     chance = random.Random(seed)  # noqa: S311  (it only has to be the same again)
 
     def shuffled(values: Sequence[str]) -> Iterator[str]:
-        order = list(values)
-        chance.shuffle(order)
-        return cycle(order)
+        while True:
+            yield from chance.sample(values, len(values))
 
     blows = shuffled([one for one in _BLOWS if not (quick and one == _STARVED)])
     moments = shuffled(_MOMENTS)

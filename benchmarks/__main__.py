@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from benchmarks import collect, judge, pre_phase, recovery, report, sandbox_start, smoke_phase
+from benchmarks import collect, judge, monitor, pre_phase, recovery, report, sandbox_start, smoke_phase
 from benchmarks.figure import BenchmarkError, Figure, table
 
 _MEASURES: dict[str, Callable[..., list[Figure]]] = {
@@ -16,6 +16,7 @@ _MEASURES: dict[str, Callable[..., list[Figure]]] = {
     "smoke-phase": smoke_phase.measure,
     "pre-phase": pre_phase.measure,
     "recovery": recovery.measure,
+    "monitor": monitor.measure,
     "judge": judge.measure,
     "report": report.measure,
 }

@@ -30,6 +30,7 @@ from rollback.journal import Entry, read
 from verification.local_sandbox import Addresses
 
 _WITHIN = 150.0
+_CI_WITHIN = 60.0  # how long the CI system lets a run hang that owes nothing
 _SETTLES_WITHIN = 20.0
 _LOOK = 0.01
 _SIGNALS = {"SIGINT": signal.SIGINT, "SIGTERM": signal.SIGTERM, "SIGKILL": signal.SIGKILL}
@@ -212,6 +213,10 @@ class Arena:
     def _strike(self, case: Case, process: subprocess.Popen[bytes], output: Path) -> None:
         if case.api and _reached("armed", process, output):
             self._put_faults(case.api)
+        if case.blow == _STARVED:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_CI_WITHIN)
+            process.kill()
         if case.blow in _INSIDE or not _reached(case.moment, process, output):
             return
         time.sleep(case.delay)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from verification.clients.google_reading import asked, must_be_here
+from verification.clients.heavy import load
 from verification.redaction import redact
 from verification.settings import CloudRun
 
@@ -179,6 +180,7 @@ class CloudLogging:
 
 def _client(settings: CloudRun) -> Client:
     """Google's client over HTTP, whose errors come at once; gRPC would repeat a question for a minute first."""
+    load("google.cloud.logging", "google.auth.transport.requests")
     from google.auth.credentials import AnonymousCredentials
     from google.auth.transport.requests import AuthorizedSession
     from google.cloud.logging import Client, Logger, Resource

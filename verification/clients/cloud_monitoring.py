@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 from verification.clients.google_reading import asked, must_be_here
+from verification.clients.heavy import load
 from verification.errors import ObserverError
 from verification.settings import CloudRun
 
@@ -180,6 +181,7 @@ class CloudMonitoring:
 
     def _patience(self) -> _Patience:
         """The library's own retries last a minute and a half; who asks wants to know why there is no answer."""
+        load("google.cloud.monitoring_v3", "grpc")
         from google.api_core.retry import Retry
 
         return {"retry": Retry(initial=0.2, maximum=1.0, timeout=self._timeout / 4), "timeout": self._timeout}
@@ -197,6 +199,7 @@ class CloudMonitoring:
 
 
 def _client(endpoint: str | None) -> monitoring_v3.MetricServiceClient:
+    load("google.cloud.monitoring_v3", "grpc")
     from google.cloud import monitoring_v3
 
     if endpoint is None:

@@ -25,6 +25,7 @@ from verification.clients.cloud_run_state import (
     revision_state,
     service_state,
 )
+from verification.clients.heavy import load
 from verification.errors import NotPermitted, ObserverError
 
 if TYPE_CHECKING:
@@ -207,6 +208,7 @@ class CloudRun:
 
 
 def _clients(endpoint: str | None) -> tuple[run_v2.ServicesClient, run_v2.RevisionsClient]:
+    load("google.cloud.run_v2")
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import run_v2
 

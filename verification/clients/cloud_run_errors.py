@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from verification.clients.heavy import load
 from verification.errors import NotPermitted, ObserverError, VerificationError
 from verification.settings import CloudRun
 
@@ -30,6 +31,7 @@ class Unclear(ObserverError):
 
 def is_passing(error: Exception) -> bool:
     """Whether a read that failed with `error` may well succeed a moment later."""
+    load("requests", "google.api_core.exceptions")
     import requests
     from google.api_core import exceptions as api
     from google.auth import exceptions as auth

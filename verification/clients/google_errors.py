@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from verification.clients.heavy import load
 from verification.errors import NotPermitted, ObserverError
 
 _LONGEST = 300
@@ -9,6 +10,7 @@ _LONGEST = 300
 
 def unread(error: Exception, system: str, what: str, role: str) -> ObserverError:
     """`error`, met when asking `system` for `what`, as an ObserverError; `role` is what would permit it."""
+    load("google.api_core.exceptions", "google.auth.exceptions")
     from google.api_core import exceptions as api
     from google.auth import exceptions as auth
 

@@ -10,6 +10,7 @@ import secrets
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from verification.clients.heavy import load
 from verification.errors import SettingsError
 from verification.redaction import redact, register
 from verification.settings_observers import keeps_secrets
@@ -34,6 +35,7 @@ def send_canary(dsn: str, environment: str, within: float) -> Canary:
     Whether Sentry took it is seen when it is found again: the SDK does not tell.
     Raises SettingsError for a DSN that is none, or that would travel in the clear.
     """
+    load("sentry_sdk")
     import sentry_sdk
     from sentry_sdk.utils import BadDsn
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from verification.clients.bounded import bounded
+from verification.clients.heavy import load
 from verification.clients.slack_text import Section, blocks_of, escape, marked
 from verification.clients.web_api import System, token_of
 from verification.errors import NotPermitted, ObserverError, SettingsError
@@ -111,6 +112,7 @@ class Slack:
     """One workspace. `timeout` bounds each method with all its retries; each raises ObserverError, NotPermitted."""
 
     def __init__(self, url: str, token: str, timeout: float) -> None:
+        load("slack_sdk")
         from slack_sdk import WebClient
         from slack_sdk.http_retry.builtin_handlers import ServerErrorRetryHandler
 

@@ -128,7 +128,7 @@ def _deployment(url: str) -> str:
     text = text.replace('shift_within = "2m"', 'shift_within = "2s"').replace(
         'verify_within = "3m"', 'verify_within = "2s"'
     )
-    assert text.count(url) == 6
+    assert text.count(url) == 7
     return f'{text}\n[jira]\nurl = "{url}"\n[criteria]\npaths = ["team"]\n'
 
 

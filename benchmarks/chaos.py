@@ -30,6 +30,7 @@ from rollback.journal import Entry, read
 from verification.local_sandbox import Addresses
 
 _WITHIN = 150.0
+_USERS_RPM = "600"
 _CI_WITHIN = 60.0  # how long the CI system lets a run hang that owes nothing
 _SETTLES_WITHIN = 20.0
 _LOOK = 0.01
@@ -324,13 +325,15 @@ def _ending(case: Case, entries: list[Entry], *, back: bool, called: bool, told:
 
 def play_all(cases: Sequence[Case], lanes: int) -> Iterator[Seen]:
     """Play all cases in `lanes` sandboxes side by side; as they end."""
+    # A watch judges what users meet; the other phases ask for themselves.
+    users = ("--users-rpm", _USERS_RPM) if any(case.phase == "monitor" for case in cases) else ()
     waiting: Queue[Case] = Queue()
     for case in cases:
         waiting.put(case)
     done: Queue[Seen | Exception] = Queue()
 
     def lane() -> None:
-        with tempfile.TemporaryDirectory() as folder, sandbox() as started:
+        with tempfile.TemporaryDirectory() as folder, sandbox(*users) as started:
             arena = Arena(started.addresses, Path(folder))
             while not waiting.empty():
                 done.put(arena.play(waiting.get()))

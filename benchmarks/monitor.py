@@ -140,6 +140,16 @@ def _met(monitor: Monitor, blocks: list[Sample], *, errors: bool) -> bool:
     return judge.finding.rule == "literal"
 
 
+def _answering(client: httpx.Client, url: str) -> str:
+    """The revision that answers; empty where none says so. A user gets no answer then, either."""
+    try:
+        answer = client.get(f"{url}/health/deep")
+    except httpx.TransportError:
+        return ""
+    named = answer.headers.get("content-type", "").startswith("application/json")
+    return _Deep.model_validate_json(answer.content).revision if named else ""
+
+
 @contextmanager
 def _watching(addresses: Addresses) -> Iterator[_Seen]:
     """Ask like a user, all the while. What the ingress remembers is read every second: it forgets old requests."""
@@ -148,13 +158,7 @@ def _watching(addresses: Addresses) -> Iterator[_Seen]:
     problems: list[Exception] = []
 
     def deep(client: httpx.Client) -> None:
-        try:
-            answer = client.get(f"{production.url}/health/deep")
-        except httpx.TransportError:  # a user gets no answer, either
-            seen.answers.append((time.time(), ""))
-            return
-        named = answer.headers.get("content-type", "").startswith("application/json")
-        revision = _Deep.model_validate_json(answer.content).revision if named else ""
+        revision = _answering(client, production.url)
         seen.answers.append((time.time(), revision))
 
     def served(client: httpx.Client) -> None:

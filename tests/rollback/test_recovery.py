@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import httpx
+import pytest
 
 from rollback.recovery import recovery
 from tests.rollback.stage import Stage, with_rollback
 from verification.verdict import Measurement
 
 SECONDS = 3.0
+
+
+def have_users(stage: Stage, rpm: int) -> None:
+    httpx.put(f"{stage.sandbox.addresses.operator}/users", json={"rpm": rpm}).raise_for_status()
+
+
+@pytest.fixture(autouse=True)
+def users(stage: Stage) -> Iterator[None]:
+    """Other tests do without: they keep a core busy."""
+    have_users(stage, 600)
+    yield
+    have_users(stage, 0)
 
 
 def look(stage: Stage, revision: str, seconds: float = SECONDS) -> tuple[dict[str, Measurement], str]:
@@ -35,12 +50,8 @@ def test_a_revision_that_still_fails_its_users_is_no_recovery(stage: Stage) -> N
 
 def test_nobody_there_proves_nothing_and_is_said(stage: Stage) -> None:
     current = stage.release().current
-    operator = stage.sandbox.addresses.operator
-    httpx.put(f"{operator}/users", json={"rpm": 0}).raise_for_status()
-    try:
-        checks, problem = look(stage, current)
-    finally:
-        httpx.put(f"{operator}/users", json={"rpm": 600}).raise_for_status()
+    have_users(stage, 0)
+    checks, problem = look(stage, current)
     assert problem == ""
     assert "not enough to judge by" in checks["error rate"].note
 

@@ -55,12 +55,20 @@ def outcome_of(report: pytest.TestReport, error: BaseException | None) -> Outcom
     if error is None:  # nothing was raised: `xfail` expected it to
         remedy = "Take the mark `xfail` out if what was wrong is mended."
         return Outcome(Verdict.INCONCLUSIVE, _clean(f"it did not fail as expected: {report.longreprtext}"), remedy)
-    if isinstance(error, (AssertionError, pytest.fail.Exception)):
+    if isinstance(error, pytest.fail.Exception) or (isinstance(error, AssertionError) and not _is_pytests(error)):
         return Outcome(Verdict.FAIL, _clean(str(error) or report.longreprtext), "", expected=False)
     words = f"the criterion itself broke: {type(error).__name__}: {error}"
     return Outcome(
         Verdict.INCONCLUSIVE, _clean(words), "Mend the criterion; this says nothing about the service.", expected=False
     )
+
+
+def _is_pytests(error: AssertionError) -> bool:
+    """Whether pytest asserted that, about itself: what it says of its own state says nothing about the service."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return frame is not None and str(frame.tb_frame.f_globals.get("__name__", "")).startswith(("_pytest.", "pluggy."))
 
 
 def _clean(text: str) -> str:

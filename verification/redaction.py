@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from html import escape
 from urllib.parse import quote, quote_plus, unquote
@@ -62,20 +63,22 @@ class Redactor:
 
     def __init__(self) -> None:
         self._forms: set[str] = set()
+        self._lock = threading.Lock()  # probes register what they are told, side by side
         self._pattern: re.Pattern[str] | None = None
         self._known: dict[str, str] = {}  # short texts that were cleaned before: a report repeats most of its own
 
     def register(self, secret: str) -> None:
         """Hide `secret` from now on, with and without the blanks around it, and in its disguises (`_disguises`)."""
-        for known in {secret, secret.strip()}:
-            if len(known) >= _MIN_LENGTH and known not in HIDDEN:
-                self._forms |= set(_disguises(known))
-        # The longest first, so that of two that begin at the same place the whole is hidden.
-        longest_first = sorted(self._forms, key=len, reverse=True)
-        if longest_first:
-            # A look-ahead, so that secrets which overlap are all found.
-            self._pattern = re.compile(f"(?=({'|'.join(map(re.escape, longest_first))}))")
-        self._known = {}
+        with self._lock:
+            for known in {secret, secret.strip()}:
+                if len(known) >= _MIN_LENGTH and known not in HIDDEN:
+                    self._forms |= set(_disguises(known))
+            # The longest first, so that of two that begin at the same place the whole is hidden.
+            longest_first = sorted(self._forms, key=len, reverse=True)
+            if longest_first:
+                # A look-ahead, so that secrets which overlap are all found.
+                self._pattern = re.compile(f"(?=({'|'.join(map(re.escape, longest_first))}))")
+            self._known = {}
 
     def redact(self, text: str) -> str:
         """`text` without secrets."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from verification.outcome import Outcome
+from verification.outcome import Outcome, outcome_of
 from verification.verdict import Verdict
 
 ROOT = Path(__file__).parents[2]
@@ -181,3 +181,14 @@ def test_of_two_outcomes_the_worse_one_stays_whichever_came_first() -> None:
     for better, one in enumerate(order):
         for worse, other in enumerate(order):
             assert one.worst(other) is order[min(better, worse)]
+
+
+def test_what_pytest_asserts_about_itself_is_no_fault_of_the_service() -> None:
+    report = pytest.TestReport("a", ("a", 1, "a"), {}, "failed", "previous item was not torn down", "setup")
+    inside = compile("assert False, 'previous item was not torn down'", "runner.py", "exec")
+    with pytest.raises(AssertionError) as internal:
+        exec(inside, {"__name__": "_pytest.runner"})  # noqa: S102
+    assert outcome_of(report, internal.value).verdict is Verdict.INCONCLUSIVE
+    with pytest.raises(AssertionError) as own:
+        raise AssertionError("the basket is empty")
+    assert outcome_of(report, own.value).verdict is Verdict.FAIL

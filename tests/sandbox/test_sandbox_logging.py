@@ -154,7 +154,8 @@ def test_it_can_be_down_alone_and_while_cloud_run_is_down_it_is_not(client: Any,
 
 
 @pytest.mark.skipif(GCLOUD is None, reason="gcloud is not installed")
-def test_gcloud_reads_what_the_checklist_asks_for(sandbox: Address, visitor: str, tmp_path: Any) -> None:
+def test_gcloud_reads_what_the_checklist_asks_for(client: Any, sandbox: Address, visitor: str, tmp_path: Any) -> None:
+    until(lambda: len(list(client.list_entries(filter_=f'httpRequest.userAgent="{visitor}"'))) == 3)
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     question = (
         f'{OURS} AND httpRequest.userAgent="{visitor}" AND (severity>=WARNING OR httpRequest.status=(500 OR 503))'

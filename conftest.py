@@ -20,6 +20,7 @@ from rollback.interruption import Interruptions
 from verification.criterion import asked_by, criterion_id, phase_of, role_of
 from verification.errors import SettingsError
 from verification.loading import environments
+from verification.loggers import let_them_be_walked
 from verification.options import add_options, ordered_run
 from verification.order import run_in_order_of_answers
 from verification.outcome import outcome_of
@@ -68,6 +69,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Read the settings, and settle where the run's files go; nothing outside is touched yet."""
+    let_them_be_walked()
     run = ordered_run(config)
     if run is None:
         return

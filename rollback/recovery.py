@@ -72,11 +72,15 @@ def _judged(
     ]
     end = start + timedelta(seconds=max(seconds, monitor.block))
     until = time.monotonic() + (end - start).total_seconds() + monitor.log_delay + monitor.block + _PAUSE
-    while not log.covers(end) and time.monotonic() < until:
-        _take(log, watched)
+    bad = False  # proven: somebody must be called now, not at the end
+    while not bad and not log.covers(end) and time.monotonic() < until:
         time.sleep(_PAUSE)
-    _take(log, watched)
-    return Recovery(tuple(map(_check, watched)), "; ".join(filter(None, map(_problem, watched))))
+        _take(log, watched)
+        bad = any(one.standing(at_end=False).verdict is Verdict.FAIL for one in watched)
+    return Recovery(
+        tuple(_check(one, at_end=not bad) for one in watched),
+        "; ".join(filter(None, (_problem(one, at_end=not bad) for one in watched))),
+    )
 
 
 def _baseline(cloud_run: CloudRun) -> Baseline | None:
@@ -98,8 +102,8 @@ def _take(log: RequestLog, watched: list[OfTraffic]) -> None:
             one.take(sample)
 
 
-def _check(one: OfTraffic) -> Measurement:
-    standing = one.standing(at_end=True)
+def _check(one: OfTraffic, *, at_end: bool) -> Measurement:
+    standing = one.standing(at_end=at_end)
     return replace(one.measurement(), series=None, note=_words(standing))
 
 
@@ -107,6 +111,6 @@ def _words(standing: Standing) -> str:
     return standing.reason if standing.observed else f"not enough to judge by: {standing.reason}"
 
 
-def _problem(one: OfTraffic) -> str:
-    standing = one.standing(at_end=True)
+def _problem(one: OfTraffic, *, at_end: bool) -> str:
+    standing = one.standing(at_end=at_end)
     return f"users' requests have not recovered: {standing.reason}" if standing.verdict is Verdict.FAIL else ""

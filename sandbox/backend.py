@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from sandbox.upstreams import Upstreams
 
 SLOW_START_SECONDS = 0.7
-DATABASE_TIMEOUT_MS = 500
+DATABASE_TIMEOUT_MS = 1500  # a first connection on a busy machine can take longer than 500
 DEFAULT_LIMIT, MAX_LIMIT = 20, 100
 
 Document = dict[str, object]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -25,6 +26,9 @@ ROOT = Path(__file__).parents[1]
 
 # The suite starts itself some hundred times. Each time is a third shorter where Python keeps what it compiled.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# A shell starts what is to run in the background with SIGINT ignored, and that is inherited: by runs that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 READY_SECONDS = 60.0  # a deadline for a machine under load; it takes little more than one
 END_SECONDS = 30.0

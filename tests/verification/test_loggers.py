@@ -1,0 +1,15 @@
+"""pytest walks through all loggers while probes import modules that have some."""
+
+from __future__ import annotations
+
+import logging
+
+from verification.loggers import let_them_be_walked
+
+
+def test_a_logger_that_comes_during_a_walk_breaks_nothing() -> None:
+    let_them_be_walked()
+    let_them_be_walked()
+    for number, _ in enumerate(logging.root.manager.loggerDict.values()):
+        logging.getLogger(f"tests.came.during.a.walk.{number}")
+    assert "tests.came.during.a.walk.0" in logging.root.manager.loggerDict

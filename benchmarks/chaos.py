@@ -361,7 +361,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos", description=__doc__)
     parser.add_argument("--runs", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--lanes", type=int, default=os.cpu_count() or 2)
+    parser.add_argument(
+        "--lanes",
+        type=int,
+        default=2 * (os.cpu_count() or 1),
+        help="sandboxes side by side; a killed run waits more than it computes",
+    )
     parser.add_argument("--phase", default="smoke")
     parser.add_argument("--quick", action="store_true", help="without the cases that take minutes")
     parser.add_argument("--only", type=int, metavar="NUMBER", help="one case of the matrix, with all that it said")

@@ -33,8 +33,23 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 READY_SECONDS = 60.0  # a deadline for a machine under load; it takes little more than one
 END_SECONDS = 30.0
 
+# Whole runs wait more than they compute, and come first: a long one that is the last keeps nobody else busy.
+WORKERS_PER_CORE = 2
+LONG_ONES = ("chaos", "runs", "rollback")
+
 Address = dict[str, Any]
 Start = Callable[..., Address]
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """What `-n auto` means here."""
+    return WORKERS_PER_CORE * (os.cpu_count() or 1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The folders of the long tests first."""
+    folders = {name: number for number, name in enumerate(LONG_ONES)}
+    items.sort(key=lambda item: folders.get(item.path.parent.name, len(folders)))
 
 
 @contextmanager

@@ -25,6 +25,7 @@ LAYERS = (
         "verification.tables",
         "verification.files",
         "verification.lines",
+        "verification.loggers",
         "verification.series",
         "verification.evidence",
     ),

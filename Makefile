@@ -15,10 +15,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[sandbox,dev]' --constraint constraints.txt
 	touch $@
 
-# A deployment verified in the sandbox: no account, no network.
+# Two deployments in the sandbox, a good one and one that is rolled back: no account, no network.
 demo: install
-	$(BIN)/pytest -m smoke --env sandbox
-	@echo "The report: reports/output/latest/report.html"
+	$(BIN)/python -m sandbox.demo
 
 # The suite's own tests.
 test: install

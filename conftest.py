@@ -48,7 +48,7 @@ _BEFORE_A_DEPLOYMENT = (
     *("readiness", "source", "code", "release", "window", "rollback_plan", "migrations"),
     *("sentry", "incidents", "rollout", "announcement", "baseline"),
 )
-_AFTERWARDS = ("followup", "followup_record", "followup_team", "followup_watch", "followup_sentry", "followup_review")
+_AFTERWARDS = ("followup", "followup_record", "followup_watch", "followup_team", "followup_sentry", "followup_review")
 
 gc.freeze()  # what is imported stays to the end: no garbage collection need walk it again
 

@@ -170,9 +170,9 @@ def _rollback(record: RunRecord) -> str:
         "Checked afterwards",
         (f"{_text(one.name)}: {_text(measured(one))} <small>{_text(one.source)}</small>" for one in result.checks),
     )
-    return (
-        f'<div class="panel"><h3>Rollback: {rollback_state(record)}</h3><p>{_text(sentence)}</p>{listed}{checks}</div>'
-    )
+    called = _inline_list("People", map(_text, record.called))
+    title = f"Rollback: {rollback_state(record)}"
+    return f'<div class="panel"><h3>{title}</h3><p>{_text(sentence)}</p>{listed}{called}{checks}</div>'
 
 
 def _trouble(record: RunRecord) -> str:

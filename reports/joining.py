@@ -40,6 +40,7 @@ def join(records: Sequence[RunRecord]) -> RunRecord:
         notices=[f"{_name(one)}: {notice}" for one in counting for notice in one.notices] + superseded,
         interrupted="; ".join(dict.fromkeys(one.interrupted for one in counting if one.interrupted)),
         rollback=_rollback(runs, last),
+        called=[line for one in counting for line in one.called],
         timeline=sorted((event for one in runs for event in one.timeline), key=lambda event: event.at),
     )
 

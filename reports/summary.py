@@ -40,7 +40,7 @@ def markdown(record: RunRecord) -> str:
     parts += [f"> **Note:** {_prose(one)}" for one in notices(record)]
     if sentence := rollback_sentence(record):
         triggers = _bullets("Triggered by", record.rollback.triggers)
-        parts += ["## Rollback", _prose(sentence), *triggers, *_checks(record)]
+        parts += ["## Rollback", _prose(sentence), *triggers, *_bullets("People", record.called), *_checks(record)]
     if todo := next_steps(record):
         parts += ["## What to do now", *map(_step, todo)]
     if trouble := troubled(record):
@@ -78,6 +78,7 @@ def terminal(record: RunRecord, report: Path | None = None) -> list[tuple[str, d
         lines += [(f"      {one_line(step.text)}", {"bold": step.is_command}) for step in steps(result.hint)]
     if sentence := rollback_sentence(record):
         lines.append((f"Rollback: {one_line(sentence)}", {colour: True}))
+        lines += [(f"    {one_line(one)}", {}) for one in record.called]
     lines += [(f"Note: {one_line(one)}", {"yellow": True}) for one in notices(record)]
     if todo := next_steps(record):
         lines.append(("What to do now:", {"bold": True}))

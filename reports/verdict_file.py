@@ -103,7 +103,7 @@ def verdict_file(record: RunRecord) -> VerdictFile:
         criteria_in_phase=record.criteria_in_phase,
         criteria=tuple(_criterion(one) for one in record.criteria),
         rollback=_rollback(record.rollback),
-        notices=_plain(notices(record)),
+        notices=_plain((*notices(record), *record.called)),
     )
 
 

@@ -105,7 +105,8 @@ class SafetyNet:
             dry_run=record.dry_run,
         )
         queued = () if record.dry_run else send_queued(output, run.settings, run.variables, self._journal.path)
-        record.notices += dict.fromkeys((*told, *queued))
+        record.called += told
+        record.notices += queued
 
     def _roll_back(self, *, interrupted: bool, choice: Choice | None) -> None:
         record, cloud_run = self._run.record, self._cloud_run

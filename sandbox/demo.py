@@ -1,7 +1,7 @@
-"""`python -m sandbox.demo`: a whole story in one sandbox, each step a command that a user would type.
+"""`python -m sandbox.demo`: a whole story on this machine, each step a command that a user would type.
 
-A good release passes its gates, is deployed, watched and followed up. The next one breaks while its users are on it, and
-is rolled back; its phases become one ticket. Both are in the deployment log.
+A good release passes its gates, is deployed, watched and followed up. The next one breaks while users are on it, and is
+rolled back; its phases become one ticket. Both are in the deployment log.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+_RUN = ("pytest", "--env", "sandbox")
+_REPORTS = ("python", "-m", "reports")
 _USERS_RPM = "600"
 _WORLD = "SANDBOX"  # the variable by which a run finds a sandbox that is there already
 
@@ -35,44 +36,36 @@ class WentOtherwiseError(Exception):
 
 def main() -> int:
     """Exit codes: 0 when all went as the story has it, 1 when not."""
-    with tempfile.TemporaryDirectory() as folder, _sandbox() as operator:
-        output = Path("reports/output")
-        variables = {**os.environ, _WORLD: operator}
-        try:
-            _play(Step("A good release, from its gates to the follow-up.", ("pytest", "--env", "sandbox")), variables)
-            _play(Step("The gates of the next release.", ("pytest", "-m", "pre", "--env", "sandbox")), variables)
-            gates = (output / "latest").resolve()
-            _play(
-                Step(
-                    "It is deployed, and five seconds later one request in five fails: it is rolled back.",
-                    ("pytest", "-m", "smoke or monitor", "--env", "sandbox", "--fault", "error-rate@5s"),
-                    code=1,
-                ),
-                variables,
-            )
-            run = (output / "latest").resolve()
-            ticket = str(output / "ticket.html")
-            runs = tuple(os.path.relpath(one) for one in (gates, run))
-            _play(
-                Step("Its phases as one ticket.", ("python", "-m", "reports", "join", *runs, "--output", ticket)),
-                variables,
-            )
-            _play(
-                Step("All deployments so far.", ("python", "-m", "reports", "metrics", "-e", "sandbox")),
-                variables,
-            )
-        except WentOtherwiseError as problem:
-            print(f"\n{problem}", file=sys.stderr)
-            return 1
+    output = Path("reports/output")
+    ticket = output / "ticket.html"
+    try:
+        _play(Step("A good release: its gates, the deployment, smoke tests, the watch, the follow-up.", _RUN))
+        with _sandbox() as world:
+            _play(Step("The gates of a release that is not as good as it looks.", (*_RUN, "-m", "pre")), world)
+            gates = _latest(output)
+            bad = (*_RUN, "-m", "smoke or monitor", "--fault", "error-rate@5s")
+            _play(Step("It is deployed, and one request in five begins to fail: it is rolled back.", bad, 1), world)
+        joined = (*_REPORTS, "join", gates, _latest(output), "--output", str(ticket))
+        _play(Step("Its phases as one ticket.", joined))
+        _play(Step("All deployments so far, against the checklist's targets.", (*_REPORTS, "metrics", "-e", "sandbox")))
+    except WentOtherwiseError as problem:
+        print(f"\n{problem}", file=sys.stderr)
+        return 1
     print(f"\nThe ticket, to open in a browser: {ticket}")
     return 0
 
 
-def _play(step: Step, variables: dict[str, str]) -> None:
+def _latest(output: Path) -> str:
+    return os.path.relpath((output / "latest").resolve())
+
+
+def _play(step: Step, world: str = "") -> None:
+    """Run the command of `step` in the sandbox at `world`, or let it start one of its own."""
     print(f"\n\n=== {step.words}\n$ {_typed(step.command)}\n", flush=True)
     program, *rest = step.command
     command = [sys.executable, *rest] if program == "python" else [sys.executable, "-m", *step.command]
-    code = subprocess.run(command, env=variables, check=False).returncode
+    others = {name: value for name, value in os.environ.items() if name != _WORLD}
+    code = subprocess.run(command, env={**others, _WORLD: world} if world else others, check=False).returncode
     if code != step.code:
         raise WentOtherwiseError(f"That went otherwise: exit code {code}, expected {step.code}.")
 

@@ -104,6 +104,7 @@ class RunRecord:
     notices: list[str] = field(default_factory=list)  # what a reader must know, such as "no rollback is possible: ..."
     interrupted: str = ""  # why the run ended early, if it did
     rollback: RollbackResult = field(default_factory=lambda: RollbackResult(RollbackOutcome.NOT_NEEDED))
+    called: list[str] = field(default_factory=list)  # who was told of the rollback, and who could not be
     timeline: list[Event] = field(default_factory=list)  # from the start to the end, once it has ended
 
     @property

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.conftest import Start
+from tests.conftest import program, ready
 from tests.runs.conftest import SHIPPED, Runner, World, until
 from verification.watching.samples import SampleFile
 
@@ -17,8 +18,9 @@ SECONDS = 8
 
 
 @pytest.fixture(scope="module")
-def crowd(start_sandbox: Start) -> World:
-    return World(start_sandbox("--users-rpm", "600"))
+def crowd() -> Iterator[World]:
+    with program("--users-rpm", "600") as process:
+        yield World(ready(process))
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from google.cloud.monitoring_v3.services.metric_service.transports import Metric
 
 from sandbox.monitoring_filter import parse_filter
 from sandbox.traffic_log import GROWTH, Latencies, bucket_of
-from tests.conftest import Address
+from tests.conftest import Address, program, ready
 
 OURS = 'resource.type = "cloud_run_revision" AND resource.labels.service_name = "bayit-plus-backend"'
 WITHIN = 20.0
@@ -148,17 +148,17 @@ def test_it_can_be_down(start_sandbox: Callable[..., Address]) -> None:
         reader.client.get_metric_descriptor(name=name, retry=None, timeout=WITHIN)
 
 
-def test_users_come_at_the_rate_that_was_asked_for(start_sandbox: Callable[..., Address]) -> None:
-    address = start_sandbox("--users-rpm", "1200")
-    operator = address["operator"]
+def test_users_come_at_the_rate_that_was_asked_for() -> None:
+    with program("--users-rpm", "1200") as process:
+        operator = ready(process)["operator"]
 
-    def served() -> int:
-        answer = httpx.get(f"{operator}/served", params={"environment": "production"}).json()
-        return sum(count for by_status in answer["counts"].values() for count in by_status.values())
+        def served() -> int:
+            answer = httpx.get(f"{operator}/served", params={"environment": "production"}).json()
+            return sum(count for by_status in answer["counts"].values() for count in by_status.values())
 
-    began, first = time.monotonic(), served()
-    until(lambda: served() - first >= 60)
-    rate = (served() - first) * 60 / (time.monotonic() - began)
+        began, first = time.monotonic(), served()
+        until(lambda: served() - first >= 60)
+        rate = (served() - first) * 60 / (time.monotonic() - began)
     assert 300 < rate < 2400, "a loaded machine may be slow, but nobody floods"
 
 

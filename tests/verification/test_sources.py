@@ -11,7 +11,7 @@ from typing import TypeVar
 import httpx
 import pytest
 
-from tests.conftest import Address, Start
+from tests.conftest import Address, program, ready
 from verification.clients.cloud_logging import CloudLogging, Entry, Request, RequestLog
 from verification.clients.cloud_monitoring import CloudMonitoring, Histogram, Traffic
 from verification.clients.sentry import Sentry
@@ -361,8 +361,9 @@ def test_each_trouble_is_told_once_and_by_its_kind() -> None:
 
 
 @pytest.fixture(scope="module")
-def world(start_sandbox: Start) -> Address:
-    return start_sandbox("--users-rpm", "60")
+def world() -> Iterator[Address]:
+    with program("--users-rpm", "60") as process:
+        yield ready(process)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rollback.aftermath_files import is_unfinished, write_summary, write_verdict
+from rollback.aftermath_files import is_unfinished, write_page, write_summary, write_verdict
 from rollback.commands import at_once, by_hand, resume
 from rollback.engine import Order, roll_back, roll_back_by_hand
 from rollback.journal import Journal
@@ -192,9 +192,9 @@ class _Aftermath:
         if look.passed:
             again = f"pytest -m monitor --env {self._place.environment}"
             said = f"The watch was cut off; smoke passes; nobody watches now: run `{again}`"
-        return self._told(result, said, passed=look.passed)
+        return self._told(result, said, passed=look.passed, told_by=look.told_by)
 
-    def _told(self, result: RollbackResult, said: str, *, passed: bool = False) -> Ended:
+    def _told(self, result: RollbackResult, said: str, *, passed: bool = False, told_by: str = "") -> Ended:
         """Call people, write down what was done, and settle the journal: in this order, so that none is left out."""
         parts = [_what_happened(self._left), f"{self._by[:1].upper()}{self._by[1:]} took over."]
         parts += [f"{said.rstrip('.')}."] if said else []
@@ -203,11 +203,10 @@ class _Aftermath:
         todo = result.next_step or f"To roll back: `{by_hand(self._place.environment, self._left.known.previous)}`"
         message = " ".join([*parts, todo])
         write_summary(self._left.folder, " ".join(parts), todo)
-        result = replace(result, triggers=result.triggers or self._left.triggers)
+        result = replace(result, triggers=result.triggers or self._left.triggers, next_step=todo)
+        write_page(self._left.folder, " ".join(parts), todo)
         write_verdict(self._left.folder, result, " ".join(parts))
-        call_after_a_kill(
-            self._world.settings, self._world.variables, self._journal, message, replace(result, next_step=todo)
-        )
+        call_after_a_kill(self._world.settings, self._world.variables, self._journal, message, result, told_by=told_by)
         self._journal.write("settled", outcome=result.outcome.value, verified=result.verified, by=self._by)
         return Ended(message, _exit_code(result, passed=passed))
 

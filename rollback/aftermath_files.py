@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from contextlib import suppress
 from pathlib import Path
@@ -50,6 +51,16 @@ def write_verdict(folder: Path, result: RollbackResult, said: str) -> None:
     document |= {"rollback": rolled_back, "verdict": verdict.value, "exit_code": int(code), "notices": [redact(said)]}
     with suppress(OSError):
         write_whole(folder / "verdict.json", json.dumps(document, indent=2) + "\n")
+
+
+def write_page(folder: Path, said: str, next_step: str) -> None:
+    """Say on the page of the run that could not write its own what was done in its stead."""
+    if not is_unfinished(folder):
+        return
+    page = folder / "report.html"
+    words = "".join(f"<p><strong>{html.escape(redact(one))}</strong></p>" for one in (said, next_step) if one)
+    with suppress(OSError):
+        write_whole(page, page.read_text(encoding="utf-8").replace("</h1>", f"</h1>\n{words}", 1))
 
 
 def _unfinished_verdict(folder: Path) -> dict[str, object] | None:

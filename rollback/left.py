@@ -60,6 +60,11 @@ class Left:
         return self._last("settled")
 
     @property
+    def calls(self) -> bool:
+        """Whether the run itself has queued what people are to be told."""
+        return self._last("call-queued") is not None
+
+    @property
     def told(self) -> bool:
         """Whether people were called."""
         return self._last("people-called") is not None

@@ -27,6 +27,11 @@ class Look:
     left: Left | None
     result: RollbackResult
 
+    @property
+    def told_by(self) -> str:
+        """The smoke run's name, if it has told people what it did, or will."""
+        return self.left.folder.name if self.left is not None and self.left.calls else ""
+
 
 def looked_at(cut_off: Left, environment: str, deployment: Path, output: Path, within: float) -> Look:
     """Run the smoke phase once, for `within` seconds at most, on what was `cut_off`. It rolls back if it fails."""

@@ -69,15 +69,26 @@ def call_people(
 
 
 def call_after_a_kill(
-    settings: Settings, variables: Mapping[str, str], journal: Journal, message: str, result: RollbackResult
+    settings: Settings,
+    variables: Mapping[str, str],
+    journal: Journal,
+    message: str,
+    result: RollbackResult,
+    *,
+    told_by: str = "",
 ) -> None:
-    """Tell people of a run that was killed, and of what was done in its stead; on the terminal, too. Never raises."""
+    """Tell people of a run that was killed, and of what was done in its stead; on the terminal, too. Never raises.
+
+    `told_by` names the run that acted in its stead, if that has told the channels already: nobody hears twice.
+    """
     journal.write("people-called", environment=settings.environment, message=message)
+    if told_by:
+        journal.write("call-skipped", reason=f"{told_by} told people")
     if result.outcome is RollbackOutcome.NOT_NEEDED:
         result = replace(result, outcome=RollbackOutcome.WITHHELD, triggers=(CUT_OFF,))
     result = replace(result, reason=message)
     here = settings.sandbox and not settings.targets  # it was the run's own sandbox, and whom it names is gone with it
-    told = () if here else call_people(settings, variables, journal, result)
+    told = () if here or told_by else call_people(settings, variables, journal, result)
     with suppress(OSError):  # whoever read it may have gone
         print(redact("\n".join((message, *told))), file=sys.stderr, flush=True)
 

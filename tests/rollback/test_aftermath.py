@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from rollback.__main__ import main
@@ -128,6 +129,27 @@ def test_a_watch_that_was_cut_off_is_followed_by_one_smoke_run(killed: Killed, s
     assert ended.exit_code == 0, ended.said
     assert "nobody watches now" in killed.summary
     assert stage.serving == {note.current: 100}
+
+
+def test_a_bad_release_that_smoke_finds_afterwards_is_told_of_once(killed: Killed, stage: Stage) -> None:
+    note = stage.release("login-broken")
+    killed.begun()
+    killed.armed(note.previous)
+    for name, text in (("verdict.json", '{"finished": null}'), ("report.html", "<h1>Unfinished</h1>")):
+        (killed.folder / name).write_text(text, encoding="utf-8")
+    before = incidents(stage)
+    ended = killed.end()
+    assert stage.serving == {note.previous: 100}, ended.said
+    assert incidents(stage) == before + 1
+    assert {"people-called", "call-skipped"} <= set(killed.events)
+    page = (killed.folder / "report.html").read_text(encoding="utf-8")
+    assert f"Rolled back from {note.current} to {note.previous}" in page
+
+
+def incidents(stage: Stage) -> int:
+    """How many messages #incidents has."""
+    channels = httpx.get(f"{stage.sandbox.addresses.operator}/slack", headers={"Accept": "application/json"}).json()
+    return sum(len(one["messages"]) for one in channels["channels"] if one["name"] == "incidents")
 
 
 def test_a_journal_about_another_service_moves_nothing(killed: Killed, stage: Stage) -> None:

@@ -170,5 +170,7 @@ class _Survey:
         except ObserverError as error:
             found = Previous(problem=f"the previous revision could not be looked up: {error.cause}")
         if found.problem:
-            self._obstacles.append(f"{found.problem} Roll back with `{by_hand(self._settings.environment)}`.")
+            self._obstacles.append(
+                f"{found.problem.rstrip('.')}. Roll back with `{by_hand(self._settings.environment)}`."
+            )
         return found

@@ -14,6 +14,7 @@ from rollback.people import call_people, send_queued
 from rollback.policy import Known, arm, survey
 from rollback.restoring import with_restore_offer
 from rollback.serving_record import ServingRecord
+from rollback.shifting import longest_step
 from rollback.supervisor import Supervision
 from verification.clients.cloud_run import CloudRun
 from verification.record import POST_DEPLOY_PHASES, CriterionResult, RollbackOutcome, RollbackResult
@@ -45,10 +46,8 @@ class SafetyNet:
             environment=record.environment, phases=record.phases, allowed=self._allowed, dry_run=record.dry_run
         )
         if settings.rollback.policy == "automatic" and self._allowed and not record.dry_run:
-            rules = settings.rollback
-            patience = rules.evidence_grace + rules.shift_within + rules.verify_within + 3 * settings.smoke.timeout
             problem = self._supervision.start(
-                self._journal.path, self._run.deployment, record.environment, self._output, patience
+                self._journal.path, self._run.deployment, record.environment, self._output, longest_step(settings)
             )
             record.notices += [problem] if problem else []
 

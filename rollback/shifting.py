@@ -37,6 +37,14 @@ def strategies_of(
     return [known[name] for name in dict.fromkeys(within.strategies)]
 
 
+def longest_step(settings: Settings) -> float:
+    """How many seconds a rollback that is at work may take from one line of its journal to the next."""
+    within, monitor = settings.rollback, settings.monitor
+    users = within.metrics_within + (monitor.log_delay + 2 * monitor.block if monitor else 0)
+    ways = max(within.shift_within, within.workflow_within, within.gcloud_within) + _LOOKING + _SETTLING
+    return within.evidence_grace + max(ways, within.verify_within + users) + 3 * settings.smoke.timeout
+
+
 class Shifting:
     """Moves the traffic of one service. `check` raises for a split that is not the one that was judged."""
 

@@ -34,7 +34,7 @@ class Supervision:
     def start(self, journal: Path, deployment: Path, environment: str, output: Path, patience: float) -> str:
         """Start it, unless this run is already looked after. What went wrong, or nothing. Never raises.
 
-        `patience` is how many seconds after the first trigger the rollback must be settled.
+        `patience` is how many seconds a rollback that is due may go without a new line in the journal.
         """
         if os.environ.get(SUPERVISED) or self._process is not None:
             return ""
@@ -73,22 +73,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _wait(parent: Parent, journal: Path, patience: float) -> None:
-    """Return once `parent` has ended. One that owes a rollback for longer than `patience` is ended."""
+    """Return once `parent` has ended. One that owes a rollback and has been silent for `patience` is ended."""
     while not parent.ended(_LOOK):
-        if _owes_for(journal) > patience:
+        if _silent_for(journal) > patience:
             parent.signal(signal.SIGTERM)  # it still may do it itself
-            if parent.ended(patience) or not _owes_for(journal):
+            if parent.ended(patience) or not _silent_for(journal):
                 continue
             parent.signal(signal.SIGKILL)
 
 
-def _owes_for(journal: Path) -> float:
-    """Seconds since the first trigger, if what it calls for is not settled; else 0."""
+def _silent_for(journal: Path) -> float:
+    """Seconds since the journal's last line, if a trigger stands in it that is not settled; else 0."""
     entries = read(journal)
-    if any(entry.event == "settled" for entry in entries):
+    due = any(entry.event == "failed" and entry.fields.get("trigger") for entry in entries)
+    if not due or any(entry.event == "settled" for entry in entries):
         return 0
-    due = [entry.at for entry in entries if entry.event == "failed" and entry.fields.get("trigger")]
-    return max((now() - due[0]).total_seconds(), 0) if due else 0
+    return max((now() - entries[-1].at).total_seconds(), 0)
 
 
 def _unfinished(journal: Path) -> bool:

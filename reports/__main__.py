@@ -34,6 +34,9 @@ def main(arguments: Sequence[str] | None = None, variables: Mapping[str, str] = 
     except ObserverError as problem:
         print(redact(str(problem)), file=sys.stderr)
         return Exit.UNKNOWN
+    except BrokenPipeError:  # whoever read it, such as `head`, has seen enough
+        sys.stdout = None  # or Python complains at its end, when it cannot write what is left
+        return Exit.DONE
     except OSError as error:
         print(f"{error.filename} cannot be read or written: {error.strerror}", file=sys.stderr)
         return Exit.NOT_DONE

@@ -288,6 +288,15 @@ class Settings(Table):
             raise ValueError("followup.signed_off_by is for the sandbox: elsewhere a person signs off (--sign-off)")
         return self
 
+    @model_validator(mode="after")
+    def _what_rolls_back_is_over_the_limit(self) -> Settings:
+        for name in ("error_rate", "p95_latency"):
+            if self.monitor and getattr(self.limits, name) > getattr(self.monitor.roll_back_at, name):
+                raise ValueError(
+                    f"monitor.roll_back_at.{name} must be limits.{name} or more: what rolls back at once is bad"
+                )
+        return self
+
     @property
     def main_role(self) -> Role:
         """What the post-deploy phases verify: production, where the environment plays it."""

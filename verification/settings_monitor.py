@@ -15,7 +15,7 @@ TrafficSource = Literal["auto", "cloud_logging", "cloud_monitoring"]
 
 
 class RollBackAt(Table):
-    """The checklist's own rule: roll back above these, when it lasts that long."""
+    """The checklist's own rule: roll back above these, no lower than `[limits]`, when it lasts that long."""
 
     error_rate: Share = Field(gt=0, lt=0.95)
     p95_latency: Seconds = Field(gt=0)

@@ -22,6 +22,7 @@ from verification.sources.source import Blocks, Source
 from verification.verdict import Verdict
 from verification.watching.samples import Sample, SampleFile
 from verification.watching.standing import Conclusion, Standing, Watched
+from verification.watching.unwatchable import Guarded
 
 BEGUN = "watch"  # the stream about the watch itself
 _TICK = 0.25
@@ -60,7 +61,7 @@ class Watch:
         clock: Callable[[], datetime],
     ) -> None:
         self.plan = plan
-        self._criteria = {one.criterion: one for one in criteria}
+        self._criteria = {one.criterion: Guarded(one) for one in criteria}
         self._traffic, self._file, self._clock = traffic, file, clock
         self._blocks_of = {one.stream for one in traffic}
         self._end = plan.start + timedelta(seconds=plan.at_most)

@@ -186,6 +186,8 @@ def test_a_number_that_is_none_or_is_negative_is_refused(file: Path, number: str
         ('timeout = "10s"', 'timeout = "1h"', "smoke.timeout: input should be less than or equal to 300"),
         ('error_rate = "1%"', "error_rate = 0.01", "limits.error_rate: expected a rate"),
         ('p95_latency = "500ms"', 'p95_latency = "0ms"', "limits.p95_latency: input should be greater than 0"),
+        ('p95_latency = "500ms"', 'p95_latency = "3s"', "monitor.roll_back_at.p95_latency must be "),
+        ('error_rate = "1%"', 'error_rate = "6%"', "monitor.roll_back_at.error_rate must be "),
         ('timezone = "America/New_York"', 'timezone = "../../etc/passwd"', "window.timezone: expected a time zone"),
         ('opens = "10:00"', "opens = 1000", "window.opens: expected a time of day"),
         ('closes = "16:00"', 'closes = "10:00"', "window.closes: the window must not close when it opens"),

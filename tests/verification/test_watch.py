@@ -11,16 +11,17 @@ from pathlib import Path
 import pytest
 
 from verification.errors import ObserverError, ServiceError
+from verification.series import Row
 from verification.settings_monitor import Monitor
 from verification.sources.serving import SERVING
 from verification.sources.source import Blocks, Source
-from verification.verdict import Verdict, collecting
+from verification.verdict import Measurement, Verdict, collecting
 from verification.watch import Plan, Watch
-from verification.watching.asked import HEALTH, Asked
+from verification.watching.asked import FLOWS, HEALTH, Asked
 from verification.watching.events import CRITICAL_ERRORS, NoneOf
 from verification.watching.levels import DEPENDENCY, TypicalLatency
 from verification.watching.samples import Sample, SampleFile, Traffic
-from verification.watching.standing import Conclusion, Watched
+from verification.watching.standing import Conclusion, Standing, Watched
 
 START = datetime(2026, 3, 3, 15, 0, tzinfo=UTC)
 REVISION = "backend-00002-abc"
@@ -292,6 +293,54 @@ def test_a_watch_that_was_cut_off_goes_on_without_losing_what_it_saw(stage: Stag
     again = SampleFile(stage.folder / "samples.csv").read()
     assert (again[0].key, again[0].at) == (REVISION, START)
     assert [one for one in again if one.traffic][:30] == seen, "so that the next one can go on, too"
+
+
+class Defective(Asked):
+    """A criterion with a defect: it breaks at whatever it is told to break at."""
+
+    def __init__(self, breaks_at: str) -> None:
+        super().__init__("user_flows_keep_working", "flows", FLOWS, lasting=1, in_a_row=2, tolerated=0.01)
+        self.breaks_at = breaks_at
+
+    def take(self, sample: Sample) -> None:
+        super().take(sample)
+        self._break_at("take")
+
+    def standing(self, *, at_end: bool) -> Standing:
+        self._break_at("standing")
+        return super().standing(at_end=at_end)
+
+    def measurement(self) -> Measurement:
+        self._break_at("measurement")
+        return super().measurement()
+
+    def row(self) -> Row:
+        self._break_at("row")
+        return super().row()
+
+    def _break_at(self, method: str) -> None:
+        if method == self.breaks_at:
+            raise ZeroDivisionError(method)
+
+
+@pytest.mark.parametrize("method", ["take", "standing", "measurement", "row"])
+def test_a_criterion_that_is_broken_takes_no_other_with_it(stage: Stage, method: str) -> None:
+    def tell(at: datetime) -> Iterable[Sample]:
+        yield Sample(HEALTH, at, float(at < START + timedelta(seconds=20)))
+
+    watch = stage.watch([Defective(method), health()], Scripted((HEALTH,), tell))
+    assert len(watch.snapshot().rows) == 2
+    ended = watch.run()
+    assert verdict(ended["service_stays_healthy"]) == "fail"
+    assert verdict(ended["user_flows_keep_working"]) == "inconclusive"
+    assert "ZeroDivisionError" in ended["user_flows_keep_working"].standing.reason
+
+
+def test_what_was_certain_stays_so_when_its_criterion_breaks_afterwards(stage: Stage) -> None:
+    broken = Defective("measurement")
+    flows = Scripted((FLOWS,), lambda at: [Sample(FLOWS, at, 0.0)])
+    ended = stage.watch([broken], flows).run()
+    assert verdict(ended["user_flows_keep_working"]) == "fail"
 
 
 def test_it_is_stopped_when_nobody_waits_for_it(stage: Stage) -> None:

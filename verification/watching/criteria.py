@@ -10,18 +10,17 @@ from verification.baseline import Baseline
 from verification.finding import Finding
 from verification.judge import Block, ProportionJudge, ProportionRule
 from verification.judge_rates import CountBlock, RateJudge, traffic_rule
-from verification.series import Row, Series, State
 from verification.settings import Settings
 from verification.settings_monitor import Instances, Monitor
-from verification.verdict import Measurement
 from verification.watching.asked import FLOWS, HEALTH, Asked
 from verification.watching.events import CRITICAL_ERRORS, DATABASE_ERRORS, NEW_ERRORS, RESTARTS, NoneOf
 from verification.watching.few_users import FewUsers, OwnQuestions
 from verification.watching.levels import DEPENDENCY, INSTANCES, PING, InstanceCount, TypicalLatency
-from verification.watching.samples import Sample, Traffic
+from verification.watching.samples import Traffic
 from verification.watching.sentry_rate import SentryRate
-from verification.watching.standing import Standing, Watched
+from verification.watching.standing import Watched
 from verification.watching.traffic import ErrorShare, Judged, OfTraffic, Percentile, ShareOfUsual
+from verification.watching.unwatchable import Unwatchable
 
 SLOW_SHARE = 0.05  # "P95 below the limit" allows one in twenty to be slower
 DEPENDENCIES = ("mongodb", "openai", "elevenlabs", "pinecone")
@@ -85,33 +84,6 @@ class _Counts:
     def at_end(self) -> Finding:
         """See Judged."""
         return self._judge.at_end()
-
-
-class Unwatchable:
-    """A criterion that nobody can answer here, and why."""
-
-    def __init__(self, criterion: str, title: str, why: str) -> None:
-        self.criterion = criterion
-        self._title, self._why = title, why
-
-    def take(self, sample: Sample) -> None:
-        """See Watched."""
-
-    def standing(self, *, at_end: bool) -> Standing:  # noqa: ARG002
-        """See Watched."""
-        return Standing(None, self._why, observed=False)
-
-    def measurement(self) -> Measurement:
-        """See Watched."""
-        return Measurement(self._title, None)
-
-    def series(self) -> Series:
-        """See Watched."""
-        return Series(self.criterion, self._title, "", ())
-
-    def row(self) -> Row:
-        """See Watched."""
-        return Row(self.criterion, "not known", "", State.UNKNOWN)
 
 
 def criteria_of(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from benchmarks.chaos import HARMS, matrix, play_all
+from benchmarks.chaos import HARMS, play_all
+from benchmarks.chaos_cases import matrix
 
 RUNS = 30
 LANES = 2  # beside all the other tests
@@ -23,3 +24,4 @@ def test_no_bad_release_is_left_alone_and_no_healthy_one_is_harmed() -> None:
 def test_a_case_can_be_played_again() -> None:
     assert matrix(7, 300) == matrix(7, 300)
     assert {one.blow for one in matrix(7, 300)} > {one.blow for one in matrix(7, 300, quick=True)}
+    assert {one.phase for one in matrix(7, 300)} == {"smoke", "monitor"}

@@ -89,6 +89,8 @@ def test_a_healthy_release_is_watched_to_the_end_and_left_alone(watching: Watchi
         # What is left of the evidence is enough.
         ("error-rate@1s,logging-down", "cloud_run_error_rate"),
         ("error-rate@1s,monitoring-down,sentry-down", "cloud_run_error_rate"),
+        ("unhealthy@2s,logging-down,monitoring-down,sentry-down", "service_stays_healthy"),
+        ("ramp", "cloud_run_error_rate"),
     ],
 )
 def test_a_bad_release_is_caught_while_users_meet_it_and_undone(

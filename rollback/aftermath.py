@@ -188,6 +188,9 @@ class _Aftermath:
         )
         if look.left is not None and look.left.due is Due.ROLLBACK:
             return self._told(self._rolled_back(look.left), "the smoke run failed, and was cut off itself")
+        if look.left is not None and look.blind and self._left.known.previous and self._left.allowed:
+            told = f"{look.said}; it could not see what serves, which the run before it had seen"
+            return self._told(self._rolled_back(self._left.followed_by(look.left)), told)
         result, said = look.result, look.said
         if look.passed:
             again = f"pytest -m monitor --env {self._place.environment}"

@@ -39,6 +39,10 @@ class Left:
         """What stands in `path` now."""
         return cls(path, tuple(read(path)))
 
+    def followed_by(self, later: Left) -> Left:
+        """What this run knew, with the failures that a `later` one saw in its place."""
+        return Left(self.path, (*self.entries, *(one for one in later.entries if one.event == "failed")))
+
     @property
     def folder(self) -> Path:
         """The run's folder."""

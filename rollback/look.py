@@ -28,6 +28,12 @@ class Look:
     result: RollbackResult
 
     @property
+    def blind(self) -> bool:
+        """Whether the release failed, and stayed because the smoke run itself never knew what serves."""
+        unmoved = self.result.outcome in {RollbackOutcome.FAILED, RollbackOutcome.WITHHELD}
+        return self.left is not None and unmoved and bool(self.left.triggers) and not self.left.known.revision
+
+    @property
     def told_by(self) -> str:
         """The smoke run's name, if it has told people what it did, or will."""
         return self.left.folder.name if self.left is not None and self.left.calls else ""

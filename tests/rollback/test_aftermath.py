@@ -146,6 +146,20 @@ def test_a_bad_release_that_smoke_finds_afterwards_is_told_of_once(killed: Kille
     assert f"Rolled back from {note.current} to {note.previous}" in page
 
 
+def test_what_the_killed_run_knew_is_enough_where_the_smoke_run_afterwards_sees_nothing(
+    killed: Killed, stage: Stage
+) -> None:
+    note = stage.release("login-broken")
+    killed.begun()
+    killed.armed(note.previous)
+    stage.put_faults("cloud-run-429")
+    ended = killed.end()
+    stage.put_faults()
+    assert stage.serving == {note.previous: 100}, ended.said
+    assert "could not see what serves" in ended.said
+    assert "people-called" in killed.events
+
+
 def incidents(stage: Stage) -> int:
     """How many messages #incidents has."""
     channels = httpx.get(f"{stage.sandbox.addresses.operator}/slack", headers={"Accept": "application/json"}).json()

@@ -72,7 +72,7 @@ def _headline_of_rollback(record: RunRecord) -> Headline | None:
 def _headline_after_rollback(target: str, verified: bool | None) -> Headline:
     if verified is False:
         return Headline(
-            Mood.EMERGENCY, "NO-GO", f"A person is needed NOW: rolled back to {target}, but the service is not well."
+            Mood.EMERGENCY, "NO-GO", f"A person is needed NOW: rolled back to {target}, and not verified to be well."
         )
     state = "the service is well again" if verified else "the service has not been checked since"
     return Headline(Mood.NO_GO, "NO-GO", f"Rolled back to {target}; {state}.")
@@ -100,13 +100,10 @@ def rollback_sentence(record: RunRecord) -> str:
         case RollbackOutcome.DONE:
             by = f" through {result.strategy}" if result.strategy else ""
             took = f" in {result.seconds:.1f} s" if result.seconds is not None else ""
-            after = {
-                True: "Verified: the service is well.",
-                False: "The service is NOT well since.",
-                None: "Not checked.",
-            }
+            # Where it is not verified, the reason begins with that.
+            after = {True: " Verified: the service is well.", False: "", None: " Not checked."}[result.verified]
             said = f" {_ended(result.reason)}" if result.reason else ""
-            return f"Traffic moved {way}{by}{took}. {after[result.verified]}{said}"
+            return f"Traffic moved {way}{by}{took}.{after}{said}"
         case RollbackOutcome.FAILED:
             return f"The rollback {way} did not get through{why}"
         case RollbackOutcome.WITHHELD:
@@ -126,7 +123,7 @@ def rollback_state(record: RunRecord) -> str:
     result = record.rollback
     if result.outcome is RollbackOutcome.NOT_NEEDED:
         return "none"
-    return "done, but the service is not well" if result.verified is False else result.outcome.value
+    return "done, but not verified" if result.verified is False else result.outcome.value
 
 
 def next_steps(record: RunRecord) -> tuple[Step, ...]:

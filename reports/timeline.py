@@ -56,7 +56,7 @@ def _step(step: _Line, record: RunRecord) -> Event | None:
         case "shifted":
             return Event(step.at, f"Traffic has moved {way}.")
         case "verified":
-            well = "the service is well again." if step.verified else f"the service is NOT well: {step.problem}"
+            well = "the service is well again." if step.verified else f"NOT verified to be well: {step.problem}"
             return Event(step.at, f"Checked after the rollback: {well}")
         case "settled" if step.outcome in {"failed", "withheld"}:
             return Event(step.at, f"The rollback {'failed' if step.outcome == 'failed' else 'was withheld'}.")

@@ -216,10 +216,9 @@ class _Aftermath:
 
 def _sentence(result: RollbackResult) -> str:
     if result.outcome is RollbackOutcome.DONE:
-        proven = "verified" if result.verified else "NOT VERIFIED"
-        return (
-            f"Rolled back from {result.from_revision} to {result.to_revision} ({proven}). {result.reason.rstrip('.')}."
-        )
+        proven = " (verified)" if result.verified else ""  # else the reason begins with that
+        way = f"from {result.from_revision} to {result.to_revision}"
+        return f"Rolled back {way}{proven}. {result.reason.rstrip('.')}."
     return (
         f"The rollback to {result.to_revision or 'the revision before'} {_word(result)}: {result.reason.rstrip('.')}."
     )

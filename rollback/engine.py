@@ -239,7 +239,7 @@ class _Rollback:
         problem, checks = "", result.checks
         try:
             words += self._remembered()
-            verified = verify(self._settings, self._cloud_run, order.target)
+            verified = verify(self._settings, self._cloud_run, self._sight, order.target)
             problem, checks = verified.problem, verified.checks
         except Exception as error:
             problem = f"the verification itself went wrong: {type(error).__name__}: {error}"

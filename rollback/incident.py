@@ -59,7 +59,7 @@ class Incident:
             case RollbackOutcome.DONE if self.result.verified:
                 return f"⚠️ {deployment} rolled back"
             case RollbackOutcome.DONE:
-                return f"🚨 {deployment} rolled back, and the service is NOT well: a person is needed now"
+                return f"🚨 {deployment} rolled back, and NOT verified to be well: a person is needed now"
             case RollbackOutcome.FAILED:
                 return f"🚨 {deployment} could NOT be rolled back: a person is needed now"
         return f"🚨 {deployment} is bad, and was not rolled back: a person decides"

@@ -37,13 +37,14 @@ class Seen:
     """Which revisions get the requests, in percent, as `source` tells.
 
     `moving`: a change is under way; `asked` is the revision that everything was asked to go to (empty: it is split, or
-    that is not known).
+    that is not known). `whole`: a small share would be seen, too.
     """
 
     shares: Mapping[str, int]
     source: str
     moving: bool = False
     asked: str = ""
+    whole: bool = True
 
     @property
     def sole_revision(self) -> str | None:
@@ -112,4 +113,4 @@ class Sight:
         if answers < _ENOUGH:
             raise ObserverError("the service itself does not say which revision answers")
         shares = {name: round(_ALL * count / answers) for name, count in named.items()}
-        return Seen(shares, f"{answers} answers of the service itself")
+        return Seen(shares, f"{answers} answers of the service itself", whole=False)

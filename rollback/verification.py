@@ -7,15 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rollback.recovery import recovery
+from rollback.sight import Sight
 from verification.clients.cloud_run import CloudRun
 from verification.clients.service import Service
-from verification.errors import VerificationError
+from verification.errors import ObserverError, VerificationError
 from verification.settings import Settings
 from verification.verdict import Measurement, collecting
 
 _HEALTHY = 200
 _IN_A_ROW = 3
 _PAUSE = 0.3
+_LOOKING = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +28,17 @@ class Verified:
     problem: str
 
 
-def verify(settings: Settings, cloud_run: CloudRun, revision: str) -> Verified:
+def verify(settings: Settings, cloud_run: CloudRun, sight: Sight, revision: str) -> Verified:
     """Ask until everything is good three times in a row, for `settings.rollback.verify_within` at most.
+
+    `sight` tells what serves, as it did for the shift: that an API is down says nothing about the service.
 
     Once is not enough: for a moment after a shift either revision may answer, and a cold one starts first. When it is
     good, users' requests are looked at.
     """
     service = Service(settings.target, settings.smoke)
     try:
-        found = _until_good(_Round(settings, service, cloud_run, revision), settings.rollback.verify_within)
+        found = _until_good(_Round(settings, service, sight, revision), settings.rollback.verify_within)
     finally:
         service.close()
     if found.problem:
@@ -45,14 +49,16 @@ def verify(settings: Settings, cloud_run: CloudRun, revision: str) -> Verified:
 
 def _until_good(round_: _Round, seconds: float) -> Verified:
     until = time.monotonic() + seconds
-    good = 0
+    good, problem = 0, ""
     while True:
         # Cloud Run is asked once the service has convinced: its API allows few questions a minute.
         outcome = round_.made(with_traffic=good + 1 >= _IN_A_ROW)
         good = 0 if outcome.problem else good + 1
+        problem = outcome.problem or problem
         if good >= _IN_A_ROW or time.monotonic() + _PAUSE > until:
-            short = f"not good {_IN_A_ROW} times in a row within {seconds:g} s"
-            return outcome if good >= _IN_A_ROW else Verified(outcome.checks, outcome.problem or short)
+            short = f"not good {_IN_A_ROW} times in a row within {seconds:g} s: "
+            short = "" if outcome.problem else short
+            return outcome if good >= _IN_A_ROW else Verified(outcome.checks, f"{short}{problem or 'too slow'}")
         time.sleep(_PAUSE)
 
 
@@ -60,7 +66,7 @@ def _until_good(round_: _Round, seconds: float) -> Verified:
 class _Round:
     settings: Settings
     service: Service
-    cloud_run: CloudRun
+    sight: Sight
     revision: str
 
     def made(self, *, with_traffic: bool) -> Verified:
@@ -99,7 +105,8 @@ class _Round:
             self.service.get(reported.path, patient=False).field(reported.field).must_be(self.revision)
 
     def _traffic(self) -> None:
-        state = self.cloud_run.service()
-        share = state.shares.get(self.revision, 0)
-        source = f"Cloud Run service {state.name}"
-        Measurement(f"traffic of {self.revision}", share, unit="%", source=source, note=state.traffic_text).must_be(100)
+        seen = self.sight.look(time.monotonic() + _LOOKING)
+        if not seen.whole:
+            raise ObserverError(f"only {seen.source} tell what serves ({seen.text}): Cloud Run could not be asked")
+        share = seen.shares.get(self.revision, 0)
+        Measurement(f"traffic of {self.revision}", share, unit="%", source=seen.source, note=seen.text).must_be(100)

@@ -35,7 +35,7 @@ def test_an_unmeasured_run_is_neither(failed: RunRecord) -> None:
     [
         (RollbackOutcome.FAILED, None, Mood.EMERGENCY, "A person is needed NOW: the rollback failed."),
         (RollbackOutcome.WITHHELD, None, Mood.EMERGENCY, "A person is needed NOW: no rollback took place."),
-        (RollbackOutcome.DONE, False, Mood.EMERGENCY, "A person is needed NOW: rolled back to backend-00042, but"),
+        (RollbackOutcome.DONE, False, Mood.EMERGENCY, "A person is needed NOW: rolled back to backend-00042, and"),
         (RollbackOutcome.DONE, True, Mood.NO_GO, "Rolled back to backend-00042; the service is well again."),
         (RollbackOutcome.DONE, None, Mood.NO_GO, "the service has not been checked since"),
     ],
@@ -67,8 +67,8 @@ def test_the_rollback_is_told_in_one_sentence(rolled_back: RunRecord) -> None:
         "Traffic moved from backend-00043 to backend-00042 through cloud_run in 2.1 s. Verified: the service is well."
     )
     assert rollback_sentence(rolled_back) == told
-    rolled_back.rollback = replace(rolled_back.rollback, verified=False, reason="/health answers 503")
-    assert rollback_sentence(rolled_back).endswith("The service is NOT well since. /health answers 503.")
+    rolled_back.rollback = replace(rolled_back.rollback, verified=False, reason="NOT VERIFIED: /health answers 503")
+    assert rollback_sentence(rolled_back).endswith("in 2.1 s. NOT VERIFIED: /health answers 503.")
 
 
 def test_a_failure_that_no_revision_could_mend_says_why_nothing_was_rolled_back(failed: RunRecord) -> None:

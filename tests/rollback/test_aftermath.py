@@ -19,6 +19,7 @@ from rollback.process import Process, this_process
 from tests.rollback.stage import ROOT, Stage
 from verification.settings import CloudRun
 
+SHIPPED = ROOT / "deployment.toml"
 SERVICE = CloudRun(service="backend", region="us-east1", project="project")
 
 
@@ -43,8 +44,8 @@ class Killed:
     def armed(self, previous: str) -> None:
         arm(self.journal, self.stage.survey(previous), self.stage.settings, self.stage.cloud_run)
 
-    def end(self) -> Ended:
-        return bring_to_an_end(Place(ROOT / "deployment.toml", "sandbox", self.output, self.journal.path), "the test")
+    def end(self, deployment: Path = SHIPPED) -> Ended:
+        return bring_to_an_end(Place(deployment, "sandbox", self.output, self.journal.path), "the test")
 
     def command(self, *arguments: str) -> int:
         return main([*arguments, "-e", "sandbox", "--output", str(self.output)])
@@ -152,11 +153,15 @@ def test_what_the_killed_run_knew_is_enough_where_the_smoke_run_afterwards_sees_
     note = stage.release("login-broken")
     killed.begun()
     killed.armed(note.previous)
-    stage.put_faults("cloud-run-429")
-    ended = killed.end()
+    stage.put_faults("cloud-run-401")
+    deployment = killed.output / "deployment.toml"
+    text = SHIPPED.read_text(encoding="utf-8")
+    deployment.write_text(text.replace('verify_within = "20s"', 'verify_within = "2s"'), encoding="utf-8")
+    ended = killed.end(deployment)
     stage.put_faults()
     assert stage.serving == {note.previous: 100}, ended.said
     assert "could not see what serves" in ended.said
+    assert "Cloud Run could not be asked" in ended.said
     assert "people-called" in killed.events
 
 

@@ -201,7 +201,7 @@ def test_a_dry_run_tells_nobody_and_says_what_it_would(office: Office) -> None:
     [
         (RollbackOutcome.FAILED, None, "could NOT be rolled back: a person is needed now"),
         (RollbackOutcome.WITHHELD, None, "was not rolled back: a person decides"),
-        (RollbackOutcome.DONE, False, "the service is NOT well: a person is needed now"),
+        (RollbackOutcome.DONE, False, "NOT verified to be well: a person is needed now"),
     ],
 )
 def test_what_needs_a_person_says_so_with_the_command(

@@ -142,6 +142,7 @@ def test_an_api_that_is_down_keeps_no_other_way_from_being_tried(armed: Stage, r
     assert armed.serving == {note.previous: 100}
     assert "answers of the service itself" in next(one for one in armed.entries if one.event == "seen").text("source")
     assert result.verified is False, "what serves was not confirmed by Cloud Run"
+    assert "Cloud Run could not be asked" in result.reason
 
 
 def test_what_somebody_deployed_while_the_api_was_down_is_left_alone(armed: Stage, relay: Relay) -> None:

@@ -7,6 +7,7 @@ credentials included. All problems are `ObserverError`s, with a remedy.
 from __future__ import annotations
 
 import ipaddress
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -36,6 +37,9 @@ __all__ = ["Absent", "Changed", "CloudRun", "RevisionState", "ServiceState", "Se
 
 T = TypeVar("T")
 M = TypeVar("M", "run_v2.Service", "run_v2.Revision")
+
+# It logs each retry, without saying of what; where nobody has set logging up, that would go to the terminal.
+logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 _READ_ATTEMPTS = 3
 _FIRST_PAUSE = 0.2

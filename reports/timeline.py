@@ -26,6 +26,8 @@ class _Line(BaseModel):
     verified: bool | None = None
     outcome: str = ""
     problem: str = ""
+    url: str = ""
+    reason: str = ""
 
 
 def timeline(record: RunRecord, journal: Path) -> list[Event]:
@@ -53,6 +55,10 @@ def _step(step: _Line, record: RunRecord) -> Event | None:
             return Event(step.at, f"{step.criterion} failed: {_first_line(reason)}", failed=True)
         case "rolling-back":
             return Event(step.at, f"Rollback begins {way}, through {step.strategy}.")
+        case "workflow-begun":
+            return Event(step.at, f"The deploy workflow was asked: {step.url}")
+        case "workflow-over":
+            return Event(step.at, f"Its run is over: {_first_line(step.reason)}.")
         case "shifted":
             return Event(step.at, f"Traffic has moved {way}.")
         case "verified":

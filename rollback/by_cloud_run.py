@@ -33,6 +33,10 @@ class ByCloudRun:
         """See Strategy."""
         return ""
 
+    def withdraw(self) -> str:
+        """Nothing to call back: a write that was taken is carried out at once."""
+        return ""
+
     def shift(self, shift: Shift, until: float) -> None:
         """See Strategy."""
         reason = ""

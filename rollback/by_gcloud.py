@@ -27,6 +27,10 @@ class ByGcloud:
         """See Strategy."""
         return self._gcloud.obstacle()
 
+    def withdraw(self) -> str:
+        """Nothing to call back: gcloud ends with this process."""
+        return ""
+
     def shift(self, shift: Shift, until: float) -> None:
         """See Strategy."""
         problem, likely = "gcloud reported success", True

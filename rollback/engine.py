@@ -137,7 +137,7 @@ class _Rollback:
         self._until = self._began + settings.rollback.shift_within
         gcloud = Gcloud(cloud_run.settings, journal.path.parent, variables)
         self._sight = Sight(settings, cloud_run, gcloud)
-        self._strategies = strategies_of(settings, cloud_run, variables, self._sight, gcloud)
+        self._strategies = strategies_of(settings, cloud_run, variables, self._sight, gcloud, journal)
 
     def made(self, permit: Callable[[], None], judge: Callable[[], None]) -> RollbackResult:
         """`permit` is asked before Cloud Run is, `judge` once it is known what serves; both raise RollbackWithheld."""
@@ -156,8 +156,8 @@ class _Rollback:
                     f"{type(error).__name__}: {error}",
                     at_once(self._cloud_run.settings, self._order.target),
                 )
-            if self._journal.problem:
-                result = replace(result, reason=f"{result.reason} ({self._journal.problem})")
+            problems = [self._journal.problem, *(self._withdrawn() if not self._dry_run else ())]
+            result = replace(result, reason=". ".join(filter(None, [result.reason.rstrip("."), *problems])))
             self._journal.write(
                 "settled",
                 outcome=result.outcome.value,
@@ -263,6 +263,13 @@ class _Rollback:
             next_step=next_step,
             checks=checks,
         )
+
+    def _withdrawn(self) -> Iterator[str]:
+        for strategy in self._strategies:
+            try:
+                yield strategy.withdraw()
+            except Exception as error:  # the rollback is over, and stays what it was
+                yield f"what {strategy.name} began could not be called back: {type(error).__name__}: {error}"
 
     def _remembered(self) -> list[str]:
         """Note it in the serving record; what went wrong with that."""

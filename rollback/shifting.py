@@ -9,6 +9,7 @@ from rollback.by_cloud_run import ByCloudRun
 from rollback.by_gcloud import ByGcloud
 from rollback.by_workflow import ByWorkflow
 from rollback.commands import at_once
+from rollback.dispatches import Dispatches
 from rollback.gcloud import Gcloud
 from rollback.journal import Journal
 from rollback.sight import Blind, Seen, Sight
@@ -24,14 +25,21 @@ _PAUSE = 0.5
 
 
 def strategies_of(
-    settings: Settings, cloud_run: CloudRun, variables: Mapping[str, str], sight: Sight, gcloud: Gcloud
+    settings: Settings,
+    cloud_run: CloudRun,
+    variables: Mapping[str, str],
+    sight: Sight,
+    gcloud: Gcloud,
+    journal: Journal,
 ) -> list[Strategy]:
     """The strategies of `[rollback]`, in its order."""
     within = settings.rollback
     service = cloud_run.settings
     known: dict[str, Strategy] = {
         "cloud_run": ByCloudRun(cloud_run, within.shift_within),
-        "github_workflow": ByWorkflow(service, settings.github, variables, sight, within.workflow_within),
+        "github_workflow": ByWorkflow(
+            service, settings.github, variables, sight, Dispatches(journal), within.workflow_within
+        ),
         "gcloud": ByGcloud(service, gcloud, sight, within.gcloud_within),
     }
     return [known[name] for name in dict.fromkeys(within.strategies)]

@@ -45,6 +45,13 @@ class Strategy(Protocol):
         """
         ...
 
+    def withdraw(self) -> str:
+        """Call back what was asked for and nobody follows any more, here or by a rollback that was killed.
+
+        Later it would move the traffic of another release. Answers with what people must do about it, if anything.
+        """
+        ...
+
 
 def arrived(sight: Sight, to: str, until: float, *, likely: bool) -> str:
     """Look until `to` serves everything: nothing then, else what serves instead after a while, or at `until`.

@@ -6,13 +6,16 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import httpx
 import pytest
 
+from rollback.dispatches import Dispatches
 from tests.clients.relay import Relay, relay_to
 from tests.rollback.stage import Stage, with_rollback
+from verification.clients.github_workflow import DeployWorkflow
 from verification.record import RollbackOutcome
 
 DONE, WITHHELD, FAILED = RollbackOutcome.DONE, RollbackOutcome.WITHHELD, RollbackOutcome.FAILED
@@ -20,11 +23,17 @@ GCLOUD = shutil.which("gcloud")
 
 
 @pytest.fixture
-def armed(stage: Stage) -> Stage:
+def armed(stage: Stage) -> Iterator[Stage]:
     """Production with a token for GitHub, and no gcloud."""
     stage.variables = {"GITHUB_TOKEN": stage.sandbox.addresses.github.token}
     stage.settings = with_rollback(stage.settings, shift_within=3.0, workflow_within=10.0)
-    return stage
+    yield stage
+    github = stage.settings.github
+    assert github is not None
+    with closing(DeployWorkflow.of(github, 5, stage.variables)) as workflow:  # else it moves the next test's traffic
+        for run in runs(stage):
+            if run["status"] != "completed":
+                workflow.cancel(run["id"])
 
 
 def runs(stage: Stage) -> list[dict[str, Any]]:
@@ -60,7 +69,12 @@ def test_a_first_way_that_hangs_gives_way_to_the_workflow(armed: Stage, hanging:
     assert (result.outcome, result.verified, result.strategy) == (DONE, True, "github_workflow"), result.reason
     assert armed.serving == {note.previous: 100}
     assert hanging.count("PATCH") >= 1
-    assert armed.events[1:5] == ["rolling-back", "strategy-failed", "rolling-back", "shifted"]
+    assert [one for one in armed.events if not one.startswith("workflow-")][1:5] == [
+        "rolling-back",
+        "strategy-failed",
+        "rolling-back",
+        "shifted",
+    ]
 
 
 def test_a_refused_write_gives_way_to_the_workflow_with_the_checklists_inputs(armed: Stage, relay: Relay) -> None:
@@ -195,3 +209,71 @@ def test_gcloud_is_the_last_way_and_keeps_tags(stage: Stage, relay: Relay) -> No
     assert stage.serving == {note.previous: 100}
     kept_tags = [line["tag"] for line in httpx.get(stage.service_address).json()["traffic"] if line.get("tag")]
     assert kept_tags == ["bad"]
+
+
+# What a rollback that was killed has asked for
+
+
+def left_waiting(stage: Stage, *, noted: bool = True) -> None:
+    """A run of the workflow that waits for a runner, begun by a rollback of this journal that was killed then."""
+    github = stage.settings.github
+    assert github is not None
+    stage.put_faults("workflow-hangs")
+    dispatches = Dispatches(stage.journal)
+    dispatches.asked("rollback-1")
+    with closing(DeployWorkflow.of(github, 5, stage.variables)) as workflow:
+        (previous,) = stage.serving  # it shall go back to what serves: it moves away from whatever comes then
+        run = workflow.start(workflow.id(), {"rollback_revision": previous}, "rollback-1")
+    assert run is not None
+    if noted:
+        dispatches.begun("rollback-1", run.id, run.url)
+
+
+def test_a_run_that_waits_already_is_followed_and_no_second_one_begun(armed: Stage, relay: Relay) -> None:
+    left_waiting(armed)
+    note = armed.release("login-broken")
+    before = len(runs(armed))
+    refuse_writes(relay)
+    known = armed.survey(note.previous)
+    armed.put_faults()
+    result = armed.roll_back(known)
+    assert (result.outcome, result.strategy) == (DONE, "github_workflow"), result.reason
+    assert len(runs(armed)) == before
+
+
+def test_a_run_that_nobody_needs_any_more_is_cancelled(armed: Stage) -> None:
+    left_waiting(armed)
+    note = armed.release("login-broken")
+    result = armed.roll_back(armed.survey(note.previous))
+    assert (result.outcome, result.verified, result.strategy) == (DONE, True, "cloud_run"), result.reason
+    assert runs(armed)[0]["conclusion"] == "cancelled"
+    assert Dispatches(armed.journal).open() == []
+
+
+@pytest.mark.parametrize(("correlation", "cancelled"), [("correlation_id", True), ("", False)])
+def test_a_run_that_may_be_somebody_elses_is_left_to_people(armed: Stage, correlation: str, cancelled: bool) -> None:
+    """The rollback was killed before the answer to its request."""
+    github = armed.settings.github
+    assert github is not None
+    named = github.model_copy(update={"correlation_input": correlation})
+    armed.settings = armed.settings.model_copy(update={"github": named})
+    left_waiting(armed, noted=False)
+    note = armed.release("login-broken")
+    result = armed.roll_back(armed.survey(note.previous))
+    assert (result.outcome, result.verified) == (DONE, True)
+    assert (runs(armed)[0]["conclusion"] == "cancelled") is cancelled
+    assert ("CANCEL IT" in result.reason) is not cancelled
+
+
+def test_a_run_that_cannot_be_cancelled_is_told_to_people(armed: Stage) -> None:
+    left_waiting(armed)
+    note = armed.release("login-broken")
+    known = armed.survey(note.previous)
+    armed.put_faults("workflow-hangs", "github-down")
+    result = armed.roll_back(known)
+    assert (result.outcome, result.verified) == (DONE, True)
+    assert "CANCEL IT, or it moves the traffic later" in result.reason
+    assert Dispatches(armed.journal).open()
+    armed.put_faults("workflow-hangs")
+    armed.roll_back(known)
+    assert runs(armed)[0]["conclusion"] == "cancelled"

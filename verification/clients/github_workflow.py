@@ -51,6 +51,7 @@ class _Runs(_Part):
 
 class _Dispatched(_Part):
     workflow_run_id: int
+    html_url: str = ""
 
 
 class _Job(_Part):
@@ -133,8 +134,13 @@ class DeployWorkflow:
                 raise
             return found
         if reply.body:
-            return self.run(reply.read(_DISPATCHED).workflow_run_id)
+            begun = reply.read(_DISPATCHED)
+            return WorkflowRun(begun.workflow_run_id, begun.html_url, "")
         return self._found_soon(workflow, correlation, began)
+
+    def named(self, correlation: str, since: datetime) -> WorkflowRun | None:
+        """The run that a dispatch with `correlation` came to; None without `[github] correlation_input`, too."""
+        return self._find(self.id(), correlation, since) if self._settings.correlation_input else None
 
     def run(self, number: int) -> WorkflowRun:
         """The run as it is now."""

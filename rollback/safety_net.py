@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -19,6 +20,7 @@ from rollback.supervisor import Supervision
 from verification.clients.cloud_run import CloudRun
 from verification.record import POST_DEPLOY_PHASES, CriterionResult, RollbackOutcome, RollbackResult
 from verification.run import Run
+from verification.verdict import Verdict
 
 _INTERRUPTED = "interrupted"
 
@@ -114,6 +116,7 @@ class SafetyNet:
             triggers = self._after_an_interruption(cloud_run, choice, interrupted)
         if not triggers:
             if self._begun and record.rollback.outcome is RollbackOutcome.NOT_NEEDED:
+                record.rollback = replace(record.rollback, next_step=self._where_nothing_is_proven())
                 self._journal.write("settled", outcome=record.rollback.outcome.value, reason=record.interrupted)
             return
         if cloud_run is None or self._known is None:
@@ -154,13 +157,29 @@ class SafetyNet:
         when = self._run.settings.rollback.when_interrupted
         if known is not None and choice is None and interrupted and when == "rollback":
             return (_INTERRUPTED,)
-        phases = " or ".join(record.phases)
         record.notices.append(
             f"{record.interrupted} after {len(record.criteria)} of {record.criteria_in_phase} criteria, and nothing "
-            f"was rolled back: nobody watches now. To go on: `pytest -m '{phases}' --env {record.environment}`; "
-            f"to roll back: `{by_hand(record.environment, known.previous if known else '')}`"
+            f"was rolled back: nobody watches now. To go on: `{self._again()}`; to roll back: `{self._back()}`"
         )
         return ()
+
+    def _where_nothing_is_proven(self) -> str:
+        """What a person can do about a release that was looked at, and could not be judged; else nothing."""
+        record = self._run.record
+        if record.interrupted or record.verdict is not Verdict.INCONCLUSIVE or self._known is None:
+            return ""
+        return (
+            f"{self._known.revision or 'What serves'} is not proven to be good. "
+            f"To look again: `{self._again()}`\nIf it still serves and is bad, to roll back: `{self._back()}`"
+        )
+
+    def _again(self) -> str:
+        record = self._run.record
+        phases = shlex.quote(" or ".join(record.phases))
+        return f"pytest -m {phases} --env {shlex.quote(record.environment)}"
+
+    def _back(self) -> str:
+        return by_hand(self._run.record.environment, self._known.previous if self._known else "")
 
     @property
     def _deploys(self) -> bool:

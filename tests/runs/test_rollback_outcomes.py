@@ -40,6 +40,9 @@ def test_an_observer_that_is_down_neither_passes_nor_rolls_back(run: Runner, wor
     assert ran.of("login") == "pass", "the service is still asked its questions"
     assert ran.verdict.rollback.outcome == "not needed"
     assert ran.said.index("no rollback would be possible") < ran.said.index("verdict ="), "said at the start"
+    assert f"    python -m rollback -e sandbox --to-revision {world.note()['previous']}" in ran.said, (
+        "people may know more"
+    )
     assert world.answering() == {world.note()["current"]}
 
 

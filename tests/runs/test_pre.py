@@ -98,8 +98,7 @@ def _without_the_code(run: Runner) -> Path:
     [
         ("sentry-down", {"staging_error_rate", "staging_has_no_new_error_types", "rollout_sources_answer"}),
         ("sentry-empty", {"staging_error_rate", "staging_has_no_new_error_types"}),
-        ("monitoring-down", {"production_is_healthy", "rollout_sources_answer"}),
-        ("logging-down", {"rollout_sources_answer"}),
+        ("monitoring-down,logging-down", {"production_is_healthy", "rollout_sources_answer"}),
         ("slack-down", {"team_is_notified", "rollout_sources_answer"}),
         ("github-down", {"no_open_critical_incidents", "rollout_sources_answer"}),
     ],

@@ -18,10 +18,12 @@ SCRIPT = """
 import os, sys, time
 from rollback.interruption import Interruptions
 at_work = Interruptions()
-at_work.ask(lambda: "What shall serve?")
+asked = []
+at_work.ask(lambda: asked.append(True) or "What shall serve?")
 try:
     print("working", flush=True)
-    time.sleep(1)
+    while not asked:
+        time.sleep(0.05)
     print("went on", flush=True)
 except KeyboardInterrupt:
     print("interrupted", at_work.choice, flush=True)

@@ -116,18 +116,17 @@ class ByWorkflow:
             raise
         if run is None:
             return self._unfollowed(to, until, "a run began that cannot be told from others"), False
-        self._dispatches.begun(correlation, run.id, run.url)
+        if not run.guessed:
+            self._dispatches.begun(correlation, run.id, run.url)
         return self._followed(workflow, run, correlation, until)
 
     def _followed(self, workflow: DeployWorkflow, run: WorkflowRun, correlation: str, until: float) -> tuple[str, bool]:
         pause = _FIRST_PAUSE
-        number, silence = run.id, ""
+        number, guessed, silence = run.id, run.guessed, ""
         while not run.conclusion:
             if time.monotonic() + pause > until:
-                return (
-                    f"the run {run.url} had not ended in time{silence}{self._ended(workflow, run, correlation)}",
-                    False,
-                )
+                ended = "" if guessed else self._ended(workflow, run, correlation)
+                return f"the run {run.url} had not ended in time{silence}{ended}", False
             time.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE)
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 
@@ -55,7 +56,7 @@ def started(
 def test_an_answer_that_names_the_run_is_believed() -> None:
     found, posted = started(lambda one, _: one.answer(b'{"workflow_run_id": 7}'), [])
     assert found is not None
-    assert found.id == 7
+    assert (found.id, found.guessed) == (7, False)
     assert len(posted) == 1
     assert '"return_run_details"' in posted[0]
 
@@ -63,7 +64,7 @@ def test_an_answer_that_names_the_run_is_believed() -> None:
 def test_an_answer_without_a_name_leaves_the_only_new_run() -> None:
     found, _ = started(lambda one, _: one.answer(b"", "204 No Content"), [run(5)])
     assert found is not None
-    assert found.id == 5
+    assert (found.id, found.guessed) == (5, True), "somebody else may have begun it: nobody must cancel it"
 
 
 def test_a_correlation_tells_ours_from_others() -> None:
@@ -71,7 +72,7 @@ def test_a_correlation_tells_ours_from_others() -> None:
         lambda one, _: one.answer(b"", "204 No Content"), [run(5), run(6, "Roll back [mine-1]")], "correlation"
     )
     assert found is not None
-    assert found.id == 6
+    assert (found.id, found.guessed) == (6, False)
     assert '"correlation"' in posted[0]
     assert '"mine-1"' in posted[0]
 
@@ -93,6 +94,27 @@ def test_a_lost_answer_is_never_answered_by_a_second_request() -> None:
     assert found is not None
     assert found.id == 5
     assert len(posted) == 1
+
+
+def test_a_list_that_cannot_be_read_at_once_does_not_make_a_run_unbegun() -> None:
+    lists: list[str] = []
+
+    def script(one: Conversation) -> None:
+        if one.request.startswith("POST"):
+            one.answer(b"", "204 No Content")
+            return
+        lists.append(one.request)
+        if len(lists) == 1:
+            one.answer(b"", "404 Not Found")
+        else:
+            one.answer(json.dumps({"total_count": 1, "workflow_runs": [run(5)]}).encode())
+
+    with hostile(script) as server:
+        settings = GitHub(url=server.url, repository="o/r", workflow="w")
+        with closing(DeployWorkflow.of(settings, 5, {"GITHUB_TOKEN": "ghp-token-1"})) as workflow:
+            found = workflow.start(1, {"rollback_revision": "r-1"}, "mine-1")
+    assert found is not None
+    assert found.id == 5
 
 
 @pytest.mark.parametrize("status", ["422 Unprocessable Entity", "404 Not Found"])

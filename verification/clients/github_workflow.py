@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
@@ -69,11 +70,15 @@ _DISPATCHED, _JOBS = TypeAdapter(_Dispatched), TypeAdapter(_Jobs)
 
 @dataclass(frozen=True, slots=True)
 class WorkflowRun:
-    """A run. `conclusion` is empty until it has ended; then "success", "failure", "cancelled", ..."""
+    """A run. `conclusion` is empty until it has ended; then "success", "failure", "cancelled", ...
+
+    `guessed`: it is the only one that has begun since we asked, which somebody else may have done as well.
+    """
 
     id: int
     url: str
     conclusion: str
+    guessed: bool = False
 
 
 class DeployWorkflow:
@@ -156,10 +161,12 @@ class DeployWorkflow:
         self._api.post(f"{self._path}/runs/{number}/cancel", {})
 
     def _found_soon(self, workflow: int, correlation: str, began: datetime) -> WorkflowRun | None:
-        """A run takes a moment to be listed."""
+        """A run takes a moment to be listed, and a list that cannot be read does not make it unbegun."""
         until = time.monotonic() + _LISTED_WITHIN
         while True:
-            found = self._find(workflow, correlation, began)
+            found = None
+            with suppress(ObserverError):
+                found = self._find(workflow, correlation, began)
             if found is not None or time.monotonic() + _PAUSE > until:
                 return found
             time.sleep(_PAUSE)
@@ -177,7 +184,7 @@ class DeployWorkflow:
         named = [one for one in recent if correlation in f"{one.display_title} {one.name or ''}"]
         if self._settings.correlation_input:
             return _run(named[0]) if named else None
-        return _run(recent[0]) if len(recent) == 1 else None
+        return replace(_run(recent[0]), guessed=True) if len(recent) == 1 else None
 
 
 def _run(one: _Run) -> WorkflowRun:

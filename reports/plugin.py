@@ -15,6 +15,7 @@ from pytest_metadata.plugin import metadata_key
 
 from reports import html, record_file, summary, verdict_file
 from reports.live import Onlooker
+from reports.outlet import Outlet, let_go
 from reports.run_files import RunFiles
 from reports.step_summary import write_step_summary
 from reports.thread import update_thread
@@ -58,6 +59,7 @@ class Reporting:
         self._run: Run | None = None
         self._page: _Page | None = None
         self._said = False
+        self._outlet = Outlet()
         self._tickets = tickets
         self._handed: list[str] = []  # what became of the tickets
 
@@ -101,7 +103,9 @@ class Reporting:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Keep of the environment table what helps a reader."""
+        """Keep of the environment table what helps a reader; from here on, output that nobody takes breaks nothing."""
+        if session.config.pluginmanager.hasplugin("terminalreporter"):
+            self._outlet.take(session.config.get_terminal_writer())
         table: MutableMapping[str, object] = session.config.stash[metadata_key]
         kept = html.environment(table)
         table.clear()
@@ -169,9 +173,11 @@ class Reporting:
         for line in self._handed:
             terminalreporter.write_line(one_line(line))
 
+    @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
-        """Say the verdict if pytest broke before it was said, and copy the files to where somebody asked for them."""
-        if self._record.finished is not None and not self._said:
+        """Say the verdict if it could not be said before, and copy the files to where somebody asked for them."""
+        self._outlet.close()
+        if self._record.finished is not None and (self._outlet.lost or not self._said):
             with suppress(OSError):  # whoever read it may have gone
                 print(
                     *(line for line, _ in summary.terminal(self._record, self.files.report)), sep="\n", file=sys.stderr
@@ -182,4 +188,6 @@ class Reporting:
                     Path(copy).parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(file, copy)
             except OSError as error:  # it is a copy: the exit code stays the verdict's
-                print(f"no copy of {file} could be written to {copy}: {error.strerror}", file=sys.stderr)
+                with suppress(OSError):
+                    print(f"no copy of {file} could be written to {copy}: {error.strerror}", file=sys.stderr)
+        let_go(sys.__stderr__)

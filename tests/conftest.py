@@ -34,7 +34,7 @@ READY_SECONDS = 60.0  # a deadline for a machine under load; it takes little mor
 END_SECONDS = 30.0
 
 # Whole runs wait more than they compute, and come first: a long one that is the last keeps nobody else busy.
-WORKERS_PER_CORE = 2
+WORKERS_PER_CORE = 3
 LONG_ONES = ("chaos", "runs", "rollback")
 
 Address = dict[str, Any]

@@ -166,7 +166,10 @@ class SafetyNet:
     def _where_nothing_is_proven(self) -> str:
         """What a person can do about a release that was looked at, and could not be judged; else nothing."""
         record = self._run.record
-        if record.interrupted or record.verdict is not Verdict.INCONCLUSIVE or self._known is None:
+        unclear = record.left_out or any(
+            one.verdict is Verdict.INCONCLUSIVE for one in record.criteria if one.phase in POST_DEPLOY_PHASES
+        )
+        if record.interrupted or record.verdict is not Verdict.INCONCLUSIVE or self._known is None or not unclear:
             return ""
         return (
             f"{self._known.revision or 'What serves'} is not proven to be good. "

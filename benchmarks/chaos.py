@@ -34,7 +34,7 @@ _USERS_RPM = "600"
 _MID_WATCH = "@6s"  # when a release turns bad that is watched
 _CI_WITHIN = 60.0  # how long the CI system lets a run hang that owes nothing
 _SETTLES_WITHIN = 20.0
-_LOOK = 0.01
+_LOOK = 0.03
 _SIGNALS = {"SIGINT": signal.SIGINT, "SIGTERM": signal.SIGTERM, "SIGKILL": signal.SIGKILL}
 _COMPRESSED = {
     'shift_within = "20s"': 'shift_within = "4s"',

@@ -17,26 +17,26 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rollback.interruption import Interruptions
-from verification.criterion import asked_by, criterion_id, phase_of, role_of
+from verification.criteria.criterion import asked_by, criterion_id, phase_of, role_of
+from verification.criteria.outcome import outcome_of
+from verification.criteria.results import Results, stage_of
+from verification.criteria.scheduling import run_in_order_of_answers
+from verification.criteria.selection import Selection, asks_before_a_deployment, follows_up, only_looks, parted
 from verification.errors import SettingsError
-from verification.loading import environments
-from verification.loggers import let_them_be_walked
+from verification.logger_iteration import let_them_be_walked
 from verification.options import add_options, ordered_run
-from verification.order import run_in_order_of_answers
-from verification.outcome import outcome_of
 from verification.probe import PROBES
-from verification.record import PHASES, POST_DEPLOY_PHASES, CriterionResult
+from verification.records.run_record import PHASES, POST_DEPLOY_PHASES, CriterionResult
 from verification.redaction import redact
-from verification.results import Results, stage_of
 from verification.run import Run
-from verification.selection import Selection, asks_before_a_deployment, follows_up, only_looks, parted
-from verification.settings import Flows, Health, Limits, Settings
+from verification.settings.loading import environments
+from verification.settings.model import Flows, Health, Limits, Settings
 from verification.verdict import Measurement, Verdict, collecting, now
 
 if TYPE_CHECKING:
     from reports.plugin import Reporting
     from rollback.safety_net import SafetyNet
-    from verification.clients.service import Service
+    from verification.clients.service.client import Service
     from verification.probes.revision import Traffic
 
 ROOT = Path(__file__).parent
@@ -48,7 +48,7 @@ _BEFORE_A_DEPLOYMENT = (
     *("readiness", "source", "code", "release", "window", "rollback_plan", "migrations"),
     *("sentry", "incidents", "rollout", "announcement", "baseline"),
 )
-_AFTERWARDS = ("followup", "followup_record", "followup_watch", "followup_team", "followup_sentry", "followup_review")
+_AFTERWARDS = tuple(f"followup.{name}" for name in ("deployment", "record", "watch", "team", "sentry", "review"))
 
 gc.freeze()  # what is imported stays to the end: no garbage collection need walk it again
 
@@ -214,7 +214,7 @@ class Verification:
         self._net.spread()
         self._interruptions.ask(self._question)
         if later and not after:
-            from verification.probes.followup import note_followed
+            from verification.probes.followup.deployment import note_followed
 
             note_followed(self._run)
         reporter = session.config.pluginmanager.getplugin("terminalreporter")

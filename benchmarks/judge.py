@@ -30,8 +30,8 @@ from benchmarks.judge_scenarios import (
     Truth,
     scenarios,
 )
-from verification.baseline import WINDOW, Baseline, Minute
-from verification.judge import Block, ProportionJudge, ProportionRule
+from verification.judge.proportion import Block, ProportionJudge, ProportionRule
+from verification.watch.baseline import WINDOW, Baseline, Minute
 
 _OURS, _OURS_60 = "judge, 10 s", "judge, 60 s"
 _SHARED = 250  # how many runs share a baseline

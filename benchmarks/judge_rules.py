@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmarks.judge_scenarios import BLOCK_S, MINUTE, WATCH, Blocks, Bools, Floats, Ints, Scenario
-from verification import evidence as ev
-from verification.judge import (
+from verification.judge import sequential_test as ev
+from verification.judge.proportion import (
     END_ALPHA,
     FAIL_ALPHA,
     LATE_ALPHA,

@@ -17,12 +17,12 @@ from pydantic import BaseModel
 from benchmarks import watch_cost
 from benchmarks.figure import BenchmarkError, Figure
 from benchmarks.programs import ROOT, pytest, run, sandbox
-from verification.judge import Block, ProportionJudge, ProportionRule
-from verification.loading import load
+from verification.judge.proportion import Block, ProportionJudge, ProportionRule
 from verification.local_sandbox import Addresses
-from verification.settings_monitor import Monitor
-from verification.watching.samples import Sample, SampleFile
-from verification.watching.traffic import LOG
+from verification.settings.loading import load
+from verification.settings.monitor import Monitor
+from verification.watch.criteria.traffic import LOG
+from verification.watch.samples import Sample, SampleFile
 
 _FAULTS = ("error-rate", "unhealthy", "latency")
 _AFTER = 3.0  # seconds from the revision's first request to its fault

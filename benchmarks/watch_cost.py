@@ -14,20 +14,20 @@ import numpy as np
 
 from benchmarks.figure import Figure
 from benchmarks.programs import ROOT
-from verification.baseline import Baseline, Minute
-from verification.loading import load
-from verification.settings import Settings
-from verification.settings_monitor import Monitor
-from verification.sources.serving import SERVING
-from verification.watch import Plan, Watch
-from verification.watching.asked import FLOWS, HEALTH
-from verification.watching.criteria import Grid, criteria_of, error_rate
-from verification.watching.events import CRITICAL_ERRORS, DATABASE_ERRORS, NEW_ERRORS, RESTARTS
-from verification.watching.levels import DEPENDENCY, INSTANCES
-from verification.watching.samples import Sample, SampleFile, Traffic
-from verification.watching.sentry_rate import SentryRate
-from verification.watching.standing import Watched
-from verification.watching.traffic import LOG, METRICS
+from verification.settings.loading import load
+from verification.settings.model import Settings
+from verification.settings.monitor import Monitor
+from verification.watch.baseline import Baseline, Minute
+from verification.watch.criteria.forbidden_events import CRITICAL_ERRORS, DATABASE_ERRORS, NEW_ERRORS, RESTARTS
+from verification.watch.criteria.from_settings import Grid, criteria_of, error_rate
+from verification.watch.criteria.gauges import DEPENDENCY, INSTANCES
+from verification.watch.criteria.repeated_checks import FLOWS, HEALTH
+from verification.watch.criteria.sentry_rate import SentryRate
+from verification.watch.criteria.standing import Watched
+from verification.watch.criteria.traffic import LOG, METRICS
+from verification.watch.samples import Sample, SampleFile, Traffic
+from verification.watch.sources.serving import SERVING
+from verification.watch.watch import Plan, Watch
 
 _START = datetime(2026, 3, 3, 15, 0, tzinfo=UTC)
 _WATCH, _DAY = 900, 86_400

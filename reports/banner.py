@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from reports.writing import moment
-from verification.record import POST_DEPLOY_PHASES, CriterionResult, RollbackOutcome, RunRecord
+from verification.records.run_record import POST_DEPLOY_PHASES, CriterionResult, RollbackOutcome, RunRecord
 from verification.verdict import Measurement, Verdict, show
 
 _PROGRAM = r"(?:python3? -m|pytest|gcloud|gh|git|curl|docker|mongo\w+|poetry|make)"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from reports.checklist_lines import AFTER_ROLLBACK, BEFORE_ROLLBACK, Line, Section
-from verification.record import CriterionResult, RollbackOutcome, RunRecord
+from verification.records.run_record import CriterionResult, RollbackOutcome, RunRecord
 from verification.verdict import Measurement, Verdict
 
 _WORST_FIRST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reports.writing import moment, one_line
-from verification.deployments import Deployment, RolledBack, State
+from verification.records.deployments import Deployment, RolledBack, State
 from verification.verdict import Verdict
 
 _COLOURS = {State.GOOD: "green", State.UNCLEAR: "yellow", State.FAILED: "red", State.ROLLED_BACK: "red"}

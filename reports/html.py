@@ -38,9 +38,9 @@ from reports.markup import steps_list as _steps
 from reports.markup import text as _text
 from reports.sections import sections
 from reports.writing import plain
-from verification.record import PHASES, CriterionResult, RunRecord
+from verification.records.run_record import PHASES, CriterionResult, RunRecord
 from verification.series import Series
-from verification.units import duration_text
+from verification.settings.units import duration_text
 from verification.verdict import Measurement, Verdict, show
 
 _CSS = Path(__file__).with_name("report.css")

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from verification.errors import ObserverError
-from verification.record import PHASES, CriterionResult, RollbackOutcome, RollbackResult, RunRecord
+from verification.records.run_record import PHASES, CriterionResult, RollbackOutcome, RollbackResult, RunRecord
 
 
 def join(records: Sequence[RunRecord]) -> RunRecord:

@@ -10,13 +10,13 @@ from rich.console import Console
 
 from reports import deployment_log, metrics
 from reports.command_line import Exit, Subcommands
-from verification.deployment_log import open_log
-from verification.deployment_metrics import by_month, over_all
-from verification.deployments import Deployment
 from verification.errors import SettingsError
-from verification.loading import environments, load
+from verification.records.deployment_log import open_log
+from verification.records.deployments import Deployment
+from verification.records.metrics import by_month, over_all
 from verification.redaction import redact
-from verification.settings_followup import DeploymentLog
+from verification.settings.followup import DeploymentLog
+from verification.settings.loading import environments, load
 from verification.verdict import now
 
 ROOT = Path(__file__).parent.parent

@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from reports.writing import one_line
-from verification.deployment_metrics import Figure, Period
-from verification.deployments import State
+from verification.records.deployments import State
+from verification.records.metrics import Figure, Period
 
 _BAR = 24
 _BLOCKS = {State.GOOD: ("█", "green"), State.UNCLEAR: ("░", "yellow"), State.FAILED: ("▓", "red")}

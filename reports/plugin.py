@@ -22,13 +22,13 @@ from reports.thread import update_thread
 from reports.ticket import Ticket, attach
 from reports.timeline import timeline
 from reports.writing import one_line
-from verification.deployment_events import belongs_in_the_log, events_of, keep
+from verification.criteria.results import Results
+from verification.criteria.scheduling import Waiting
 from verification.errors import SettingsError, VerificationError
-from verification.files import write_whole
-from verification.order import Waiting
-from verification.record import RunRecord
+from verification.records.atomic import write_whole
+from verification.records.events import belongs_in_the_log, events_of, keep
+from verification.records.run_record import RunRecord
 from verification.redaction import redact
-from verification.results import Results
 from verification.run import Run
 
 

@@ -14,8 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from reports.writing import plain
 from verification.errors import ObserverError
-from verification.files import write_whole
-from verification.record import RunRecord
+from verification.records.atomic import write_whole
+from verification.records.run_record import RunRecord
 
 _SHAPE = TypeAdapter(RunRecord)
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]

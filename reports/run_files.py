@@ -11,8 +11,8 @@ from itertools import count
 from pathlib import Path
 
 from reports import html, summary, verdict_file
-from verification.files import write_whole
-from verification.record import RunRecord
+from verification.records.atomic import write_whole
+from verification.records.run_record import RunRecord
 
 
 @dataclass(frozen=True, slots=True)

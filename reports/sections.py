@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from reports.banner import limit_text, measured, steps
 from reports.checklist import Answer, FilledPart, FilledSection, State, fill
 from reports.markup import anchor, badge, steps_list, text
-from verification.record import CriterionResult, RollbackOutcome, RunRecord
+from verification.records.run_record import CriterionResult, RollbackOutcome, RunRecord
 from verification.verdict import Measurement, Verdict, show
 
 _VERDICTS = {one.value for one in Verdict}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from reports import summary
-from verification.record import RunRecord
+from verification.records.run_record import RunRecord
 
 _MOST = 1_048_576  # bytes of one step: GitHub shows nothing at all of a longer one
 

@@ -22,8 +22,8 @@ from reports.banner import (
     troubled,
 )
 from reports.writing import one_line, plain
-from verification.files import write_whole
-from verification.record import CriterionResult, RunRecord
+from verification.records.atomic import write_whole
+from verification.records.run_record import CriterionResult, RunRecord
 
 _MAX_REASON = 400
 # Whatever starts markup, HTML, a table cell, mathematics, a link (`https://`, `www.`), or, at the beginning, a list.

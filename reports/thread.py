@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from reports.banner import SYMBOLS, headline, tally
 from reports.writing import plain
 from verification.errors import VerificationError
-from verification.record import POST_DEPLOY_PHASES, RunRecord
+from verification.records.run_record import POST_DEPLOY_PHASES, RunRecord
 from verification.redaction import redact
 
 if TYPE_CHECKING:
-    from verification.settings_observers import Slack as SlackSettings
+    from verification.settings.observers import Slack as SlackSettings
 
 
 def update_thread(record: RunRecord, slack: SlackSettings | None, variables: Mapping[str, str], run: str) -> None:
@@ -22,7 +22,7 @@ def update_thread(record: RunRecord, slack: SlackSettings | None, variables: Map
     """
     if slack is None or record.dry_run or not record.commit or not POST_DEPLOY_PHASES & set(record.phases):
         return
-    from verification.clients.slack import Slack, release_key
+    from verification.clients.slack.client import Slack, release_key
 
     try:
         client = Slack.of(slack, variables)

@@ -20,10 +20,10 @@ from reports import record_file, summary
 from reports.banner import SYMBOLS, headline, tally
 from reports.writing import plain
 from verification.errors import SettingsError, VerificationError
-from verification.files import write_whole
-from verification.record import RunRecord
+from verification.records.atomic import write_whole
+from verification.records.run_record import RunRecord
 from verification.redaction import redact
-from verification.settings import Settings
+from verification.settings.model import Settings
 from verification.verdict import now
 
 _FORMS = {
@@ -129,7 +129,7 @@ class _Parcel:
 
 
 def _to_github_issue(parcel: _Parcel) -> None:
-    from verification.clients.github_attachment import GitHubAttachment
+    from verification.clients.github.attachment import GitHubAttachment
 
     if parcel.settings.github is None:
         raise SettingsError("[github] is not configured", "Add the table [github] to deployment.toml.")
@@ -140,7 +140,7 @@ def _to_github_issue(parcel: _Parcel) -> None:
 
 
 def _to_github_release(parcel: _Parcel) -> None:
-    from verification.clients.github_attachment import GitHubAttachment
+    from verification.clients.github.attachment import GitHubAttachment
 
     if parcel.settings.github is None:
         raise SettingsError("[github] is not configured", "Add the table [github] to deployment.toml.")
@@ -161,7 +161,7 @@ def _to_jira(parcel: _Parcel) -> None:
 
 
 def _to_slack(parcel: _Parcel) -> None:
-    from verification.clients.slack import Slack, release_key
+    from verification.clients.slack.client import Slack, release_key
 
     settings = parcel.settings.slack
     if settings is None:

@@ -14,9 +14,9 @@ from reports.joining import join
 from reports.ticket import Ticket, attach, waiting
 from reports.writing import one_line
 from verification.errors import SettingsError
-from verification.files import write_whole
-from verification.loading import load
 from verification.local_sandbox import open_sandbox
+from verification.records.atomic import write_whole
+from verification.settings.loading import load
 
 
 def add_join(commands: Subcommands) -> None:

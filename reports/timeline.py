@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from verification.record import POST_DEPLOY_PHASES, Event, RunRecord
+from verification.records.run_record import POST_DEPLOY_PHASES, Event, RunRecord
 from verification.verdict import Verdict
 
 

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from reports.banner import notices
 from reports.writing import plain
-from verification.files import write_whole
-from verification.record import CriterionResult, RollbackOutcome, RollbackResult, RunRecord
+from verification.records.atomic import write_whole
+from verification.records.run_record import CriterionResult, RollbackOutcome, RollbackResult, RunRecord
 from verification.verdict import Measurement, Value, Verdict
 
 

@@ -27,13 +27,13 @@ from rollback.restoring import with_restore_offer
 from rollback.serving_record import ServingRecord
 from rollback.status import show, unsettled
 from rollback.world import World, open_world
-from verification.clients.cloud_run import CloudRun, RevisionState
-from verification.deployment_events import keep, rolled_back_by_hand
-from verification.deployment_log import open_log
+from verification.clients.google.cloud_run import CloudRun, RevisionState
 from verification.errors import ObserverError, RollbackFailed, RollbackWithheld, SettingsError
-from verification.record import RollbackOutcome, RollbackResult
+from verification.records.deployment_log import open_log
+from verification.records.events import keep, rolled_back_by_hand
+from verification.records.run_record import RollbackOutcome, RollbackResult
 from verification.redaction import redact
-from verification.settings import Settings
+from verification.settings.model import Settings
 from verification.verdict import now
 
 ROOT = Path(__file__).parent.parent

@@ -25,9 +25,9 @@ from rollback.people import call_after_a_kill
 from rollback.serving_record import ServingRecord
 from rollback.world import World, open_world
 from verification.errors import RollbackWithheld, VerificationError
-from verification.loading import load
-from verification.record import Exit, RollbackOutcome, RollbackResult
-from verification.settings import Settings
+from verification.records.run_record import Exit, RollbackOutcome, RollbackResult
+from verification.settings.loading import load
+from verification.settings.model import Settings
 
 _WITHHELD = (RollbackOutcome.WITHHELD, RollbackOutcome.NOT_NEEDED)
 

@@ -7,8 +7,8 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from verification.files import write_whole
-from verification.record import Exit, RollbackOutcome, RollbackResult
+from verification.records.atomic import write_whole
+from verification.records.run_record import Exit, RollbackOutcome, RollbackResult
 from verification.redaction import redact
 from verification.verdict import Verdict, now
 

@@ -8,7 +8,7 @@ from rollback.commands import at_once
 from rollback.reading import settled_service
 from rollback.sight import seen_by_cloud_run
 from rollback.strategies import Shift
-from verification.clients.cloud_run import Changed, CloudRun, ServiceState, Unclear
+from verification.clients.google.cloud_run import Changed, CloudRun, ServiceState, Unclear
 from verification.errors import ObserverError, RollbackFailed
 
 _ATTEMPTS = 4

@@ -9,7 +9,7 @@ from rollback.gcloud import Gcloud
 from rollback.sight import Sight
 from rollback.strategies import Shift, arrived
 from verification.errors import ObserverError, RollbackFailed
-from verification.settings import CloudRun
+from verification.settings.model import CloudRun
 
 
 class ByGcloud:

@@ -11,9 +11,9 @@ from rollback.engine import Order
 from rollback.previous import Previous, candidates, candidates_text, find_previous
 from rollback.reading import existing_revision, settled_service
 from rollback.serving_record import History, ServingRecord
-from verification.clients.cloud_run import CloudRun, RevisionState, ServiceState
+from verification.clients.google.cloud_run import CloudRun, RevisionState, ServiceState
 from verification.errors import ObserverError, RollbackFailed, RollbackWithheld
-from verification.settings import Settings
+from verification.settings.model import Settings
 
 Ask = Callable[[Sequence[RevisionState], str], str]
 """Shows the candidates and why one must be chosen; answers with the name of one, or with nothing."""

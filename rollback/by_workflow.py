@@ -12,11 +12,11 @@ from rollback.commands import at_once
 from rollback.dispatches import Dispatch, Dispatches
 from rollback.sight import Blind, Sight
 from rollback.strategies import Shift, arrived
-from verification.clients.github_workflow import DeployWorkflow, WorkflowRun
+from verification.clients.github.workflow import DeployWorkflow, WorkflowRun
 from verification.clients.web_api import MaybeTaken
 from verification.errors import ObserverError, RollbackFailed
-from verification.settings import CloudRun
-from verification.settings_observers import GitHub
+from verification.settings.model import CloudRun
+from verification.settings.observers import GitHub
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
 _GREEN = "success"

@@ -9,14 +9,14 @@ from datetime import datetime
 from typing import Protocol
 
 from rollback.incident import Incident
-from verification.clients.github_ticket import GitHubTickets
-from verification.clients.pagerduty_events import trigger
-from verification.clients.slack import SYSTEM, Slack
+from verification.clients.github.ticket import GitHubTickets
+from verification.clients.incidents.pagerduty_events import trigger
+from verification.clients.slack.client import SYSTEM, Slack
 from verification.clients.web_api import token_of
-from verification.settings import Settings
-from verification.settings_observers import GitHub
-from verification.settings_observers import Slack as SlackSettings
-from verification.settings_people import PagerDutyEvent, Ticket
+from verification.settings.model import Settings
+from verification.settings.observers import GitHub
+from verification.settings.observers import Slack as SlackSettings
+from verification.settings.people import PagerDutyEvent, Ticket
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from verification.settings import CloudRun
+from verification.settings.model import CloudRun
 
 
 def by_hand(environment: str, revision: str = "") -> str:

@@ -24,10 +24,10 @@ from rollback.serving_record import ServingRecord
 from rollback.shifting import Shifting, strategies_of
 from rollback.sight import Blind, Seen, Sight, seen_by_cloud_run
 from rollback.verification import verify
-from verification.clients.cloud_run import CloudRun
+from verification.clients.google.cloud_run import CloudRun
 from verification.errors import RollbackFailed, RollbackWithheld
-from verification.record import RollbackOutcome, RollbackResult
-from verification.settings import Settings
+from verification.records.run_record import RollbackOutcome, RollbackResult
+from verification.settings.model import Settings
 
 _LOOKING = 30.0
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -12,9 +12,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rollback.commands import describe, update_traffic
-from verification.clients.commands import Commands, Ended
 from verification.errors import ObserverError
-from verification.settings import CloudRun
+from verification.settings.model import CloudRun
+from verification.source_tree.commands import Commands, Ended
 
 _ALL = 100
 _OVERRIDE = "CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN"

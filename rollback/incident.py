@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rollback.journal import Entry
-from verification.record import CriterionResult, RollbackOutcome, RollbackResult
+from verification.records.run_record import CriterionResult, RollbackOutcome, RollbackResult
 from verification.redaction import redact
-from verification.settings import Settings
+from verification.settings.model import Settings
 from verification.verdict import Measurement, show
 
 CUT_OFF = "verification cut off"  # the trigger of a call that no failed criterion caused

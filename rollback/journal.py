@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rollback.process import this_process
-from verification.lines import append_line, read_lines
+from verification.records.jsonl import append_line, read_lines
 from verification.redaction import redact
 from verification.verdict import now
 
 if TYPE_CHECKING:  # the supervisor reads journals, and must not cost every run the import of the settings
-    from verification.settings import CloudRun
+    from verification.settings.model import CloudRun
 
 Field = None | bool | int | float | str | Sequence[str]
 

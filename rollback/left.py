@@ -12,7 +12,7 @@ from pathlib import Path
 from rollback.journal import Entry, read
 from rollback.policy import Known
 from rollback.process import Process
-from verification.record import POST_DEPLOY_PHASES
+from verification.records.run_record import POST_DEPLOY_PHASES
 
 BY_HAND = "by hand"
 _STEPS = {"rolling-back", "shifted", "verified"}

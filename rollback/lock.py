@@ -14,7 +14,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from verification.errors import RollbackWithheld
-from verification.settings import CloudRun
+from verification.settings.model import CloudRun
 
 
 def lock_file(service: CloudRun) -> Path:

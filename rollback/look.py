@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from rollback.left import Left, journal_of
 from rollback.supervisor import SUPERVISED
-from verification.record import RollbackOutcome, RollbackResult
+from verification.records.run_record import RollbackOutcome, RollbackResult
 
 _ROOT = Path(__file__).parent.parent
 _ENDS_WITHIN = 30.0

@@ -22,9 +22,9 @@ from rollback.incident import CUT_OFF, Incident
 from rollback.journal import Entry, Journal, read
 from rollback.uncalled import uncalled
 from verification.errors import VerificationError
-from verification.record import CriterionResult, RollbackOutcome, RollbackResult
+from verification.records.run_record import CriterionResult, RollbackOutcome, RollbackResult
 from verification.redaction import redact
-from verification.settings import Settings
+from verification.settings.model import Settings
 from verification.verdict import now
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from rollback.commands import by_hand
 from rollback.journal import Journal
 from rollback.previous import Previous, find_previous
 from rollback.serving_record import History, ServingRecord
-from verification.clients.cloud_run import CloudRun, RevisionState, ServiceState
+from verification.clients.google.cloud_run import CloudRun, RevisionState, ServiceState
 from verification.errors import ObserverError
-from verification.settings import Settings
-from verification.units import duration_text
+from verification.settings.model import Settings
+from verification.settings.units import duration_text
 from verification.verdict import now
 
 _SURVEY_SECONDS = 15.0

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rollback.serving_record import History
-from verification.clients.cloud_run import Absent, CloudRun, RevisionState
+from verification.clients.google.cloud_run import Absent, CloudRun, RevisionState
 
 _LISTED = 50
 

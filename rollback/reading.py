@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from rollback.commands import at_once
-from verification.clients.cloud_run import Absent, CloudRun, RevisionState, ServiceState
+from verification.clients.google.cloud_run import Absent, CloudRun, RevisionState, ServiceState
 from verification.errors import NotPermitted, ObserverError, RollbackFailed
 
 T = TypeVar("T")

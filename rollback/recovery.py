@@ -9,18 +9,18 @@ import time
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from verification.baseline import Baseline, latest_visible, read_baseline
-from verification.clients.cloud_logging import CloudLogging
-from verification.clients.cloud_monitoring import CloudMonitoring
-from verification.clients.cloud_run import CloudRun
+from verification.clients.google.cloud_logging import CloudLogging
+from verification.clients.google.cloud_monitoring import CloudMonitoring
+from verification.clients.google.cloud_run import CloudRun
 from verification.errors import VerificationError
-from verification.settings import Settings
-from verification.settings_monitor import Monitor
-from verification.sources.request_log import RequestLog
+from verification.settings.model import Settings
+from verification.settings.monitor import Monitor
 from verification.verdict import Measurement, Verdict, now
-from verification.watching.criteria import Grid, error_rate, p95_latency
-from verification.watching.standing import Standing
-from verification.watching.traffic import LOG, OfTraffic
+from verification.watch.baseline import Baseline, latest_visible, read_baseline
+from verification.watch.criteria.from_settings import Grid, error_rate, p95_latency
+from verification.watch.criteria.standing import Standing
+from verification.watch.criteria.traffic import LOG, OfTraffic
+from verification.watch.sources.request_log import RequestLog
 
 _PAUSE = 0.5
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from verification.migrations.note import noted
-from verification.record import RollbackOutcome, RollbackResult
-from verification.settings import Settings
+from verification.records.run_record import RollbackOutcome, RollbackResult
+from verification.settings.model import Settings
 
 _SHOWN = 3
 

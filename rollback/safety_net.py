@@ -17,8 +17,8 @@ from rollback.restoring import with_restore_offer
 from rollback.serving_record import ServingRecord
 from rollback.shifting import longest_step
 from rollback.supervisor import Supervision
-from verification.clients.cloud_run import CloudRun
-from verification.record import POST_DEPLOY_PHASES, CriterionResult, RollbackOutcome, RollbackResult
+from verification.clients.google.cloud_run import CloudRun
+from verification.records.run_record import POST_DEPLOY_PHASES, CriterionResult, RollbackOutcome, RollbackResult
 from verification.run import Run
 from verification.verdict import Verdict
 

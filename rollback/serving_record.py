@@ -12,8 +12,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from verification.lines import append_line, read_lines
-from verification.settings import CloudRun
+from verification.records.jsonl import append_line, read_lines
+from verification.settings.model import CloudRun
 from verification.verdict import now
 
 

@@ -14,10 +14,10 @@ from rollback.gcloud import Gcloud
 from rollback.journal import Journal
 from rollback.sight import Blind, Seen, Sight
 from rollback.strategies import Shift, Strategy
-from verification.clients.cloud_run import CloudRun
+from verification.clients.google.cloud_run import CloudRun
 from verification.errors import RollbackFailed, RollbackWithheld
-from verification.settings import CloudRun as Service
-from verification.settings import Settings
+from verification.settings.model import CloudRun as Service
+from verification.settings.model import Settings
 
 _LOOKING = 25.0
 _SETTLING = 3.0

@@ -14,10 +14,10 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from rollback.gcloud import Gcloud
-from verification.clients.cloud_run import CloudRun, ServiceState
-from verification.clients.service import Service
+from verification.clients.google.cloud_run import CloudRun, ServiceState
+from verification.clients.service.client import Service
 from verification.errors import ObserverError, VerificationError
-from verification.settings import Settings
+from verification.settings.model import Settings
 
 _ALL = 100
 _CLOUD_RUN_SECONDS = 5.0

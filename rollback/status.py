@@ -11,7 +11,7 @@ from rollback.commands import resume
 from rollback.left import Due, Left, newest
 from rollback.policy import Known
 from rollback.serving_record import History
-from verification.clients.cloud_run import RevisionState, ServiceState
+from verification.clients.google.cloud_run import RevisionState, ServiceState
 from verification.redaction import redact
 
 _COMMIT = 12

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from rollback.journal import Entry
-from verification.record import RollbackOutcome, RollbackResult
+from verification.records.run_record import RollbackOutcome, RollbackResult
 from verification.verdict import now
 
 _AT_WORK = timedelta(minutes=2)  # so long a run may still be about to call

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from rollback.recovery import recovery
 from rollback.sight import Sight
-from verification.clients.cloud_run import CloudRun
-from verification.clients.service import Service
+from verification.clients.google.cloud_run import CloudRun
+from verification.clients.service.client import Service
 from verification.errors import ObserverError, VerificationError
-from verification.settings import Settings
+from verification.settings.model import Settings
 from verification.verdict import Measurement, collecting
 
 _HEALTHY = 200

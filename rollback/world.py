@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from verification.clients.cloud_run import CloudRun
+from verification.clients.google.cloud_run import CloudRun
 from verification.errors import SettingsError
-from verification.loading import load
-from verification.settings import Settings
+from verification.settings.loading import load
+from verification.settings.model import Settings
 
 NOTE = "PREVIOUS_REVISION"
 

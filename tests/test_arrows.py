@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
@@ -16,54 +15,20 @@ import pytest
 ROOT = Path(__file__).parents[1]
 OWN = ("verification", "smoke", "rollback", "reports", "sandbox", "conftest", "benchmarks", "tests")
 
-# From the bottom up: a module imports from its own layer and from those below it. A name stands for all that begins with it.
+# From the bottom up: a package or module imports from its own row and from those below it.
 LAYERS = (
-    (
-        "verification.errors",
-        "verification.redaction",
-        "verification.units",
-        "verification.tables",
-        "verification.files",
-        "verification.lines",
-        "verification.loggers",
-        "verification.series",
-        "verification.evidence",
-    ),
-    ("verification.settings_*",),
-    ("verification.settings", "verification.verdict"),
-    (
-        "verification.loading",
-        "verification.reference",
-        "verification.record",
-        "verification.hints",
-        "verification.outcome",
-    ),
-    ("verification.deployments", "verification.sign_off"),
-    ("verification.deployment_metrics",),
-    ("verification.clients", "verification.migrations"),
-    ("verification.deployment_log",),
-    ("verification.deployment_events",),
-    ("verification.baseline", "verification.finding"),
-    ("verification.judge", "verification.judge_rates"),
-    ("verification.watching",),
-    ("verification.sources",),
-    ("verification.local_sandbox", "verification.criterion", "verification.probe"),
-    ("verification.watch", "verification.watch_sources"),
-    ("verification.watcher",),
-    (
-        "verification.pre",
-        "verification.followup",
-        "verification.monitor",
-        "verification.probes",
-        "verification.run",
-        "verification.results",
-        "verification.order",
-        "verification.options",
-        "verification.selection",
-    ),
-    ("rollback", "reports"),
-    ("conftest",),
+    ("errors", "redaction", "series", "deadline", "logger_iteration"),
+    ("settings",),
+    ("verdict",),
+    ("source_tree", "clients"),
+    ("records",),
+    ("migrations", "judge", "probe", "local_sandbox"),
+    ("watch",),
+    ("run",),
+    ("criteria", "options"),
+    ("probes", "pre", "monitor", "followup"),
 )
+ABOVE = ("rollback", "reports")  # above all of verification, and conftest above these
 HTTP = ("httpx", "httpcore", "anyio")
 SDKS = (
     "google",
@@ -132,16 +97,19 @@ def is_criterion(name: str) -> bool:
 
 def layer(name: str) -> int | None:
     """The layer that a module belongs to, if it is part of the suite itself."""
-    for number, names in enumerate(LAYERS):
-        if any(fnmatchcase(name, pattern) or within(name, pattern) for pattern in names):
-            return number
-    return None
+    if name == "conftest":
+        return len(LAYERS) + 1
+    if within(name, *ABOVE):
+        return len(LAYERS)
+    package, _, rest = name.partition(".")
+    room = rest.partition(".")[0]
+    return next((number for number, names in enumerate(LAYERS) if package == "verification" and room in names), None)
 
 
 def test_the_house_is_read_at_all() -> None:
     found = {str(one) for one in all_imports()}
-    assert "conftest imports verification.loading" in found
-    assert "verification.run imports verification.clients.service" in found, "those inside functions count too"
+    assert "conftest imports verification.settings.loading" in found
+    assert "verification.run imports verification.clients.service.client" in found, "those inside functions count too"
     assert "sandbox.app imports sandbox.database" in found
 
 
@@ -206,7 +174,7 @@ def test_the_suite_imports_no_test_and_no_benchmark() -> None:
         ("conftest", (*SDKS, *HTTP)),
         *((f"verification.probes.{name}", (*SDKS, *HTTP)) for name in ("health", "flows", "revision", "watch")),
         ("reports.plugin, rollback.safety_net", SDKS),
-        ("verification.judge, verification.judge_rates", (*SDKS, *HTTP)),
+        ("verification.judge.proportion, verification.judge.rate", (*SDKS, *HTTP)),
     ],
 )
 def test_a_usage_error_does_not_wait_for_heavy_libraries(imported: str, spared: tuple[str, ...]) -> None:

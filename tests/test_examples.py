@@ -12,8 +12,8 @@ import yaml
 
 import rollback.__main__ as by_hand
 from tests.conftest import ROOT
-from verification.loading import environments
-from verification.record import PHASES
+from verification.records.run_record import PHASES
+from verification.settings.loading import environments
 
 WORKFLOW = ROOT / ".github" / "workflows" / "deploy-verified.yml"
 CLOUD_DEPLOY = ROOT / "docs" / "cloud-deploy"

@@ -24,10 +24,10 @@ import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from verification.errors import ObserverError, SettingsError
-from verification.settings import CloudRun, Role, Settings, Target
-from verification.settings_code import CheckoutFolder
-from verification.settings_observers import GitHub, Jira
-from verification.tables import Table
+from verification.settings.code import CheckoutFolder
+from verification.settings.model import CloudRun, Role, Settings, Target
+from verification.settings.observers import GitHub, Jira
+from verification.settings.tables import Table
 
 _READY_WITHIN = 20.0
 _USERS_RPM = "600"  # enough to be judged by within seconds

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from verification.criteria.selection import refuse_options
+from verification.criteria.sign_off import read_sign_offs
 from verification.errors import SettingsError
-from verification.loading import load
 from verification.redaction import redact, register_variables
 from verification.run import Run
-from verification.selection import refuse_options
-from verification.sign_off import read_sign_offs
+from verification.settings.loading import load
 
 _OF_A_RUN = ("--fault", "--no-rollback", "--dry-run", "--revision", "--profile", "--sign-off", "--resume", "--ticket")
 
@@ -123,7 +123,7 @@ def _resumed(config: pytest.Config, environment: str) -> Path | None:
     named = config.getoption("--resume")
     if named is None:
         return None
-    from verification.watcher import newest_watch
+    from verification.watch.setup import newest_watch
 
     found = newest_watch(Path(config.getoption("--output")), environment) if named == "last" else Path(named)
     if found is None or not found.is_dir():

@@ -11,23 +11,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from verification.errors import SettingsError
-from verification.loading import Loaded, secret
 from verification.probe import Probes, Resources
-from verification.record import RunRecord
+from verification.records.run_record import RunRecord
+from verification.settings.loading import Loaded, secret
 from verification.verdict import now
 
 if TYPE_CHECKING:
-    from verification.clients.checkout import Checkout
-    from verification.clients.cloud_logging import CloudLogging
-    from verification.clients.cloud_monitoring import CloudMonitoring
-    from verification.clients.cloud_run import CloudRun
-    from verification.clients.commands import Commands
-    from verification.clients.service import Service
-    from verification.deployment_log import DeploymentLog
+    from verification.clients.google.cloud_logging import CloudLogging
+    from verification.clients.google.cloud_monitoring import CloudMonitoring
+    from verification.clients.google.cloud_run import CloudRun
+    from verification.clients.service.client import Service
     from verification.local_sandbox import DeploymentNote, Sandbox
+    from verification.records.deployment_log import DeploymentLog
     from verification.series import Snapshot
-    from verification.settings import Settings
-    from verification.watcher import Watcher
+    from verification.settings.model import Settings
+    from verification.source_tree.checkout import Checkout
+    from verification.source_tree.commands import Commands
+    from verification.watch.setup import Watcher
 
 _LOGIN = {"login", "refused_login"}
 _VISIBLE_LATE = 600.0
@@ -169,7 +169,7 @@ class Run:
 
     def log(self) -> DeploymentLog:
         """The deployment log. Raises SettingsError."""
-        from verification.deployment_log import open_log
+        from verification.records.deployment_log import open_log
 
         return open_log(self.settings.deployment_log, self.logs.parent, self.variables)
 
@@ -206,30 +206,30 @@ class Run:
             return self.settings.playing(role) if role else self.settings
 
         def service() -> Service:
-            from verification.clients.service import Service
+            from verification.clients.service.client import Service
 
             return Service(settings().target, settings().smoke)
 
         def cloud_run() -> CloudRun | None:
-            from verification.clients.cloud_run import CloudRun
+            from verification.clients.google.cloud_run import CloudRun
 
             target = settings().target.cloud_run
             return CloudRun(target) if target else None
 
         def cloud_monitoring() -> CloudMonitoring | None:
-            from verification.clients.cloud_monitoring import CloudMonitoring
+            from verification.clients.google.cloud_monitoring import CloudMonitoring
 
             target = settings().target.cloud_run
             return CloudMonitoring(target) if target else None
 
         def cloud_logging() -> CloudLogging | None:
-            from verification.clients.cloud_logging import CloudLogging
+            from verification.clients.google.cloud_logging import CloudLogging
 
             target = settings().target.cloud_run
             return CloudLogging(target) if target else None
 
         def checkout() -> Checkout:
-            from verification.clients.checkout import Checkout
+            from verification.source_tree.checkout import Checkout
 
             folder, release = settings().checkout, settings().release
             if folder is None:
@@ -238,12 +238,12 @@ class Run:
             return Checkout(path, release.git_timeout) if release else Checkout(path)
 
         def commands() -> Commands:
-            from verification.clients.commands import Commands
+            from verification.source_tree.commands import Commands
 
             return Commands(self.logs, self.variables)
 
         def watcher() -> Watcher:
-            from verification.watcher import Order, Watcher
+            from verification.watch.setup import Order, Watcher
 
             self._watcher = Watcher(
                 self.resources(role),

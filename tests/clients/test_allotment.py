@@ -16,9 +16,9 @@ from tests.sandbox.control_plane_fixture import (
     RunningControlPlane,
     running_control_plane,
 )
-from verification.clients.cloud_run import CloudRun
-from verification.clients.cloud_run_state import Allotment, quantity, revision_state
-from verification.settings import CloudRun as Place
+from verification.clients.google.cloud_run import CloudRun
+from verification.clients.google.cloud_run_state import Allotment, quantity, revision_state
+from verification.settings.model import CloudRun as Place
 
 GIB = 1024**3
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.hostile import Authority, Conversation, free_port, hostile
-from verification.clients.certificate import Certificate, certificate
+from verification.clients.service.certificate import Certificate, certificate
 from verification.errors import ObserverError, ServiceError, VerificationError
 
 pytestmark = pytest.mark.timeout(60)

@@ -14,10 +14,10 @@ import httpx
 import pytest
 
 from tests.clients.hostile import Conversation, free_port, hostile
-from verification.clients.cloud_logging import CloudLogging, Entry, Request, RequestLog, _client
+from verification.clients.google.cloud_logging import CloudLogging, Entry, Request, RequestLog, _client
 from verification.errors import NotPermitted, ObserverError, SettingsError
 from verification.local_sandbox import Sandbox
-from verification.settings import CloudRun
+from verification.settings.model import CloudRun
 
 T = TypeVar("T")
 WITHIN = 20.0

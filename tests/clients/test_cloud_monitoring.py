@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from tests.conftest import Address
-from verification.clients.cloud_monitoring import CloudMonitoring, Histogram, _histogram, _whole
+from verification.clients.google.cloud_monitoring import CloudMonitoring, Histogram, _histogram, _whole
 from verification.errors import NotPermitted, ObserverError, SettingsError
 from verification.local_sandbox import Addresses, Sandbox
-from verification.settings import CloudRun
+from verification.settings.model import CloudRun
 
 BOUNDS = (100.0, 200.0, 400.0)
 

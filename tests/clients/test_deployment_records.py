@@ -9,13 +9,13 @@ import httpx
 import pytest
 
 from tests.clients.hostile import Conversation, hostile
-from verification.clients.github_deployments import State, record_status
-from verification.clients.sentry_releases import record_deploy
+from verification.clients.github.deployments import State, record_status
+from verification.clients.sentry.releases import record_deploy
 from verification.clients.web_api import System, WebApi
 from verification.errors import NotPermitted, ObserverError
 from verification.local_sandbox import Sandbox
-from verification.settings_observers import GitHub
-from verification.settings_observers import Sentry as SentrySettings
+from verification.settings.observers import GitHub
+from verification.settings.observers import Sentry as SentrySettings
 
 NOW = datetime.now(UTC)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.clients.hostile import Conversation, Script, hostile
-from verification.clients.github import GitHubIssues
-from verification.clients.incidents import Incident
+from verification.clients.github.client import GitHubIssues
+from verification.clients.incidents.open_incidents import Incident
 from verification.errors import NotPermitted, ObserverError
-from verification.settings_observers import GitHub
+from verification.settings.observers import GitHub
 
 ISSUE = '{"number": %d, "title": "T%d", "state": "%s", "html_url": "https://github.example/%d"%s}'
 

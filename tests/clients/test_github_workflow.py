@@ -9,10 +9,10 @@ from contextlib import closing
 import pytest
 
 from tests.clients.hostile import Conversation, hostile
-from verification.clients.github_workflow import DeployWorkflow, WorkflowRun
+from verification.clients.github.workflow import DeployWorkflow, WorkflowRun
 from verification.clients.web_api import MaybeTaken, Refused
 from verification.errors import ObserverError
-from verification.settings_observers import GitHub
+from verification.settings.observers import GitHub
 from verification.verdict import now
 
 Posted = list[str]

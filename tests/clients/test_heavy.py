@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from verification.clients.heavy import load
+from verification.clients.lazy_imports import load
 
 # While it is imported, each looks whether the other is being imported, too.
 MODULE = """

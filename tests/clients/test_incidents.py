@@ -11,13 +11,13 @@ import pytest
 
 from tests.clients.hostile import Conversation, Script, hostile
 from tests.conftest import Address
-from verification.clients.incidents import Asked, Incident
-from verification.clients.pagerduty import PagerDuty
-from verification.clients.statuspage import Statuspage
+from verification.clients.incidents.open_incidents import Asked, Incident
+from verification.clients.incidents.pagerduty import PagerDuty
+from verification.clients.incidents.statuspage import Statuspage
 from verification.errors import NotPermitted, ObserverError, ServiceError
 from verification.local_sandbox import Sandbox
 from verification.probes.incidents import OpenIncidents, find_incidents
-from verification.settings_observers import GitHub, Incidents, PagerDutyIncidents, Slack, StatuspageIncidents
+from verification.settings.observers import GitHub, Incidents, PagerDutyIncidents, Slack, StatuspageIncidents
 
 Plant = Callable[[str, dict[str, object]], None]
 

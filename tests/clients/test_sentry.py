@@ -13,12 +13,12 @@ import pytest
 
 from tests.clients.hostile import Conversation, hostile
 from tests.conftest import Address, Start
-from verification.clients.sentry import Sentry, Window, dsn_of
-from verification.clients.sentry_canary import CANARY_TITLE, send_canary
+from verification.clients.sentry.canary import CANARY_TITLE, send_canary
+from verification.clients.sentry.client import Sentry, Window, dsn_of
 from verification.errors import NotAsked, NotPermitted, ObserverError, ServiceError, SettingsError
 from verification.probes.sentry import SentryReview, review
 from verification.redaction import redact
-from verification.settings_observers import Sentry as Settings
+from verification.settings.observers import Sentry as Settings
 
 DAY = 86_400.0
 DEADLINE = 20.0

@@ -7,8 +7,8 @@ from email.utils import format_datetime
 
 import pytest
 
-from verification.clients.answer import Answer
-from verification.clients.server_time import skew
+from verification.clients.service.answer import Answer
+from verification.clients.service.server_time import skew
 
 NOW = datetime(2026, 3, 3, 15, 0, tzinfo=UTC)
 

@@ -14,13 +14,13 @@ from slack_sdk import WebClient
 
 from tests.clients.hostile import Conversation, Script, hostile
 from tests.conftest import Address
-from verification.clients.slack import Post, Slack
-from verification.clients.slack_text import blocks_of, escape, marked
+from verification.clients.slack.client import Post, Slack
+from verification.clients.slack.text import blocks_of, escape, marked
 from verification.errors import NotAsked, NotPermitted, ObserverError, SettingsError
 from verification.local_sandbox import Sandbox
 from verification.probes.announcement import Announcement, announce
 from verification.redaction import redact
-from verification.settings_observers import Slack as Settings
+from verification.settings.observers import Slack as Settings
 from verification.verdict import now
 
 

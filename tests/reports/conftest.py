@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import pytest
 
-from verification.record import CriterionResult, Event, RollbackOutcome, RollbackResult, RunRecord
+from verification.records.run_record import CriterionResult, Event, RollbackOutcome, RollbackResult, RunRecord
 from verification.redaction import register
 from verification.verdict import Measurement, Verdict
 

@@ -12,7 +12,7 @@ from reports import html
 from tests.conftest import ROOT
 from tests.reports.browser import in_browser, shown
 from tests.reports.test_html import _page
-from verification.record import Event, RunRecord
+from verification.records.run_record import Event, RunRecord
 
 AXE = ROOT / "tests" / "browser" / "node_modules" / "axe-core" / "axe.min.js"
 pytestmark = [

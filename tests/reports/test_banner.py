@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from reports.banner import Mood, headline, next_steps, notices, rollback_sentence, steps, tally
-from verification.record import RollbackOutcome, RollbackResult, RunRecord
+from verification.records.run_record import RollbackOutcome, RollbackResult, RunRecord
 from verification.verdict import Verdict
 
 

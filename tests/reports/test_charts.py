@@ -14,7 +14,7 @@ from reports.chart_points import MOST, Point, gaps, strokes, thinned
 from reports.chart_scale import rounds
 from reports.charts import chart
 from tests.reports.conftest import HOSTILE
-from verification.record import RunRecord
+from verification.records.run_record import RunRecord
 from verification.series import Series
 from verification.verdict import Verdict
 

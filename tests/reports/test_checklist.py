@@ -17,8 +17,8 @@ from reports.sections import sections
 from reports.timeline import timeline
 from tests.conftest import ROOT
 from tests.reports.conftest import BEGAN
-from verification.criterion import declared
-from verification.record import CriterionResult, Event, RollbackOutcome, RollbackResult, RunRecord
+from verification.criteria.criterion import declared
+from verification.records.run_record import CriterionResult, Event, RollbackOutcome, RollbackResult, RunRecord
 from verification.verdict import Measurement, Verdict
 
 LINES = [line for section in (*BEFORE_ROLLBACK, *AFTER_ROLLBACK) for part in section.parts for line in part.lines]

@@ -16,21 +16,21 @@ import pytest
 from reports.__main__ import main
 from reports.command_line import Exit
 from tests.conftest import ROOT, Address
-from verification.deployment_events import belongs_in_the_log, events_of, keep, rolled_back_by_hand
-from verification.deployment_log import DeploymentLog, LogFile, open_log
-from verification.deployments import Event, State
 from verification.errors import ObserverError, SettingsError
-from verification.record import CriterionResult, RollbackOutcome, RollbackResult, RunRecord
-from verification.settings_followup import DeploymentLog as LogSettings
+from verification.records.deployment_log import DeploymentLog, LogFile, open_log
+from verification.records.deployments import Event, State
+from verification.records.events import belongs_in_the_log, events_of, keep, rolled_back_by_hand
+from verification.records.run_record import CriterionResult, RollbackOutcome, RollbackResult, RunRecord
+from verification.settings.followup import DeploymentLog as LogSettings
 from verification.verdict import Verdict
 
 SHIPPED = (ROOT / "deployment.toml").read_text(encoding="utf-8")
 _WRITER = """
 import sys
 from pathlib import Path
-from verification.deployment_log import open_log
-from verification.deployments import Event
-from verification.settings_followup import DeploymentLog
+from verification.records.deployment_log import open_log
+from verification.records.deployments import Event
+from verification.settings.followup import DeploymentLog
 settings = DeploymentLog.model_validate_json(sys.argv[1])
 log = open_log(settings, Path(sys.argv[2]), {"DEPLOYMENT_LOG_URL": sys.argv[3]})
 print("ready", flush=True)

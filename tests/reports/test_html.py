@@ -15,7 +15,7 @@ import pytest
 
 from reports import html
 from tests.reports.browser import in_browser, shown
-from verification.record import RollbackOutcome, RunRecord
+from verification.records.run_record import RollbackOutcome, RunRecord
 
 ROOT = Path(__file__).parents[2]
 

@@ -14,7 +14,7 @@ from reports.banner import headline
 from reports.command_line import Exit
 from reports.joining import join
 from verification.errors import ObserverError
-from verification.record import RollbackOutcome, RunRecord
+from verification.records.run_record import RollbackOutcome, RunRecord
 from verification.verdict import Measurement, Verdict
 
 

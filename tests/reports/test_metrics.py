@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 
 from reports.metrics import MetricsFile, bars, entry, table
-from verification.deployment_metrics import Figure, Period, by_month, over_all
-from verification.deployments import Deployment, Phase, RolledBack
-from verification.record import RollbackOutcome
-from verification.settings_followup import DeploymentLog
+from verification.records.deployments import Deployment, Phase, RolledBack
+from verification.records.metrics import Figure, Period, by_month, over_all
+from verification.records.run_record import RollbackOutcome
+from verification.settings.followup import DeploymentLog
 from verification.verdict import Verdict
 
 BEGAN = datetime(2026, 11, 1, 9, 0, tzinfo=UTC)

@@ -10,7 +10,7 @@ import pytest
 
 from reports.run_files import RunFiles
 from reports.verdict_file import VerdictFile
-from verification.files import write_whole
+from verification.records.atomic import write_whole
 from verification.verdict import Verdict
 
 BEGAN = datetime(2026, 11, 23, 10, 15, tzinfo=UTC)

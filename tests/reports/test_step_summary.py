@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from reports.step_summary import write_step_summary
-from verification.record import RunRecord
+from verification.records.run_record import RunRecord
 
 
 def test_it_is_added_to_what_is_there(failed: RunRecord, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from reports import summary
-from verification.record import RollbackOutcome, RunRecord
+from verification.records.run_record import RollbackOutcome, RunRecord
 
 _MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 _OURS = {

@@ -16,10 +16,10 @@ from reports.__main__ import main
 from reports.ticket import Ticket, attach, waiting
 from tests.conftest import ROOT, Address
 from verification.errors import SettingsError
-from verification.loading import load
 from verification.local_sandbox import Sandbox, open_sandbox
-from verification.record import RunRecord
-from verification.settings import Settings
+from verification.records.run_record import RunRecord
+from verification.settings.loading import load
+from verification.settings.model import Settings
 
 Attach = Callable[..., None]
 

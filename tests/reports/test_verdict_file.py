@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from reports import verdict_file
 from reports.verdict_file import VerdictFile
-from verification.record import RunRecord
+from verification.records.run_record import RunRecord
 from verification.verdict import Measurement, Value
 
 

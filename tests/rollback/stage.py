@@ -14,11 +14,11 @@ from rollback.engine import roll_back
 from rollback.journal import Entry, Journal, read
 from rollback.policy import Known, survey
 from rollback.serving_record import ServingRecord
-from verification.clients.cloud_run import CloudRun
-from verification.loading import load
+from verification.clients.google.cloud_run import CloudRun
 from verification.local_sandbox import DeploymentNote, Sandbox
-from verification.record import RollbackResult
-from verification.settings import Settings
+from verification.records.run_record import RollbackResult
+from verification.settings.loading import load
+from verification.settings.model import Settings
 
 ROOT = Path(__file__).parents[2]
 SETTLES_WITHIN = 20.0

@@ -17,7 +17,7 @@ from rollback.left import Due, Left
 from rollback.policy import arm
 from rollback.process import Process, this_process
 from tests.rollback.stage import ROOT, Stage
-from verification.settings import CloudRun
+from verification.settings.model import CloudRun
 
 SHIPPED = ROOT / "deployment.toml"
 SERVICE = CloudRun(service="backend", region="us-east1", project="project")

@@ -16,8 +16,8 @@ import pytest
 from rollback.journal import read
 from tests.clients.relay import Relay
 from tests.rollback.stage import ROOT, Stage
-from verification.deployment_log import LogFile
-from verification.deployments import State
+from verification.records.deployment_log import LogFile
+from verification.records.deployments import State
 
 
 class Shell:

@@ -15,7 +15,7 @@ from rollback.lock import lock_file
 from rollback.serving_record import ServingRecord
 from tests.clients.relay import Relay
 from tests.rollback.stage import Stage, with_rollback
-from verification.record import RollbackOutcome
+from verification.records.run_record import RollbackOutcome
 
 DONE, WITHHELD, FAILED = RollbackOutcome.DONE, RollbackOutcome.WITHHELD, RollbackOutcome.FAILED
 

@@ -18,7 +18,7 @@ from rollback.restoring import with_restore_offer
 from tests.clients.relay import relay_to
 from tests.rollback.stage import Stage
 from verification.migrations.note import note
-from verification.record import CriterionResult, RollbackOutcome, RollbackResult
+from verification.records.run_record import CriterionResult, RollbackOutcome, RollbackResult
 from verification.verdict import Measurement, Verdict, now
 
 HOSTILE = "login is 500 <!channel> @everyone [x](http://evil.example) `rm`"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rollback.serving_record import History, ServingRecord
-from verification.settings import CloudRun
+from verification.settings.model import CloudRun
 
 SERVICE = CloudRun(service="s", region="r", project="p")
 

@@ -15,8 +15,8 @@ import pytest
 from rollback.dispatches import Dispatches
 from tests.clients.relay import Relay, relay_to
 from tests.rollback.stage import Stage, with_rollback
-from verification.clients.github_workflow import DeployWorkflow
-from verification.record import RollbackOutcome
+from verification.clients.github.workflow import DeployWorkflow
+from verification.records.run_record import RollbackOutcome
 
 DONE, WITHHELD, FAILED = RollbackOutcome.DONE, RollbackOutcome.WITHHELD, RollbackOutcome.FAILED
 GCLOUD = shutil.which("gcloud")

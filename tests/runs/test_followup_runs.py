@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.runs.conftest import SHIPPED, Runner, World, patient
-from verification.deployment_log import LogFile
-from verification.deployments import State
+from verification.records.deployment_log import LogFile
+from verification.records.deployments import State
 
 HUMAN = ("cloud_run_costs_reviewed", "user_feedback_reviewed", "deployment_metrics")
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import program, ready
 from tests.runs.conftest import SHIPPED, Runner, World, patient, until
-from verification.watching.samples import SampleFile
+from verification.watch.samples import SampleFile
 
 CRITERIA = 15
 SECONDS = 8

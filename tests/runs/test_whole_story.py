@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.runs.conftest import SHIPPED, Runner, World, patient
-from verification.deployment_log import LogFile
-from verification.deployments import State
+from verification.records.deployment_log import LogFile
+from verification.records.deployments import State
 from verification.verdict import Verdict
 
 

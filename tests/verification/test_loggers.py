@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from verification.loggers import let_them_be_walked
+from verification.logger_iteration import let_them_be_walked
 
 
 def test_a_logger_that_comes_during_a_walk_breaks_nothing() -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from verification.clients.web_api import System, WebApi, token_of
 from verification.clients.writing import Writer
 from verification.redaction import register
-from verification.settings_observers import Jira as JiraSettings
+from verification.settings.observers import Jira as JiraSettings
 
 MOST = 32_767  # characters of a comment
 _PAGE = 100

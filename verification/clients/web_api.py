@@ -17,12 +17,12 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 from pydantic import TypeAdapter, ValidationError
 
-from verification.clients.bounded import bounded
-from verification.clients.service import user_agent
+from verification.clients.service.client import user_agent
+from verification.deadline import bounded
 from verification.errors import NotPermitted, ObserverError, SettingsError
 from verification.redaction import redact, register
-from verification.settings_observers import keeps_secrets
-from verification.units import duration_text
+from verification.settings.observers import keeps_secrets
+from verification.settings.units import duration_text
 
 T = TypeVar("T")
 Parameters = Mapping[str, str | Sequence[str]]

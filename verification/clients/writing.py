@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from verification.clients.bounded import bounded
-from verification.clients.service import user_agent
+from verification.clients.service.client import user_agent
 from verification.clients.web_api import Reply, System
+from verification.deadline import bounded
 from verification.errors import NotPermitted, ObserverError, SettingsError
 from verification.redaction import redact
-from verification.settings_observers import keeps_secrets
-from verification.units import duration_text
+from verification.settings.observers import keeps_secrets
+from verification.settings.units import duration_text
 
 _SNIPPET = 120
 # GitHub takes files at a host of its own; a token goes nowhere else.

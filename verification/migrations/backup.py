@@ -13,7 +13,6 @@ from tempfile import TemporaryDirectory
 
 from bson import decode
 
-from verification.clients.commands import Commands
 from verification.clients.mongodb import MongoDB
 from verification.errors import ObserverError, VerificationError
 from verification.migrations import dump
@@ -29,7 +28,8 @@ from verification.migrations.snapshot import (
     options_text,
     take,
 )
-from verification.settings_migrations import Backup
+from verification.settings.migrations import Backup
+from verification.source_tree.commands import Commands
 
 
 @dataclass(frozen=True, slots=True)

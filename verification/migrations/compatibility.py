@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from verification.clients.mongodb import Database, Document
 from verification.migrations.snapshot import described
-from verification.settings_migrations import Read
+from verification.settings.migrations import Read
 
 _NUMBERS = {"int", "long", "double", "decimal"}
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from verification.settings_migrations import Approval
+from verification.settings.migrations import Approval
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from verification.settings_migrations import Layout
+from verification.settings.migrations import Layout
 
 if TYPE_CHECKING:
     from verification.clients.mongodb import Database

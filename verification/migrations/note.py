@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from verification.files import write_whole
+from verification.records.atomic import write_whole
 from verification.verdict import now
 
 _FILE = "destructive-migrations.json"

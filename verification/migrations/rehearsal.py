@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 
-from verification.clients.commands import Commands
 from verification.clients.mongodb import Database, MongoDB
 from verification.errors import NotAsked, ObserverError, ServiceError, VerificationError
 from verification.migrations.compatibility import Survey, incompatibilities, survey, unreadable
@@ -21,7 +20,8 @@ from verification.migrations.layouts import Log, shape
 from verification.migrations.running import Steps
 from verification.migrations.scratch import MARKER, scratch
 from verification.migrations.snapshot import Snapshot, take
-from verification.settings_migrations import Migrations
+from verification.settings.migrations import Migrations
+from verification.source_tree.commands import Commands
 
 # A copy and four runs, each with twice as long for what is read before and after it.
 _RUNS = 15

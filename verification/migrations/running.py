@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from verification.clients.commands import Commands, Ended
 from verification.clients.mongodb import Database, MongoDB
 from verification.errors import ObserverError, ServiceError, VerificationError
 from verification.migrations.guard import HOST, Guard, Seen
-from verification.settings_migrations import Migrations
+from verification.settings.migrations import Migrations
+from verification.source_tree.commands import Commands, Ended
 
 _ADDRESS = re.compile(r"mongodb(\+srv)?:", re.IGNORECASE)
 

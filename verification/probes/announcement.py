@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from verification.clients.slack import Slack, release_key
+from verification.clients.slack.client import Slack, release_key
 from verification.errors import NotAsked, VerificationError
 from verification.probe import Probes, of_role, probe
 from verification.probes.health import given
 from verification.probes.readiness import ServingRevision
 from verification.probes.release import ReleaseContents
-from verification.settings import Settings
-from verification.settings_observers import Slack as SlackSettings
+from verification.settings.model import Settings
+from verification.settings.observers import Slack as SlackSettings
 from verification.verdict import Measurement
 
 _SHOWN = 10

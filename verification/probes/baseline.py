@@ -8,15 +8,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from verification.baseline import Baseline, file_of, latest_visible, read_baseline, store
-from verification.clients.cloud_monitoring import SYSTEM, CloudMonitoring
+from verification.clients.google.cloud_monitoring import SYSTEM, CloudMonitoring
 from verification.errors import ObserverError, VerificationError
 from verification.probe import probe
-from verification.settings import Settings
+from verification.settings.model import Settings
 from verification.verdict import Measurement, record
+from verification.watch.baseline import Baseline, file_of, latest_visible, read_baseline, store
 
 if TYPE_CHECKING:
-    from verification.clients.answer import Answer
+    from verification.clients.service.answer import Answer
 
 _RECORDED = "recorded"
 

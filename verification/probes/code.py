@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from verification.clients.checkout import Checkout
-from verification.clients.commands import Commands, Ended
-from verification.clients.coverage import Coverage, read_coverage
-from verification.clients.junit import SuiteResult, read_junit
-from verification.clients.tox import RESULT_VARIABLE, read_tox
 from verification.errors import ObserverError, ServiceError, VerificationError
 from verification.probe import probe
 from verification.probes.health import given
 from verification.probes.source import listed
-from verification.settings_code import Code
-from verification.units import duration_text
+from verification.settings.code import Code
+from verification.settings.units import duration_text
+from verification.source_tree.checkout import Checkout
+from verification.source_tree.commands import Commands, Ended
+from verification.source_tree.coverage import Coverage, read_coverage
+from verification.source_tree.junit import SuiteResult, read_junit
+from verification.source_tree.tox import RESULT_VARIABLE, read_tox
 from verification.verdict import Measurement, Value, all_must_be_one_of
 
 Stamp = tuple[int, int, int] | None

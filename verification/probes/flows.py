@@ -11,13 +11,13 @@ from verification.errors import NotAsked, VerificationError
 from verification.probe import Probes, probe
 from verification.probes.health import given
 from verification.redaction import register
-from verification.settings import ListFlow, Settings
-from verification.sources.flows import credentials
+from verification.settings.model import ListFlow, Settings
 from verification.verdict import Measurement
+from verification.watch.sources.flows import credentials
 
 if TYPE_CHECKING:
-    from verification.clients.answer import Answer, Listing
-    from verification.clients.service import Service
+    from verification.clients.service.answer import Answer, Listing
+    from verification.clients.service.client import Service
 
 
 @dataclass(frozen=True, slots=True)

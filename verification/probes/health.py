@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from verification.errors import SettingsError
 from verification.probe import probe
-from verification.settings import Settings
+from verification.settings.model import Settings
 
 if TYPE_CHECKING:
-    from verification.clients.answer import Answer
-    from verification.clients.certificate import Certificate
-    from verification.clients.service import Service
+    from verification.clients.service.answer import Answer
+    from verification.clients.service.certificate import Certificate
+    from verification.clients.service.client import Service
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ def deep_health(service: Service, settings: Settings) -> Answer:
 @probe
 def certificate(settings: Settings) -> Certificate:
     """The certificate that users see."""
-    from verification.clients.certificate import certificate as look_at
+    from verification.clients.service.certificate import certificate as look_at
 
     target = settings.target
     return look_at(target.certificate_url or target.url, target.ca_file, settings.smoke.timeout)

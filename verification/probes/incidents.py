@@ -7,18 +7,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from verification.clients.github import GitHubIssues
-from verification.clients.incidents import Asked, Incident, IncidentSource, ask_all
-from verification.clients.pagerduty import PagerDuty
-from verification.clients.slack import Slack
-from verification.clients.statuspage import Statuspage
+from verification.clients.github.client import GitHubIssues
+from verification.clients.incidents.open_incidents import Asked, Incident, IncidentSource, ask_all
+from verification.clients.incidents.pagerduty import PagerDuty
+from verification.clients.incidents.statuspage import Statuspage
+from verification.clients.slack.client import Slack
 from verification.errors import ObserverError, ServiceError, VerificationError
 from verification.probe import probe
 from verification.probes.health import given
 from verification.probes.source import listed
-from verification.settings import Settings
-from verification.settings_observers import GitHub, Incidents, SlackIncidents
-from verification.settings_observers import Slack as SlackSettings
+from verification.settings.model import Settings
+from verification.settings.observers import GitHub, Incidents, SlackIncidents
+from verification.settings.observers import Slack as SlackSettings
 from verification.verdict import Measurement, now, record
 
 _ADVISORY = "Slack"

@@ -8,10 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from verification.clients.checkout import Checkout
-from verification.clients.commands import Commands
 from verification.errors import NotAsked, ObserverError, ServiceError, VerificationError
-from verification.loading import secret
 from verification.migrations.findings import Finding, Read, Unreadable, approval_of
 from verification.migrations.layouts import shape
 from verification.migrations.mongo_reading import read_python
@@ -21,7 +18,10 @@ from verification.probes.health import given
 from verification.probes.release import ReleaseContents
 from verification.probes.rollback_plan import NO_MIGRATIONS, document_of
 from verification.probes.source import listed
-from verification.settings_migrations import Approval, Migrations
+from verification.settings.loading import secret
+from verification.settings.migrations import Approval, Migrations
+from verification.source_tree.checkout import Checkout
+from verification.source_tree.commands import Commands
 from verification.verdict import Measurement
 
 if TYPE_CHECKING:

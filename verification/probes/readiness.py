@@ -11,8 +11,8 @@ from verification.probes.revision import Traffic
 from verification.verdict import Measurement, now
 
 if TYPE_CHECKING:
-    from verification.clients.checkout import Checkout
-    from verification.clients.cloud_run import CloudRun, RevisionState
+    from verification.clients.google.cloud_run import CloudRun, RevisionState
+    from verification.source_tree.checkout import Checkout
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from verification.clients.changelog import Entry, new_entries
-from verification.clients.checkout import Checkout, Commit
-from verification.clients.openapi import breaking_changes, parse_openapi
 from verification.errors import ObserverError, ServiceError
 from verification.probe import probe
 from verification.probes.source import listed
-from verification.settings_release import Release
+from verification.settings.release import Release
+from verification.source_tree.changelog import Entry, new_entries
+from verification.source_tree.checkout import Checkout, Commit
+from verification.source_tree.openapi import breaking_changes, parse_openapi
 from verification.verdict import Measurement, record
 
 HIGH_RISK = "high-risk"

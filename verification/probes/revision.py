@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from verification.probe import probe
-from verification.settings import Settings
+from verification.settings.model import Settings
 from verification.verdict import Measurement
 
 if TYPE_CHECKING:
-    from verification.clients.cloud_run import CloudRun, ServiceState
-    from verification.clients.service import Service
+    from verification.clients.google.cloud_run import CloudRun, ServiceState
+    from verification.clients.service.client import Service
 
 
 @dataclass(frozen=True, slots=True)

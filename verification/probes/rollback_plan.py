@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, cast
 from verification.errors import ServiceError
 from verification.probe import Probes, probe
 from verification.probes.source import listed
-from verification.settings import Settings
-from verification.settings_migrations import Migrations
+from verification.settings.migrations import Migrations
+from verification.settings.model import Settings
 from verification.verdict import Measurement
 
 if TYPE_CHECKING:
-    from verification.clients.checkout import Checkout
     from verification.probes.release import ReleaseContents
+    from verification.source_tree.checkout import Checkout
 
 NO_MIGRATIONS = "this release has no migrations"
 

@@ -12,18 +12,18 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from verification.clients.github import must_be_writable
-from verification.clients.sentry import Sentry
-from verification.clients.slack import Slack
+from verification.clients.github.client import must_be_writable
+from verification.clients.sentry.client import Sentry
+from verification.clients.slack.client import Slack
 from verification.errors import NotAsked, ServiceError, VerificationError
 from verification.probe import Probes, probe
-from verification.settings import Settings
+from verification.settings.model import Settings
 from verification.verdict import Measurement, all_must_be_one_of
 
 if TYPE_CHECKING:
-    from verification.clients.cloud_logging import CloudLogging
-    from verification.clients.cloud_monitoring import CloudMonitoring
-    from verification.clients.cloud_run import CloudRun
+    from verification.clients.google.cloud_logging import CloudLogging
+    from verification.clients.google.cloud_monitoring import CloudMonitoring
+    from verification.clients.google.cloud_run import CloudRun
     from verification.probes.flows import Login
 
 ANSWERS = "answers"

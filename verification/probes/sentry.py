@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-from verification.clients.sentry import ErrorRate, Issue, Sentry, Window, dsn_of
+from verification.clients.sentry.client import ErrorRate, Issue, Sentry, Window, dsn_of
 from verification.errors import NotAsked, ServiceError
 from verification.probe import probe
 from verification.probes.health import given
 from verification.probes.source import listed
-from verification.settings import Settings
-from verification.settings_observers import Sentry as SentrySettings
+from verification.settings.model import Settings
+from verification.settings.observers import Sentry as SentrySettings
 from verification.verdict import Measurement
 
 _DAY = 86_400.0

@@ -8,11 +8,11 @@ from itertools import islice
 from pathlib import PurePosixPath
 from shlex import quote
 
-from verification.clients.checkout import Checkout, Hit
 from verification.errors import ObserverError, ServiceError
 from verification.probe import probe
 from verification.probes.health import given
-from verification.settings_code import Code, Placeholders
+from verification.settings.code import Code, Placeholders
+from verification.source_tree.checkout import Checkout, Hit
 from verification.verdict import Measurement
 
 _SHOWN = 20

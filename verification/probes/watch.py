@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from verification.probe import probe
 
 if TYPE_CHECKING:
-    from verification.watcher import Watcher
-    from verification.watching.result import WatchResult
+    from verification.watch.result import WatchResult
+    from verification.watch.setup import Watcher
 
 
 @probe

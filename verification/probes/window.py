@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from verification.errors import ServiceError
 from verification.probe import probe
 from verification.probes.health import given
-from verification.settings import Settings, Weekday, Window
+from verification.settings.model import Settings, Weekday, Window
 from verification.verdict import Measurement
 
 Clock = Callable[[], dt.datetime]

@@ -1,0 +1,52 @@
+"""The benchmark judges many runs at once; what it says of the judge is what the judge says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.judge_rules import FAIL, PASS, UNDECIDED, ours
+from benchmarks.judge_scenarios import BLOCK_S, MINUTE, MOST, Blocks, Scenario, scenarios
+from verification.judge.judgement import Finding
+from verification.judge.proportion import Block, ProportionJudge, ProportionRule
+from verification.verdict import Verdict
+
+RUNS = 3
+VERDICTS = {None: UNDECIDED, Verdict.PASS: PASS, Verdict.FAIL: FAIL}
+
+
+def watched(rule: ProportionRule, blocks: Blocks, run: int) -> tuple[Finding, float]:
+    """One run, judged as a watch does: until it is certain, at the end, and once more after an extension."""
+    judge = ProportionJudge.start(rule)
+    counts = zip(blocks.total[run], blocks.over[run], blocks.severe[run], blocks.missing[run], strict=True)
+    for number, (total, over, severe, missing) in enumerate(counts, 1):
+        judge = judge.after(None if missing else Block(int(total), int(over), int(over), int(severe)))
+        at_end = number * rule.block_s in {900, 1800}
+        found = judge.at_end() if at_end else judge.finding
+        if found.verdict is not None:
+            return found, number * rule.block_s
+    return judge.at_end(), 1800
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    # Slow ones, in which the two could part; every kind of truth is among them.
+    [one for one in scenarios() if one.rpm in {60, 1000}][::6],
+    ids=lambda one: f"{one.name} at {one.rpm}",
+)
+@pytest.mark.parametrize("size", [1, MINUTE])
+def test_it_is_the_same_judge(scenario: Scenario, size: int) -> None:
+    rule = ProportionRule(
+        noun="requests failed",
+        limit=scenario.limit,
+        roll_back_at=0.05,
+        block_s=BLOCK_S * size,
+        blocks=MOST // size,
+        dispersion=1.5,
+        baseline=(15, 30_000) if scenario.limit < 0.05 else None,
+    )
+    blocks = scenario.simulate(RUNS, np.random.default_rng(6)).merged(size)
+    many = ours(rule, blocks)
+    for run in range(RUNS):
+        found, at_s = watched(rule, blocks, run)
+        assert (many.verdict[run], many.at_s[run]) == (VERDICTS[found.verdict], at_s), found.reason

@@ -1,0 +1,128 @@
+"""The judge of counts: traffic that drops, events that rise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+from verification.judge.rate import CountBlock, RateJudge, RateRule, event_rate_rule, traffic_rule
+from verification.verdict import Verdict
+
+TRAFFIC = traffic_rule(CountBlock(1800, 1800), block_s=60, blocks=30)  # 60 a minute before, 30 are asked for
+EVENTS = event_rate_rule(CountBlock(30, 1800), block_s=60, blocks=30)  # one a minute before
+
+
+def judged(counts: Iterable[int | None], rule: RateRule) -> RateJudge:
+    judge = RateJudge.start(rule)
+    for count in counts:
+        judge = judge.after(None if count is None else CountBlock(count, rule.block_s))
+    return judge
+
+
+def test_half_the_traffic_is_enough_to_the_letter() -> None:
+    found = judged([30] * 15, TRAFFIC).at_end()
+    assert (found.verdict, found.rule) == (Verdict.PASS, "thin evidence")
+    assert found.reason == "450 requests in 15m (30 a minute, at least 30 a minute expected): thin evidence"
+    assert judged([60] * 15, TRAFFIC).at_end().rule == "confident"
+    found = judged([*[30] * 14, 29], TRAFFIC).at_end()
+    assert (found.verdict, found.observed, found.rule) == (None, True, "limit")
+
+
+def test_traffic_that_is_gone_fails_after_the_tolerated_gap() -> None:
+    assert judged([60, 0, 0], TRAFFIC).finding.verdict is None
+    found = judged([60, 0, 0, 0], TRAFFIC).finding
+    assert (found.verdict, found.roll_back, found.rule) == (Verdict.FAIL, False, "certain")
+    assert found.reason == (
+        "60 requests in 4m (15 a minute, at least 30 a minute expected): "
+        "fewer than the limit with 99.95 % confidence, even without the worst 2m"
+    )
+
+
+def test_traffic_that_is_gone_at_the_end_does_not_pass() -> None:
+    found = judged([*[60] * 13, 0, 0], TRAFFIC).at_end()
+    assert (found.verdict, found.observed, found.rule) == (None, True, "late burst")
+
+
+def test_events_at_the_pace_of_before_pass() -> None:
+    assert pytest.approx(40.69 / 1800, rel=1e-3) == EVENTS.limit  # Garwood's bound of 30
+    assert judged([1] * 15, EVENTS).at_end().verdict is Verdict.PASS
+    assert judged([0] * 15, EVENTS).at_end().rule == "confident"
+
+
+def test_events_that_pour_in_fail() -> None:
+    found = judged([1, 1, *[20] * 3], EVENTS).finding
+    assert (found.verdict, found.roll_back, found.bad) == (Verdict.FAIL, False, 62)
+    assert judged([1, 1, *[20] * 2, *[1] * 11], EVENTS).finding.verdict is None
+
+
+def test_no_event_before_allows_what_may_have_been_missed() -> None:
+    rule = event_rate_rule(CountBlock(0, 1800), block_s=60, blocks=30)
+    assert rule.limit * 1800 == pytest.approx(-math.log(0.05))
+    assert judged([0] * 15, rule).at_end().verdict is Verdict.PASS
+    assert judged([*[0] * 14, 3], rule).at_end().verdict is None
+
+
+@pytest.mark.parametrize(
+    ("counts", "rule"), [([], "no data"), ([None] * 9, "no data"), ([*[60] * 11, *[None] * 4], "missing blocks")]
+)
+def test_what_was_hardly_observed_does_not_pass(counts: list[int | None], rule: str) -> None:
+    found = judged(counts, TRAFFIC).at_end()
+    assert (found.verdict, found.observed, found.rule) == (None, False, rule)
+
+
+def test_dispersion_makes_it_slower_and_never_quicker() -> None:
+    restless = replace(TRAFFIC, dispersion=30)
+    assert judged([0] * 4, TRAFFIC).finding.verdict is Verdict.FAIL
+    assert judged([0] * 4, restless).finding.verdict is None
+    assert judged([0] * 20, restless).finding.verdict is Verdict.FAIL
+
+
+@given(some.lists(some.one_of(some.none(), some.integers(0, 80)), max_size=10), some.integers(0, 9))
+@settings(max_examples=25)
+def test_fewer_requests_are_never_better_and_gaps_decide_nothing(counts: list[int | None], at: int) -> None:
+    judge = judged(counts, TRAFFIC)
+    assert judge == judged(counts, TRAFFIC)
+    assert judge.after(None).decided == judge.decided
+    fewer = [count // 2 if count and place == at else count for place, count in enumerate(counts)]
+    if judge.finding.verdict is Verdict.FAIL:
+        assert judged(fewer, TRAFFIC).finding.verdict is Verdict.FAIL
+    if judged(fewer, TRAFFIC).at_end().verdict is Verdict.PASS:
+        assert judge.at_end().verdict is Verdict.PASS
+
+
+def test_healthy_traffic_raises_no_alarm() -> None:
+    rng = np.random.default_rng(5)
+    for counts in rng.poisson(40, (40, 30)).tolist():
+        assert judged(counts, TRAFFIC).finding.verdict is None
+    for counts in rng.poisson(1, (40, 30)).tolist():
+        assert judged(counts, EVENTS).finding.verdict is None
+
+
+@pytest.mark.parametrize("wrong", [(-1, 60), (math.nan, 60), (1.5, 60), (1, 0), (1, math.inf), (1, math.nan)])
+def test_counts_that_are_none_are_refused(wrong: tuple[int, float]) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        CountBlock(*wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"limit": 0.0}, {"block_s": 0.0}, {"burst_s": -1.0}, {"dispersion": 0.0}, {"blocks": 0}]
+)
+def test_rules_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        replace(TRAFFIC, **wrong)  # type: ignore[arg-type]
+
+
+def test_nothing_can_drop_where_nothing_was() -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        traffic_rule(CountBlock(0, 1800), block_s=60, blocks=30)
+
+
+def test_more_blocks_than_the_watch_may_have_are_refused() -> None:
+    with pytest.raises(ValueError, match="30 blocks at most"):
+        judged([1] * 31, EVENTS)

@@ -1,0 +1,366 @@
+"""The watch itself: what it does with what its sources tell, fail to tell, or tell too late."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from verification.errors import ObserverError, ServiceError
+from verification.series import Row
+from verification.settings.monitor import Monitor
+from verification.verdict import Measurement, Verdict, collecting
+from verification.watch.criteria.forbidden_events import CRITICAL_ERRORS, NoneOf
+from verification.watch.criteria.gauges import DEPENDENCY, TypicalLatency
+from verification.watch.criteria.repeated_checks import FLOWS, HEALTH, Asked
+from verification.watch.criteria.standing import Conclusion, Standing, Watched
+from verification.watch.samples import Sample, SampleFile, Traffic
+from verification.watch.sources.serving import SERVING
+from verification.watch.sources.source import Blocks, Source
+from verification.watch.watch import Plan, Watch
+
+START = datetime(2026, 3, 3, 15, 0, tzinfo=UTC)
+REVISION = "backend-00002-abc"
+MONITOR = Monitor.model_validate(
+    {
+        "watch": "60s",
+        "extended_to": "120s",
+        "block": "1s",
+        "roll_back_at": {"error_rate": "5%", "p95_latency": "2s", "lasting": "5s"},
+        "tolerated_burst": {"fail": "2s", "roll_back": "1s"},
+    }
+)
+
+
+class Clock:
+    """A clock that goes on by itself, a second each time somebody looks; or by as much as a test says."""
+
+    def __init__(self, step: float = 0.2) -> None:
+        self.time, self.step = START, step
+        self._lock = threading.Lock()
+
+    def __call__(self) -> datetime:
+        with self._lock:
+            self.time += timedelta(seconds=self.step)
+            return self.time
+
+    def sleep(self, seconds: float) -> None:
+        with self._lock:
+            self.time += timedelta(seconds=seconds)
+
+
+@dataclass
+class Scripted:
+    """A source that tells what a test says."""
+
+    streams: tuple[str, ...]
+    tell: Callable[[datetime], Iterable[Sample]]
+    every: float = 0.01
+    closed: bool = False
+
+    def ask(self, at: datetime) -> Iterable[Sample]:
+        return self.tell(at)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def good(at: datetime) -> Iterable[Sample]:
+    yield Sample(HEALTH, at, 1.0)
+
+
+def health() -> Asked:
+    return Asked("service_stays_healthy", "health", HEALTH, lasting=1, in_a_row=2, tolerated=0.01)
+
+
+@dataclass
+class Stage:
+    """A watch over scripted sources, with a clock of its own."""
+
+    folder: Path
+    clock: Clock = field(default_factory=Clock)
+
+    def watch(
+        self,
+        criteria: list[Watched],
+        *sources: Source,
+        seconds: float = 60,
+        most: float = 60,
+        traffic: list[Blocks] | None = None,
+    ) -> Watch:
+        plan = Plan(REVISION, START, seconds, most, MONITOR)
+        return Watch(plan, criteria, traffic or [], sources, SampleFile(self.folder / "samples.csv"), self.clock)
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Stage(tmp_path)
+
+
+def verdict(conclusion: Conclusion) -> str:
+    with collecting():
+        try:
+            conclusion.must_be_none()
+        except ServiceError:
+            return "fail"
+        except ObserverError:
+            return "inconclusive"
+    return "pass"
+
+
+def test_a_quiet_watch_lasts_its_time_and_passes(stage: Stage) -> None:
+    ended = stage.watch([health()], Scripted((HEALTH,), good)).run()
+    assert (stage.clock.time - START).total_seconds() >= 60
+    assert verdict(ended["service_stays_healthy"]) == "pass"
+
+
+def test_what_is_certain_ends_it_at_once_and_the_rest_is_not_judged_by_halves(stage: Stage) -> None:
+    critical = NoneOf("no_critical_errors", "critical errors", CRITICAL_ERRORS, "Sentry", enough=1, at_once=True)
+
+    def tell(at: datetime) -> Iterable[Sample]:
+        return [Sample(CRITICAL_ERRORS, at, 1.0, "17", "Boom")] if at > START + timedelta(seconds=5) else []
+
+    ended = stage.watch([critical, health()], Scripted((CRITICAL_ERRORS,), tell), Scripted((HEALTH,), good)).run()
+    assert (stage.clock.time - START).total_seconds() < 50
+    assert verdict(ended["no_critical_errors"]) == "fail"
+    assert verdict(ended["service_stays_healthy"]) == "inconclusive"
+    assert "no_critical_errors was certain to fail" in ended["service_stays_healthy"].cut_short
+    series = ended["no_critical_errors"].measurement.series
+    assert series is not None
+    assert series.decided_at is not None
+
+
+def test_somebody_elses_deployment_is_never_judged(stage: Stage) -> None:
+    def serving(at: datetime) -> Iterable[Sample]:
+        other = at > START + timedelta(seconds=5)
+        yield Sample(SERVING, at, key="backend-00003-xyz" if other else REVISION, text="backend-00003-xyz 100 %")
+
+    def bad_afterwards(at: datetime) -> Iterable[Sample]:
+        yield Sample(HEALTH, at, 0.0 if at > START + timedelta(seconds=9) else 1.0, text="status is 503")
+
+    ended = stage.watch([health()], Scripted((SERVING,), serving), Scripted((HEALTH,), bad_afterwards)).run()
+    assert verdict(ended["service_stays_healthy"]) == "inconclusive"
+    assert "somebody else changed what serves" in ended["service_stays_healthy"].cut_short
+
+
+@pytest.mark.parametrize("problem", [ObserverError("Sentry is down"), RuntimeError("a bug"), ValueError("NaN")])
+def test_a_source_that_fails_is_a_gap_and_no_verdict(stage: Stage, problem: Exception) -> None:
+    def fail(_: datetime) -> Iterable[Sample]:
+        raise problem
+
+    critical = NoneOf("no_critical_errors", "critical errors", CRITICAL_ERRORS, "Sentry", enough=1, at_once=True)
+    ended = stage.watch([critical, health()], Scripted((CRITICAL_ERRORS,), fail), Scripted((HEALTH,), good)).run()
+    assert verdict(ended["no_critical_errors"]) == "inconclusive"
+    assert str(problem) in ended["no_critical_errors"].standing.reason
+    assert verdict(ended["service_stays_healthy"]) == "pass", "the other sources go on"
+
+
+def test_every_source_down_at_once_proves_nothing(stage: Stage) -> None:
+    def fail(_: datetime) -> Iterable[Sample]:
+        raise ObserverError("nobody answers")
+
+    latency = TypicalLatency("mongodb_latency", "mongodb", (f"{DEPENDENCY}mongodb",), 100, "deep health")
+    ended = stage.watch([health(), latency], Scripted((HEALTH, f"{DEPENDENCY}mongodb"), fail)).run()
+    assert {verdict(one) for one in ended.values()} == {"inconclusive"}
+    assert not any(one.standing.observed for one in ended.values())
+
+
+def test_a_source_that_hangs_is_not_waited_for(stage: Stage) -> None:
+    released = threading.Event()
+
+    def hang(_: datetime) -> Iterable[Sample]:
+        released.wait(30)
+        return []
+
+    stage.clock.step = 5.0
+    try:
+        ended = stage.watch([health()], Scripted((HEALTH,), hang)).run()
+    finally:
+        released.set()
+    assert verdict(ended["service_stays_healthy"]) == "inconclusive"
+
+
+def test_a_machine_that_sleeps_for_ten_minutes_has_not_watched_them(stage: Stage) -> None:
+    slept: list[bool] = []
+
+    def tell(at: datetime) -> Iterable[Sample]:
+        if not slept:
+            slept.append(True)
+            stage.clock.sleep(600)
+        yield Sample(HEALTH, at, 1.0)
+
+    ended = stage.watch([health()], Scripted((HEALTH,), tell, every=1.0), seconds=601, most=601).run()
+    found = ended["service_stays_healthy"]
+    assert verdict(found) == "inconclusive"
+    assert "had no answer" in found.standing.reason
+
+
+def test_what_stays_undecided_is_watched_for_longer(stage: Stage) -> None:
+    def ends_badly_at_first(at: datetime) -> Iterable[Sample]:
+        bad = timedelta(seconds=50) < at - START < timedelta(seconds=70)
+        yield Sample(HEALTH, at, 0.0 if bad else 1.0, text="status is 503")
+
+    lenient = Asked("service_stays_healthy", "health", HEALTH, lasting=1000, in_a_row=2, tolerated=1.1)
+    ended = stage.watch([lenient], Scripted((HEALTH,), ends_badly_at_first), seconds=60, most=120).run()
+    assert timedelta(seconds=90) <= stage.clock.time - START < timedelta(seconds=115)
+    assert verdict(ended["service_stays_healthy"]) == "pass"
+
+
+@dataclass
+class ScriptedBlocks(Scripted):
+    """Blocks of a second each, told `delay` seconds late."""
+
+    stream: str = "traffic/log"
+    block: float = 1.0
+    delay: float = 3.0
+    told: int = 0
+    deaf: bool = False
+
+    def ask(self, at: datetime) -> Iterable[Sample]:
+        if self.deaf:  # as the real ones: what is overdue is missing
+            overdue = list(self.give_up(at - timedelta(seconds=self.delay + 6)))
+            if not overdue:
+                raise ObserverError("the log is down")
+            yield from overdue
+            return
+        while START + timedelta(seconds=self.told + 1 + self.delay) <= at:
+            yield self._sample(Traffic(1.0, 10, 0, 0, 0, 0, 10))
+
+    def skip(self, until: datetime) -> None:
+        self.told = round((until - START).total_seconds())
+
+    def covers(self, until: datetime) -> bool:
+        return START + timedelta(seconds=self.told + 1) > until
+
+    def give_up(self, until: datetime) -> Iterable[Sample]:
+        while not self.covers(until):
+            yield self._sample(None)
+
+    def _sample(self, traffic: Traffic | None) -> Sample:
+        self.told += 1
+        return Sample(self.stream, START + timedelta(seconds=self.told - 1), traffic=traffic, missing=traffic is None)
+
+
+class Counting:
+    """A criterion that notes the blocks that it is given."""
+
+    criterion = "blocks"
+
+    def __init__(self) -> None:
+        self.taken: list[Sample] = []
+        self._rest = health()
+
+    def take(self, sample: Sample) -> None:
+        if sample.stream.startswith("traffic/"):
+            self.taken.append(sample)
+        self._rest.take(Sample(HEALTH, sample.at, 1.0))
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._rest, name)
+
+
+def test_the_end_waits_for_blocks_that_can_be_read_late(stage: Stage) -> None:
+    counting = Counting()
+    blocks = ScriptedBlocks((), good)
+    stage.watch([counting], traffic=[blocks]).run()  # type: ignore[list-item]
+    assert len(counting.taken) >= 60
+    assert not any(one.missing for one in counting.taken[:60])
+
+
+def test_blocks_that_never_came_are_missing_and_not_just_absent(stage: Stage) -> None:
+    counting = Counting()
+    blocks = ScriptedBlocks((), good, deaf=True)
+    stage.watch([counting], traffic=[blocks], seconds=20, most=20).run()  # type: ignore[list-item]
+    assert [one.missing for one in counting.taken] == [True] * 20
+
+
+def test_a_watch_that_was_cut_off_goes_on_without_losing_what_it_saw(stage: Stage) -> None:
+    seen = [
+        Sample("traffic/log", START + timedelta(seconds=n), traffic=Traffic(1.0, 10, 0, 0, 0, 0, 10)) for n in range(30)
+    ]
+    stage.clock.sleep(40)
+    counting, blocks = Counting(), ScriptedBlocks((), good)
+    watch = stage.watch([counting], traffic=[blocks])  # type: ignore[list-item]
+    watch.begin()
+    watch.replay(seen)
+    watch.run()
+    times = [one.at for one in counting.taken]
+    assert times[:60] == [START + timedelta(seconds=n) for n in range(60)], "none lost, none twice"
+    again = SampleFile(stage.folder / "samples.csv").read()
+    assert (again[0].key, again[0].at) == (REVISION, START)
+    assert [one for one in again if one.traffic][:30] == seen, "so that the next one can go on, too"
+
+
+class Defective(Asked):
+    """A criterion with a defect: it breaks at whatever it is told to break at."""
+
+    def __init__(self, breaks_at: str) -> None:
+        super().__init__("user_flows_keep_working", "flows", FLOWS, lasting=1, in_a_row=2, tolerated=0.01)
+        self.breaks_at = breaks_at
+
+    def take(self, sample: Sample) -> None:
+        super().take(sample)
+        self._break_at("take")
+
+    def standing(self, *, at_end: bool) -> Standing:
+        self._break_at("standing")
+        return super().standing(at_end=at_end)
+
+    def measurement(self) -> Measurement:
+        self._break_at("measurement")
+        return super().measurement()
+
+    def row(self) -> Row:
+        self._break_at("row")
+        return super().row()
+
+    def _break_at(self, method: str) -> None:
+        if method == self.breaks_at:
+            raise ZeroDivisionError(method)
+
+
+@pytest.mark.parametrize("method", ["take", "standing", "measurement", "row"])
+def test_a_criterion_that_is_broken_takes_no_other_with_it(stage: Stage, method: str) -> None:
+    def tell(at: datetime) -> Iterable[Sample]:
+        yield Sample(HEALTH, at, float(at < START + timedelta(seconds=20)))
+
+    watch = stage.watch([Defective(method), health()], Scripted((HEALTH,), tell))
+    assert len(watch.snapshot().rows) == 2
+    ended = watch.run()
+    assert verdict(ended["service_stays_healthy"]) == "fail"
+    assert verdict(ended["user_flows_keep_working"]) == "inconclusive"
+    assert "ZeroDivisionError" in ended["user_flows_keep_working"].standing.reason
+
+
+def test_what_was_certain_stays_so_when_its_criterion_breaks_afterwards(stage: Stage) -> None:
+    broken = Defective("measurement")
+    flows = Scripted((FLOWS,), lambda at: [Sample(FLOWS, at, 0.0)])
+    ended = stage.watch([broken], flows).run()
+    assert verdict(ended["user_flows_keep_working"]) == "fail"
+
+
+def test_it_is_stopped_when_nobody_waits_for_it(stage: Stage) -> None:
+    source = Scripted((HEALTH,), good)
+    watch = stage.watch([health()], source, seconds=10_000, most=10_000)
+    watch.stop()
+    ended = watch.run()
+    assert verdict(ended["service_stays_healthy"]) == "inconclusive"
+    assert verdict_of(ended) == {None}
+
+
+def verdict_of(ended: object) -> set[Verdict | None]:
+    assert isinstance(ended, dict)
+    return {one.standing.verdict for one in ended.values()}
+
+
+@pytest.fixture(autouse=True)
+def no_thread_stays() -> Iterator[None]:
+    yield
+    for thread in threading.enumerate():
+        if thread.name.startswith("watch "):
+            thread.join(5)
+            assert not thread.is_alive()

@@ -1,0 +1,1 @@
+"""GitHub's REST API: repository, workflow runs, deployments, issues and releases."""

@@ -1,0 +1,1 @@
+"""Google Cloud: Cloud Run, Cloud Monitoring and Cloud Logging."""

@@ -1,0 +1,295 @@
+"""Cloud Logging: the request log of one service line by line, and the other lines that tell of trouble.
+
+https://cloud.google.com/run/docs/logging. Each page of entries is a call, and a project has 60 of them a minute.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+from verification.clients.google.reading import asked, must_be_here
+from verification.clients.lazy_imports import load
+from verification.redaction import redact
+from verification.settings.model import CloudRun
+
+if TYPE_CHECKING:
+    from google.cloud.logging import Client
+
+T = TypeVar("T")
+
+SYSTEM = "Cloud Logging"
+REQUEST_LOG, SYSTEM_LOG = "run.googleapis.com/requests", "run.googleapis.com/varlog/system"
+_ROLE = "roles/logging.viewer"
+_PAGE = 1000  # the most that one call gives
+_MOST_REQUESTS, _MOST_TROUBLES = 5_000, 2_000
+_LONGEST_TEXT = 2_000
+_DURATION = re.compile(r"\d+(\.\d+)?s", re.ASCII)
+
+
+class _Resource(Protocol):
+    labels: Mapping[str, str]
+
+
+class _Line(Protocol):
+    """What is read of the library's LogEntry, which has no types of its own."""
+
+    log_name: str
+    insert_id: str | None
+    timestamp: datetime | None
+    severity: str | None
+    http_request: object
+    resource: _Resource | None
+    payload: object
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One line of the request log. `at` is when the request came in; `latency_s` is None where none was noted.
+
+    `revision` is empty for a request that reached none; `path` has no query.
+    """
+
+    insert_id: str
+    at: datetime
+    revision: str
+    status: int
+    latency_s: float | None
+    user_agent: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLog:
+    """The requests of a window, oldest first, each once.
+
+    `complete` is False where there were more than were asked for: the oldest are here, and no count of them may be
+    believed. `unreadable` lines had no usable id, time, status or latency, and are left out.
+    """
+
+    requests: tuple[Request, ...]
+    complete: bool
+    unreadable: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of another log, such as `run.googleapis.com/stderr`; `text` is redacted, and cut where it is long."""
+
+    insert_id: str
+    at: datetime
+    revision: str
+    severity: str
+    text: str
+    log: str
+
+
+class CloudLogging:
+    """The logs of one service. Making this costs nothing; `timeout` (seconds) limits each question. Thread-safe."""
+
+    def __init__(self, settings: CloudRun, timeout: float = 20) -> None:
+        self._settings = settings
+        self._timeout = timeout
+        self._client: Client | None = None
+        self._lock = threading.Lock()
+
+    def requests(self, since: datetime, until: datetime, most: int = _MOST_REQUESTS) -> RequestLog:
+        """The requests that came in from `since` until before `until`, to all revisions and to none.
+
+        A line can be read once its request has ended and Logging has taken it in: read a window again, a little later,
+        before believing that it is whole. Raises ObserverError, NotPermitted.
+        """
+
+        def ask() -> RequestLog:
+            question = f"{self._window(since, until)} AND {_log_is(REQUEST_LOG)}"
+            lines = list(self._entries(question, most + 1, "timestamp asc"))
+            read = [_request(line) for line in lines[:most]]
+            known = {one.insert_id: one for one in read if one}
+            ordered = sorted(known.values(), key=lambda one: (one.at, one.insert_id))
+            return RequestLog(tuple(ordered), complete=len(lines) <= most, unreadable=read.count(None))
+
+        return self._asked(ask, "requests")
+
+    def troubles(self, since: datetime, until: datetime) -> tuple[Entry, ...]:
+        """What the service or its containers complained of in that window, oldest first; the newest 2000 at most.
+
+        Lines of severity ERROR and above, those of Cloud Run itself (`varlog/system`) from WARNING on, and any that
+        tells of a memory limit; not the request log, and not the audit log of who changed what.
+        Raises ObserverError, NotPermitted.
+        """
+        system = _log_is(SYSTEM_LOG)
+        question = (
+            f'{self._window(since, until)} AND NOT {_log_is(REQUEST_LOG)} AND NOT logName:"cloudaudit.googleapis.com" '
+            f'AND (severity>=ERROR OR ({system} AND severity>=WARNING) OR ({system} AND textPayload:"Memory limit of"))'
+        )
+
+        def ask() -> tuple[Entry, ...]:
+            lines = self._entries(question, _MOST_TROUBLES, "timestamp desc")
+            known = {one.insert_id: one for line in lines if (one := _entry(line))}
+            return tuple(sorted(known.values(), key=lambda one: (one.at, one.insert_id)))
+
+        return self._asked(ask, "errors")
+
+    def reach(self) -> None:
+        """Ask for one line of the last day, whatever it is. Raises ObserverError, NotPermitted."""
+        self._asked(lambda: list(self._entries(self._ours, 1, "timestamp desc")), "its newest line")
+
+    def close(self) -> None:
+        """End the connection."""
+        if self._client is not None:
+            self._client.close()  # type: ignore[no-untyped-call]
+
+    @property
+    def _ours(self) -> str:
+        labels = {"service_name": self._settings.service, "location": self._settings.region}
+        named = " AND ".join(f"resource.labels.{name}={_text(value)}" for name, value in labels.items())
+        return f'resource.type="cloud_run_revision" AND {named}'
+
+    def _window(self, since: datetime, until: datetime) -> str:
+        first, end = since.astimezone(UTC).isoformat(), until.astimezone(UTC).isoformat()
+        return f'{self._ours} AND timestamp>="{first}" AND timestamp<"{end}"'
+
+    def _entries(self, question: str, most: int, order: str) -> Iterator[_Line]:
+        found: Iterator[_Line] = self._library.list_entries(  # type: ignore[no-untyped-call]
+            resource_names=[f"projects/{self._settings.project}"],
+            filter_=question,
+            order_by=order,
+            max_results=most,
+            page_size=min(most, _PAGE),
+        )
+        return found
+
+    @property
+    def _library(self) -> Client:
+        with self._lock:
+            if self._client is None:
+                self._client = _client(self._settings)
+            return self._client
+
+    def _asked(self, question: Callable[[], T], what: str) -> T:
+        about = f"{what} of {self._settings.service}"
+        return asked(question, self._timeout, system=SYSTEM, what=about, role=_ROLE)
+
+
+def _client(settings: CloudRun) -> Client:
+    """Google's client over HTTP, whose errors come at once; gRPC would repeat a question for a minute first."""
+    load("google.cloud.logging", "google.auth.transport.requests")
+    from google.auth.credentials import AnonymousCredentials
+    from google.auth.transport.requests import AuthorizedSession
+    from google.cloud.logging import Client, Logger, Resource
+
+    class Reader(Client):
+        """The client, without a question of its own for each log that it reads from.
+
+        The library makes a Logger for every log's name, to write with, and each one asks this machine's metadata
+        server where it is running: outside Google's cloud that takes as long as a name takes not to be found.
+        """
+
+        def logger(
+            self, name: str, *, labels: dict[str, str] | None = None, resource: Resource | None = None
+        ) -> Logger:
+            nowhere = Resource(type="global", labels={})
+            made: Logger = super().logger(name, labels=labels, resource=resource or nowhere)  # type: ignore[no-untyped-call]
+            return made
+
+    endpoint = settings.logging
+    if endpoint is None:
+        return Reader(project=settings.project, _use_grpc=False)  # type: ignore[no-untyped-call]
+    must_be_here(urlsplit(endpoint).hostname or "", f"cloud_run.logging {endpoint}")
+    anonymous = AnonymousCredentials()  # type: ignore[no-untyped-call]
+    session = AuthorizedSession(anonymous)  # type: ignore[no-untyped-call]
+    session.trust_env = False  # else the environment's proxy would be asked for a way to this machine
+    return Reader(  # type: ignore[no-untyped-call]
+        project=settings.project,
+        credentials=anonymous,
+        client_options={"api_endpoint": endpoint.rstrip("/")},
+        _http=session,
+        _use_grpc=False,
+    )
+
+
+def _text(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _log_is(name: str) -> str:
+    return f'log_id("{name}")'
+
+
+def _request(line: _Line) -> Request | None:
+    """The line as a request; None where what it says cannot be counted."""
+    http = line.http_request if isinstance(line.http_request, Mapping) else {}
+    status, latency = _whole(http.get("status")), _seconds(http.get("latency"))
+    if not line.insert_id or line.timestamp is None or status is None or (latency is not None and math.isnan(latency)):
+        return None
+    return Request(
+        insert_id=line.insert_id,
+        at=line.timestamp.astimezone(UTC),
+        revision=_revision(line),
+        status=status,
+        latency_s=latency,
+        user_agent=str(http.get("userAgent") or ""),
+        path=_path(http.get("requestUrl")),
+    )
+
+
+def _entry(line: _Line) -> Entry | None:
+    if not line.insert_id or line.timestamp is None:
+        return None
+    log = str(line.log_name).partition("/logs/")[2].replace("%2F", "/")
+    text = redact(_said(line.payload))[:_LONGEST_TEXT]
+    severity = str(line.severity or "DEFAULT")
+    return Entry(line.insert_id, line.timestamp.astimezone(UTC), _revision(line), severity, text, log)
+
+
+def _said(payload: object) -> str:
+    if isinstance(payload, Mapping):
+        message = payload.get("message")
+        return message if isinstance(message, str) else json.dumps(payload, default=str)
+    return "" if payload is None else str(payload)
+
+
+def _revision(line: _Line) -> str:
+    labels = line.resource.labels if line.resource else {}
+    return str(labels.get("revision_name", ""))
+
+
+def _whole(value: object) -> int | None:
+    """An HTTP status, which JSON may give as 200 or 200.0; None for what is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 100 <= value < 600 or value != int(value):
+        return None
+    return int(value)
+
+
+def _seconds(value: object) -> float | None:
+    """A duration as JSON ("0.123s"), as a message in JSON or as a bare number; None for none, NaN for nonsense."""
+    if value is None:
+        return None
+    if isinstance(value, str) and _DURATION.fullmatch(value):
+        return float(value[:-1])
+    if isinstance(value, Mapping):
+        whole, rest = value.get("seconds", 0), value.get("nanos", 0)
+        return _plain(whole) + _plain(rest) / 1e9
+    return _plain(value)
+
+
+def _plain(value: object) -> float:
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return float(value)  # int64 in JSON
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        return math.nan
+    return float(value)
+
+
+def _path(url: object) -> str:
+    try:
+        return urlsplit(url).path if isinstance(url, str) else ""
+    except ValueError:
+        return ""

@@ -1,0 +1,268 @@
+"""Cloud Run's Admin API v2: what serves, which revisions there are, and moving all traffic to one of them.
+
+Reads are repeated on passing faults; a write never is. Every call ends within the client's timeout, the search for
+credentials included. All problems are `ObserverError`s, with a remedy.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
+
+from verification.clients.google.cloud_run_errors import Absent, Changed, Unclear, explained, is_passing
+from verification.clients.google.cloud_run_state import (
+    RevisionState,
+    ServiceState,
+    Serving,
+    Tag,
+    revision_state,
+    service_state,
+)
+from verification.clients.lazy_imports import load
+from verification.deadline import bounded
+from verification.errors import NotPermitted, ObserverError
+from verification.settings import model as tables
+
+if TYPE_CHECKING:
+    from google.api_core.operation import Operation
+    from google.cloud import run_v2
+
+__all__ = ["Absent", "Changed", "CloudRun", "RevisionState", "ServiceState", "Serving", "Tag", "Unclear"]
+
+T = TypeVar("T")
+M = TypeVar("M", "run_v2.Service", "run_v2.Revision")
+
+# It logs each retry, without saying of what; where nobody has set logging up, that would go to the terminal.
+logging.getLogger("stamina").addHandler(logging.NullHandler())
+
+_READ_ATTEMPTS = 3
+_FIRST_PAUSE = 0.2
+_LONGEST_PAUSE = 1.0
+_UPDATE = "run.services.update"
+
+
+class _Library:
+    """Google's clients, made at first use: importing them takes half a second, finding credentials up to many."""
+
+    def __init__(self, settings: tables.CloudRun) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._services: run_v2.ServicesClient | None = None
+        self._revisions: run_v2.RevisionsClient | None = None
+
+    @property
+    def services(self) -> run_v2.ServicesClient:
+        return self._made()[0]
+
+    @property
+    def revisions(self) -> run_v2.RevisionsClient:
+        return self._made()[1]
+
+    def ready(self, seconds: float) -> None:
+        """Make the clients, within `seconds`. Raises NotPermitted, and what the search for credentials raises."""
+        try:
+            bounded(self._made, seconds)
+        except TimeoutError:
+            raise NotPermitted(
+                f"no Google credentials were found within {seconds:g} s",
+                "Run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS.",
+            ) from None
+
+    def _made(self) -> tuple[run_v2.ServicesClient, run_v2.RevisionsClient]:
+        with self._lock:
+            if self._services is None or self._revisions is None:
+                self._services, self._revisions = _clients(self._settings.endpoint)
+            return self._services, self._revisions
+
+
+class CloudRun:
+    """One service on Cloud Run. Making this object costs nothing; `timeout` (seconds) limits each call. Thread-safe."""
+
+    def __init__(self, settings: tables.CloudRun, timeout: float = 10) -> None:
+        self.settings = settings
+        self.timeout = timeout
+        self._library = _Library(settings)
+        self._location = f"projects/{settings.project}/locations/{settings.region}"
+        self._name = f"{self._location}/services/{settings.service}"
+
+    def limited_to(self, seconds: float) -> CloudRun:
+        """The same client, with `seconds` as its timeout if that is less."""
+        limited = CloudRun(self.settings, min(seconds, self.timeout))
+        limited._library = self._library
+        return limited
+
+    def service(self) -> ServiceState:
+        """The service as it is now. Raises ObserverError."""
+        return self._read(
+            lambda timeout: service_state(
+                _about(self._name, self._library.services.get_service(name=self._name, retry=None, timeout=timeout))
+            ),
+            f"service {self.settings.service}",
+        )
+
+    def settled_service(self, deadline: float) -> ServiceState:
+        """The service once no change is under way any more, waiting up to `deadline` seconds.
+
+        The last change may have failed: see `ServiceState.settled`. Raises ObserverError.
+        """
+        until = time.monotonic() + deadline
+        pause = _FIRST_PAUSE
+        while True:
+            state = self.service()
+            if not state.moving:
+                return state
+            if time.monotonic() + pause > until:
+                raise ObserverError(
+                    f"Cloud Run service {state.name} is still being changed after {deadline:g} s",
+                    "Wait until the deployment under way has ended, then ask again.",
+                )
+            time.sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+    def revision(self, name: str) -> RevisionState:
+        """The revision of this short name. Raises Absent, ObserverError."""
+        full = f"{self._name}/revisions/{name}"
+        return self._read(
+            lambda timeout: revision_state(
+                _about(full, self._library.revisions.get_revision(name=full, retry=None, timeout=timeout))
+            ),
+            f"revision {name}",
+        )
+
+    def revisions(self, limit: int = 50) -> list[RevisionState]:
+        """The newest `limit` revisions, newest first. Being listed first means neither serving nor being ready."""
+
+        def listed(timeout: float) -> list[RevisionState]:
+            request = {"parent": self._name, "page_size": limit}
+            pager = self._library.revisions.list_revisions(request=request, retry=None, timeout=timeout)
+            return [revision_state(message) for message in islice(pager, limit)]
+
+        found = self._read(listed, f"revisions of {self.settings.service}")
+        return sorted(found, key=lambda one: one.created, reverse=True)
+
+    def may_update(self) -> bool:
+        """Whether these credentials may change the service's traffic (`run.services.update`). Raises ObserverError."""
+        request = {"resource": self._name, "permissions": [_UPDATE]}
+        return self._read(
+            lambda timeout: (
+                _UPDATE
+                in self._library.services.test_iam_permissions(request=request, retry=None, timeout=timeout).permissions
+            ),
+            f"permissions on {self.settings.service}",
+        )
+
+    def send_all_traffic_to(self, revision: str, *, etag: str, keep_tags: Sequence[Tag] = (), deadline: float) -> None:
+        """Give `revision` every request, by one write, and wait for it up to `deadline` seconds. Tags stay, at 0 %.
+
+        Returns when the operation succeeded: read the service afterwards, what flows is the only proof. Raises
+        Changed (the service is not the one of `etag` any more: nothing was written), Unclear (it may have been
+        written: read the service before repeating anything), NotPermitted, ObserverError (refused).
+        """
+        until = time.monotonic() + deadline
+        what = f"the traffic of {self.settings.service}"
+        try:
+            self._library.ready(self.timeout)
+            wanted = _traffic(self._name, revision, etag, keep_tags)
+            operation = bounded(lambda: self._write(wanted), min(self.timeout, deadline))
+        except Exception as error:
+            raise explained(error, what, self.settings, writing=True) from error
+        try:
+            _wait(operation, until - time.monotonic())
+        except Exception as error:
+            if operation.operation.done:
+                raise Unclear(
+                    f"Cloud Run could not move {what}: {operation.operation.error.message}",
+                    "Look at the service in the console.",
+                ) from error
+            raise Unclear(f"what became of moving {what} is unknown: {error}", "Read the service.") from error
+
+    def _write(self, service: run_v2.Service) -> Operation:
+        return self._library.services.update_service(
+            request={"service": service, "update_mask": {"paths": ["traffic"]}}, retry=None, timeout=self.timeout
+        )
+
+    def _read(self, call: Callable[[float], T], what: str) -> T:
+        until = time.monotonic() + self.timeout
+        try:
+            self._library.ready(self.timeout)
+            return bounded(lambda: self._repeated(call, until), until - time.monotonic())
+        except Exception as error:
+            raise explained(error, what, self.settings) from error
+
+    def _repeated(self, call: Callable[[float], T], until: float) -> T:
+        import stamina
+
+        for attempt in stamina.retry_context(
+            on=is_passing,
+            attempts=_READ_ATTEMPTS,
+            timeout=self.timeout,
+            wait_initial=_FIRST_PAUSE,
+            wait_max=_LONGEST_PAUSE,
+            wait_jitter=_FIRST_PAUSE,
+        ):
+            with attempt:
+                return call(max(until - time.monotonic(), _FIRST_PAUSE))
+        raise AssertionError("stamina ended without an answer and without an error")
+
+
+def _clients(endpoint: str | None) -> tuple[run_v2.ServicesClient, run_v2.RevisionsClient]:
+    load("google.cloud.run_v2")
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import run_v2
+
+    if endpoint is None:
+        return run_v2.ServicesClient(transport="rest"), run_v2.RevisionsClient(transport="rest")
+    options = {"api_endpoint": endpoint}
+    here = _is_here(urlsplit(endpoint).hostname or "")
+    if not here and not endpoint.startswith("https://"):
+        raise ObserverError(
+            f"cloud_run.endpoint {endpoint} would send credentials in the clear",
+            "Write an address that starts with https://.",
+        )
+    credentials = AnonymousCredentials() if here else None  # type: ignore[no-untyped-call]
+    return (
+        run_v2.ServicesClient(transport="rest", client_options=options, credentials=credentials),
+        run_v2.RevisionsClient(transport="rest", client_options=options, credentials=credentials),
+    )
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _about(name: str, message: M) -> M:
+    """`message`, which must be about `name`: an empty answer would read as a service that serves nothing."""
+    short = message.name.rpartition("/")[2]
+    if short != name.rpartition("/")[2]:
+        raise ObserverError(f"Cloud Run gave no usable answer: asked about {name}, it told about {short or 'nothing'}")
+    return message
+
+
+def _traffic(name: str, revision: str, etag: str, keep_tags: Sequence[Tag]) -> run_v2.Service:
+    from google.cloud import run_v2
+
+    kinds = run_v2.TrafficTargetAllocationType
+    pinned, latest = kinds.TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION, kinds.TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST
+    tags = [
+        run_v2.TrafficTarget(type_=pinned if tag.revision else latest, revision=tag.revision, percent=0, tag=tag.name)
+        for tag in keep_tags
+    ]
+    everything = run_v2.TrafficTarget(type_=pinned, revision=revision, percent=100)
+    return run_v2.Service(name=name, etag=etag, traffic=[everything, *tags])
+
+
+def _wait(operation: Operation, seconds: float) -> None:
+    from google.api_core.future.polling import DEFAULT_POLLING
+
+    # The default asks after 1 s, then ever more rarely: too slow for the minute in which everybody waits.
+    polling = DEFAULT_POLLING.with_delay(initial=_FIRST_PAUSE, maximum=_LONGEST_PAUSE, multiplier=1.5)
+    bounded(lambda: operation.result(timeout=max(seconds, _FIRST_PAUSE), polling=polling), seconds + 1)  # type: ignore[no-untyped-call]

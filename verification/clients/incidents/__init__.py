@@ -1,0 +1,1 @@
+"""Systems that know of open incidents, or are told of one: PagerDuty, Statuspage."""

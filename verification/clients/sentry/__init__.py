@@ -1,0 +1,1 @@
+"""Sentry's Web API: errors, issues and releases."""

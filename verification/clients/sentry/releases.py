@@ -1,0 +1,57 @@
+"""Sentry's releases and their deploys (https://docs.sentry.io/api/releases/): written once, looked up first."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from contextlib import closing
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from verification.clients.web_api import System, WebApi, token_of
+from verification.settings.observers import Sentry as SentrySettings
+
+RECORDED, RECORDED_BEFORE = "recorded", "recorded before"
+
+
+class _Deploy(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    environment: str
+    name: str | None = None
+
+
+_DEPLOYS = TypeAdapter(list[_Deploy])
+
+
+def record_deploy(
+    settings: SentrySettings,
+    variables: Mapping[str, str],
+    *,
+    version: str,
+    environment: str,
+    name: str,
+    started: dt.datetime,
+    finished: dt.datetime,
+) -> str:
+    """Record that the release `version` was deployed as `name`: RECORDED or RECORDED_BEFORE.
+
+    Raises ObserverError, NotPermitted.
+    """
+    system = System("Sentry", f"{settings.url}/api/0", "SENTRY_AUTH_TOKEN", "the scopes project:releases and org:read")
+    releases = f"/organizations/{settings.organization}/releases/"
+    deploys = f"{releases}{quote(version, safe='')}/deploys/"
+    with closing(WebApi(system, token_of(variables, system), settings.timeout)) as api:
+        # Creating one that is there changes nothing: Sentry answers 208. Its deploys are not told apart so.
+        api.post(releases, {"version": version, "projects": [settings.project]})
+        for page in api.pages(deploys, {}):
+            if any((one.environment, one.name) == (environment, name) for one in page.read(_DEPLOYS)):
+                return RECORDED_BEFORE
+        body = {"environment": environment, "name": name, "dateStarted": _utc(started), "dateFinished": _utc(finished)}
+        api.post(deploys, body)
+    return RECORDED
+
+
+def _utc(moment: dt.datetime) -> str:
+    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

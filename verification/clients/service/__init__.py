@@ -1,0 +1,1 @@
+"""The service under verification, asked as its users ask it."""

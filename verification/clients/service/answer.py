@@ -1,0 +1,195 @@
+"""What the service answered, as measurements that a criterion can hold against its limits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from verification.errors import ServiceError, VerificationError
+from verification.redaction import redact
+from verification.settings.model import FieldType, ListFlow
+from verification.verdict import Measurement, Value, now, show
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+_SNIPPET = 120
+_LONGEST_SECRET = 16_000  # bytes that are looked through for secrets before a snippet is cut
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer of the service; `problem` says why there is none, or why it cannot be used.
+
+    `note` tells what a reader should know besides, such as that the question was put a second time.
+    """
+
+    question: str  # "GET https://api.bayit.plus/health"
+    code: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    seconds: float = 0.0
+    note: str = ""
+    observed_at: datetime = field(default_factory=now)
+    problem: VerificationError | None = None
+
+    @property
+    def status(self) -> Measurement:
+        """The HTTP status; where it tells of an error, with the beginning of what was answered."""
+        said = f"answered {self.snippet!r}" if self.code is not None and self.code >= 300 and self.body else ""
+        return self._measure("status", self.code, note="; ".join(filter(None, (self.note, said))))
+
+    @property
+    def media_type(self) -> Measurement:
+        """The media type, without its parameters, such as `video/mp4`."""
+        return self._measure("media type", self.headers.get("content-type", "").partition(";")[0].strip().lower())
+
+    @property
+    def size(self) -> Measurement:
+        """How many bytes arrived."""
+        return self._measure("bytes received", len(self.body), unit="bytes")
+
+    @property
+    def snippet(self) -> str:
+        """The beginning of the body, on one line."""
+        # Cleaned before it is cut: half a secret would not be known as one.
+        text = redact(" ".join(self.body[:_LONGEST_SECRET].decode("utf-8", "replace").split()))
+        return text if len(text) <= _SNIPPET else text[:_SNIPPET] + "…"
+
+    def field(self, path: str) -> Measurement:
+        """The value at the dotted `path` of a JSON answer, such as `services.mongodb.status`."""
+        try:
+            value = self.value(path)
+        except VerificationError as error:
+            return self._measure(path, None, problem=error)
+        if value is None or isinstance(value, (list, dict)):
+            return self._measure(path, None, problem=self._bad(f"{path} is {_kind(value)}, expected a plain value"))
+        return self._measure(path, value)
+
+    def must_say(self, expected: Mapping[str, Value]) -> None:
+        """Hold each dotted path of `expected` to have its value."""
+        __tracebackhide__ = True
+        for path, value in expected.items():
+            self.field(path).must_be(value)
+
+    def value(self, path: str) -> Json:
+        """Whatever stands at the dotted `path`. Raises ServiceError when there is no such thing, or no JSON."""
+        found = self.json()
+        walked: list[str] = []
+        for key in path.split("."):
+            if not isinstance(found, dict) or key not in found:
+                has = f"it has: {', '.join(sorted(found))}" if isinstance(found, dict) else f"it is {_kind(found)}"
+                raise self._bad(f"{'.'.join(walked) or 'the answer'} has no {key!r} ({has[:_SNIPPET]})")
+            found = found[key]
+            walked.append(key)
+        return found
+
+    def json(self) -> Json:
+        """The parsed body. Raises the answer's problem, or ServiceError when it is not JSON."""
+        if self.problem is not None:
+            raise self.problem
+        try:
+            parsed: Json = json.loads(self.body)
+        except (ValueError, RecursionError):
+            kind = self.headers.get("content-type", "no content type")
+            raise self._bad(f"expected JSON, got {kind} that begins {self.snippet!r}") from None
+        return parsed
+
+    def listing(self, flow: ListFlow) -> Listing:
+        """The answer read as the list that `flow` describes."""
+        try:
+            items = self.value(flow.items)
+        except VerificationError as problem:
+            return Listing(self, flow, [], problem)
+        if not isinstance(items, list):
+            return Listing(self, flow, [], self._bad(f"{flow.items} is {_kind(items)}, expected a list"))
+        return Listing(self, flow, items, None)
+
+    def _measure(
+        self,
+        name: str,
+        value: Value | None,
+        unit: str = "",
+        note: str | None = None,
+        problem: VerificationError | None = None,
+    ) -> Measurement:
+        return Measurement(
+            name=name,
+            value=value if self.problem is None else None,
+            unit=unit,
+            source=self.question,
+            observed_at=self.observed_at,
+            note=self.note if note is None else note,
+            problem=self.problem or problem,
+        )
+
+    def _bad(self, what: str) -> ServiceError:
+        return ServiceError(f"{self.question}: {what}")
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """An answer that is a list of things."""
+
+    answer: Answer
+    flow: ListFlow
+    items: list[Json]
+    problem: VerificationError | None
+
+    @property
+    def status(self) -> Measurement:
+        """The HTTP status."""
+        return self.answer.status
+
+    @property
+    def count(self) -> Measurement:
+        """How many items were listed."""
+        value = None if self.problem else len(self.items)
+        return self._measure(f"number of {self.flow.items}", value)
+
+    @property
+    def shape(self) -> Measurement:
+        """`complete` when each item has the flow's fields, of their types; else what the first bad one lacks."""
+        return self._measure(f"shape of {self.flow.items}", None if self.problem else self._shape())
+
+    def texts(self, name: str) -> list[str]:
+        """The text values of `name` over all items that have it."""
+        values = [item.get(name) for item in self.items if isinstance(item, dict)]
+        return [value for value in values if isinstance(value, str) and value]
+
+    def _shape(self) -> str:
+        for number, item in enumerate(self.items, start=1):
+            if not isinstance(item, dict):
+                return f"item {number} is {_kind(item)}"
+            for name, wanted in self.flow.fields.items():
+                if name not in item:
+                    return f"item {number} has no {name}"
+                if not _is(item[name], wanted):
+                    return f"{name} of item {number} is {_kind(item[name])}, not a {wanted}"
+        return "complete"
+
+    def _measure(self, name: str, value: Value | None) -> Measurement:
+        return Measurement(
+            name=name,
+            value=value,
+            source=self.answer.question,
+            observed_at=self.answer.observed_at,
+            note=self.answer.note,
+            problem=self.problem,
+        )
+
+
+def _is(value: Json, wanted: FieldType) -> bool:
+    if wanted == "number":
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    kinds: dict[str, type] = {"string": str, "boolean": bool, "list": list, "object": dict}
+    return isinstance(value, kinds[wanted])
+
+
+def _kind(value: Json) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, (list, dict)):
+        return "a list" if isinstance(value, list) else "an object"
+    return f"{show(value)!r}" if isinstance(value, str) else show(value)

@@ -1,0 +1,300 @@
+"""Ask the service under verification, as its users do: over HTTP, with a limit on time and size.
+
+Which failures blame whom: once a connection stands (with TLS, where there is TLS), silence, a broken answer or a bad
+certificate is the service's (`ServiceError`). A name that does not resolve, no route, or no connection at all says more
+about the network between us, or this machine, than about a revision, and no other revision would mend it
+(`ObserverError`). A refused connection is the service's: somebody was there to refuse. A certificate that is not
+trusted is bad for users, but TLS ends before any revision: it fails and never rolls back (`Unmendable`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import errno
+import ipaddress
+import json
+import socket
+import ssl
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import CancelledError
+from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
+from functools import cache, partial
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from importlib.metadata import PackageNotFoundError, version
+from threading import Lock
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from verification.clients.service.answer import Answer
+from verification.clients.service.certificate import trust
+from verification.errors import NotAsked, ObserverError, ServiceError, Unmendable, VerificationError
+from verification.settings.model import Smoke, Target
+from verification.settings.units import duration_text
+
+_REDIRECTS = 5
+_STARTING = 503
+_TOO_MANY = 429  # says how often this machine asks, not how the revision does
+_LESS_OFTEN = "Exempt the suite's user agent from the limit, or ask less often."
+_NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN}
+_ENCODINGS = {"", "identity", "gzip"}
+
+
+@cache
+def user_agent() -> str:
+    """How the suite names itself to the service, so that its questions can be told from users'."""
+    try:
+        number = version("deployment-verification")
+    except PackageNotFoundError:
+        number = "dev"
+    return f"deployment-verification/{number}"
+
+
+class Service:
+    """The service at one target. Every question is bounded from the name lookup to the last byte; none raises.
+
+    What went wrong is the answer's `problem`, for the criterion to judge. Safe to use from many threads.
+    """
+
+    def __init__(self, target: Target, smoke: Smoke) -> None:
+        self._target = target
+        self._smoke = smoke
+        self._largest = int(smoke.largest_answer_mb * 1_000_000)
+        self._patient_until = time.monotonic() + smoke.within
+        self._lock = Lock()
+        self._closed = False
+        self._running: AbstractContextManager[BlockingPortal] | None = None
+        self._portal: BlockingPortal | None = None
+        self._client: httpx.AsyncClient | None = None
+
+    def get(self, path: str, *, token: str = "", patient: bool = True) -> Answer:
+        """`GET path` on the service. `patient`: a 503 is asked once more after `smoke.retry_after`."""
+        if not (token.isascii() and token.isprintable()):
+            problem = ServiceError(f"GET {path}: the token that the service gave out is none that a header can carry")
+            return Answer(f"GET {self._target.url}{path}", problem=problem)
+        return self._ask(self._request("GET", path, token=token), patient=patient)
+
+    def post(self, path: str, body: Mapping[str, str], *, patient: bool = True) -> Answer:
+        """`POST path` with a JSON body."""
+        return self._ask(self._request("POST", path, body=body), patient=patient)
+
+    def first_bytes(self, address: str, count: int = 1024) -> Answer:
+        """The first `count` bytes at an address that the service gave out, on any host: asked without credentials."""
+        problem = _unfit(address)
+        if problem:
+            return Answer(f"GET {address[:200]}", problem=ServiceError(f"{address[:200]!r} {problem}"))
+        request = httpx.Request("GET", address, headers={**self._headers(), "Range": f"bytes=0-{count - 1}"})
+        return self._ask(request, patient=True, enough=count, anywhere=True)
+
+    def close(self) -> None:
+        """End all connections, and all questions that are still open. A question put later is not asked."""
+        with self._lock:
+            self._closed = True
+            atexit.unregister(self.close)
+            if self._portal is not None and self._client is not None and self._running is not None:
+                with suppress(CancelledError):  # how the portal's thread takes leave
+                    self._portal.call(self._portal.stop, True)
+                    self._running.__exit__(None, None, None)
+            self._portal = self._client = self._running = None
+
+    def _headers(self) -> dict[str, str]:
+        return {
+            "User-Agent": user_agent(),
+            "Accept": "application/json, */*;q=0.5",
+            "Accept-Encoding": "gzip",
+        }
+
+    def _request(
+        self, method: str, path: str, *, token: str = "", body: Mapping[str, str] | None = None
+    ) -> httpx.Request:
+        headers = self._headers()
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        content = json.dumps(body).encode() if body is not None else None
+        if content is not None:
+            headers["Content-Type"] = "application/json"
+        return httpx.Request(method, self._target.url + path, headers=headers, content=content)
+
+    def _ask(
+        self, request: httpx.Request, *, patient: bool, enough: int | None = None, anywhere: bool = False
+    ) -> Answer:
+        answer = self._once(request, enough, anywhere)
+        if answer.code != _STARTING or not patient or time.monotonic() + self._smoke.retry_after > self._patient_until:
+            return answer
+        time.sleep(self._smoke.retry_after)  # the checklist's remedy for a start that is not finished
+        again = self._once(request, enough, anywhere)
+        waited = duration_text(self._smoke.retry_after)
+        return replace(again, note=f"asked twice: the first answer was 503, this one came {waited} later")
+
+    def _once(self, request: httpx.Request, enough: int | None, anywhere: bool) -> Answer:
+        question = f"{request.method} {request.url}"
+        began = time.monotonic()
+        try:
+            portal, client = self._connected(question)
+            answer = portal.call(partial(self._exchange, client, request, enough, anywhere))
+        except TimeoutError:
+            answer = Answer(question, problem=ServiceError(f"{question}: no complete answer within {self._limit}"))
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            problem = _blame_proxy(error, request.url) or _blame(error, question, self._limit)
+            answer = Answer(question, problem=problem)
+        except UnicodeError:
+            answer = Answer(question, problem=ServiceError(f"{question}: its host name is none"))
+        except CancelledError:
+            answer = Answer(question, problem=_over(question))
+        except VerificationError as error:
+            answer = Answer(question, problem=error)
+        if answer.code == _TOO_MANY:
+            answer = replace(answer, problem=ObserverError(f"{question}: answered 429, too many requests", _LESS_OFTEN))
+        return replace(answer, seconds=time.monotonic() - began)
+
+    @property
+    def _limit(self) -> str:
+        return duration_text(self._smoke.timeout)
+
+    def _connected(self, question: str) -> tuple[BlockingPortal, httpx.AsyncClient]:
+        with self._lock:
+            if self._closed:
+                raise _over(question)
+            if self._portal is None or self._client is None:
+                atexit.register(self.close)  # a portal left open would keep the process from ending
+                self._running = start_blocking_portal()
+                self._portal = self._running.__enter__()
+                self._client = self._portal.call(self._new_client)
+            return self._portal, self._client
+
+    async def _new_client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            verify=trust(self._target.ca_file),
+            # Connecting gets less than the whole, so that "never connected" can be told from "never answered".
+            timeout=httpx.Timeout(self._smoke.timeout, connect=self._smoke.timeout * 0.8),
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            # No connection is used twice: one that the service closes just then would look like a broken answer.
+            limits=httpx.Limits(max_connections=50, max_keepalive_connections=0),
+        )
+
+    async def _exchange(
+        self, client: httpx.AsyncClient, request: httpx.Request, enough: int | None, anywhere: bool
+    ) -> Answer:
+        question = f"{request.method} {request.url}"
+        async with asyncio.timeout(self._smoke.timeout):
+            for _ in range(_REDIRECTS + 1):
+                response = await client.send(request, stream=True)
+                try:
+                    following = response.next_request if request.method == "GET" else None
+                    if following is None:
+                        body = await self._body(response, enough, question)
+                        return Answer(question, response.status_code, dict(response.headers), body)
+                    _refuse_elsewhere(request, following, question, anywhere)
+                    request = following
+                finally:
+                    await response.aclose()
+        raise ServiceError(f"{question}: redirected more than {_REDIRECTS} times")
+
+    async def _body(self, response: httpx.Response, enough: int | None, question: str) -> bytes:
+        encoding = response.headers.get("content-encoding", "").strip().lower()
+        if encoding not in _ENCODINGS:  # several, one inside the other, could unpack without bounds
+            raise ServiceError(f"{question}: the answer is encoded as {encoding[:40]!r}, which was not asked for")
+        body = b""
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if enough is not None and len(body) >= enough:
+                return body[:enough]
+            if len(body) > self._largest:
+                raise ServiceError(f"{question}: the answer is larger than {self._smoke.largest_answer_mb:g} MB")
+        return body
+
+
+def _refuse_elsewhere(request: httpx.Request, following: httpx.Request, question: str, anywhere: bool) -> None:
+    here, there = request.url, following.url
+    if not anywhere and (here.scheme, here.host, here.port) != (there.scheme, there.host, there.port):
+        raise ServiceError(f"{question}: redirects to another address, {there}")
+    if anywhere and (problem := _unfit(str(there))):
+        raise ServiceError(f"{question}: redirects to {there}, which {problem}")
+
+
+def _unfit(address: str) -> str:
+    """Why an address that the service gave out is not followed, or nothing: it could point into our own network."""
+    try:
+        url = httpx.URL(address)
+        httpx.Request("GET", url)
+    except (httpx.InvalidURL, ValueError):
+        return "is not an address"
+    if url.scheme not in {"http", "https"} or not url.host:
+        return "is not an absolute http(s) address"
+    return "points into the network of whoever asks" if _is_inside(url.host) else ""
+
+
+def _is_inside(host: str) -> bool:
+    """Whether `host` is where clouds keep their metadata, in any of the ways to write that."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        try:
+            address = ipaddress.ip_address(socket.inet_aton(host))  # such as 0xa9fea9fe, which connects too
+        except (OSError, UnicodeError):
+            return host.rstrip(".").endswith(".internal")
+    mapped = getattr(address, "ipv4_mapped", None)
+    return address.is_link_local or (mapped is not None and mapped.is_link_local)
+
+
+def _blame_proxy(error: Exception, url: httpx.URL) -> ObserverError | None:
+    """What went wrong on the way to a proxy of ours says nothing about the service behind it."""
+    if not isinstance(error, (httpx.ConnectError, httpx.ProxyError)):
+        return None
+    proxies = getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(url.host):
+        return None
+    words = f"{url.scheme.upper()}_PROXY is set, and the way through that proxy failed: {error}"
+    return ObserverError(words, "Mend the proxy, or name the service's host in NO_PROXY.")
+
+
+def _blame(error: Exception, question: str, limit: str) -> VerificationError:
+    """The exception of the right side (see the module's docstring), in words."""
+    causes = list(_causes(error))
+    if any(isinstance(cause, socket.gaierror) for cause in causes):
+        return ObserverError(
+            f"{question}: the host name does not resolve", "Look at the url in deployment.toml and at the DNS here."
+        )
+    if isinstance(error, httpx.ConnectTimeout) or any(isinstance(c, OSError) and c.errno in _NO_ROUTE for c in causes):
+        return ObserverError(
+            f"{question}: no connection within {limit}", "Look at the network between here and the service."
+        )
+    tls = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
+    if tls is not None:
+        reason = tls.verify_message if isinstance(tls, ssl.SSLCertVerificationError) else tls.reason or str(tls)
+        # Without a connection it is the front door's (or this machine's idea of whom to trust), not the revision's.
+        kind = Unmendable if isinstance(error, httpx.ConnectError) else ServiceError
+        return kind(f"{question}: no trusted TLS connection: {reason}")
+    if isinstance(error, httpx.TimeoutException):
+        return ServiceError(f"{question}: no complete answer within {limit}")
+    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+        return ServiceError(f"{question}: connection refused")
+    if isinstance(error, httpx.ConnectError) and not any(isinstance(cause, ConnectionError) for cause in causes):
+        reason = next((str(cause) for cause in causes if isinstance(cause, OSError) and cause.errno), str(error))
+        return ObserverError(f"{question}: no connection could be made: {reason}", "Look at this machine first.")
+    return ServiceError(f"{question}: {str(error) or type(error).__name__}")
+
+
+def _over(question: str) -> NotAsked:
+    return NotAsked(f"{question}: the run was over before there was an answer")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    pending: list[BaseException | None] = [error]
+    while pending:
+        cause = pending.pop()
+        if cause is None or id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        yield cause
+        pending += [
+            cause.__cause__,
+            cause.__context__,
+            *(cause.exceptions if isinstance(cause, BaseExceptionGroup) else ()),
+        ]

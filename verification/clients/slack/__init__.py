@@ -1,0 +1,1 @@
+"""Slack's Web API: messages that are posted once, and channels that are read."""

@@ -1,0 +1,357 @@
+"""Slack's Web API through slack_sdk: say something once, and read what others said (https://api.slack.com/methods)."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from verification.clients.lazy_imports import load
+from verification.clients.slack.text import Section, blocks_of, escape, marked
+from verification.clients.web_api import System, token_of
+from verification.deadline import bounded
+from verification.errors import NotPermitted, ObserverError, SettingsError
+from verification.redaction import redact
+from verification.settings.observers import Slack as SlackSettings
+from verification.settings.observers import keeps_secrets
+from verification.settings.units import duration_text
+from verification.verdict import now
+
+if TYPE_CHECKING:
+    from slack_sdk.errors import SlackApiError
+    from slack_sdk.http_retry.builtin_handlers import RateLimitErrorRetryHandler
+    from slack_sdk.web import SlackResponse
+
+T = TypeVar("T")
+
+SYSTEM = System(
+    "Slack",
+    "https://slack.com/api",
+    "SLACK_BOT_TOKEN",
+    "the scopes chat:write, channels:read, channels:history, and files:write for --ticket slack",
+)
+EVENT_TYPE = "deployment_verification"
+_LOOK_BACK = dt.timedelta(days=14)
+_PAGES = 50
+_REFUSED = {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "no_permission"}
+_CHANNEL_REMEDIES = {
+    "channel_not_found": "Mend the channel in [slack] of deployment.toml; invite the bot if it is a private one.",
+    "not_in_channel": "Invite the bot to the channel (/invite).",
+    "is_archived": "Name a channel in [slack] that is not archived.",
+}
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+
+class _Channel(_Part):
+    id: str
+    name: str = ""
+
+
+class _Metadata(_Part):
+    event_type: str = ""
+    event_payload: dict[str, object] = {}
+
+
+class _File(_Part):
+    id: str
+    name: str = ""
+
+
+class _Message(_Part):
+    ts: str
+    text: str = ""
+    user: str = ""
+    bot_id: str = ""
+    metadata: _Metadata = _Metadata()
+    files: list[_File] = []
+
+
+class _Myself(_Part):
+    user_id: str = ""
+    bot_id: str = ""
+
+
+_CHANNELS = TypeAdapter(list[_Channel])
+_MESSAGES = TypeAdapter(list[_Message])
+_MYSELF = TypeAdapter(_Myself)
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A message of ours. `again`: it had been posted before, and was found instead of repeated."""
+
+    channel: str
+    ts: str
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What somebody wrote in a channel."""
+
+    text: str
+    at: dt.datetime
+    author: str
+
+
+def release_key(commit: str) -> str:
+    """The key of a release's announcement: one for each."""
+    return f"deployment-of-{commit}"
+
+
+class Slack:
+    """One workspace. `timeout` bounds each method with all its retries; each raises ObserverError, NotPermitted."""
+
+    def __init__(self, url: str, token: str, timeout: float) -> None:
+        load("slack_sdk")
+        from slack_sdk import WebClient
+        from slack_sdk.http_retry.builtin_handlers import ServerErrorRetryHandler
+
+        if not keeps_secrets(url):
+            raise SettingsError(f"Slack: the token would be sent to {url} in the clear", "Use an https:// address.")
+        self._timeout = timeout
+        self._until = threading.local()
+        base = url.rstrip("/") + "/"
+        # What was sent twice is said twice: only what Slack did not take (a rate limit) is sent again.
+        limit = _patient_handler(self._left)
+        self._writer = WebClient(token=token, base_url=base, timeout=int(timeout) or 1, retry_handlers=[limit])
+        self._reader = WebClient(token=token, base_url=base, timeout=int(timeout) or 1)
+        self._reader.retry_handlers += [limit, ServerErrorRetryHandler(max_retry_count=2)]
+
+    @classmethod
+    def of(cls, settings: SlackSettings, variables: Mapping[str, str]) -> Slack:
+        """Raises NotPermitted without SLACK_BOT_TOKEN."""
+        return cls(settings.url, token_of(variables, SYSTEM), settings.timeout)
+
+    def announce(self, channel: str, text: str, sections: list[Section], key: str, thread: Post | None = None) -> Post:
+        """Post once for each `key`: a message of ours that carries it is found again, and not repeated.
+
+        `text` is what notifications show; `sections` are what the channel shows. Both may hold anything: they are
+        escaped. With `thread`, it is posted below that message.
+        """
+        return self._within(lambda: self._announce(channel, text, sections, key, thread))
+
+    def find(self, channel: str, key: str) -> Post | None:
+        """Our message with `key`, if it was posted."""
+
+        def look() -> Post | None:
+            there = self._channel(channel)
+            found = self._posted(there, key, None)
+            return Post(there, found, again=True) if found else None
+
+        return self._within(look)
+
+    def upload(self, name: str, content: bytes, comment: str, thread: Post) -> None:
+        """Share a file below a message, in the place of an older one of that name; needs the scope files:write.
+
+        `comment` may hold anything: it is escaped.
+        """
+
+        def share() -> None:
+            for message in self._history(thread.channel, now() - _LOOK_BACK, thread):
+                for file in (one for one in message.files if one.name == name):
+                    self._call(lambda: self._writer.files_delete(file=file.id), "files.delete")  # noqa: B023
+            self._call(
+                lambda: self._writer.files_upload_v2(
+                    filename=name,
+                    title=name,
+                    content=content,
+                    channel=thread.channel,
+                    thread_ts=thread.ts,
+                    initial_comment=escape(comment),
+                ),
+                "files_upload_v2",
+            )
+
+        self._within(share)
+
+    def reach(self, channel: str) -> None:
+        """Ask who we are, and what was written in `channel` just now: what `announce` does before it posts."""
+
+        def ask() -> None:
+            self._myself()
+            next(self._history(self._channel(channel), now(), None), None)
+
+        self._within(ask)
+
+    def read(self, channel: str, since: dt.datetime) -> tuple[Message, ...]:
+        """What was written in `channel` since then, newest first."""
+        return self._within(
+            lambda: tuple(
+                Message(one.text, dt.datetime.fromtimestamp(float(one.ts), dt.UTC), one.user or one.bot_id)
+                for one in self._history(self._channel(channel), since, None)
+            )
+        )
+
+    def _announce(self, channel: str, text: str, sections: list[Section], key: str, thread: Post | None) -> Post:
+        there = thread.channel if thread else self._channel(channel)
+        found = self._posted(there, key, thread)
+        if found:
+            return Post(there, found, again=True)
+        answer = self._call(
+            lambda: self._writer.chat_postMessage(
+                channel=there,
+                text=marked(text, key),
+                blocks=blocks_of(sections),
+                metadata={"event_type": EVENT_TYPE, "event_payload": {"key": key}},
+                thread_ts=thread.ts if thread else None,
+                unfurl_links=False,
+                unfurl_media=False,
+            ),
+            "chat.postMessage",
+        )
+        return Post(there, _read(TypeAdapter(str), answer.get("ts"), "chat.postMessage"))
+
+    def _posted(self, channel: str, key: str, thread: Post | None) -> str:
+        """The `ts` of our message with `key`; empty when there is none. Nobody else's message counts."""
+        me = self._myself()
+        for one in self._history(channel, now() - _LOOK_BACK, thread):
+            ours = (me.bot_id and one.bot_id == me.bot_id) or (me.user_id and one.user == me.user_id)
+            by_metadata = one.metadata.event_type == EVENT_TYPE and one.metadata.event_payload.get("key") == key
+            # Metadata is only shown to tokens that may read it.
+            if ours and (by_metadata or one.text == marked(one.text.rpartition("\n")[0], key, escaped=True)):
+                return one.ts
+        return ""
+
+    def _myself(self) -> _Myself:
+        return _read(_MYSELF, self._call(self._reader.auth_test, "auth.test").data, "auth.test")
+
+    def _channel(self, name: str) -> str:
+        """The id of a channel that is named `#name`, or is an id already."""
+        if not name.startswith("#"):
+            return name
+        for page in self._pages(
+            lambda cursor: self._reader.conversations_list(
+                cursor=cursor, limit=200, exclude_archived=True, types="public_channel"
+            ),
+            "conversations.list",
+        ):
+            for one in _read(_CHANNELS, page.get("channels"), "conversations.list"):
+                if one.name == name.removeprefix("#"):
+                    return one.id
+        raise ObserverError(
+            f"Slack has no public channel {name}",
+            "Mend [slack] in deployment.toml; a private channel is named by its id there (C0…).",
+        )
+
+    def _history(self, channel: str, since: dt.datetime, thread: Post | None) -> Iterator[_Message]:
+        oldest = f"{since.timestamp():.6f}"
+
+        def ask(cursor: str | None) -> SlackResponse:
+            if thread:
+                return self._reader.conversations_replies(
+                    channel=channel, ts=thread.ts, cursor=cursor, limit=200, include_all_metadata=True
+                )
+            return self._reader.conversations_history(
+                channel=channel, oldest=oldest, cursor=cursor, limit=200, include_all_metadata=True
+            )
+
+        question = "conversations.replies" if thread else "conversations.history"
+        for page in self._pages(ask, question):
+            yield from _read(_MESSAGES, page.get("messages"), question)
+
+    def _pages(self, ask: Callable[[str | None], SlackResponse], question: str) -> Iterator[SlackResponse]:
+        cursor: str | None = None
+        for _ in range(_PAGES):
+            answer = self._call(lambda: ask(cursor), question)  # noqa: B023  (called at once)
+            yield answer
+            more = answer.get("response_metadata") or {}
+            cursor = more.get("next_cursor") if isinstance(more, dict) else None
+            if not cursor:
+                return
+        raise ObserverError(f"Slack {question}: its pages do not end after {_PAGES}")
+
+    def _call(self, ask: Callable[[], SlackResponse], question: str) -> SlackResponse:
+        from slack_sdk.errors import SlackApiError, SlackClientError
+
+        try:
+            return ask()
+        except SlackApiError as error:
+            raise _words(error, question) from None
+        except (SlackClientError, OSError, ValueError) as error:
+            raise ObserverError(
+                f"Slack {question}: {redact(str(error))[:200] or type(error).__name__}", "Is Slack up, and reachable?"
+            ) from None
+
+    def _within(self, call: Callable[[], T]) -> T:
+        until = time.monotonic() + self._timeout
+
+        def bounded_call() -> T:
+            self._until.value = until
+            return call()
+
+        try:
+            return bounded(bounded_call, self._timeout)
+        except TimeoutError:
+            raise ObserverError(
+                f"Slack: no complete answer within {duration_text(self._timeout)}", "Is Slack up, and reachable?"
+            ) from None
+
+    def _left(self) -> float:
+        return getattr(self._until, "value", 0.0) - time.monotonic()
+
+
+def _patient_handler(left: Callable[[], float]) -> RateLimitErrorRetryHandler:
+    """Waits for a rate limit to be lifted, unless that takes longer than the time that is left."""
+    from slack_sdk.http_retry.builtin_handlers import RateLimitErrorRetryHandler as Handler
+    from slack_sdk.http_retry.request import HttpRequest
+    from slack_sdk.http_retry.response import HttpResponse
+    from slack_sdk.http_retry.state import RetryState
+
+    class Patient(Handler):
+        def _can_retry(
+            self,
+            *,
+            state: RetryState,  # noqa: ARG002  (the base class asks for these)
+            request: HttpRequest,  # noqa: ARG002
+            response: HttpResponse | None = None,
+            error: Exception | None = None,  # noqa: ARG002
+        ) -> bool:
+            if response is None or response.status_code != 429:
+                return False
+            asked = next((v for k, v in response.headers.items() if k.lower() == "retry-after"), ["1"])
+            seconds = asked if isinstance(asked, str) else asked[0]
+            return seconds.isdecimal() and int(seconds) + 1 < left()
+
+    return Patient(max_retry_count=3)
+
+
+def _read(shape: TypeAdapter[T], value: object, question: str) -> T:
+    try:
+        return shape.validate_python(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise ObserverError(
+            f"Slack {question}: the answer has an unexpected shape: {first['msg']}", "Is slack.url that of Slack's API?"
+        ) from None
+
+
+def _words(error: SlackApiError, question: str) -> ObserverError:
+    response = error.response
+    status = getattr(response, "status_code", 0)
+    data = getattr(response, "data", response)
+    reason = data.get("error", "") if isinstance(data, dict) else ""
+    if reason == "missing_scope":
+        needed = data.get("needed", "one that is missing")
+        return NotPermitted(
+            f"Slack {question}: the token lacks the scope {needed}",
+            f"Add {needed} to the app's bot scopes and install it anew (SLACK_BOT_TOKEN).",
+        )
+    if reason in _REFUSED:
+        return NotPermitted(f"Slack {question}: the token is refused ({reason})", "Set SLACK_BOT_TOKEN anew.")
+    if status == 429 or reason == "ratelimited":
+        return ObserverError(
+            f"Slack {question}: the rate limit is used up for longer than the time that is left", "Ask again later."
+        )
+    said = reason or redact(json.dumps(data, default=str) if isinstance(data, dict) else str(data))[:120]
+    remedy = _CHANNEL_REMEDIES.get(reason, "Is Slack up? Look at its status page.")
+    return ObserverError(f"Slack {question}: status {status}: {said}", remedy)

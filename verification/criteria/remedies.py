@@ -1,0 +1,48 @@
+"""The checklist's appendix "Common Issues": for a failure, the remedy that fits, as a command to paste."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from verification.settings.model import Settings, Target
+
+_MONGODB = re.compile(r"mongo|ServerSelectionTimeout", re.IGNORECASE)
+_MEMORY = re.compile(r"memory limit|out of memory|OOM", re.IGNORECASE)
+_UNAVAILABLE = re.compile(r"\b503\b|unhealthy")
+
+
+def hint(reason: str, settings: Settings) -> str:
+    """What to try, with this environment's names filled in; empty when no remedy of the appendix fits."""
+    target = settings.targets.get("production") or settings.targets.get("staging")
+    if target is None:
+        return ""
+    if _MONGODB.search(reason):
+        return f"Is the MongoDB secret right, and this service allowed in? {_secret(target)}"
+    if _MEMORY.search(reason):
+        return f"Does it need more memory, or does it leak? To give it more: {_more_memory(target)}"
+    if _UNAVAILABLE.search(reason):
+        return f"The logs say why it does not start: {_logs(target)}"
+    return ""
+
+
+def _more_memory(target: Target) -> str:
+    run = target.cloud_run
+    where = (
+        f"{shlex.quote(run.service)} --project {shlex.quote(run.project)} --region {run.region}" if run else "SERVICE"
+    )
+    return f"gcloud run services update {where} --memory 4Gi"
+
+
+def _logs(target: Target) -> str:
+    run = target.cloud_run
+    if run is None:
+        return f"curl -i {shlex.quote(target.url)}"
+    query = f'resource.type="cloud_run_revision" AND resource.labels.service_name="{run.service}" AND severity>=ERROR'
+    return f"gcloud logging read {shlex.quote(query)} --project {shlex.quote(run.project)} --freshness=10m"
+
+
+def _secret(target: Target) -> str:
+    run = target.cloud_run
+    project = f" --project {shlex.quote(run.project)}" if run else ""
+    return f"gcloud secrets versions list mongodb-url{project}"

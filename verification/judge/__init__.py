@@ -1,0 +1,1 @@
+"""The judge: from samples to a verdict. Pure mathematics: no I/O and no clock."""

@@ -1,0 +1,1 @@
+"""Probes of what comes once a deployment is through."""

@@ -1,0 +1,111 @@
+"""Probes of what comes once a deployment is through: which deployment that was, and who answers for what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from verification.criteria.criterion import criterion_id
+from verification.criteria.sign_off import Line
+from verification.errors import NotAsked, VerificationError
+from verification.probe import PROBES, probe
+from verification.probes.health import given
+from verification.records.deployments import Deployment, State
+from verification.redaction import redact
+from verification.settings.model import Settings
+
+if TYPE_CHECKING:
+    from verification.clients.google.cloud_run import CloudRun
+    from verification.records.deployment_log import DeploymentLog
+    from verification.run import Named, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """The deployment that is followed up. `logged`: the deployment log told of it; else Cloud Run did."""
+
+    deployment: Deployment
+    logged: bool
+
+    @property
+    def serves(self) -> str:
+        """The revision that serves since: the one before, where this one was rolled back."""
+        one = self.deployment
+        rolled_back = one.state is State.ROLLED_BACK and one.rollback is not None
+        return one.rollback.to_revision if rolled_back and one.rollback else one.revision
+
+    @property
+    def through(self) -> datetime:
+        """When it was through: verified, or rolled back, or (where nobody verified it) deployed."""
+        one = self.deployment
+        return (one.rolled_back_at if one.state is State.ROLLED_BACK else one.verified) or one.deployed
+
+
+@probe
+def followed_deployment(
+    settings: Settings, named: Named, deployment_log: DeploymentLog, cloud_run: CloudRun
+) -> Followed:
+    """The deployment that somebody named, else the latest one. Raises ObserverError."""
+    service = given(settings.target.cloud_run, "cloud_run").service
+    logged = [
+        one for one in deployment_log.deployments() if (one.environment, one.service) == (settings.environment, service)
+    ]
+    return follow(logged, settings.environment, cloud_run, named)
+
+
+def follow(logged: Sequence[Deployment], environment: str, cloud_run: CloudRun, named: Named) -> Followed:
+    """The deployment that `named` names; else the log's latest, or a later one that serves and was never logged."""
+    if not named.revision and logged:
+        serving = cloud_run.service().sole_revision
+        if serving is None or serving in {one.revision for one in logged}:
+            return Followed(_with_previous(logged[-1], named), logged=True)
+        found = _unlogged(logged, environment, cloud_run, serving, named)
+        latest = logged[-1]
+        return found if found.deployment.deployed > latest.deployed else Followed(latest, logged=True)
+    name = named.revision or cloud_run.service().sole_revision
+    if not name:
+        raise NotAsked(
+            "which deployment is followed up is not known: the log tells of none, and the traffic is split",
+            "Name the revision with --revision.",
+        )
+    known = next((one for one in logged if one.revision == name), None)
+    if known is not None:
+        return Followed(_with_previous(known, named), logged=True)
+    return _unlogged(logged, environment, cloud_run, name, named)
+
+
+def note_followed(run: Run) -> None:
+    """Note in the run's record which deployment is followed up: not always the one that serves."""
+    record = run.record
+    try:
+        followed = cast("Followed", run.probes.result("followed_deployment")).deployment
+    except VerificationError as problem:
+        record.notices.append(redact(f"which deployment is followed up is not known: {problem.cause}"))
+        return
+    record.revision, record.previous_revision = followed.revision, followed.previous
+    record.commit, record.deployed = followed.commit, followed.deployed
+
+
+def _unlogged(logged: Sequence[Deployment], environment: str, cloud_run: CloudRun, name: str, named: Named) -> Followed:
+    state = cloud_run.revision(name)
+    earlier = [one for one in logged if one.deployed < state.created and one.state is not State.ROLLED_BACK]
+    previous = named.previous or (earlier[-1].revision if earlier else "")
+    service = cloud_run.settings.service
+    return Followed(Deployment(environment, service, name, state.created, previous, state.commit), logged=False)
+
+
+def _with_previous(deployment: Deployment, named: Named) -> Deployment:
+    return deployment if deployment.previous else replace(deployment, previous=named.previous)
+
+
+@pytest.fixture
+def sign_off(request: pytest.FixtureRequest, settings: Settings, followed_deployment: Followed) -> Line:
+    """The criterion's line as one that a person answers for."""
+    names = cast("dict[str, str]", request.config.stash[PROBES].resource("sign_offs"))
+    line = criterion_id(request.node)
+    name = names.get(line) or settings.followup.signed_off_by or ""
+    return Line(line, name, followed_deployment.deployment.signature(line))

@@ -1,0 +1,198 @@
+"""Probes of what a person reviews in the days after a deployment: resources, changelog, the metrics of deployments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from verification.clients.google.cloud_run_state import Allotment, quantity
+from verification.criteria.sign_off import Line
+from verification.errors import NotAsked, ObserverError
+from verification.probe import probe
+from verification.probes.followup.deployment import Followed
+from verification.probes.release import ReleaseContents, contents
+from verification.records.metrics import Period, over_all
+from verification.settings.followup import ApprovedResources, IdlePrices
+from verification.settings.model import Settings
+from verification.settings.release import Release
+from verification.source_tree.changelog import new_entries
+from verification.source_tree.checkout import Checkout
+from verification.verdict import Measurement, Value, record
+
+if TYPE_CHECKING:
+    from verification.clients.google.cloud_run import CloudRun
+    from verification.records.deployment_log import DeploymentLog
+
+_MONTH = 30 * 86_400
+_GIB = 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceChange:
+    """What each instance gets and how many there may be: now, and in the revision before."""
+
+    revision: str
+    previous: str
+    now: Allotment
+    before: Allotment
+    prices: IdlePrices
+    approved: ApprovedResources
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """What changed and is not approved in deployment.toml."""
+        shown = zip(_resources(self.now).items(), _resources(self.before).values(), strict=True)
+        return tuple(
+            f"{name} {_words(before)} -> {_words(value)}"
+            for (name, value), before in shown
+            if value != before and not self._is_approved(name, value)
+        )
+
+    def must_be_none_or_approved(self, sign_off: Line) -> None:
+        """Hold that nothing changed, or that the file or a person approves of it; every figure is recorded."""
+        __tracebackhide__ = True
+        for one in self._figures():
+            record(one)
+        unknown = [name for name, value in _resources(self.now).items() if value is None and name in {"cpu", "memory"}]
+        if unknown:
+            raise ObserverError(f"{self.revision} does not say how much {' and '.join(unknown)} it gets")
+        if not self.changes:
+            unchanged = "unchanged" if self.now == self.before else "approved in deployment.toml"
+            Measurement("resources", unchanged, source="Cloud Run").must_be(unchanged)
+            return
+        cost = f"{_dollars(self.before, self.prices)} -> {_dollars(self.now, self.prices)} USD a month idle"
+        sign_off.must_be_signed(
+            f"{self.revision} has other resources than {self.previous}: {', '.join(self.changes)}; {cost}"
+        )
+
+    def _figures(self) -> list[Measurement]:
+        before = _resources(self.before)
+        found = [
+            Measurement(
+                name, _words(value), source=f"Cloud Run {self.revision}", note=f"before: {_words(before[name])}"
+            )
+            for name, value in _resources(self.now).items()
+        ]
+        cost = Measurement(
+            "idle cost a month",
+            _dollars(self.now, self.prices),
+            "USD",
+            source="[followup.idle_prices]",
+            note=f"of the instances that always run; before: {_dollars(self.before, self.prices)} USD",
+        )
+        return [*found, cost]
+
+    def _is_approved(self, name: str, value: Value | None) -> bool:
+        wanted: str | int | None = getattr(self.approved, name.replace(" ", "_"), None)
+        try:
+            return wanted is not None and (quantity(wanted) if isinstance(wanted, str) else wanted) == value
+        except ValueError:
+            return False
+
+
+@probe
+def resource_change(settings: Settings, cloud_run: CloudRun, followed_deployment: Followed) -> ResourceChange:
+    """Compare what serves since the deployment with the revision before. Raises ObserverError."""
+    one = followed_deployment.deployment
+    if not one.previous:
+        raise NotAsked(f"which revision served before {one.revision} is not known", "Name it with --previous-revision.")
+    table = settings.followup
+    after, before = (cloud_run.revision(name).allotment for name in (followed_deployment.serves, one.previous))
+    return ResourceChange(
+        followed_deployment.serves, one.previous, after, before, table.idle_prices, table.approved_resources
+    )
+
+
+def idle_cost(allotment: Allotment, prices: IdlePrices) -> float | None:
+    """USD for thirty days of the instances that always run, without a request; None where resources are unknown."""
+    if not allotment.min_instances:
+        return 0.0
+    if allotment.cpu is None or allotment.memory is None:
+        return None
+    cpu, memory = (prices.always_cpu, prices.always_memory) if allotment.cpu_always else (prices.cpu, prices.memory)
+    each = allotment.cpu * cpu + allotment.memory / _GIB * memory
+    return round(_MONTH * allotment.min_instances * each, 2)
+
+
+@probe
+def deployed_changes(
+    cloud_run: CloudRun, checkout: Checkout, release: Release, followed_deployment: Followed
+) -> ReleaseContents:
+    """What the deployment changed, held against the changelog as it is in the checkout now. Raises ObserverError."""
+    one = followed_deployment.deployment
+    if not one.previous:
+        raise NotAsked(f"which revision served before {one.revision} is not known", "Name it with --previous-revision.")
+    before = cloud_run.revision(one.previous).commit
+    return with_latest_changelog(contents(checkout, release, before, one.commit), checkout)
+
+
+def with_latest_changelog(found: ReleaseContents, checkout: Checkout) -> ReleaseContents:
+    """`found`, with the entries that the changelog has by now: what was forgotten may be written later."""
+    path = found.settings.changelog
+    latest = checkout.text("HEAD", path)
+    if latest is None:
+        return found
+    entries = new_entries(checkout.text(found.deployed, path) or "", latest)
+    return replace(found, entries=entries)
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsReview:
+    """The five figures over all deployments of the environment."""
+
+    period: Period
+    source: str
+
+    def must_be_reviewed(self, sign_off: Line) -> None:
+        """Hold every figure to meet its target; where one does not, or too few tell, a person has looked at it."""
+        __tracebackhide__ = True
+        for one in self.period.figures:
+            record(self._measurement(one.name))
+        missed = [one for one in self.period.figures if one.good is False]
+        if self.period.too_few or missed:
+            words = ", ".join(f"{one.name} is {one.value:g} {one.unit}, target {one.target}" for one in missed)
+            sign_off.must_be_signed("; ".join(filter(None, (self.period.too_few, words))))
+
+    def _measurement(self, name: str) -> Measurement:
+        figure = next(one for one in self.period.figures if one.name == name)
+        note = f"target {figure.target} {figure.unit}" + (f"; {figure.note}" if figure.note else "")
+        return Measurement(name, figure.value, figure.unit, source=self.source, samples=figure.samples, note=note)
+
+
+@probe
+def metrics_review(
+    settings: Settings, deployment_log: DeploymentLog, followed_deployment: Followed, clock: Callable[[], datetime]
+) -> MetricsReview:
+    """The checklist's table. Raises ObserverError."""
+    one = followed_deployment.deployment
+    found = [
+        each
+        for each in deployment_log.deployments()
+        if (each.environment, each.service) == (one.environment, one.service)
+    ]
+    return MetricsReview(over_all(found, settings.deployment_log, clock()), deployment_log.place)
+
+
+def _resources(one: Allotment) -> dict[str, Value | None]:
+    return {
+        "cpu": one.cpu,
+        "memory": one.memory,
+        "min instances": one.min_instances,
+        "max instances": one.max_instances,
+        "cpu always": one.cpu_always,
+    }
+
+
+def _words(value: Value | None) -> str:
+    if value is None:
+        return "not said"
+    if isinstance(value, int) and value >= 1024**2:
+        return f"{value / 1024**2:g} MiB"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _dollars(one: Allotment, prices: IdlePrices) -> str:
+    cost = idle_cost(one, prices)
+    return "not known" if cost is None else f"{cost:.2f}"

@@ -1,0 +1,114 @@
+"""The probe that tells the team how a deployment ended: the checklist's message, and no word in it that is not so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
+
+from verification.clients.slack.client import Slack, release_key
+from verification.errors import NotAsked, VerificationError
+from verification.probe import Probes, probe
+from verification.probes.followup.deployment import Followed
+from verification.probes.followup.watch import SecondWatch
+from verification.probes.health import given
+from verification.records.deployments import Deployment, State
+from verification.records.run_record import POST_DEPLOY_PHASES
+from verification.settings.model import Settings
+from verification.settings.observers import Slack as SlackSettings
+from verification.verdict import Measurement, Verdict
+
+if TYPE_CHECKING:
+    from verification.clients.service.answer import Answer
+
+
+@probe
+def team_message(
+    settings: Settings, variables: dict[str, str], dry_run: bool, followed_deployment: Followed, probes: Probes
+) -> Measurement:
+    """Tell the team, once for each deployment. Raises NotAsked where there is no success to tell of."""
+    one = followed_deployment.deployment
+    text = (
+        rolled_back_message(settings.main_role, one)
+        if one.state is State.ROLLED_BACK
+        else _success(settings, one, probes)
+    )
+    return tell(given(settings.slack, "slack"), variables, one, text, dry_run)
+
+
+def tell(slack: SlackSettings, variables: Mapping[str, str], one: Deployment, text: str, dry_run: bool) -> Measurement:
+    """Post `text` below the announcement, or in the channel: "posted" or "posted before". Raises ObserverError."""
+    if dry_run:
+        raise NotAsked(f"a dry run posts nothing; {slack.deployments} would be told:\n{text}", "Run without --dry-run.")
+    client = Slack.of(slack, variables)
+    thread = client.find(slack.deployments, release_key(one.commit)) if one.commit else None
+    key = f"{'rollback' if one.state is State.ROLLED_BACK else 'success'}-of-{one.revision}"
+    post = client.announce(slack.deployments, text, [text], key, thread)
+    value = "posted before" if post.again else "posted"
+    where = "in the thread of the announcement" if thread else "in the channel"
+    return Measurement("message", value, source=f"Slack {slack.deployments}", note=f"{where}: {text}")
+
+
+def success_message(role: str, one: Deployment, stable: str) -> str:
+    """The checklist's message, filled in."""
+    return (
+        f"✅ {role.capitalize()} deployment complete\n"
+        f"Commit: {one.commit or 'not known'}\n"
+        f"Revision: {one.revision}\n"
+        "Status: All health checks passing\n"
+        f"Monitoring: {stable} stable"
+    )
+
+
+def rolled_back_message(role: str, one: Deployment) -> str:
+    """What there is to tell of a deployment that was undone."""
+    done = one.rollback
+    assert done is not None, "it was rolled back"
+    because = ", ".join(done.triggers) or "rolled back by hand"
+    return (
+        f"↩️ {role.capitalize()} deployment rolled back\n"
+        f"Commit: {one.commit or 'not known'}\n"
+        f"Revision: {one.revision} back to {done.to_revision}\n"
+        f"Because of: {because}"
+    )
+
+
+def _success(settings: Settings, one: Deployment, probes: Probes) -> str:
+    bad = [name for name, verdict in one.verdicts.items() if verdict is not Verdict.PASS and name in POST_DEPLOY_PHASES]
+    if bad:
+        raise NotAsked(
+            f"there is no success to tell of: {', '.join(bad)} of {one.revision} did not pass",
+            f"`pytest -m {bad[0]} --env {settings.environment}`, then ask again.",
+        )
+    _must_be_healthy(settings, probes)
+    return success_message(settings.main_role, one, _stable(settings, one, probes))
+
+
+def _must_be_healthy(settings: Settings, probes: Probes) -> None:
+    """Ask again: the smoke phase may be long ago."""
+    health = settings.health
+    asked = {"basic_health": health.basic, "readiness": health.readiness, "deep_health": health.deep}
+    for name, table in asked.items():
+        answer = cast("Answer", probes.result(name)) if table else None
+        if answer and (answer.problem or answer.code != 200):
+            raise NotAsked(f"there is no success to tell of: {answer.question} does not answer well now")
+    deep = health.deep
+    if deep is not None:
+        state = cast("Answer", probes.result("deep_health")).field("status")
+        if state.problem or state.value not in deep.states(settings.main_role):
+            raise NotAsked(f"there is no success to tell of: the service says that it is {state.value}")
+
+
+def _stable(settings: Settings, one: Deployment, probes: Probes) -> str:
+    """For how long it was watched and found stable: by the monitor phase, else by the second watch."""
+    if settings.monitor and one.verdicts.get("monitor") is Verdict.PASS:
+        return _duration(settings.monitor.seconds(one.profiles))
+    try:
+        watch = cast("SecondWatch", probes.result("second_watch"))
+        watch.must_be_quiet(settings.limits)
+    except VerificationError as problem:
+        raise NotAsked(f"there is no success to tell of yet: {problem.cause}", problem.remedy) from None
+    return _duration((watch.end - watch.start).total_seconds())
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:g} minutes" if seconds >= 60 else f"{seconds:g} seconds"

@@ -1,0 +1,332 @@
+"""`deployment.toml` as typed settings. Loading, and naming every mistake, is `settings.loading`.
+
+All tables are frozen and closed: an unknown key is a mistake, not an extension.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from verification.settings.code import CheckoutFolder, Code
+from verification.settings.followup import DeploymentLog, Followup
+from verification.settings.migrations import Migrations
+from verification.settings.monitor import Monitor
+from verification.settings.observers import GitHub, Incidents, Jira, Sentry, Slack
+from verification.settings.people import People
+from verification.settings.release import Release
+from verification.settings.tables import Address, Path, Table, Text
+from verification.settings.units import Seconds, Share
+
+Role = Literal["staging", "production"]
+Policy = Literal["automatic", "manual"]
+StrategyName = Literal["cloud_run", "github_workflow", "gcloud"]
+FieldType = Literal["string", "number", "boolean", "list", "object"]
+Weekday = Literal["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+
+REFERENCE = re.compile(r"\$([A-Z][A-Z0-9_]*)")  # a value that is read from an environment variable
+_SECRET_KEY = re.compile(r"passw|secret|token|api_?key", re.IGNORECASE)
+
+
+class ServiceInfo(Table):
+    """`[service]`: what people call it."""
+
+    name: Text
+
+
+class CloudRun(Table):
+    """`[environments.NAME.cloud_run]`: where the service lives. `endpoint` is for an emulator or a private address.
+
+    `monitoring` is the host:port of an emulator of Cloud Monitoring (gRPC) on this machine, `logging` the address of
+    one of Cloud Logging (HTTP).
+    """
+
+    service: Text
+    region: Text
+    project: Text
+    endpoint: Address | None = None
+    monitoring: Text | None = None
+    logging: Address | None = None
+
+
+class Target(Table):
+    """The service of one role. `certificate_url`: where TLS ends, if not at `url`; `ca_file`: a private authority."""
+
+    url: Address
+    certificate_url: Address | None = None
+    ca_file: str | None = None
+    cloud_run: CloudRun | None = None
+
+
+class HealthQuestion(Table):
+    """A health path, and the values (dotted path in the answer -> value) that it must answer with."""
+
+    path: Path
+    expect: dict[str, str | int | float | bool] = {}
+
+
+class DeepHealth(Table):
+    """The deep health path: the states that count as healthy, and the services that must be healthy themselves."""
+
+    path: Path
+    healthy: list[str] = Field(default=["healthy"], min_length=1)
+    healthy_on_staging: list[str] = Field(default=["healthy", "degraded"], min_length=1)
+    critical: list[str] = []
+
+    def states(self, role: str) -> list[str]:
+        """The overall states that count as healthy for `role`."""
+        return self.healthy_on_staging if role == "staging" else self.healthy
+
+
+class ReportedRevision(Table):
+    """Where the service itself says which revision answers."""
+
+    path: Path
+    field: Text
+
+
+class Health(Table):
+    """`[health]`"""
+
+    basic: HealthQuestion | None = None
+    readiness: HealthQuestion | None = None
+    deep: DeepHealth | None = None
+    reported_revision: ReportedRevision | None = None
+
+
+class LoginFlow(Table):
+    """`[flows.login]`: a JSON body is posted; the answer carries a token; a wrong password is refused.
+
+    Secrets stand in the body as `$NAME`, the environment variable that holds them.
+    """
+
+    path: Path
+    body: dict[str, str] = Field(min_length=1)
+    token: Text
+    password_field: Text
+    refused_with: int = Field(default=401, ge=400, le=499)
+
+    @model_validator(mode="after")
+    def _password_is_sent(self) -> LoginFlow:
+        if self.password_field not in self.body:
+            raise ValueError("password_field names no key of body")
+        return self
+
+    @model_validator(mode="after")
+    def _secrets_are_references(self) -> LoginFlow:
+        for key, value in self.body.items():
+            secret = key == self.password_field or _SECRET_KEY.search(key)
+            if (secret or value.startswith("$")) and not REFERENCE.fullmatch(value):
+                raise ValueError(f'body.{key} must name an environment variable, such as "$SMOKE_USER_PASSWORD"')
+        return self
+
+
+class ListFlow(Table):
+    """A flow that answers with a list: where it is, how long it may be, what each item has."""
+
+    path: Path
+    items: Text
+    at_least: int = Field(default=0, ge=0)
+    at_most: int | None = Field(default=None, ge=1)
+    fields: dict[str, FieldType] = {}
+    signed_in: bool = False
+
+    @property
+    def most(self) -> float:
+        """The largest length allowed; infinite where the file sets none."""
+        return float("inf") if self.at_most is None else self.at_most
+
+
+class PlaybackFlow(Table):
+    """`[flows.video_playback]`: the listed content's media addresses, asked for their first bytes."""
+
+    url_field: Text
+    sample: int = Field(default=3, ge=1, le=20)
+    media_types: list[Text] = Field(min_length=1)
+
+
+class Flows(Table):
+    """`[flows]`: the critical user flows; one that is left out is not configured."""
+
+    login: LoginFlow | None = None
+    content_listing: ListFlow | None = None
+    search: ListFlow | None = None
+    video_playback: PlaybackFlow | None = None
+
+    @model_validator(mode="after")
+    def _flows_have_what_they_need(self) -> Flows:
+        if self.video_playback and not self.content_listing:
+            raise ValueError("flows.video_playback takes its addresses from flows.content_listing, which is missing")
+        signed_in = [name for name in ("content_listing", "search") if getattr(getattr(self, name), "signed_in", False)]
+        if signed_in and not self.login:
+            raise ValueError(f"flows.{signed_in[0]} is signed_in, but flows.login is missing")
+        return self
+
+
+class Smoke(Table):
+    """`[smoke]`: how the service is asked."""
+
+    timeout: Seconds = Field(default=10, gt=0, le=300)
+    retry_after: Seconds = Field(default=30, gt=0)
+    within: Seconds = Field(default=300, gt=0)
+    largest_answer_mb: float = Field(default=5, gt=0, le=100)
+
+
+class Limits(Table):
+    """`[limits]`: what "good" means. Rates are shares of one, durations seconds.
+
+    A dependency whose latency has no limit is none of this service's.
+    """
+
+    error_rate: Share = Field(default=0.01, gt=0, lt=0.95)
+    p95_latency: Seconds = Field(default=0.5, gt=0)
+    mongodb_latency: Seconds | None = Field(default=None, gt=0)
+    openai_latency: Seconds | None = Field(default=None, gt=0)
+    elevenlabs_latency: Seconds | None = Field(default=None, gt=0)
+    pinecone_latency: Seconds | None = Field(default=None, gt=0)
+    certificate_days_left: float = Field(default=14, ge=0)
+    coverage: Share = 0.87
+    staging_soak: Seconds = 86_400
+
+
+class Window(Table):
+    """`[window]`: when production may be deployed, in the wall-clock time of `timezone`."""
+
+    days: list[Weekday]
+    opens: dt.time = Field(strict=False)
+    closes: dt.time = Field(strict=False)
+    timezone: str
+    freeze: list[dt.date] = []
+
+    @field_validator("timezone")
+    @classmethod
+    def _timezone_exists(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError('expected a time zone such as "America/New_York"') from error
+        return name
+
+    @field_validator("opens", "closes", mode="before")
+    @classmethod
+    def _time_is_written_out(cls, value: object) -> object:
+        if not isinstance(value, (str, dt.time)):  # a number would be taken for seconds
+            raise ValueError('expected a time of day such as "10:00"')  # noqa: TRY004  (pydantic reports ValueError)
+        return value
+
+    @field_validator("closes")
+    @classmethod
+    def _opens_first(cls, closes: dt.time, info: ValidationInfo) -> dt.time:
+        opens = info.data.get("opens")
+        if opens is not None and closes.replace(tzinfo=None) == opens.replace(tzinfo=None):
+            raise ValueError("the window must not close when it opens; one that crosses midnight closes earlier")
+        return closes
+
+
+class Rollback(Table):
+    """`[rollback]`. `deployed_within` keeps a revision that has been good for long from being rolled back unasked.
+
+    `strategies`: the ways to move the traffic, in order. `shift_within` is the time of the first look and of
+    Cloud Run's API, `workflow_within` that of the deploy workflow, `gcloud_within` that of gcloud.
+    `when_interrupted`: what a run does that is ended before it has seen anything bad, where nobody can be asked.
+    """
+
+    policy: Policy = "manual"
+    when_interrupted: Literal["hold", "rollback"] = "hold"
+    deployed_within: Seconds = 7200
+    evidence_grace: Seconds = 5
+    strategies: list[StrategyName] = Field(default=["cloud_run", "github_workflow", "gcloud"], min_length=1)
+    shift_within: Seconds = Field(default=120, gt=0)
+    workflow_within: Seconds = Field(default=300, gt=0)
+    gcloud_within: Seconds = Field(default=120, gt=0)
+    verify_within: Seconds = Field(default=180, gt=0)
+    metrics_within: Seconds = 60
+
+
+class Criteria(Table):
+    """`[criteria]`: folders of a team's own criteria."""
+
+    paths: list[Text] = []
+
+
+class Settings(Table):
+    """Everything about one environment. `targets` is empty for the sandbox until it runs."""
+
+    environment: str
+    roles: list[Role] = Field(min_length=1)
+    sandbox: bool = False
+    targets: dict[Role, Target] = {}
+    service: ServiceInfo
+    health: Health = Health()
+    flows: Flows = Flows()
+    smoke: Smoke = Smoke()
+    limits: Limits = Limits()
+    window: Window | None = None
+    monitor: Monitor | None = None
+    sentry: Sentry | None = None
+    slack: Slack | None = None
+    github: GitHub | None = None
+    jira: Jira | None = None
+    incidents: Incidents | None = None
+    checkout: CheckoutFolder | None = None
+    code: Code | None = None
+    release: Release | None = None
+    migrations: Migrations | None = None
+    rollback: Rollback = Rollback()
+    people: People = People()
+    deployment_log: DeploymentLog = DeploymentLog()
+    followup: Followup = Followup()
+    criteria: Criteria = Criteria()
+
+    @model_validator(mode="after")
+    def _people_answer_for_themselves(self) -> Settings:
+        if self.followup.signed_off_by and not self.sandbox:
+            raise ValueError("followup.signed_off_by is for the sandbox: elsewhere a person signs off (--sign-off)")
+        return self
+
+    @model_validator(mode="after")
+    def _what_rolls_back_is_over_the_limit(self) -> Settings:
+        for name in ("error_rate", "p95_latency"):
+            if self.monitor and getattr(self.limits, name) > getattr(self.monitor.roll_back_at, name):
+                raise ValueError(
+                    f"monitor.roll_back_at.{name} must be limits.{name} or more: what rolls back at once is bad"
+                )
+        return self
+
+    @property
+    def main_role(self) -> Role:
+        """What the post-deploy phases verify: production, where the environment plays it."""
+        return "production" if "production" in self.roles else "staging"
+
+    def playing(self, role: str) -> Settings:
+        """These settings for one of the roles alone."""
+        return self.model_copy(
+            update={"roles": [role], "targets": {one: at for one, at in self.targets.items() if one == role}}
+        )
+
+    @property
+    def target(self) -> Target:
+        """The service of the main role. Raises KeyError while the sandbox does not run."""
+        return self.targets[self.main_role]
+
+    def configured(self, section: str) -> bool:
+        """Whether the dotted `section`, such as `flows.login`, stands in the file.
+
+        `cloud_run` and `certificate` belong to the target; the sandbox always has them.
+        """
+        if section in {"cloud_run", "certificate"}:
+            return self.sandbox or _has(self.target, section)
+        table: object = self
+        for name in section.split("."):
+            table = getattr(table, name, None)
+        return table is not None
+
+
+def _has(target: Target, section: str) -> bool:
+    if section == "cloud_run":
+        return target.cloud_run is not None
+    return (target.certificate_url or target.url).startswith("https://")

@@ -1,0 +1,1 @@
+"""The watch after a deployment: sources, criteria, and what the watch came to."""

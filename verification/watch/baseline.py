@@ -1,0 +1,148 @@
+"""What is normal for a service: half an hour of its traffic before a deployment, which the watch holds it against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from verification.clients.google.cloud_monitoring import CloudMonitoring, Histogram, Traffic
+from verification.errors import ObserverError
+from verification.records.atomic import write_whole
+
+WINDOW = timedelta(minutes=30)
+_P95 = 0.95
+
+
+class Minute(BaseModel):
+    """One minute of traffic: requests, and how many of them ended in a 5xx."""
+
+    model_config = ConfigDict(frozen=True)
+
+    requests: int
+    errors: int
+
+
+class Baseline(BaseModel):
+    """The half hour before `until`. `latencies_ms` is what the deep health said of each dependency, once."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    service: str
+    since: datetime
+    until: datetime
+    minutes: tuple[Minute, ...]  # those without a request too
+    p95_ms: float | None
+    instances: tuple[int, int] | None  # fewest and most
+    latencies_ms: dict[str, float]
+
+    @property
+    def requests(self) -> int:
+        """How many requests there were."""
+        return sum(one.requests for one in self.minutes)
+
+    @property
+    def errors(self) -> int:
+        """How many of them ended in a 5xx."""
+        return sum(one.errors for one in self.minutes)
+
+    @property
+    def rpm(self) -> float:
+        """Requests a minute."""
+        return self.requests * 60 / (self.until - self.since).total_seconds()
+
+    @property
+    def error_rate(self) -> float | None:
+        """The share of requests that ended in a 5xx; None without requests."""
+        return self.errors / self.requests if self.requests else None
+
+    @property
+    def dispersion(self) -> float:
+        """Pearson's: how much more the errors of single minutes vary than independent ones would; 1 at least.
+
+        McCullagh and Nelder, Generalized Linear Models (1989), 4.5: chi square by its degrees of freedom.
+        """
+        asked = [one for one in self.minutes if one.requests]
+        if len(asked) < 2 or not 0 < self.errors < self.requests:
+            return 1.0
+        rate = self.errors / self.requests
+        chi_square = sum((one.errors - one.requests * rate) ** 2 / (one.requests * rate * (1 - rate)) for one in asked)
+        return max(1.0, chi_square / (len(asked) - 1))
+
+    @property
+    def request_dispersion(self) -> float:
+        """The same of the requests themselves: how much more their number varies from minute to minute; 1 at least."""
+        counts = [one.requests for one in self.minutes]
+        if len(counts) < 2 or not self.requests:
+            return 1.0
+        mean = self.requests / len(counts)
+        return max(1.0, sum((one - mean) ** 2 for one in counts) / mean / (len(counts) - 1))
+
+
+def baseline_of(
+    service: str,
+    until: datetime,
+    traffic: Iterable[Traffic],
+    instances: Iterable[tuple[datetime, int]] = (),
+    latencies_ms: Mapping[str, float] | None = None,
+) -> Baseline:
+    """The baseline of the half hour before `until`; what lies outside of it is left out."""
+    since = until - WINDOW
+    counts = [[0, 0] for _ in range(int(WINDOW.total_seconds() // 60))]
+    latencies = Histogram()
+    for one in traffic:
+        minute = int((one.end - since).total_seconds() - 1e-6) // 60
+        if since < one.end <= until and minute < len(counts):
+            counts[minute][0] += one.requests
+            counts[minute][1] += one.errors
+            latencies += one.latencies
+    running = [count for at, count in instances if since < at <= until]
+    return Baseline(
+        service=service,
+        since=since,
+        until=until,
+        minutes=tuple(Minute(requests=total, errors=errors) for total, errors in counts),
+        p95_ms=latencies.percentile(_P95),
+        instances=(min(running), max(running)) if running else None,
+        latencies_ms=dict(latencies_ms or {}),
+    )
+
+
+def latest_visible(monitoring: CloudMonitoring, now: datetime) -> datetime:
+    """The end of the last sample that can be seen at `now`. Raises ObserverError."""
+    period, delay = monitoring.delay()
+    return now - timedelta(seconds=period + delay)
+
+
+def read_baseline(
+    monitoring: CloudMonitoring, service: str, until: datetime, latencies_ms: Mapping[str, float] | None = None
+) -> Baseline:
+    """The half hour before `until`. Raises ObserverError."""
+    since = until - WINDOW - timedelta(minutes=1)
+    traffic, instances = monitoring.traffic(since, until), monitoring.instances(since, until)
+    return baseline_of(service, until, traffic, instances, latencies_ms)
+
+
+def file_of(output: Path, environment: str) -> Path:
+    """Where the baseline of an environment is kept."""
+    return output / f"baseline-{environment}.json"
+
+
+def store(path: Path, baseline: Baseline) -> None:
+    """Keep it. Raises ObserverError."""
+    try:
+        write_whole(path, baseline.model_dump_json(indent=2) + "\n")
+    except OSError as error:
+        raise ObserverError(f"the baseline could not be kept in {path}: {error.strerror}", "Free that place.") from None
+
+
+def stored(path: Path) -> Baseline | None:
+    """The one that was kept, if there is one. Raises ObserverError for a file that is none."""
+    try:
+        return Baseline.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError, ValidationError) as error:
+        raise ObserverError(f"{path} is no baseline: {type(error).__name__}", "Remove it, and run `-m pre`.") from None

@@ -1,0 +1,238 @@
+"""Which criteria a watch has, from the settings and from what was normal before the deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import ceil
+
+from verification.judge.judgement import Finding
+from verification.judge.proportion import Block, ProportionJudge, ProportionRule
+from verification.judge.rate import CountBlock, RateJudge, traffic_rule
+from verification.settings.model import Settings
+from verification.settings.monitor import Instances, Monitor
+from verification.watch.baseline import Baseline
+from verification.watch.criteria.forbidden_events import CRITICAL_ERRORS, DATABASE_ERRORS, NEW_ERRORS, RESTARTS, NoneOf
+from verification.watch.criteria.gauges import DEPENDENCY, INSTANCES, PING, InstanceCount, TypicalLatency
+from verification.watch.criteria.guarded import Unwatchable
+from verification.watch.criteria.low_traffic import FewUsers, OwnQuestions
+from verification.watch.criteria.repeated_checks import FLOWS, HEALTH, Asked
+from verification.watch.criteria.sentry_rate import SentryRate
+from verification.watch.criteria.standing import Watched
+from verification.watch.criteria.traffic import ErrorShare, Judged, OfTraffic, Percentile, ShareOfUsual
+from verification.watch.samples import Traffic
+
+SLOW_SHARE = 0.05  # "P95 below the limit" allows one in twenty to be slower
+DEPENDENCIES = ("mongodb", "openai", "elevenlabs", "pinecone")
+HALF = 0.5
+_SPARE_BLOCKS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The blocks of a stream: how long each is, and for how many seconds there may be any."""
+
+    block_s: float
+    seconds: float
+
+    @property
+    def blocks(self) -> int:
+        """How many there may be at most."""
+        return ceil(self.seconds / self.block_s) + _SPARE_BLOCKS
+
+
+class _Shares:
+    """Blocks of traffic for a judge of shares. `errors`: those that failed; else those that were slow."""
+
+    def __init__(self, judge: ProportionJudge, *, errors: bool) -> None:
+        self._judge, self._errors = judge, errors
+
+    def after(self, traffic: Traffic | None) -> Judged:
+        """See Judged."""
+        return _Shares(self._judge.after(self._block(traffic) if traffic else None), errors=self._errors)
+
+    @property
+    def finding(self) -> Finding:
+        """See Judged."""
+        return self._judge.finding
+
+    def at_end(self) -> Finding:
+        """See Judged."""
+        return self._judge.at_end()
+
+    def _block(self, one: Traffic) -> Block:
+        if self._errors:
+            return Block(one.total, one.errors, one.errors, one.errors)
+        return Block(one.total, one.slow, one.possibly_slow, one.very_slow)
+
+
+class _Counts:
+    """Blocks of traffic for a judge of rates: everybody's requests, whichever revision they reach."""
+
+    def __init__(self, judge: RateJudge) -> None:
+        self._judge = judge
+
+    def after(self, traffic: Traffic | None) -> Judged:
+        """See Judged."""
+        return _Counts(self._judge.after(CountBlock(traffic.everyone, traffic.seconds) if traffic else None))
+
+    @property
+    def finding(self) -> Finding:
+        """See Judged."""
+        return self._judge.finding
+
+    def at_end(self) -> Finding:
+        """See Judged."""
+        return self._judge.at_end()
+
+
+def criteria_of(
+    settings: Settings, monitor: Monitor, baseline: Baseline | None, grids: Mapping[str, Grid], first: str
+) -> list[Watched]:
+    """All criteria that `settings` configure; `grids` are those of the traffic's streams, `first` is preferred."""
+    limits = settings.limits
+    found: list[Watched] = []
+    if settings.health.basic:
+        found.append(
+            Asked(
+                "service_stays_healthy",
+                "lasting failures of the health path",
+                HEALTH,
+                lasting=monitor.unhealthy_lasting,
+                in_a_row=2,
+                tolerated=limits.error_rate,
+            )
+        )
+    if grids:
+        found += [
+            *_by_few_users(
+                settings,
+                error_rate(settings, monitor, baseline, grids, first),
+                p95_latency(settings, monitor, grids, first),
+            ),
+            _traffic(baseline, grids, first),
+            InstanceCount("instance_count_in_range", _expected(monitor.instances, baseline), (INSTANCES,)),
+            _none_of("no_database_connection_errors", "database connection errors", DATABASE_ERRORS, 2),
+            _none_of("no_container_restarts", "containers killed", RESTARTS, 1),
+        ]
+    if settings.sentry:
+        found += [
+            SentryRate("sentry_error_rate", limits.error_rate, monitor.minimum_requests),
+            NoneOf("no_new_error_types", "new types of errors", NEW_ERRORS, "Sentry", enough=2, at_once=False),
+            NoneOf("no_critical_errors", "new critical errors", CRITICAL_ERRORS, "Sentry", enough=1, at_once=True),
+        ]
+    if settings.health.deep:
+        found += [
+            TypicalLatency(f"{name}_latency", name, _streams(name, monitor), limit * 1000, settings.health.deep.path)
+            for name in DEPENDENCIES
+            if (limit := getattr(limits, f"{name}_latency")) is not None
+        ]
+    if settings.flows.login or settings.flows.content_listing or settings.flows.search:
+        # One bad answer now and then is within what the error rate allows; a flow that is broken stays so.
+        found.append(Asked("user_flows_keep_working", "flows that broke", FLOWS, lasting=0, in_a_row=2, tolerated=1.1))
+    return found
+
+
+def _streams(name: str, monitor: Monitor) -> tuple[str, ...]:
+    direct = (PING,) if name == "mongodb" and monitor.mongodb else ()
+    return (f"{DEPENDENCY}{name}", *direct)
+
+
+def _none_of(criterion: str, title: str, stream: str, enough: int) -> NoneOf:
+    return NoneOf(criterion, title, stream, "Cloud Logging", enough=enough, at_once=True)
+
+
+def _rule(monitor: Monitor, grid: Grid, noun: str, limit: float, roll_back_at: float) -> ProportionRule:
+    return ProportionRule(
+        noun=noun,
+        limit=limit,
+        roll_back_at=roll_back_at,
+        block_s=grid.block_s,
+        blocks=grid.blocks,
+        lasting_s=monitor.roll_back_at.lasting,
+        burst_fail_s=monitor.tolerated_burst.fail,
+        burst_roll_back_s=monitor.tolerated_burst.roll_back,
+        minimum=monitor.minimum_requests,
+    )
+
+
+def _by_few_users(settings: Settings, errors: OfTraffic, latency: OfTraffic) -> list[Watched]:
+    limits = settings.limits
+    first, second = OwnQuestions(), OwnQuestions()
+    return [
+        FewUsers(errors, first, lambda: first.availability(limits.error_rate)),
+        FewUsers(latency, second, lambda: second.latency(limits.p95_latency)),
+    ]
+
+
+def error_rate(
+    settings: Settings, monitor: Monitor, baseline: Baseline | None, grids: Mapping[str, Grid], first: str
+) -> OfTraffic:
+    """The share of users' requests that fail."""
+    limit, at_once = settings.limits.error_rate, monitor.roll_back_at.error_rate
+
+    def judge(grid: Grid) -> Judged:
+        rule = _rule(monitor, grid, "requests failed", limit, at_once)
+        if baseline and baseline.requests:
+            rule = replace(rule, dispersion=baseline.dispersion, baseline=(baseline.errors, baseline.requests))
+        return _Shares(ProportionJudge.start(rule), errors=True)
+
+    return OfTraffic(
+        "cloud_run_error_rate",
+        "error rate",
+        "%",
+        ErrorShare(),
+        {name: judge(grid) for name, grid in grids.items()},
+        first,
+        rule="<",
+        limit=limit * 100,
+        roll_back_at=at_once * 100,
+    )
+
+
+def p95_latency(settings: Settings, monitor: Monitor, grids: Mapping[str, Grid], first: str) -> OfTraffic:
+    """The 95th percentile of users' latency."""
+    limit, at_once = settings.limits.p95_latency * 1000, monitor.roll_back_at.p95_latency * 1000
+
+    def judge(grid: Grid) -> Judged:
+        rule = _rule(monitor, grid, f"requests took longer than {limit:g} ms", SLOW_SHARE, SLOW_SHARE)
+        rule = replace(rule, severe_noun=f"requests took longer than {at_once:g} ms")
+        return _Shares(ProportionJudge.start(rule), errors=False)
+
+    return OfTraffic(
+        "p95_latency",
+        "p95 latency",
+        "ms",
+        Percentile(),
+        {name: judge(grid) for name, grid in grids.items()},
+        first,
+        rule="<",
+        limit=limit,
+        roll_back_at=at_once,
+    )
+
+
+def _traffic(baseline: Baseline | None, grids: Mapping[str, Grid], first: str) -> Watched:
+    criterion, title = "traffic_matches_baseline", "requests, of what is usual"
+    if baseline is None or not baseline.requests:
+        why = "what is usual is not known: no baseline could be read" if baseline is None else "nobody came before"
+        return Unwatchable(criterion, title, why)
+    usual = CountBlock(baseline.requests, (baseline.until - baseline.since).total_seconds())
+
+    def judge(grid: Grid) -> Judged:
+        rule = traffic_rule(usual, grid.block_s, grid.blocks, baseline.request_dispersion)
+        return _Counts(RateJudge.start(rule))
+
+    judges = {name: judge(grid) for name, grid in grids.items()}
+    kind = ShareOfUsual(baseline.rpm)
+    return OfTraffic(criterion, title, "%", kind, judges, first, rule=">", limit=HALF * 100)
+
+
+def _expected(instances: Instances | None, baseline: Baseline | None) -> tuple[float, float] | None:
+    """From half of the fewest to twice the most, and one more: a deployment brings instances of both revisions."""
+    if instances is not None:
+        return instances.at_least, instances.at_most
+    if baseline is None or baseline.instances is None:
+        return None
+    fewest, most = baseline.instances
+    return fewest // 2, 2 * most + 1

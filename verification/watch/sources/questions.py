@@ -1,0 +1,101 @@
+"""Questions to the service itself: its health, the latencies of what it depends on, the flows of its users."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+
+from verification.clients.service.answer import Answer
+from verification.clients.service.client import Service
+from verification.errors import ServiceError, Unmendable, VerificationError
+from verification.settings.model import DeepHealth, HealthQuestion
+from verification.verdict import collecting
+from verification.watch.criteria.gauges import DEPENDENCY
+from verification.watch.criteria.repeated_checks import FLOWS, HEALTH
+from verification.watch.samples import Sample
+
+_GOOD, _BAD = 1.0, 0.0
+Flow = Callable[[], None]
+"""Goes through a flow once. Raises ServiceError when it is broken."""
+
+
+class HealthAsked:
+    """The basic health path: good is the answer that the settings expect."""
+
+    streams = (HEALTH,)
+
+    def __init__(self, service: Service, question: HealthQuestion, every: float) -> None:
+        self.every = every
+        self._service, self._question = service, question
+
+    def ask(self, at: datetime) -> Iterable[Sample]:
+        """See Source."""
+        return [judged(HEALTH, at, self._put)]
+
+    def close(self) -> None:
+        """See Source. The client belongs to the run."""
+
+    def _put(self) -> None:
+        answer = self._service.get(self._question.path, patient=False)
+        answer.status.must_be(200)
+        answer.must_say(self._question.expect)
+
+
+class DependenciesAsked:
+    """What the deep health path says of each dependency's latency, in ms."""
+
+    def __init__(self, service: Service, question: DeepHealth, names: Iterable[str], every: float) -> None:
+        self.every = every
+        self.streams = tuple(f"{DEPENDENCY}{name}" for name in names)
+        self._service, self._question = service, question
+
+    def ask(self, at: datetime) -> Iterable[Sample]:
+        """See Source."""
+        answer = self._service.get(self._question.path, patient=False)
+        return [self._latency(answer, stream, at) for stream in self.streams]
+
+    def close(self) -> None:
+        """See Source. The client belongs to the run."""
+
+    def _latency(self, answer: Answer, stream: str, at: datetime) -> Sample:
+        try:
+            value = answer.value(f"services.{stream.removeprefix(DEPENDENCY)}.latency_ms")
+        except VerificationError as problem:
+            return Sample(stream, at, text=problem.cause, missing=True)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return Sample(stream, at, float(value))
+        return Sample(stream, at, text=f"{answer.question}: latency_ms is {value!r}"[:200], missing=True)
+
+
+class FlowsAsked:
+    """The users' flows, gone through as users do; a stream for each, never pooled with what users really did."""
+
+    def __init__(self, flows: Mapping[str, Flow], every: float) -> None:
+        self.every = every
+        self.streams = tuple(f"{FLOWS}{name}" for name in flows)
+        self._flows = flows
+
+    def ask(self, at: datetime) -> Iterable[Sample]:
+        """See Source."""
+        # One after the other, a moment apart in time, so that each sample has a time of its own.
+        return [
+            judged(f"{FLOWS}{name}", at + timedelta(microseconds=number), flow)
+            for number, (name, flow) in enumerate(self._flows.items())
+        ]
+
+    def close(self) -> None:
+        """See Source. The client belongs to the run."""
+
+
+def judged(stream: str, at: datetime, question: Callable[[], None]) -> Sample:
+    """A sample that says whether `question` was answered well; missing where that was not the revision's doing."""
+    began = time.monotonic()
+    try:
+        with collecting():  # what it measures belongs to no criterion
+            question()
+    except VerificationError as problem:
+        if isinstance(problem, ServiceError) and not isinstance(problem, Unmendable):
+            return Sample(stream, at, _BAD, text=problem.cause)
+        return Sample(stream, at, text=problem.cause, missing=True)
+    return Sample(stream, at, _GOOD, took_ms=round((time.monotonic() - began) * 1000, 1))

@@ -1,0 +1,84 @@
+"""What serves, and how long the database takes to answer when it is asked directly."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from verification.clients.google.cloud_run import CloudRun
+from verification.errors import VerificationError
+from verification.watch.criteria.gauges import PING
+from verification.watch.samples import Sample
+
+if TYPE_CHECKING:
+    from verification.clients.mongodb import MongoDB
+
+SERVING = "serving"
+
+
+class ServingAsked:
+    """Which revision gets all requests; while a change is under way there is nothing to tell."""
+
+    streams = (SERVING,)
+
+    def __init__(self, cloud_run: CloudRun, every: float) -> None:
+        self.every = every
+        self._cloud_run = cloud_run
+
+    def ask(self, at: datetime) -> Iterable[Sample]:
+        """See Source."""
+        state = self._cloud_run.service()
+        if state.moving:
+            return []
+        return [Sample(SERVING, at, key=state.sole_revision or "", text=state.traffic_text)]
+
+    def close(self) -> None:
+        """See Source. The client belongs to the run."""
+
+
+class DatabasePinged:
+    """How long the database takes to answer a ping, in ms, once a connection stands."""
+
+    streams = (PING,)
+
+    def __init__(self, address: str, every: float, timeout: float) -> None:
+        self.every = every
+        self._address, self._timeout = address, timeout
+        self._client: MongoDB | None = None
+
+    def ask(self, at: datetime) -> Iterable[Sample]:
+        """See Source."""
+        from verification.clients.mongodb import MongoDB
+
+        if self._client is None:
+            self._client = MongoDB(self._address, timeout=self._timeout)
+            self._ping(self._client)  # connects
+        return [Sample(PING, at, self._ping(self._client))]
+
+    def close(self) -> None:
+        """See Source."""
+        if self._client is not None:
+            self._client.close()
+
+    def _ping(self, client: MongoDB) -> float:
+        with client.asking("ping"):
+            began = time.monotonic()
+            client.database.command("ping")
+            return round((time.monotonic() - began) * 1000, 1)
+
+
+class Unreachable:
+    """A source that cannot be asked at all here, and why: no token, no address."""
+
+    def __init__(self, streams: tuple[str, ...], problem: VerificationError, every: float) -> None:
+        self.streams, self.every = streams, every
+        self._problem = problem
+
+    def ask(self, at: datetime) -> Iterable[Sample]:  # noqa: ARG002
+        """See Source. Raises the problem."""
+        raise self._problem
+
+    def close(self) -> None:
+        """See Source."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rollback.interruption import Interruptions
+from rollback.interrupts import Interruptions
 from verification.criteria.criterion import asked_by, criterion_id, phase_of, role_of
 from verification.criteria.outcome import outcome_of
 from verification.criteria.results import Results, stage_of
@@ -35,7 +35,7 @@ from verification.verdict import Measurement, Verdict, collecting, now
 
 if TYPE_CHECKING:
     from reports.plugin import Reporting
-    from rollback.safety_net import SafetyNet
+    from rollback.controller import SafetyNet
     from verification.clients.service.client import Service
     from verification.probes.revision import Traffic
 
@@ -91,7 +91,7 @@ def _report_on(config: pytest.Config, run: Run) -> None:
     from reports.plugin import Reporting
     from reports.run_files import RunFiles
     from reports.ticket import Ticket
-    from rollback.safety_net import SafetyNet
+    from rollback.controller import SafetyNet
 
     output = Path(config.getoption("--output"))
     results = Results()
@@ -302,7 +302,7 @@ class Verification:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None]:
         """Decide, act, and write down what was done: once, after every test, before the report is written."""
-        from rollback.engine import undisturbed
+        from rollback.executor import undisturbed
 
         with undisturbed():  # a CI system's SIGTERM, which follows its SIGINT, must find the report complete
             self._decide(session, exitstatus)

@@ -15,22 +15,22 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from rollback.aftermath import Place, bring_to_an_end
-from rollback.by_hand import Request, commit_of, order_for
-from rollback.engine import Order, roll_back_by_hand
-from rollback.journal import Journal
-from rollback.left import BY_HAND, Left, newest
-from rollback.people import call_people, send_queued
-from rollback.policy import survey
-from rollback.previous import candidates_text
-from rollback.restoring import with_restore_offer
-from rollback.serving_record import ServingRecord
+from rollback.context import World, open_world
+from rollback.executor import Order, roll_back_by_hand
+from rollback.manual import Request, commit_of, order_for
+from rollback.notify.outbox import call_people, send_queued
+from rollback.notify.restore_offer import with_restore_offer
+from rollback.preflight import survey
+from rollback.previous_revision import candidates_text
+from rollback.serving_history import ServingRecord
 from rollback.status import show, unsettled
-from rollback.world import World, open_world
+from rollback.supervisor.pending import BY_HAND, Left, newest
+from rollback.supervisor.resume import Place, bring_to_an_end
 from verification.clients.google.cloud_run import CloudRun, RevisionState
 from verification.errors import ObserverError, RollbackFailed, RollbackWithheld, SettingsError
 from verification.records.deployment_log import open_log
 from verification.records.events import keep, rolled_back_by_hand
+from verification.records.journal import Journal
 from verification.records.run_record import RollbackOutcome, RollbackResult
 from verification.redaction import redact
 from verification.settings.model import Settings

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from rollback.commands import at_once
 from verification.clients.google.cloud_run import Absent, CloudRun, RevisionState, ServiceState
 from verification.errors import NotPermitted, ObserverError, RollbackFailed
+from verification.operator_commands import at_once
 
 T = TypeVar("T")
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from rollback.commands import resume
-from rollback.left import Due, Left, newest
-from rollback.policy import Known
-from rollback.serving_record import History
+from rollback.preflight import Known
+from rollback.serving_history import History
+from rollback.supervisor.pending import Due, Left, newest
 from verification.clients.google.cloud_run import RevisionState, ServiceState
+from verification.operator_commands import resume
 from verification.redaction import redact
 
 _COMMIT = 12

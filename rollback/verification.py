@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rollback.recovery import recovery
-from rollback.sight import Sight
+from rollback.traffic import Sight
 from verification.clients.google.cloud_run import CloudRun
 from verification.clients.service.client import Service
 from verification.errors import ObserverError, VerificationError

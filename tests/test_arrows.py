@@ -19,7 +19,7 @@ OWN = ("verification", "smoke", "rollback", "reports", "sandbox", "conftest", "b
 LAYERS = (
     ("errors", "redaction", "series", "deadline", "logger_iteration"),
     ("settings",),
-    ("verdict",),
+    ("verdict", "operator_commands"),
     ("source_tree", "clients"),
     ("records",),
     ("migrations", "judge", "probe", "local_sandbox"),
@@ -173,7 +173,7 @@ def test_the_suite_imports_no_test_and_no_benchmark() -> None:
     [
         ("conftest", (*SDKS, *HTTP)),
         *((f"verification.probes.{name}", (*SDKS, *HTTP)) for name in ("health", "flows", "revision", "watch")),
-        ("reports.plugin, rollback.safety_net", SDKS),
+        ("reports.plugin, rollback.controller", SDKS),
         ("verification.judge.proportion, verification.judge.rate", (*SDKS, *HTTP)),
     ],
 )

@@ -10,12 +10,12 @@ from typing import Any
 
 import httpx
 
-from rollback.engine import roll_back
-from rollback.journal import Entry, Journal, read
-from rollback.policy import Known, survey
-from rollback.serving_record import ServingRecord
+from rollback.executor import roll_back
+from rollback.preflight import Known, survey
+from rollback.serving_history import ServingRecord
 from verification.clients.google.cloud_run import CloudRun
 from verification.local_sandbox import DeploymentNote, Sandbox
+from verification.records.journal import Entry, Journal, read
 from verification.records.run_record import RollbackResult
 from verification.settings.loading import load
 from verification.settings.model import Settings

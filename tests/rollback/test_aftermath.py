@@ -11,12 +11,12 @@ import httpx
 import pytest
 
 from rollback.__main__ import main
-from rollback.aftermath import Ended, Place, bring_to_an_end
-from rollback.journal import Journal, read
-from rollback.left import Due, Left
-from rollback.policy import arm
-from rollback.process import Process, this_process
+from rollback.preflight import arm
+from rollback.supervisor.pending import Due, Left
+from rollback.supervisor.resume import Ended, Place, bring_to_an_end
 from tests.rollback.stage import ROOT, Stage
+from verification.records.journal import Journal, read
+from verification.records.process import Process, this_process
 from verification.settings.model import CloudRun
 
 SHIPPED = ROOT / "deployment.toml"

@@ -13,11 +13,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from rollback.journal import read
 from tests.clients.relay import Relay
 from tests.rollback.stage import ROOT, Stage
 from verification.records.deployment_log import LogFile
 from verification.records.deployments import State
+from verification.records.journal import read
 
 
 class Shell:

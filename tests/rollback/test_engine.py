@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from rollback.journal import Journal
-from rollback.lock import lock_file
-from rollback.serving_record import ServingRecord
+from rollback.locks import lock_file
+from rollback.serving_history import ServingRecord
 from tests.clients.relay import Relay
 from tests.rollback.stage import Stage, with_rollback
+from verification.records.journal import Journal
 from verification.records.run_record import RollbackOutcome
 
 DONE, WITHHELD, FAILED = RollbackOutcome.DONE, RollbackOutcome.WITHHELD, RollbackOutcome.FAILED
@@ -210,7 +210,7 @@ def test_a_user_without_a_name_stops_nothing(stage: Stage, monkeypatch: pytest.M
     def nobody() -> str:
         raise KeyError("getpwuid(): uid not found: 12345")
 
-    monkeypatch.setattr("rollback.lock.getuser", nobody)
+    monkeypatch.setattr("rollback.locks.getuser", nobody)
     assert stage.roll_back(stage.survey(note.previous)).outcome is DONE
 
 

@@ -16,7 +16,7 @@ from tests.rollback.stage import ROOT
 
 SCRIPT = """
 import os, sys, time
-from rollback.interruption import Interruptions
+from rollback.interrupts import Interruptions
 at_work = Interruptions()
 asked = []
 at_work.ask(lambda: asked.append(True) or "What shall serve?")

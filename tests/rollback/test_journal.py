@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rollback.journal import Journal, read
+from verification.records.journal import Journal, read
 from verification.redaction import register
 
 

@@ -12,12 +12,12 @@ from typing import Any
 import httpx
 import pytest
 
-from rollback.journal import Journal
-from rollback.people import call_people, send_queued
-from rollback.restoring import with_restore_offer
+from rollback.notify.outbox import call_people, send_queued
+from rollback.notify.restore_offer import with_restore_offer
 from tests.clients.relay import relay_to
 from tests.rollback.stage import Stage
 from verification.migrations.note import note
+from verification.records.journal import Journal
 from verification.records.run_record import CriterionResult, RollbackOutcome, RollbackResult
 from verification.verdict import Measurement, Verdict, now
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from rollback.policy import arm, too_old
+from rollback.preflight import arm, too_old
 from tests.clients.relay import Relay
 from tests.rollback.stage import Stage, with_rollback
 from verification.verdict import now

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rollback.serving_record import History, ServingRecord
+from rollback.serving_history import History, ServingRecord
 from verification.settings.model import CloudRun
 
 SERVICE = CloudRun(service="s", region="r", project="p")

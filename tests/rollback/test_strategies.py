@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rollback.dispatches import Dispatches
+from rollback.strategies.workflow_requests import Dispatches
 from tests.clients.relay import Relay, relay_to
 from tests.rollback.stage import Stage, with_rollback
 from verification.clients.github.workflow import DeployWorkflow

@@ -13,8 +13,8 @@ from tests.rollback.stage import ROOT
 RUN = """
 import sys, time
 from pathlib import Path
-from rollback.journal import Journal
-from rollback.supervisor import Supervision
+from verification.records.journal import Journal
+from rollback.supervisor.start import Supervision
 
 journal, lines = Journal(Path(sys.argv[1])), int(sys.argv[2])
 journal.failed("login")

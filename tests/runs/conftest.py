@@ -18,8 +18,8 @@ import httpx
 import pytest
 
 from reports.verdict_file import VerdictFile
-from rollback.journal import Entry, read
 from tests.conftest import ROOT, Address, Start, program, ready
+from verification.records.journal import Entry, read
 
 WITHIN = 120.0
 EVERYTHING = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"

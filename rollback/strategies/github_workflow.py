@@ -8,13 +8,13 @@ import time
 from collections.abc import Mapping
 from contextlib import closing
 
-from rollback.commands import at_once
-from rollback.dispatches import Dispatch, Dispatches
-from rollback.sight import Blind, Sight
-from rollback.strategies import Shift, arrived
+from rollback.strategies.base import Shift, arrived
+from rollback.strategies.workflow_requests import Dispatch, Dispatches
+from rollback.traffic import Blind, Sight
 from verification.clients.github.workflow import DeployWorkflow, WorkflowRun
 from verification.clients.web_api import MaybeTaken
 from verification.errors import ObserverError, RollbackFailed
+from verification.operator_commands import at_once
 from verification.settings.model import CloudRun
 from verification.settings.observers import GitHub
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rollback.journal import Entry
+from verification.records.journal import Entry
 from verification.records.run_record import CriterionResult, RollbackOutcome, RollbackResult
 from verification.redaction import redact
 from verification.settings.model import Settings

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rollback.serving_record import History
+from rollback.serving_history import History
 from verification.clients.google.cloud_run import Absent, CloudRun, RevisionState
 
 _LISTED = 50

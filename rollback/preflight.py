@@ -6,12 +6,12 @@ import time
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from rollback.commands import by_hand
-from rollback.journal import Journal
-from rollback.previous import Previous, find_previous
-from rollback.serving_record import History, ServingRecord
+from rollback.previous_revision import Previous, find_previous
+from rollback.serving_history import History, ServingRecord
 from verification.clients.google.cloud_run import CloudRun, RevisionState, ServiceState
 from verification.errors import ObserverError
+from verification.operator_commands import by_hand
+from verification.records.journal import Journal
 from verification.settings.model import Settings
 from verification.settings.units import duration_text
 from verification.verdict import now

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rollback.commands import at_once, by_hand
-from rollback.engine import Order
-from rollback.previous import Previous, candidates, candidates_text, find_previous
+from rollback.executor import Order
+from rollback.previous_revision import Previous, candidates, candidates_text, find_previous
 from rollback.reading import existing_revision, settled_service
-from rollback.serving_record import History, ServingRecord
+from rollback.serving_history import History, ServingRecord
 from verification.clients.google.cloud_run import CloudRun, RevisionState, ServiceState
 from verification.errors import ObserverError, RollbackFailed, RollbackWithheld
+from verification.operator_commands import at_once, by_hand
 from verification.settings.model import Settings
 
 Ask = Callable[[Sequence[RevisionState], str], str]

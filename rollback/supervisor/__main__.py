@@ -8,48 +8,17 @@ rollback is due and pytest hangs instead of doing it (without memory, a thread m
 from __future__ import annotations
 
 import argparse
-import os
 import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rollback.journal import read
-from rollback.process import Parent
+from verification.records.journal import read
+from verification.records.process import Parent
 from verification.verdict import now
 
-SUPERVISED = "ROLLBACK_SUPERVISED"
-_ROOT = Path(__file__).parent.parent
 _LOOK = 5.0
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class Supervision:
-    """One run's supervisor."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None  # held, as it shall outlive us
-
-    def start(self, journal: Path, deployment: Path, environment: str, output: Path, patience: float) -> str:
-        """Start it, unless this run is already looked after. What went wrong, or nothing. Never raises.
-
-        `patience` is how many seconds a rollback that is due may go without a new line in the journal.
-        """
-        if os.environ.get(SUPERVISED) or self._process is not None:
-            return ""
-        command = [sys.executable, "-m", "rollback.supervisor", "--parent", str(os.getpid()), "--env", environment]
-        command += ["--patience", f"{patience:g}"]
-        places = {"--journal": journal, "--deployment": deployment, "--output": output}
-        for option, path in places.items():
-            command += [option, str(path.absolute())]
-        try:
-            self._process = subprocess.Popen(
-                command, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
-            )
-        except OSError as error:
-            return f"no supervisor could be started ({error.strerror}): if this run is killed, nobody takes over"
-        return ""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _wait(Parent(options.parent), options.journal, options.patience)
     if any(entry.event == "settled" for entry in read(options.journal)) and not _unfinished(options.journal):
         return 0
-    from rollback.aftermath import Place, bring_to_an_end
+    from rollback.supervisor.resume import Place, bring_to_an_end
 
     place = Place(options.deployment, options.environment, options.output, options.journal)
     return bring_to_an_end(place, "the supervisor").exit_code

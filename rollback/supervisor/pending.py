@@ -9,9 +9,9 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
-from rollback.journal import Entry, read
-from rollback.policy import Known
-from rollback.process import Process
+from rollback.preflight import Known
+from verification.records.journal import Entry, read
+from verification.records.process import Process
 from verification.records.run_record import POST_DEPLOY_PHASES
 
 BY_HAND = "by hand"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 
-from rollback.commands import at_once
 from rollback.reading import settled_service
-from rollback.sight import seen_by_cloud_run
-from rollback.strategies import Shift
+from rollback.strategies.base import Shift
+from rollback.traffic import seen_by_cloud_run
 from verification.clients.google.cloud_run import Changed, CloudRun, ServiceState, Unclear
 from verification.errors import ObserverError, RollbackFailed
+from verification.operator_commands import at_once
 
 _ATTEMPTS = 4
 _PAUSE = 0.5

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from rollback.commands import at_once
-from rollback.gcloud import Gcloud
-from rollback.sight import Sight
-from rollback.strategies import Shift, arrived
+from rollback.strategies.base import Shift, arrived
+from rollback.traffic import Sight
+from verification.clients.google.gcloud import Gcloud
 from verification.errors import ObserverError, RollbackFailed
+from verification.operator_commands import at_once
 from verification.settings.model import CloudRun
 
 

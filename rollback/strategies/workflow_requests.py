@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from rollback.journal import Entry, Journal, read
+from verification.records.journal import Entry, Journal, read
 
 _ASKED, _BEGUN, _OVER = "workflow-asked", "workflow-begun", "workflow-over"
 

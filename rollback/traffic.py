@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
-from rollback.gcloud import Gcloud
 from verification.clients.google.cloud_run import CloudRun, ServiceState
+from verification.clients.google.gcloud import Gcloud
 from verification.clients.service.client import Service
 from verification.errors import ObserverError, VerificationError
 from verification.settings.model import Settings

@@ -13,8 +13,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rollback.process import this_process
 from verification.records.jsonl import append_line, read_lines
+from verification.records.process import this_process
 from verification.redaction import redact
 from verification.verdict import now
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from rollback.left import Left, journal_of
-from rollback.supervisor import SUPERVISED
+from rollback.supervisor.pending import Left, journal_of
+from rollback.supervisor.start import SUPERVISED
 from verification.records.run_record import RollbackOutcome, RollbackResult
 
-_ROOT = Path(__file__).parent.parent
+_ROOT = Path(__file__).parents[2]
 _ENDS_WITHIN = 30.0
 
 

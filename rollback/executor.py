@@ -14,18 +14,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from rollback.commands import at_once, by_hand, status, to_latest
-from rollback.gcloud import Gcloud
-from rollback.journal import Journal
-from rollback.lock import sole_rollback
-from rollback.policy import Known, already_undone, too_old
+from rollback.locks import sole_rollback
+from rollback.preflight import Known, already_undone, too_old
 from rollback.reading import existing_revision, settled_service
-from rollback.serving_record import ServingRecord
-from rollback.shifting import Shifting, strategies_of
-from rollback.sight import Blind, Seen, Sight, seen_by_cloud_run
+from rollback.serving_history import ServingRecord
+from rollback.strategies.failover import Shifting, strategies_of
+from rollback.traffic import Blind, Seen, Sight, seen_by_cloud_run
 from rollback.verification import verify
 from verification.clients.google.cloud_run import CloudRun
+from verification.clients.google.gcloud import Gcloud
 from verification.errors import RollbackFailed, RollbackWithheld
+from verification.operator_commands import at_once, by_hand, status, to_latest
+from verification.records.journal import Journal
 from verification.records.run_record import RollbackOutcome, RollbackResult
 from verification.settings.model import Settings
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from rollback.by_cloud_run import ByCloudRun
-from rollback.by_gcloud import ByGcloud
-from rollback.by_workflow import ByWorkflow
-from rollback.commands import at_once
-from rollback.dispatches import Dispatches
-from rollback.gcloud import Gcloud
-from rollback.journal import Journal
-from rollback.sight import Blind, Seen, Sight
-from rollback.strategies import Shift, Strategy
+from rollback.strategies.base import Shift, Strategy
+from rollback.strategies.cloud_run import ByCloudRun
+from rollback.strategies.gcloud import ByGcloud
+from rollback.strategies.github_workflow import ByWorkflow
+from rollback.strategies.workflow_requests import Dispatches
+from rollback.traffic import Blind, Seen, Sight
 from verification.clients.google.cloud_run import CloudRun
+from verification.clients.google.gcloud import Gcloud
 from verification.errors import RollbackFailed, RollbackWithheld
+from verification.operator_commands import at_once
+from verification.records.journal import Journal
 from verification.settings.model import CloudRun as Service
 from verification.settings.model import Settings
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from rollback.sight import Blind, Seen, Sight
+from rollback.traffic import Blind, Seen, Sight
 
 _PAUSE = 0.5
 _AFTER_SUCCESS, _AFTER_FAILURE = 10.0, 2.0

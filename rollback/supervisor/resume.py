@@ -14,17 +14,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rollback.aftermath_files import is_unfinished, write_page, write_summary, write_verdict
-from rollback.commands import at_once, by_hand, resume
-from rollback.engine import Order, roll_back, roll_back_by_hand
-from rollback.journal import Journal
-from rollback.left import Due, Left
-from rollback.lock import sole_aftermath
-from rollback.look import looked_at
-from rollback.people import call_after_a_kill
-from rollback.serving_record import ServingRecord
-from rollback.world import World, open_world
+from rollback.context import World, open_world
+from rollback.executor import Order, roll_back, roll_back_by_hand
+from rollback.locks import sole_aftermath
+from rollback.notify.outbox import call_after_a_kill
+from rollback.serving_history import ServingRecord
+from rollback.supervisor.aftermath_files import is_unfinished, write_page, write_summary, write_verdict
+from rollback.supervisor.pending import Due, Left
+from rollback.supervisor.rerun_smoke import looked_at
 from verification.errors import RollbackWithheld, VerificationError
+from verification.operator_commands import at_once, by_hand, resume
+from verification.records.journal import Journal
 from verification.records.run_record import Exit, RollbackOutcome, RollbackResult
 from verification.settings.loading import load
 from verification.settings.model import Settings

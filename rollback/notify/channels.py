@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from rollback.incident import Incident
+from rollback.notify.message import Incident
 from verification.clients.github.ticket import GitHubTickets
 from verification.clients.incidents.pagerduty_events import trigger
 from verification.clients.slack.client import SYSTEM, Slack

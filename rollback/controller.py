@@ -7,17 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from rollback.commands import by_hand, to_latest
-from rollback.engine import Order, roll_back, roll_back_by_hand
-from rollback.interruption import Choice
-from rollback.journal import Journal
-from rollback.people import call_people, send_queued
-from rollback.policy import Known, arm, survey
-from rollback.restoring import with_restore_offer
-from rollback.serving_record import ServingRecord
-from rollback.shifting import longest_step
-from rollback.supervisor import Supervision
+from rollback.executor import Order, roll_back, roll_back_by_hand
+from rollback.interrupts import Choice
+from rollback.notify.outbox import call_people, send_queued
+from rollback.notify.restore_offer import with_restore_offer
+from rollback.preflight import Known, arm, survey
+from rollback.serving_history import ServingRecord
+from rollback.strategies.failover import longest_step
+from rollback.supervisor.start import Supervision
 from verification.clients.google.cloud_run import CloudRun
+from verification.operator_commands import by_hand, to_latest
+from verification.records.journal import Journal
 from verification.records.run_record import POST_DEPLOY_PHASES, CriterionResult, RollbackOutcome, RollbackResult
 from verification.run import Run
 from verification.verdict import Verdict

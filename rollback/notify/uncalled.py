@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from rollback.journal import Entry
+from verification.records.journal import Entry
 from verification.records.run_record import RollbackOutcome, RollbackResult
 from verification.verdict import now
 

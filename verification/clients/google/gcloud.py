@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from rollback.commands import describe, update_traffic
 from verification.errors import ObserverError
+from verification.operator_commands import describe, update_traffic
 from verification.settings.model import CloudRun
 from verification.source_tree.commands import Commands, Ended
 

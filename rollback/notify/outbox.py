@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from rollback.channels import Call, Channel, channels_of
-from rollback.incident import CUT_OFF, Incident
-from rollback.journal import Entry, Journal, read
-from rollback.uncalled import uncalled
+from rollback.notify.channels import Call, Channel, channels_of
+from rollback.notify.message import CUT_OFF, Incident
+from rollback.notify.uncalled import uncalled
 from verification.errors import VerificationError
+from verification.records.journal import Entry, Journal, read
 from verification.records.run_record import CriterionResult, RollbackOutcome, RollbackResult
 from verification.redaction import redact
 from verification.settings.model import Settings

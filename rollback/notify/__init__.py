@@ -1,0 +1,1 @@
+"""Tell people of a rollback: who, where, and never twice."""

@@ -1,0 +1,1 @@
+"""Ways to move all traffic to one revision, and their order."""

@@ -1,0 +1,1 @@
+"""What outlives a run, and brings to its end what a killed one left undone."""

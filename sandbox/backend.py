@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from sandbox.upstreams import Upstreams
 
 SLOW_START_SECONDS = 0.7
-DATABASE_TIMEOUT_MS = 1500  # a first connection on a busy machine can take longer than 500
+DATABASE_TIMEOUT_MS = 10_000  # a first connection on a busy machine can take seconds
+DEAD_DATABASE_TIMEOUT_MS = 1500  # of an address that refuses connections, where waiting is of no use
 DEFAULT_LIMIT, MAX_LIMIT = 20, 100
 
 Document = dict[str, object]
@@ -85,9 +86,7 @@ class Backend:
         self._trouble = Trouble(configuration.faults, configuration.host.out_of_memory)
         self._mongodb_url = configuration.mongodb_url
         self._clients: dict[str, AsyncMongoClient[Document]] = {}  # by address
-        self._health = Health(
-            configuration.identity, self._mongo, configuration.upstreams, broken=lambda: self._unhealthy
-        )
+        self._health = Health(configuration.identity, self._mongo, configuration.upstreams, configuration.faults)
         self._connecting: asyncio.Task[None] | None = None
         self._first_request: float | None = None
         self._content_requests = 0
@@ -128,7 +127,7 @@ class Backend:
         self._faults.begin()
         of_api = scope["path"].startswith("/api/")
         app: ASGIApp = self._app
-        if self._starting() or (self._unhealthy and of_api):
+        if self._starting() or (of_api and "unhealthy" in self._faults):
             app = JSONResponse({"detail": "Service Unavailable"}, 503)
         elif of_api and await self._trouble.befall(_user_agent(scope)):
             self._write("ERROR", f"{scope['method']} {scope['path']} failed: its answer could not be put together")
@@ -147,11 +146,12 @@ class Backend:
         """The client of the database, wherever that is now."""
         url = self._mongodb_url()
         if url not in self._clients:
+            dead = "mongodb-down" in self._faults
             self._clients[url] = AsyncMongoClient(
                 url,
                 directConnection=True,
-                serverSelectionTimeoutMS=DATABASE_TIMEOUT_MS,
-                connectTimeoutMS=2000,
+                serverSelectionTimeoutMS=DEAD_DATABASE_TIMEOUT_MS if dead else DATABASE_TIMEOUT_MS,
+                connectTimeoutMS=DATABASE_TIMEOUT_MS,
                 tz_aware=True,
             )
         return self._clients[url]
@@ -159,10 +159,6 @@ class Backend:
     @property
     def _database(self) -> AsyncDatabase[Document]:
         return self._mongo().get_default_database()
-
-    @property
-    def _unhealthy(self) -> bool:
-        return "unhealthy" in self._faults
 
     def _starting(self) -> bool:
         if "slow-start" not in self._faults:

@@ -17,8 +17,8 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from sandbox.database import Database, User
-from sandbox.pace import LARGEST_RPM, Pace
+from sandbox.backend.database import Database, User
+from sandbox.timing import LARGEST_RPM, Pace
 
 _DESCRIPTION = """\
 A stand-in for everything around a deployment, on this machine alone: a streaming service in revisions behind an
@@ -131,7 +131,7 @@ async def _run(files: _Files, signals: _Signals, options: argparse.Namespace) ->
     database = Database(smoke_user)
     thread = ThreadPoolExecutor(1)  # one: the engine wants to be stopped by the thread that started it
     database_started = asyncio.get_running_loop().run_in_executor(thread, database.start)
-    from sandbox.app import World
+    from sandbox.world import World
 
     pace = Pace(options.users_rpm, options.sample_period, options.ingest_delay)
     world = World(files.directory, database, smoke_user, pace)

@@ -110,7 +110,7 @@ def test_the_house_is_read_at_all() -> None:
     found = {str(one) for one in all_imports()}
     assert "conftest imports verification.settings.loading" in found
     assert "verification.run imports verification.clients.service.client" in found, "those inside functions count too"
-    assert "sandbox.app imports sandbox.database" in found
+    assert "sandbox.world imports sandbox.backend.database" in found
 
 
 def test_every_module_of_the_suite_has_its_layer() -> None:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from google.cloud import run_v2
 
-from tests.sandbox.control_plane_fixture import (
+from tests.sandbox.google.control_plane_fixture import (
     PROJECT,
     REGION,
     SERVICE,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.sandbox.control_plane_fixture import (
+from tests.sandbox.google.control_plane_fixture import (
     PROJECT,
     REGION,
     RETIRED,

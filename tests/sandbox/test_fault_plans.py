@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from sandbox.backend_trouble import Trouble
+from sandbox.backend.trouble import Trouble
 from sandbox.faults import SPARED, FaultError, Faults, UnknownFaultError, parsed, plan, plan_in_force
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sandbox.checkout import make_checkout
+from sandbox.backend.checkout import make_checkout
 from verification.source_tree.checkout import Checkout
 from verification.verdict import Measurement
 

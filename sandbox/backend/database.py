@@ -1,0 +1,156 @@
+"""MongoDB: a real wire-protocol server in this process, seeded, with a slow and a dead address beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import socket
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sandbox.backend.catalogue import TITLES
+from sandbox.backend.passwords import hash_password
+
+if TYPE_CHECKING:
+    from secantus import SecantusDBServer
+
+ENVIRONMENTS = ("staging", "production")
+SLOW_REPLY_SECONDS = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A synthetic user of the service."""
+
+    email: str = "smoke@bayit.example"
+    password: str = field(default_factory=lambda: secrets.token_urlsafe(18))
+
+
+class Database:
+    """The server with one database for each environment. `start` and `stop` block; call them in a thread."""
+
+    def __init__(self, smoke_user: User) -> None:
+        self._smoke_user = smoke_user
+        self._server: SecantusDBServer | None = None
+        self.port = 0
+
+    def start(self) -> None:
+        """Start the server and seed it. Takes about a second of computing in WiredTiger, without the interpreter."""
+        from secantus import SecantusDBServer  # slow to import, and this runs beside other imports
+
+        self._server = SecantusDBServer(storage_path=":memory:", cache_size="100M")
+        self._server.start()
+        self.port = self._server.address[1]
+        self._seed()
+
+    def stop(self) -> None:
+        """Stop the server; every connection to it ends."""
+        if self._server is None:
+            return
+        waker = threading.Thread(target=self._wake_acceptor, daemon=True)
+        waker.start()
+        self._server.stop()
+        self._server = None
+
+    def uri(self, environment: str) -> str:
+        """The address of one environment's database."""
+        return mongodb_uri(self.port, environment)
+
+    def _wake_acceptor(self) -> None:
+        # Closing a socket does not wake a thread that is blocked in accept() on it, and `stop` gives that thread two
+        # seconds. A connection wakes it; as `stop` may only just have begun, connect until nobody listens any more.
+        with contextlib.suppress(OSError):
+            while True:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                threading.Event().wait(0.01)
+
+    def _seed(self) -> None:
+        from pymongo import MongoClient
+
+        now = datetime.now(UTC)
+        people = [self._smoke_user, User("dana@bayit.example"), User("noam@bayit.example")]
+        users = [{"email": user.email, "password": hash_password(user.password), "created_at": now} for user in people]
+        content = [{"_id": title.id, "title": title.title, "type": title.type, "created_at": now} for title in TITLES]
+        with MongoClient[dict[str, object]](f"mongodb://127.0.0.1:{self.port}/?directConnection=true") as client:
+            for environment in ENVIRONMENTS:
+                database = client[database_name(environment)]
+                database["users"].insert_many([dict(user) for user in users])
+                database["users"].create_index("email", unique=True)
+                database["content"].insert_many([dict(item) for item in content])
+                database["content"].create_index("title")
+                database["sessions"].create_index("token", unique=True)
+
+
+def database_name(environment: str) -> str:
+    """The name of one environment's database."""
+    return f"bayit_{environment}"
+
+
+def mongodb_uri(port: int, environment: str) -> str:
+    """The address of one environment's database behind a port of this machine."""
+    return f"mongodb://127.0.0.1:{port}/{database_name(environment)}"
+
+
+class DeadAddress:
+    """A port that refuses connections and that nobody else can come to use while this object holds it."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._socket.bind(("127.0.0.1", 0))  # bound, but never listening
+        self.port: int = self._socket.getsockname()[1]
+
+    def close(self) -> None:
+        """Give the port back."""
+        self._socket.close()
+
+
+class SlowProxy:
+    """Passes TCP connections on to a port and holds back each reply."""
+
+    def __init__(self, target_port: int, reply_seconds: float = SLOW_REPLY_SECONDS) -> None:
+        self._target_port = target_port
+        self._reply_seconds = reply_seconds
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+        self.port = 0
+
+    async def start(self) -> None:
+        """Listen on a port that the kernel chooses."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Stop listening and cut every connection."""
+        if self._server is not None:
+            self._server.close()
+        connections = list(self._connections)
+        for connection in connections:
+            connection.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+
+    async def _serve(self, client_reader: asyncio.StreamReader, client_writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+        with contextlib.closing(client_writer), contextlib.suppress(OSError, asyncio.CancelledError):
+            server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+            with contextlib.closing(server_writer):
+                there = asyncio.create_task(_copy(client_reader, server_writer, 0.0))
+                back = asyncio.create_task(_copy(server_reader, client_writer, self._reply_seconds))
+                try:
+                    await asyncio.wait((there, back), return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    there.cancel()
+                    back.cancel()
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay_seconds: float) -> None:
+    with contextlib.suppress(OSError):
+        while chunk := await reader.read(1 << 20):
+            await asyncio.sleep(delay_seconds)
+            writer.write(chunk)
+            await writer.drain()

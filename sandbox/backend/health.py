@@ -1,0 +1,146 @@
+"""The health endpoints of the backend: is it up, can it take traffic, and how are the things that it depends on?"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import httpx
+from pymongo.errors import PyMongoError
+from starlette.responses import JSONResponse, Response
+
+from sandbox.platform.transport import plain_transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from collections.abc import Set as AbstractSet
+
+    from pymongo import AsyncMongoClient
+    from starlette.requests import Request
+
+    from sandbox.backend.upstreams import Upstreams
+
+APP_NAME = "Bayit+ Backend"
+# Whatever the machine is busy with, what nobody broke stays below these; a fault is known by its name.
+DEGRADED_MS = 8000.0
+UPSTREAM_TIMEOUT_SECONDS = 10.0
+
+Status = Literal["healthy", "degraded", "unhealthy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What Cloud Run tells a container (K_SERVICE, K_REVISION), and the commit that it was built from."""
+
+    service: str
+    revision: str
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """How one dependency is doing."""
+
+    status: Status
+    latency_ms: float
+
+    def as_json(self) -> dict[str, str | float]:
+        """The form it has in an answer."""
+        return {"status": self.status, "latency_ms": self.latency_ms}
+
+
+class Health:
+    """The three endpoints. With the fault `unhealthy` each of them answers 503, whatever the dependencies say.
+
+    `mongo` and `upstreams` answer whom to ask now. Latencies are measured; whether one is too high is a matter of
+    `faults`, as it would be a matter of the machine's load otherwise.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        mongo: Callable[[], AsyncMongoClient[dict[str, object]]],
+        upstreams: Callable[[], Upstreams],
+        faults: AbstractSet[str],
+    ) -> None:
+        self._identity = identity
+        self._mongo = mongo
+        self._upstreams = upstreams
+        self._faults = faults
+        self._http = httpx.AsyncClient(transport=plain_transport(), timeout=UPSTREAM_TIMEOUT_SECONDS)
+
+    async def close(self) -> None:
+        """End the connections to the upstream services."""
+        await self._http.aclose()
+
+    async def live(self, _request: Request) -> Response:
+        """GET /health."""
+        if self._broken:
+            return JSONResponse({"status": "unhealthy", "app": APP_NAME}, 503)
+        return JSONResponse({"status": "healthy", "app": APP_NAME})
+
+    async def ready(self, _request: Request) -> Response:
+        """GET /health/ready: can this instance serve? It can while the database answers, however slowly."""
+        mongodb = await self._mongodb()
+        ready = mongodb.status != "unhealthy" and not self._broken
+        body = {"status": "ready" if ready else "not_ready", "services": {"mongodb": mongodb.as_json()}}
+        return JSONResponse(body, 200 if ready else 503)
+
+    async def deep(self, _request: Request) -> Response:
+        """GET /health/deep: every dependency, asked at the same time."""
+        upstreams = self._upstreams()
+        openai_auth = {"Authorization": "Bearer sk-synthetic"}
+        mongodb, openai, elevenlabs, pinecone = await asyncio.gather(
+            self._mongodb(),
+            self._upstream(f"{upstreams.openai}/v1/models", openai_auth, slowed_by="dependency-slow"),
+            self._upstream(f"{upstreams.elevenlabs}/v1/models", {"xi-api-key": "synthetic"}),
+            self._upstream(f"{upstreams.pinecone}/indexes", {"Api-Key": "synthetic"}),
+        )
+        services = {"mongodb": mongodb, "openai": openai, "elevenlabs": elevenlabs, "pinecone": pinecone}
+        status: Status = "healthy"
+        if self._broken or mongodb.status == "unhealthy":
+            status = "unhealthy"
+        elif any(dependency.status != "healthy" for dependency in services.values()):
+            status = "degraded"
+        body = {
+            "status": status,
+            "app": APP_NAME,
+            "revision": self._identity.revision,
+            "commit": self._identity.commit,
+            "services": {name: dependency.as_json() for name, dependency in services.items()},
+        }
+        return JSONResponse(body, 503 if status == "unhealthy" else 200)
+
+    @property
+    def _broken(self) -> bool:
+        return "unhealthy" in self._faults
+
+    async def _mongodb(self) -> Dependency:
+        started = time.monotonic()
+        try:
+            await self._mongo().admin.command("ping")
+        except PyMongoError:
+            return Dependency("unhealthy", _since(started))
+        return self._answered(_since(started), "mongodb-slow")
+
+    async def _upstream(self, url: str, headers: dict[str, str], slowed_by: str = "") -> Dependency:
+        started = time.monotonic()
+        try:
+            response = await self._http.get(url, headers=headers)
+        except httpx.HTTPError:
+            return Dependency("unhealthy", _since(started))
+        if not response.is_success:
+            return Dependency("unhealthy", _since(started))
+        return self._answered(_since(started), slowed_by)
+
+    def _answered(self, latency_ms: float, slowed_by: str) -> Dependency:
+        """A dependency that answered; `slowed_by` is the fault that makes it slow."""
+        degraded = slowed_by in self._faults or latency_ms > DEGRADED_MS
+        return Dependency("degraded" if degraded else "healthy", latency_ms)
+
+
+def _since(started: float) -> float:
+    """Milliseconds since a time on the monotonic clock."""
+    return round((time.monotonic() - started) * 1000, 1)

@@ -1,0 +1,92 @@
+"""Users of the streaming service, who come in through the ingress like any others, at a steady rate."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import httpx
+
+from sandbox.platform.transport import plain_transport
+
+if TYPE_CHECKING:
+    from sandbox.backend.database import User
+
+_AGENT = "Mozilla/5.0 (Linux; Android 15; BRAVIA) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0 Safari/537.36"
+_AT_ONCE = 64  # requests in flight; users beyond that give up before they ask
+_PATIENCE = httpx.Timeout(30.0).as_dict()
+
+
+class SyntheticUsers:
+    """Sends requests to `url` until closed. `rpm` may be set at any time, 0 for none; it costs what it asks for.
+
+    `willingness` answers which share of the users comes at all.
+    """
+
+    def __init__(self, url: str, account: User, rpm: int, willingness: Callable[[], float] = lambda: 1.0) -> None:
+        self.rpm = rpm
+        self._willingness = willingness
+        self._url = url
+        self._account = account
+        self._transport = plain_transport()
+        self._asking: set[asyncio.Task[None]] = set()
+        self._chance = random.Random(7)
+        self._sender: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin, within the running loop."""
+        self._sender = asyncio.create_task(self._send())
+
+    async def close(self) -> None:
+        """End, answers or not."""
+        tasks = [*self._asking, *([self._sender] if self._sender else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._transport.aclose()
+
+    async def _send(self) -> None:
+        due = time.monotonic()
+        while True:
+            if self.rpm <= 0:
+                await asyncio.sleep(0.2)
+                due = time.monotonic()
+                continue
+            # Not by the clock: arrivals that are random come in bursts, as real ones do.
+            due = max(due + self._chance.expovariate(self.rpm / 60), time.monotonic() - 1)
+            await asyncio.sleep(max(due - time.monotonic(), 0))
+            stays_away = self._chance.random() >= self._willingness()
+            if not stays_away and len(self._asking) < _AT_ONCE:
+                task = asyncio.create_task(self._ask(self._question()))
+                self._asking.add(task)
+                task.add_done_callback(self._asking.discard)
+
+    def _question(self) -> Callable[[], httpx.Request]:
+        """One in fifty logs in, one in five searches, the others browse."""
+        roll = self._chance.random()
+        if roll < 0.02:
+            body = json.dumps({"email": self._account.email, "password": self._account.password}).encode()
+            return lambda: self._request("POST", "/api/v1/auth/login", body)
+        if roll < 0.2:
+            return lambda: self._request("GET", f"/api/v1/search?q={self._chance.choice(('news', 'film', 'live'))}")
+        return lambda: self._request("GET", "/api/v1/content?limit=10")
+
+    def _request(self, method: str, target: str, body: bytes = b"") -> httpx.Request:
+        headers = {"user-agent": _AGENT, "content-type": "application/json"} if body else {"user-agent": _AGENT}
+        return httpx.Request(
+            method, f"{self._url}{target}", headers=headers, content=body or None, extensions={"timeout": _PATIENCE}
+        )
+
+    async def _ask(self, question: Callable[[], httpx.Request]) -> None:
+        try:
+            response = await self._transport.handle_async_request(question())
+            try:
+                await response.aread()
+            finally:
+                await response.aclose()
+        except httpx.HTTPError:
+            pass  # users see an error and go away

@@ -1,0 +1,232 @@
+"""GitHub Actions: the deploy workflow, its dispatches, runs, jobs and logs."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+
+from sandbox.github.http import GitHubRefusal, page, read_body
+from sandbox.github.issues import user
+from sandbox.github.model import REPOSITORY
+from sandbox.github.runs import INPUTS, JOBS, Job, Run, Runner
+from sandbox.vendor_api import iso
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from sandbox.github.http import Body
+    from sandbox.github.issues import Answer
+    from sandbox.github.model import Repository
+    from sandbox.vendor_api import Json
+
+WORKFLOW_ID = 161_335
+WORKFLOW_NAME = "Deploy to Production"
+WORKFLOW_FILE = "deploy-production.yml"
+_WEB = f"https://github.com/{REPOSITORY}"
+
+
+class GitHubActions:
+    """The endpoints over one repository and its one workflow. All raise GitHubRefusal."""
+
+    def __init__(self, repository: Repository, login: str, runner: Runner) -> None:
+        self._repository = repository
+        self._login = login
+        self._runner = runner
+        self.runs: dict[int, Run] = {}  # by id, oldest first
+
+    async def workflows(self, request: Request) -> Answer:
+        """The workflows of the repository."""
+        return {"total_count": 1, "workflows": [_workflow(request)]}, {}, 200
+
+    async def workflow(self, request: Request) -> Answer:
+        """One workflow, by id or by the name of its file."""
+        _known(request)
+        return _workflow(request), {}, 200
+
+    async def dispatch(self, request: Request) -> Answer:
+        """Start a run. Without `return_run_details` the answer does not say which one."""
+        _known(request)
+        body = await read_body(request, "WorkflowDispatch")
+        ref = body.get("ref", str, "").removeprefix("refs/heads/")
+        if not ref:
+            raise GitHubRefusal(422, 'Invalid request.\n\n"ref" wasn\'t supplied.')
+        if ref not in self._repository.branches:
+            raise GitHubRefusal(422, f"No ref found for: {ref}")
+        run = self._new_run(ref, _inputs(body))
+        if not body.get("return_run_details", bool, False):
+            return None, {}, 204
+        return {"workflow_run_id": run.id, "run_url": _url(request, run), "html_url": _html(run)}, {}, 200
+
+    async def listing(self, request: Request) -> Answer:
+        """Runs, newest first; of one workflow, where the path names it."""
+        if "workflow" in request.path_params:
+            _known(request)
+        asked = request.query_params
+        since = _since(asked.get("created", ""))
+        found = [
+            run
+            for run in reversed(self.runs.values())
+            if asked.get("event", "workflow_dispatch") == "workflow_dispatch"
+            and asked.get("branch", run.ref) == run.ref
+            and asked.get("status", run.status) in {run.status, run.conclusion}
+            and (since is None or run.created.replace(microsecond=0) >= since)
+        ]
+        shown, headers = page(request, found, lambda run: _show(request, run, self._login))
+        return {"total_count": len(found), "workflow_runs": shown}, headers, 200
+
+    async def read(self, request: Request) -> Answer:
+        """One run."""
+        return _show(request, self._run(request), self._login), {}, 200
+
+    async def jobs(self, request: Request) -> Answer:
+        """The jobs of a run, in order."""
+        run = self._run(request)
+        shown, headers = page(request, run.jobs, lambda job: _show_job(request, run, job))
+        return {"total_count": len(run.jobs), "jobs": shown}, headers, 200
+
+    async def cancel(self, request: Request) -> Answer:
+        """Cancel a run that has not ended."""
+        if not self._runner.cancel(self._run(request)):
+            raise GitHubRefusal(409, "Cannot cancel a workflow run that is completed.")
+        return {}, {}, 202
+
+    async def logs(self, request: Request) -> Answer:
+        """Where the logs are: elsewhere, and not for this token."""
+        run = self._run(request)
+        return None, {"Location": f"{request.base_url}_logs/{run.id}?sig=sandbox"}, 302
+
+    async def archive(self, request: Request) -> Response:
+        """The logs of a run: a text for each job. Who has the address may read them; a token is too much."""
+        run = self.runs.get(request.path_params["id"])
+        if run is None or "authorization" in request.headers:
+            return Response(status_code=404 if run is None else 400)
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            for number, job in enumerate(run.jobs):
+                archive.writestr(f"{number}_{job.name}.txt", "\n".join(job.log))
+        return Response(packed.getvalue(), media_type="application/zip")
+
+    def _new_run(self, ref: str, inputs: dict[str, str]) -> Run:
+        at = datetime.now(UTC)
+        target, correlation = inputs.get("rollback_revision", ""), inputs.get("correlation_id", "")
+        title = f"Roll back to {target}" if target else WORKFLOW_NAME
+        run = Run(
+            id=self._repository.next_id(),
+            number=len(self.runs) + 1,
+            title=f"{title} [{correlation}]" if correlation else title,
+            ref=ref,
+            sha=self._repository.branches[ref],
+            inputs=inputs,
+            created=at,
+            updated=at,
+            jobs=[Job(self._repository.next_id(), name) for name in JOBS],
+        )
+        self.runs[run.id] = run
+        self._runner.start(run)
+        return run
+
+    def _run(self, request: Request) -> Run:
+        run = self.runs.get(request.path_params["id"])
+        if run is None:
+            raise GitHubRefusal(404, "Not Found")
+        return run
+
+
+def _known(request: Request) -> None:
+    if request.path_params["workflow"] not in {str(WORKFLOW_ID), WORKFLOW_FILE}:
+        raise GitHubRefusal(404, "Not Found")
+
+
+def _inputs(body: Body) -> dict[str, str]:
+    given: dict[str, object] = body.get("inputs", dict, {})
+    if unknown := [name for name in given if name not in INPUTS]:
+        raise GitHubRefusal(422, f"Unexpected inputs provided: {unknown}")
+    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in given.items()}
+
+
+def _since(text: str) -> datetime | None:
+    if not text.startswith(">="):
+        return None
+    try:
+        since = datetime.fromisoformat(text.removeprefix(">="))
+    except ValueError:
+        raise GitHubRefusal(422, "Validation Failed") from None
+    return since if since.tzinfo else since.replace(tzinfo=UTC)
+
+
+def _url(request: Request, run: Run) -> str:
+    return f"{request.base_url}repos/{REPOSITORY}/actions/runs/{run.id}"
+
+
+def _html(run: Run) -> str:
+    return f"{_WEB}/actions/runs/{run.id}"
+
+
+def _workflow(request: Request) -> dict[str, Json]:
+    return {
+        "id": WORKFLOW_ID,
+        "node_id": f"W_{WORKFLOW_ID}",
+        "name": WORKFLOW_NAME,
+        "path": f".github/workflows/{WORKFLOW_FILE}",
+        "state": "active",
+        "created_at": "2025-01-08T23:48:37Z",
+        "updated_at": "2025-01-08T23:50:21Z",
+        "url": f"{request.base_url}repos/{REPOSITORY}/actions/workflows/{WORKFLOW_ID}",
+        "html_url": f"{_WEB}/blob/main/.github/workflows/{WORKFLOW_FILE}",
+        "badge_url": f"{_WEB}/workflows/Deploy%20to%20Production/badge.svg",
+    }
+
+
+def _show(request: Request, run: Run, login: str) -> dict[str, Json]:
+    url = _url(request, run)
+    return {
+        "id": run.id,
+        "name": WORKFLOW_NAME,
+        "node_id": f"WFR_{run.id}",
+        "head_branch": run.ref,
+        "head_sha": run.sha,
+        "path": f".github/workflows/{WORKFLOW_FILE}",
+        "display_title": run.title,
+        "run_number": run.number,
+        "run_attempt": 1,
+        "event": "workflow_dispatch",
+        "status": run.status,
+        "conclusion": run.conclusion,
+        "workflow_id": WORKFLOW_ID,
+        "url": url,
+        "html_url": _html(run),
+        "created_at": iso(run.created),
+        "updated_at": iso(run.updated),
+        "run_started_at": iso(run.created),
+        "actor": user(login),
+        "triggering_actor": user(login),
+        "jobs_url": f"{url}/jobs",
+        "logs_url": f"{url}/logs",
+        "cancel_url": f"{url}/cancel",
+        "workflow_url": f"{request.base_url}repos/{REPOSITORY}/actions/workflows/{WORKFLOW_ID}",
+    }
+
+
+def _show_job(request: Request, run: Run, job: Job) -> dict[str, Json]:
+    return {
+        "id": job.id,
+        "run_id": run.id,
+        "run_url": _url(request, run),
+        "run_attempt": 1,
+        "head_sha": run.sha,
+        "head_branch": run.ref,
+        "name": job.name,
+        "status": job.status,
+        "conclusion": job.conclusion,
+        "created_at": iso(run.created),
+        "started_at": iso(job.started or run.created),
+        "completed_at": iso(job.completed) if job.completed else None,
+        "steps": [],
+        "labels": ["ubuntu-latest"],
+        "workflow_name": WORKFLOW_NAME,
+        "html_url": f"{_html(run)}/job/{job.id}",
+    }

@@ -1,0 +1,97 @@
+"""What all endpoints of GitHub's REST API have in common: errors, pages and how bodies are read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from sandbox.vendor_api import Json
+
+Item = TypeVar("Item")
+Given = TypeVar("Given")
+
+DOCUMENTATION = "https://docs.github.com/rest"
+_DEFAULT_PAGE, _MAX_PAGE = 30, 100
+
+
+class GitHubRefusal(Exception):
+    """An answer other than 2xx."""
+
+    def __init__(self, status: int, message: str, errors: list[Json] | None = None) -> None:
+        super().__init__(f"{status}: {message}")
+        self.status = status
+        self.headers: dict[str, str] = {}
+        self.body: dict[str, Json] = {
+            "message": message,
+            **({"errors": errors} if errors else {}),
+            "documentation_url": DOCUMENTATION,
+            "status": str(status),
+        }
+
+
+def invalid(resource: str, field: str, code: str = "invalid", message: str = "") -> GitHubRefusal:
+    """A 422 that points at one field."""
+    error: dict[str, Json] = {"resource": resource, "code": code, "field": field}
+    return GitHubRefusal(422, "Validation Failed", [error | ({"message": message} if message else {})])
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The JSON object that came with a request, to be written into a resource of this name."""
+
+    resource: str
+    values: dict[str, object]
+
+    def get(self, field: str, kind: type[Given], default: Given) -> Given:
+        """A field of that type. Raises GitHubRefusal, 422, for another type; null is the default."""
+        value = self.values.get(field)
+        if value is None:
+            return default
+        if not isinstance(value, kind):
+            raise invalid(self.resource, field)
+        return value
+
+    def texts(self, field: str) -> list[str] | None:
+        """A list of texts; None where it is left out. Raises GitHubRefusal, 422."""
+        found: list[object] | None = self.get(field, list, None) if field in self.values else None
+        if found is None:
+            return None
+        texts = [text for text in found if isinstance(text, str)]
+        if len(texts) != len(found):
+            raise invalid(self.resource, field)
+        return texts
+
+
+async def read_body(request: Request, resource: str) -> Body:
+    """The body of a request; an empty one is an empty object. Raises GitHubRefusal, 400."""
+    raw = await request.body()
+    try:
+        values = json.loads(raw) if raw else {}
+    except ValueError:
+        raise GitHubRefusal(400, "Problems parsing JSON") from None
+    if not isinstance(values, dict):
+        raise GitHubRefusal(400, "Body should be a JSON object")
+    return Body(resource, values)
+
+
+def page(request: Request, items: Sequence[Item], show: Callable[[Item], Json]) -> tuple[Json, dict[str, str]]:
+    """One page of the items, and the Link header that leads to the others, if there are any."""
+    size = min(_number(request, "per_page", _DEFAULT_PAGE), _MAX_PAGE)
+    number = _number(request, "page", 1)
+    last = max(1, -(-len(items) // size))
+    links = [("prev", number - 1), ("first", 1)] if number > 1 else []
+    links += [("next", number + 1), ("last", last)] if number < last else []
+    header = ", ".join(f'<{request.url.include_query_params(page=page)}>; rel="{name}"' for name, page in links)
+    shown: list[Json] = [show(item) for item in items[(number - 1) * size : number * size]]
+    return shown, {"Link": header} if header else {}
+
+
+def _number(request: Request, name: str, default: int) -> int:
+    # What is no sensible number is taken as if it were not there.
+    text = request.query_params.get(name, "")
+    return int(text) if text.isdigit() and int(text) > 0 else default

@@ -1,0 +1,166 @@
+"""Runs of the deploy workflow: what they are asked to do, their jobs, and what they really do to Cloud Run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+from sandbox.platform.errors import ApiError
+from sandbox.platform.model import Traffic
+
+if TYPE_CHECKING:
+    from sandbox.platform.control_plane import ControlPlane
+
+Conclusion = Literal["success", "failure", "cancelled", "skipped"]
+Status = Literal["queued", "in_progress", "completed"]
+
+JOBS = ("validate-inputs", "build", "deploy", "health-check")
+INPUTS = ("staging_verification", "rollback_revision", "correlation_id")
+_JOB_SECONDS = 0.15
+_IDLE_SECONDS = 0.05
+
+
+class _JobError(Exception):
+    """A job that fails, with what its log says."""
+
+
+@dataclass(slots=True)
+class Job:
+    """One job of a run."""
+
+    id: int
+    name: str
+    status: Status = "queued"
+    conclusion: Conclusion | None = None
+    started: datetime | None = None
+    completed: datetime | None = None
+    log: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Run:
+    """One run of the workflow; `inputs` has a text for each input."""
+
+    id: int
+    number: int
+    title: str
+    ref: str
+    sha: str
+    inputs: Mapping[str, str]
+    created: datetime
+    updated: datetime
+    jobs: list[Job]
+    status: Status = "queued"
+    conclusion: Conclusion | None = None
+
+    @property
+    def rollback_revision(self) -> str:
+        """Where it shall go back to; empty for a deployment."""
+        return self.inputs.get("rollback_revision", "")
+
+
+class Runner:
+    """Carries runs out, one after another as the workflow's concurrency group has it, on one Cloud Run service."""
+
+    def __init__(self, control: ControlPlane, service: str) -> None:
+        self._control = control
+        self._service = service
+        self._one_at_a_time = asyncio.Lock()
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+
+    def start(self, run: Run) -> None:
+        """Begin; it takes a little while."""
+        task = asyncio.create_task(self._carry_out(run))
+        self._tasks[run.id] = task
+        task.add_done_callback(lambda _: self._tasks.pop(run.id, None))
+
+    def cancel(self, run: Run) -> bool:
+        """Whether it was still there to be cancelled."""
+        task = self._tasks.get(run.id)
+        if task is None:
+            return False
+        task.cancel()
+        for job in run.jobs:
+            if job.status != "completed":
+                _end(job, "cancelled")
+        _finish(run, "cancelled")
+        return True
+
+    async def close(self) -> None:
+        """Leave whatever is under way."""
+        tasks = [*self._tasks.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _carry_out(self, run: Run) -> None:
+        while "workflow-hangs" in self._control.faults:  # noqa: ASYNC110  # nobody would set an event for it
+            await asyncio.sleep(_IDLE_SECONDS)
+        async with self._one_at_a_time:
+            run.status, run.updated = "in_progress", datetime.now(UTC)
+            failed = False
+            for job in run.jobs:
+                if failed or (job.name == "build" and run.rollback_revision):
+                    _end(job, "skipped")
+                    continue
+                failed = not await self._done(run, job)
+            _finish(run, "failure" if failed else "success")
+
+    async def _done(self, run: Run, job: Job) -> bool:
+        """Whether the job ended well."""
+        job.status, job.started = "in_progress", datetime.now(UTC)
+        job.log.append(f"Run {job.name}")
+        await asyncio.sleep(_JOB_SECONDS)
+        try:
+            if job.name == "validate-inputs":
+                _validate(run)
+            elif job.name == "deploy" and "workflow-idle" not in self._control.faults:
+                job.log.append(await self._deploy(run))
+            elif job.name == "health-check":
+                self._check_health()
+        except (_JobError, ApiError) as problem:
+            job.log.append(f"##[error]{problem}")
+            _end(job, "failure")
+            return False
+        _end(job, "success")
+        return True
+
+    async def _deploy(self, run: Run) -> str:
+        if "cloud-run-down" in self._control.faults:
+            raise _JobError("gcloud: HttpError 503: the service is currently unavailable")
+        target = run.rollback_revision
+        if not target:
+            note = await self._control.deploy(self._service, faults=frozenset(), commit=run.sha)
+            return f"Previous revision: {note.previous}\nCurrent revision: {note.current}"
+        service = self._control.service(self._service)
+        tags = [Traffic(line.revision, 0, line.tag) for line in service.traffic if line.tag]
+        operation = await self._control.update_traffic(self._service, [Traffic(target, 100), *tags], None)
+        await operation.finished.wait()
+        if operation.error is not None:
+            raise operation.error
+        return f"Current revision: {target}"
+
+    def _check_health(self) -> None:
+        """As the workflow does it: what serves must be Ready. That it answers well is for others to find out."""
+        service = self._control.service(self._service)
+        if not any(service.revisions[line.revision or ""].ready for line in service.serving if line.percent):
+            raise _JobError("nothing that is Ready serves")
+
+
+def _validate(run: Run) -> None:
+    if run.rollback_revision or run.inputs.get("staging_verification") == "true":
+        return
+    raise _JobError("staging_verification must be true for a new deployment")
+
+
+def _end(job: Job, conclusion: Conclusion) -> None:
+    now = datetime.now(UTC)
+    job.status, job.conclusion, job.completed = "completed", conclusion, now
+    job.started = job.started or now
+
+
+def _finish(run: Run, conclusion: Conclusion) -> None:
+    run.status, run.conclusion, run.updated = "completed", conclusion, datetime.now(UTC)

@@ -1,0 +1,73 @@
+"""Cloud Monitoring's filters, as far as the sandbox understands them: comparisons joined by AND.
+
+https://cloud.google.com/monitoring/api/v3/filters. What it does not understand is refused, never ignored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sandbox.platform.errors import InvalidArgument
+
+_TERM = re.compile(
+    r"""\s*(?P<key>[a-z_.]+)\s*(?P<operator>!=|=)\s*
+    (?:(?P<function>starts_with|ends_with|has_substring|one_of)\s*\((?P<arguments>[^()]*)\)|"(?P<quoted>[^"]*)"|(?P<bare>[\w./-]+))\s*""",
+    re.VERBOSE,
+)
+_TEXT = re.compile(r'\s*"([^"]*)"\s*')
+_KEYS = re.compile(r"metric\.type|resource\.type|project|(metric|resource)\.labels?\.[a-z_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One comparison."""
+
+    key: str
+    function: str
+    values: tuple[str, ...]
+    negated: bool
+
+    def holds(self, labels: Mapping[str, str]) -> bool:
+        """Whether it is true of `labels`, such as `resource.labels.service_name`."""
+        value = labels.get(self.key, "")
+        match self.function:
+            case "starts_with":
+                found = value.startswith(self.values)
+            case "ends_with":
+                found = value.endswith(self.values)
+            case "has_substring":
+                found = any(one in value for one in self.values)
+            case _:
+                found = value in self.values
+        return found is not self.negated
+
+
+def parse_filter(text: str) -> list[Term]:
+    """The comparisons of a filter. Raises InvalidArgument, as Monitoring does, for what it cannot read."""
+    terms, rest = [], text
+    while True:
+        found = _TERM.match(rest)
+        if not found or not _KEYS.fullmatch(found["key"]):
+            raise InvalidArgument(f"Field filter had an invalid value: Could not parse filter {text!r}.", "filter")
+        terms.append(_term(found, text))
+        rest = rest[found.end() :]
+        if not rest:
+            return terms
+        joined = re.match(r"(AND\s+)?(?=[a-z])", rest)
+        if not joined:
+            raise InvalidArgument(f"Field filter had an invalid value: Could not parse filter {text!r}.", "filter")
+        rest = rest[joined.end() :]
+
+
+def _term(found: re.Match[str], text: str) -> Term:
+    key = found["key"].replace(".label.", ".labels.")
+    negated = found["operator"] == "!="
+    if found["function"] is None:
+        value = found["quoted"] if found["quoted"] is not None else found["bare"]
+        return Term(key, "", (value,), negated)
+    arguments = [_TEXT.fullmatch(one) for one in found["arguments"].split(",")]
+    if not all(arguments) or (len(arguments) > 1 and found["function"] != "one_of"):
+        raise InvalidArgument(f"Field filter had an invalid value: Could not parse filter {text!r}.", "filter")
+    return Term(key, found["function"], tuple(one[1] for one in arguments if one), negated)

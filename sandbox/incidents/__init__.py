@@ -1,0 +1,1 @@
+"""The trackers of incidents and tickets: PagerDuty, Statuspage, Jira."""

@@ -1,0 +1,219 @@
+"""PagerDuty's REST API, as far as it lists incidents, and beside it the Events API."""
+
+from __future__ import annotations
+
+import secrets
+import string
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from sandbox.incidents.pagerduty_events import PagerDutyEvents
+from sandbox.vendor_api import iso
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
+
+    from sandbox.vendor_api import Json
+
+Status = Literal["triggered", "acknowledged", "resolved"]
+Urgency = Literal["high", "low"]
+
+_STATUSES: tuple[Status, ...] = ("triggered", "acknowledged", "resolved")
+_DEFAULT_PAGE, _MAX_PAGE, _MAX_REACH = 25, 100, 10_000
+_DEFAULT_RANGE, _MAX_RANGE = timedelta(days=30), timedelta(days=184)
+_WEB, _SERVICE = "https://bayit-plus.pagerduty.com", "Bayit+ Backend"
+
+
+@dataclass(slots=True)
+class Incident:
+    """An incident; one that nobody graded has an empty priority."""
+
+    id: str
+    number: int
+    title: str
+    priority: str  # such as P1
+    urgency: Urgency
+    status: Status
+    created: datetime
+    key: str = ""  # of the event that triggered it, if one did
+
+
+class _RefusalError(Exception):
+    def __init__(self, status: int, code: int, message: str, *errors: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = {"error": {"message": message, "code": code, **({"errors": list(errors)} if errors else {})}}
+
+
+class PagerDuty:
+    """The ASGI application."""
+
+    def __init__(self) -> None:
+        self.token = f"u+{secrets.token_urlsafe(13)}"
+        self.routing_key = secrets.token_hex(16)
+        self.incidents: list[Incident] = []  # oldest first
+        self._service_id = _identifier()
+        self._priority_ids: dict[str, str] = {}  # by name
+        self.add("Search answers slowly", "P1", status="resolved", days_old=20)
+        self.add("Disk of the build machine is filling up", "P4", urgency="low", status="acknowledged", days_old=2)
+        self._app = Starlette(
+            routes=[
+                Route("/incidents", self._list),
+                Route("/incidents/{id}", self._read),
+                Route("/v2/enqueue", PagerDutyEvents(self).enqueue, methods=["POST"]),
+            ],
+            exception_handlers={_RefusalError: _refused, HTTPException: _unrouted},
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await self._app(scope, receive, send)
+
+    def add(
+        self,
+        title: str,
+        priority: str = "",
+        *,
+        urgency: Urgency = "high",
+        status: Status = "triggered",
+        days_old: float = 0,
+    ) -> Incident:
+        """A new incident."""
+        created = datetime.now(UTC) - timedelta(days=days_old)
+        incident = Incident(_identifier(), len(self.incidents) + 1, title, priority, urgency, status, created)
+        self.incidents.append(incident)
+        return incident
+
+    async def _list(self, request: Request) -> Response:
+        """One page, oldest first. Without dates it reaches back 30 days only, however open an older incident is."""
+        self._authenticate(request)
+        asked = request.query_params
+        statuses, urgencies = asked.getlist("statuses[]"), asked.getlist("urgencies[]")
+        if unknown := [status for status in statuses if status not in _STATUSES]:
+            raise _RefusalError(400, 2001, "Invalid Input Provided", f"Status {unknown[0]} is not valid.")
+        limit, offset = _number(request, "limit", _DEFAULT_PAGE), _number(request, "offset", 0)
+        limit = max(1, min(limit, _MAX_PAGE))
+        if limit + offset > _MAX_REACH:
+            message = f"The sum of limit and offset must not exceed {_MAX_REACH}."
+            raise _RefusalError(400, 2001, "Invalid Input Provided", message)
+        since, until = _range(request)
+        services = asked.getlist("service_ids[]")
+        found = [
+            incident
+            for incident in sorted(self.incidents, key=lambda incident: incident.created)
+            if (not statuses or incident.status in statuses)
+            and (not urgencies or incident.urgency in urgencies)
+            and (not services or self._service_id in services)
+            and since <= incident.created <= until
+        ]
+        page, full = found[offset : offset + limit], "priorities" in asked.getlist("include[]")
+        return JSONResponse(
+            {
+                "incidents": [self._show(request, incident, full=full) for incident in page],
+                "limit": limit,
+                "offset": offset,
+                "total": len(found) if asked.get("total") == "true" else None,
+                "more": offset + limit < len(found),
+            }
+        )
+
+    async def _read(self, request: Request) -> Response:
+        self._authenticate(request)
+        wanted = request.path_params["id"]
+        for incident in self.incidents:
+            if wanted in {incident.id, str(incident.number)}:
+                return JSONResponse({"incident": self._show(request, incident, full=True)})
+        raise _RefusalError(404, 2100, "Not Found")
+
+    def _authenticate(self, request: Request) -> None:
+        scheme, _, rest = request.headers.get("authorization", "").partition(" ")
+        name, _, token = rest.strip().partition("=")
+        if scheme.lower() != "token" or name != "token" or token.strip('"') != self.token:
+            raise _RefusalError(401, 2006, "Authentication failed")
+
+    def _show(self, request: Request, incident: Incident, *, full: bool) -> dict[str, Json]:
+        created = iso(incident.created)
+        return {
+            "id": incident.id,
+            "type": "incident",
+            "summary": f"[#{incident.number}] {incident.title}",
+            "self": f"{request.base_url}incidents/{incident.id}",
+            "html_url": f"{_WEB}/incidents/{incident.id}",
+            "incident_number": incident.number,
+            "title": incident.title,
+            "description": incident.title,
+            "created_at": created,
+            "updated_at": created,
+            "last_status_change_at": created,
+            "resolved_at": created if incident.status == "resolved" else None,
+            "status": incident.status,
+            "incident_key": incident.key or incident.id.lower(),
+            "service": {
+                "id": self._service_id,
+                "type": "service_reference",
+                "summary": _SERVICE,
+                "self": f"{request.base_url}services/{self._service_id}",
+                "html_url": f"{_WEB}/service-directory/{self._service_id}",
+            },
+            "assignments": [],
+            "acknowledgements": [],
+            "teams": [],
+            "urgency": incident.urgency,
+            "priority": self._priority(request, incident.priority, full=full) if incident.priority else None,
+        }
+
+    def _priority(self, request: Request, name: str, *, full: bool) -> dict[str, Json]:
+        """The priority as a reference, whose `summary` is its name; in full it has a `name` too."""
+        identity = self._priority_ids.setdefault(name, _identifier())
+        url = f"{request.base_url}priorities/{identity}"
+        reference: dict[str, Json] = {"id": identity, "summary": name, "self": url, "html_url": None}
+        if not full:
+            return reference | {"type": "priority_reference"}
+        return reference | {"type": "priority", "name": name, "description": "", "color": "a8171c", "order": 1}
+
+
+def _range(request: Request) -> tuple[datetime, datetime]:
+    asked, now = request.query_params, datetime.now(UTC)
+    if asked.get("date_range") == "all":
+        return datetime.min.replace(tzinfo=UTC), now
+    until = _moment(asked["until"], "until") if "until" in asked else now
+    since = _moment(asked["since"], "since") if "since" in asked else until - _DEFAULT_RANGE
+    if until - since > _MAX_RANGE:
+        raise _RefusalError(400, 2001, "Invalid Input Provided", "The date range must not exceed 6 months.")
+    return since, until
+
+
+def _moment(text: str, name: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise _RefusalError(400, 2001, "Invalid Input Provided", f"{name} is not a date.") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _number(request: Request, name: str, default: int) -> int:
+    text = request.query_params.get(name, str(default))
+    if not text.isdigit():
+        raise _RefusalError(400, 2001, "Invalid Input Provided", f"{name} must be a number.")
+    return int(text)
+
+
+def _identifier() -> str:
+    return "P" + "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(6))
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, _RefusalError)
+    return JSONResponse(error.body, error.status)
+
+
+async def _unrouted(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": {"message": "Not Found", "code": 2100}}, error.status_code)

@@ -1,0 +1,180 @@
+"""The operator's endpoints: what the sandbox is asked to do, as opposed to what it stands in for."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, get_type_hints
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from sandbox.faults import CATALOGUE, FaultError, plan, plan_in_force
+from sandbox.platform.errors import ApiError
+from sandbox.platform.model import USUAL, Resources
+from sandbox.sentry.first_visit import SILENT_FAULTS, first_visit
+from sandbox.sentry.http import FULL_SCOPES
+from sandbox.timing import LARGEST_RPM
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from starlette.requests import Request
+
+    from sandbox.addresses import AddressDocument
+    from sandbox.platform.control_plane import ControlPlane
+    from sandbox.platform.ingress import Ingress, Served
+    from sandbox.platform.model import Deployment
+    from sandbox.sentry.app import Sentry
+    from sandbox.vendors import Outside
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorApi:
+    """The endpoints over one world; `ingresses` is by environment."""
+
+    control: ControlPlane
+    ingresses: Mapping[str, Ingress]
+    document: Callable[[], AddressDocument]
+    sentry: Sentry
+    outside: Outside
+    set_users: Callable[[int], None]  # how many requests a minute production's users make
+    candidate: str  # the commit that is released unless another one is named; may be empty
+
+    def app(self) -> Starlette:
+        """The ASGI application."""
+        return Starlette(
+            routes=[
+                Route("/", self._addresses),
+                Route("/faults", self._catalogue, methods=["GET"]),
+                Route("/faults", self._put_faults, methods=["PUT"]),
+                Route("/release", self._release, methods=["POST"]),
+                Route("/served", self._served),
+                Route("/users", self._set_users, methods=["PUT"]),
+                Route("/sentry/tokens", self._mint_token, methods=["POST"]),
+                Route("/sentry/rate-limit", self._limit_rate, methods=["PUT"]),
+                *self.outside.operator_routes(),
+            ],
+            exception_handlers={HTTPException: _http_error, FaultError: _bad_fault, ApiError: _api_error},
+        )
+
+    async def _addresses(self, _request: Request) -> Response:
+        return JSONResponse(self.document().as_json())
+
+    async def _catalogue(self, _request: Request) -> Response:
+        faults = [asdict(fault) for fault in CATALOGUE]
+        there = self.control.faults
+        return JSONResponse({"faults": faults, "in_force": sorted(there), "to_come": there.to_come()})
+
+    async def _put_faults(self, request: Request) -> Response:
+        body = await _body(request)
+        wanted = plan_in_force(_names(body.get("faults")))
+        self.control.faults.clear()
+        self.control.faults.update(wanted)
+        return JSONResponse({"in_force": sorted(self.control.faults), "to_come": self.control.faults.to_come()})
+
+    async def _release(self, request: Request) -> Response:
+        body = await _body(request)
+        ingress = self._ingress(body.get("environment"))
+        faults = plan(_names(body.get("faults", [])))
+        commit = body.get("commit") or self.candidate or secrets.token_hex(20)
+        if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
+            raise HTTPException(422, "commit: give 40 hexadecimal digits in lower case, or leave it out")
+        note = await self.control.deploy(
+            ingress.service.name, faults=faults.in_revision, commit=commit, resources=_resources(body)
+        )
+        self.control.faults.update(faults.in_force)
+        if SILENT_FAULTS & faults.in_revision and not {"sentry-down", "sentry-empty"} & self.control.faults:
+            await first_visit(ingress.service, note, self.sentry.store)
+        return JSONResponse(_deployment(note))
+
+    async def _served(self, request: Request) -> Response:
+        ingress = self._ingress(request.query_params.get("environment"))
+        record, moves = ingress.record, ingress.service.moves
+        counts: dict[str, dict[str, int]] = {}
+        for (revision, status), count in sorted(record.counts.items()):
+            counts.setdefault(revision, {})[str(status)] = count
+        return JSONResponse({"counts": counts, "moves": moves, "requests": [_request(one) for one in record.requests]})
+
+    async def _set_users(self, request: Request) -> Response:
+        """How many requests a minute production's users make from now on."""
+        rpm = (await _body(request)).get("rpm")
+        if isinstance(rpm, bool) or not isinstance(rpm, int) or not 0 <= rpm <= LARGEST_RPM:
+            raise HTTPException(422, f"rpm: give a whole number from 0 to {LARGEST_RPM}")
+        self.set_users(rpm)
+        return JSONResponse({"rpm": rpm})
+
+    async def _mint_token(self, request: Request) -> Response:
+        """A token for Sentry that may do less than the one in the address document."""
+        scopes = (await _body(request)).get("scopes")
+        if not isinstance(scopes, list) or not FULL_SCOPES.issuperset(scopes):
+            raise HTTPException(422, f"scopes: give a list of some of {', '.join(sorted(FULL_SCOPES))}")
+        return JSONResponse({"token": self.sentry.tokens.mint(frozenset(scopes))})
+
+    async def _limit_rate(self, request: Request) -> Response:
+        """How many calls of its Web API Sentry allows in a window before it answers 429."""
+        body = await _body(request)
+        requests, seconds = body.get("requests"), body.get("window_seconds")
+        if not isinstance(requests, int) or not isinstance(seconds, int | float) or requests < 0 or seconds <= 0:
+            raise HTTPException(422, "requests: give a whole number; window_seconds: a number above 0")
+        self.sentry.rate_limit.set(requests, float(seconds))
+        return JSONResponse({"requests": requests, "window_seconds": seconds})
+
+    def _ingress(self, environment: object) -> Ingress:
+        ingress = self.ingresses.get(environment) if isinstance(environment, str) else None
+        if ingress is None:
+            known = ", ".join(self.ingresses)
+            raise HTTPException(422, f"unknown environment {environment!r}; known here: {known}")
+        return ingress
+
+
+async def _body(request: Request) -> dict[str, object]:
+    try:
+        body = await request.json()
+    except ValueError as error:
+        raise HTTPException(422, f"the body is not JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise HTTPException(422, "the body must be a JSON object")
+    return body
+
+
+def _names(value: object) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise HTTPException(422, 'faults: give a list of names, such as ["login-broken"]')
+    return value
+
+
+def _resources(body: dict[str, object]) -> Resources:
+    """What the revision gets: all of `resources`, such as {"cpu": "2"}, and the rest as usual."""
+    wanted = body.get("resources", {})
+    kinds = get_type_hints(Resources)
+    if not isinstance(wanted, dict) or not all(type(value) is kinds.get(key) for key, value in wanted.items()):
+        raise HTTPException(422, f"resources: give some of {', '.join(kinds)}")
+    return replace(USUAL, **wanted)
+
+
+def _deployment(note: Deployment) -> dict[str, str]:
+    return {"previous": note.previous, "current": note.current, "commit": note.commit, "at": note.at.isoformat()}
+
+
+def _request(served: Served) -> dict[str, object]:
+    return asdict(served) | {"time": served.time.isoformat()}
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+
+async def _bad_fault(_request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error), "faults": [fault.name for fault in CATALOGUE]}, 422)
+
+
+async def _api_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    return JSONResponse({"error": f"Cloud Run refused: {error.message}"}, error.http)

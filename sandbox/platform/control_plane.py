@@ -1,0 +1,372 @@
+"""The control plane: the only code that changes what the sandbox's Cloud Run knows.
+
+A write is accepted at once (generation and etag move, `reconciling` turns on) and takes effect when its operation
+ends, `operation_seconds` later, as in Cloud Run. What was asked (`Service.traffic`) and what flows
+(`Service.serving`) therefore differ for a while, and stay different when the operation fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import re
+import secrets
+import string
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Protocol
+
+from sandbox.faults import Faults
+from sandbox.platform.changes import ALL_TO_LATEST, Change, Operation, Template, checked
+from sandbox.platform.errors import AlreadyExists, ApiError, Conflict, FailedPrecondition, NotFound
+from sandbox.platform.model import USUAL, Deployment, Resources, Revision, Service, Traffic
+
+MAX_OPERATIONS = 1000
+_HUNDRED_PERCENT = 100
+_ASKED_AGAIN = 0.05
+_log = logging.getLogger(__name__)
+
+
+class Runtime(Protocol):
+    """What runs the containers."""
+
+    async def start(self, revision: Revision) -> bool:
+        """Bring the revision's server up unless it is; False when the container failed to start."""
+        ...
+
+
+class ControlPlane:
+    """Services, their revisions, their traffic and the operations that change them. Use it on one event loop.
+
+    `tag_urls` maps (service, tag) to the address of the tag. Whoever serves tags fills it in an `on_change`
+    callback, which is called after `serving` changed and before the operation is reported done.
+    """
+
+    def __init__(self, runtime: Runtime, project: str, region: str, operation_seconds: float = 0.4) -> None:
+        self.project = project
+        self.region = region
+        self.operation_seconds = operation_seconds
+        self.services: dict[str, Service] = {}
+        self.faults = Faults()
+        self.operations: dict[str, Operation] = {}
+        self.tag_urls: dict[tuple[str, str], str] = {}
+        self._runtime = runtime
+        self._targets: dict[str, list[Traffic]] = {}  # by service: the targets in force, in step with `serving`
+        self._last_operation: dict[str, str] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._callbacks: list[Callable[[Service], None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def parent(self) -> str:
+        """The resource name of the region, `projects/P/locations/R`."""
+        return f"projects/{self.project}/locations/{self.region}"
+
+    # Reading
+
+    def service(self, name: str) -> Service:
+        """The service of this short name. Raises NotFound."""
+        try:
+            return self.services[name]
+        except KeyError:
+            raise NotFound(
+                f"Resource '{name}' of kind 'SERVICE' in region '{self.region}' in project "
+                f"'{self.project}' does not exist."
+            ) from None
+
+    def revision(self, service: str, name: str) -> Revision:
+        """The revision of these short names. Raises NotFound."""
+        try:
+            return self.service(service).revisions[name]
+        except KeyError:
+            raise NotFound(
+                f"Resource '{name}' of kind 'REVISION' in region '{self.region}' in project "
+                f"'{self.project}' does not exist."
+            ) from None
+
+    def operation(self, name: str) -> Operation:
+        """The operation of this short name. Raises NotFound."""
+        try:
+            return self.operations[name]
+        except KeyError:
+            raise NotFound(f"Operation '{name}' does not exist.") from None
+
+    def flowing(self, service: Service) -> list[tuple[Traffic, str]]:
+        """The targets in force, each with the short name of the revision it reaches now."""
+        resolved = [line.revision or "" for line in service.serving]
+        return list(zip(self._targets[service.name], resolved, strict=True))
+
+    def last_operation(self, service: Service) -> str:
+        """The short name of the newest operation on the service; empty when there was none."""
+        return self._last_operation.get(service.name, "")
+
+    def route(self, service: str) -> str | None:
+        """The revision (short name) that answers one request, drawn by the percentages; None when nothing serves."""
+        lines = [line for line in self.service(service).serving if line.percent > 0]
+        if not lines:
+            return None
+        return random.choices(lines, weights=[line.percent for line in lines])[0].revision
+
+    def tagged(self, service: str, tag: str) -> str | None:
+        """The revision (short name) behind a tag, or None."""
+        return next((line.revision for line in self.service(service).serving if line.tag == tag), None)
+
+    # Seeding
+
+    def add_service(self, name: str, environment: str, url: str) -> Service:
+        """Create an empty service that follows the latest ready revision."""
+        now = datetime.now(UTC)
+        service = Service(
+            name=name,
+            environment=environment,
+            uid=str(uuid.uuid4()),
+            created=now,
+            updated=now,
+            traffic=[ALL_TO_LATEST],
+            serving=[],
+            etag=_etag(),
+            url=url,
+        )
+        self.services[name] = service
+        self._targets[name] = []
+        self._locks[name] = asyncio.Lock()
+        return service
+
+    def seed_revision(self, service: Service, revision: Revision, *, serving: bool) -> None:
+        """Add a piece of history: no operation, nothing started. `serving` gives it all traffic, through LATEST."""
+        service.created = min(service.created, revision.created)
+        service.revisions[revision.name] = revision
+        service.latest_created = revision.name
+        service.generation = service.observed_generation = len(service.revisions)
+        service.updated = revision.created
+        service.failure = "" if revision.ready else _not_ready(revision)
+        if revision.ready:
+            service.latest_ready = revision.name
+        if serving:
+            service.traffic = self._targets[service.name] = [ALL_TO_LATEST]
+            service.serving = [Traffic(revision.name, _HUNDRED_PERCENT)]
+        self._announce(service)
+
+    def on_change(self, callback: Callable[[Service], None]) -> None:
+        """Have `callback` called after each change of what a service serves, tags included."""
+        self._callbacks.append(callback)
+
+    # Writing
+
+    async def deploy(
+        self, service: str, *, faults: frozenset[str], commit: str, resources: Resources = USUAL
+    ) -> Deployment:
+        """Create a revision as `gcloud run deploy` does and wait until it settled.
+
+        It receives the traffic of LATEST targets, hence none when traffic is pinned. Raises NotFound, and the
+        operation's error (FailedPrecondition) when the container does not start; traffic then stays where it was.
+        """
+        target = self.service(service)
+        previous = max(target.serving, key=lambda line: line.percent).revision if target.serving else None
+        revision = self._new_revision(target, Template(_image(), commit, resources=resources), faults)
+        operation = self._begin(target, revision)
+        await operation.finished.wait()
+        if operation.error is not None:
+            raise operation.error
+        note = Deployment(at=datetime.now(UTC), previous=previous or "", current=revision.name, commit=commit)
+        target.deployments.append(note)
+        return note
+
+    async def update_traffic(self, service: str, traffic: list[Traffic], etag: str | None) -> Operation:
+        """Ask for a traffic split; an empty one means all to the latest. Raises as `update` does."""
+        return await self.update(service, Change(traffic=traffic), etag)
+
+    async def update(self, service: str, change: Change, etag: str | None, *, validate_only: bool = False) -> Operation:
+        """Accept a write and return its operation, which is still running.
+
+        Raises NotFound (service), InvalidArgument (percentages, tags), Conflict (a stale `etag`) and
+        AlreadyExists (a revision name that is taken). A target revision that is missing or not ready is
+        accepted here and fails the operation, as in Cloud Run.
+        """
+        target = self.service(service)
+        traffic = None if change.traffic is None else checked(change.traffic)
+        if traffic is not None and "rollback-conflict" in self.faults and not validate_only:
+            self._interfere(target)
+        if etag and etag != target.etag:
+            raise Conflict(
+                f"Conflict for resource '{service}': it has changed since etag {etag} was read; "
+                f"its etag is now {target.etag}."
+            )
+        template = self._new_template(target, change.template)
+        if validate_only:
+            operation = self._operation(target)
+            operation.finished.set()
+            return operation
+        if traffic is not None:
+            target.traffic = traffic
+        if change.labels is not None:
+            target.labels = dict(change.labels)
+        if change.annotations is not None:
+            target.annotations = dict(change.annotations)
+        return self._begin(target, None if template is None else self._revision_from(target, template))
+
+    async def close(self) -> None:
+        """Cancel what is under way; what was started stays up, it is the runtime's."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _interfere(self, service: Service) -> None:
+        """Somebody else's harmless change, once, between the caller's read and the caller's write."""
+        self.faults.discard("rollback-conflict")
+        service.labels = service.labels | {"cost-center": "streaming"}
+        self._begin(service, None)
+
+    def _new_template(self, service: Service, template: Template | None) -> Template | None:
+        """The template if it calls for a new revision, None if it is the one deployed last."""
+        if template is None:
+            return None
+        if template.revision and (there := service.revisions.get(template.revision)) is not None:
+            if not _is_like(there, template):
+                raise AlreadyExists(
+                    f"Revision named '{template.revision}' with different configuration already exists."
+                )
+            return None
+        latest = service.revisions.get(service.latest_created)
+        same = latest is not None and _is_like(latest, template)
+        return None if same and not template.revision else template
+
+    def _revision_from(self, service: Service, template: Template) -> Revision:
+        """A revision that a client asked for; planted faults are in the code, so the same image keeps them."""
+        latest = service.revisions.get(service.latest_created)
+        inherited = latest.faults if latest is not None and latest.image == template.image else frozenset()
+        return self._new_revision(service, template, inherited)
+
+    def _new_revision(self, service: Service, template: Template, faults: frozenset[str]) -> Revision:
+        name = template.revision or _next_name(service)
+        revision = Revision(
+            name=name,
+            service=service.name,
+            created=datetime.now(UTC),
+            image=template.image,
+            commit=template.commit,
+            faults=faults,
+            resources=template.resources,
+        )
+        service.revisions[name] = revision
+        service.latest_created = name
+        return revision
+
+    def _operation(self, service: Service) -> Operation:
+        operation = Operation(id=str(uuid.uuid4()), service=service.name, started=datetime.now(UTC))
+        self.operations[operation.id] = operation
+        if len(self.operations) > MAX_OPERATIONS:
+            del self.operations[next(iter(self.operations))]
+        return operation
+
+    def _begin(self, service: Service, starting: Revision | None) -> Operation:
+        service.generation += 1
+        service.reconciling = True
+        _touch(service)
+        operation = self._operation(service)
+        self._last_operation[service.name] = operation.id
+        task = asyncio.create_task(self._reconcile(service, operation, service.generation, starting))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return operation
+
+    async def _reconcile(
+        self, service: Service, operation: Operation, generation: int, starting: Revision | None
+    ) -> None:
+        async with self._locks[service.name]:
+            await asyncio.sleep(self.operation_seconds)
+            try:
+                await self._bring_up(service, starting)
+                if generation == service.generation:  # else a newer write has replaced this one's targets
+                    await self._shift(service)
+                self._announce(service)
+            except ApiError as error:
+                operation.error = error
+            except Exception as problem:  # an operation must end, or every client would wait for ever
+                _log.exception("operation %s on %s", operation.id, service.name)
+                operation.error = ApiError(f"Internal error: {problem!r}")
+            self._settle(service, operation, generation)
+
+    def _settle(self, service: Service, operation: Operation, generation: int) -> None:
+        if generation == service.generation:
+            service.reconciling = False
+            service.failure = "" if operation.error is None else operation.error.message
+        service.observed_generation = generation
+        _touch(service)
+        operation.finished.set()
+
+    async def _bring_up(self, service: Service, starting: Revision | None) -> None:
+        if starting is None:
+            return
+        if not await self._runtime.start(starting):
+            starting.failure = f"The container did not start and listen on port 8080 in time ({starting.image})."
+            raise FailedPrecondition(_not_ready(starting))
+        starting.ready = True
+        service.latest_ready = starting.name
+
+    async def _shift(self, service: Service) -> None:
+        """Let the asked targets flow. Raises, with nothing moved, when one of them cannot serve."""
+        if service.traffic != self._targets[service.name] and "rollback-fails" in self.faults:
+            raise ApiError("The traffic of the service could not be changed: its routes did not become ready.")
+        if service.traffic != self._targets[service.name]:
+            if "success-without-effect" in self.faults:
+                return
+            if "operation-never-ends" in self.faults:
+                while "operation-never-ends" in self.faults:  # noqa: ASYNC110  (taken back by whoever planted it)
+                    await asyncio.sleep(_ASKED_AGAIN)
+                raise ApiError("The operation was given up.")
+        serving = [Traffic(line.revision or service.latest_ready, line.percent, line.tag) for line in service.traffic]
+        for line in serving:
+            revision = service.revisions.get(line.revision or "")
+            if revision is None:
+                raise ApiError(
+                    f"Revision '{line.revision}' does not exist or is deleted; send traffic to revisions that exist."
+                )
+            if not revision.ready or not await self._runtime.start(revision):
+                raise FailedPrecondition(_not_ready(revision))
+        self._targets[service.name] = list(service.traffic)
+        service.moves += serving != service.serving
+        service.serving = serving
+        self._retire(service)
+
+    def _retire(self, service: Service) -> None:
+        active = {line.revision for line in service.serving if line.percent > 0 or line.tag}
+        for revision in service.revisions.values():
+            if revision.name in active:
+                revision.retired = None
+            elif revision.ready and revision.retired is None:
+                revision.retired = datetime.now(UTC)
+
+    def _announce(self, service: Service) -> None:
+        for callback in self._callbacks:
+            callback(service)
+
+
+def _not_ready(revision: Revision) -> str:
+    return f"Revision '{revision.name}' is not ready and cannot serve traffic. {revision.failure}".rstrip()
+
+
+def _is_like(revision: Revision, template: Template) -> bool:
+    wanted = (template.image, template.commit, template.resources)
+    return (revision.image, revision.commit, revision.resources) == wanted
+
+
+def _touch(service: Service) -> None:
+    service.updated = datetime.now(UTC)
+    service.etag = _etag()
+
+
+def _etag() -> str:
+    return f'"{secrets.token_urlsafe(12)}"'  # the quotes belong to the value, as in Cloud Run
+
+
+def _next_name(service: Service) -> str:
+    numbers = [int(found[1]) for name in service.revisions if (found := re.search(r"-(\d{5})-[a-z0-9]{3}$", name))]
+    letters = "".join(random.choices(string.ascii_lowercase, k=3))
+    return f"{service.name}-{max(numbers, default=0) + 1:05}-{letters}"
+
+
+def _image() -> str:
+    return f"us-docker.pkg.dev/sandbox-project/bayit/backend@sha256:{secrets.token_hex(32)}"

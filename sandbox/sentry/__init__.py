@@ -1,0 +1,1 @@
+"""Sentry: the ingest that SDKs send to, and the Web API."""

@@ -1,0 +1,170 @@
+"""What all endpoints of Sentry's Web API have in common: who may ask, how often, of what, and how answers are paged."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, TypeVar
+
+from sandbox.sentry.model import PROJECT_ID
+from sandbox.sentry.search import BadQueryError, moment, period
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from sandbox.sentry.model import SentryStore
+
+Item = TypeVar("Item")
+
+MAX_PAGE = 100
+FULL_SCOPES = frozenset({"event:read", "org:read", "project:read", "project:releases"})
+_FORBIDDEN = "You do not have permission to perform this action."
+_ISO = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+
+class SentryRefusal(Exception):
+    """An answer other than 2xx."""
+
+    def __init__(self, status: int, detail: str | dict[str, list[str]]) -> None:
+        super().__init__(f"{status}: {detail}")
+        self.status = status
+        self.body = {"detail": detail} if isinstance(detail, str) else detail
+
+
+class Tokens:
+    """The tokens that were given out, and what each may do."""
+
+    def __init__(self) -> None:
+        self._scopes: dict[str, frozenset[str]] = {}
+
+    def mint(self, scopes: frozenset[str]) -> str:
+        """A new token."""
+        token = f"sntryu_{secrets.token_hex(32)}"
+        self._scopes[token] = scopes
+        return token
+
+    def authenticate(self, authorization: str) -> frozenset[str]:
+        """The scopes of whoever sends this header. Raises SentryRefusal, 401."""
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer":
+            raise SentryRefusal(401, "Authentication credentials were not provided.")
+        scopes = self._scopes.get(token.strip())
+        if scopes is None:
+            raise SentryRefusal(401, "Invalid token")
+        return scopes
+
+
+class RateLimit:
+    """So many requests in each window of time; set it low to have the API answer 429."""
+
+    def __init__(self, requests: int = 1000, window_seconds: float = 1.0) -> None:
+        self.set(requests, window_seconds)
+
+    def set(self, requests: int, window_seconds: float) -> None:
+        """Change the limit; the first window begins now."""
+        self._limit, self._window_seconds = requests, window_seconds
+        self._reset, self._used = time.time() + window_seconds, 0
+
+    def take(self) -> tuple[bool, dict[str, str]]:
+        """Whether one more request may pass, and the headers that say how many are left and until when."""
+        now = time.time()
+        if now >= self._reset:
+            self._reset, self._used = now + self._window_seconds, 0
+        allowed = self._used < self._limit
+        self._used += allowed
+        return allowed, {
+            "X-Sentry-Rate-Limit-Limit": str(self._limit),
+            "X-Sentry-Rate-Limit-Remaining": str(self._limit - self._used),
+            "X-Sentry-Rate-Limit-Reset": str(int(self._reset) + 1),  # whole seconds: never too early
+            "X-Sentry-Rate-Limit-ConcurrentLimit": "25",
+            "X-Sentry-Rate-Limit-ConcurrentRemaining": "24",
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a search is about: some environments (none: all) and a stretch of time."""
+
+    environments: frozenset[str]
+    start: datetime
+    end: datetime
+
+    def covers(self, environment: str, at: datetime) -> bool:
+        """Whether something that happened there and then counts."""
+        return self.start <= at <= self.end and (not self.environments or environment in self.environments)
+
+
+def search_filter(request: Request, store: SentryStore, default: timedelta) -> Filter:
+    """Read environment, project, statsPeriod, start and end. Raises SentryRefusal."""
+    _check_projects(request.query_params.getlist("project"))
+    environments = frozenset(request.query_params.getlist("environment")) - {""}
+    if environments - store.environments:
+        raise SentryRefusal(404, "The requested resource does not exist")
+    try:
+        start, end = _stretch(request, default)
+    except (BadQueryError, OverflowError) as error:
+        raise SentryRefusal(400, str(error)) from None
+    return Filter(environments, start, end)
+
+
+def require(scopes: frozenset[str], needed: str) -> None:
+    """Raise SentryRefusal, 403, unless the scope is there."""
+    if needed not in scopes:
+        raise SentryRefusal(403, _FORBIDDEN)
+
+
+def page(request: Request, items: Sequence[Item], size_key: str) -> tuple[list[Item], dict[str, str]]:
+    """One page of the items, and the Link header that leads to its neighbours. Raises SentryRefusal."""
+    size_text = request.query_params.get(size_key, str(MAX_PAGE))
+    if not (size_text.isdigit() and 1 <= int(size_text) <= MAX_PAGE):
+        raise SentryRefusal(400, f"Invalid {size_key} value. Must be between 1 and {MAX_PAGE}.")
+    size, start = int(size_text), _offset(request.query_params.get("cursor", "0:0:0"))
+    before, after = max(0, start - size), start + size
+    links = [
+        _link(request, "previous", f"0:{before}:1", more=start > 0),
+        _link(request, "next", f"0:{after}:0", more=after < len(items)),
+    ]
+    return list(items[start:after]), {"Link": ", ".join(links)}
+
+
+def iso(at: datetime) -> str:
+    """A time as the API writes it."""
+    return at.astimezone(UTC).strftime(_ISO)
+
+
+def _check_projects(projects: list[str]) -> None:
+    for project in projects:
+        if not project.removeprefix("-").isdigit():
+            raise SentryRefusal(400, "Invalid project parameter. Values must be numbers.")
+        if project not in {"-1", PROJECT_ID}:
+            raise SentryRefusal(403, _FORBIDDEN)
+
+
+def _stretch(request: Request, default: timedelta) -> tuple[datetime, datetime]:
+    asked = request.query_params
+    now = datetime.now(UTC)
+    if "statsPeriod" in asked:
+        return now - period(asked["statsPeriod"]), now
+    if "start" not in asked and "end" not in asked:
+        return now - default, now
+    if "start" not in asked or "end" not in asked:
+        raise BadQueryError("start and end are both required")
+    start, end = moment(asked["start"], "start"), moment(asked["end"], "end")
+    if start > end:
+        raise BadQueryError("start must be before end")
+    return start, end
+
+
+def _offset(cursor: str) -> int:
+    parts = cursor.split(":")
+    if len(parts) != 3 or not parts[1].isdigit():
+        raise SentryRefusal(400, "Invalid cursor parameter.")
+    return int(parts[1])
+
+
+def _link(request: Request, relation: str, cursor: str, *, more: bool) -> str:
+    url = request.url.include_query_params(cursor=cursor)
+    return f'<{url}>; rel="{relation}"; results="{"true" if more else "false"}"; cursor="{cursor}"'

@@ -1,0 +1,175 @@
+"""Sentry's way in: the envelopes that SDKs send, taken apart into error events and spans."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from sandbox.sentry.http import SentryRefusal
+from sandbox.sentry.model import ErrorEvent, SentryStore, Span, digest
+
+MAX_BYTES = 20 << 20
+_KEY = re.compile(r"sentry_key=([0-9a-f]{32})")
+_DEFAULT_FINGERPRINT = "{{ default }}"
+
+Json = Mapping[str, object]
+
+
+def sentry_key(authorization: str, query: str) -> str:
+    """The public key that a request carries, in its X-Sentry-Auth header or its query; empty if there is none."""
+    found = _KEY.search(authorization) or _KEY.search(query)
+    return found[1] if found else ""
+
+
+def unpacked(body: bytes, encoding: str) -> bytes:
+    """The body without its compression. Raises SentryRefusal."""
+    try:
+        if encoding == "gzip":
+            body = gzip.decompress(body)
+        elif encoding == "deflate":
+            body = zlib.decompress(body)
+        elif encoding not in {"", "identity"}:
+            raise SentryRefusal(415, f"unsupported content encoding {encoding}")
+    except (OSError, EOFError, zlib.error) as error:
+        raise SentryRefusal(400, f"failed to decode the request body: {error}") from None
+    if len(body) > MAX_BYTES:
+        raise SentryRefusal(413, "envelope exceeded the size limits")
+    return body
+
+
+def ingest(store: SentryStore | None, envelope: bytes) -> str:
+    """File what is in an envelope, unless `store` is None; its event's id. Raises SentryRefusal."""
+    header, rest = _line(envelope)
+    for kind, payload in _items(rest):
+        if kind not in {"event", "transaction"}:
+            continue  # sessions, client reports, check-ins: taken, and of no use here
+        event = _json(payload)
+        if store is None:
+            continue
+        if kind == "event":
+            _file_event(store, event)
+        else:
+            _file_transaction(store, event)
+    return _string(header, "event_id") or uuid4().hex
+
+
+def _items(rest: bytes) -> Iterator[tuple[str, bytes]]:
+    while rest.strip():
+        header, rest = _line(rest)
+        length = header.get("length")
+        if isinstance(length, int):
+            payload, rest = rest[:length], rest[length:].removeprefix(b"\n")
+            if len(payload) < length:
+                raise SentryRefusal(400, "invalid envelope: an item ends early")
+        else:
+            payload, _, rest = rest.partition(b"\n")
+        yield _string(header, "type"), payload
+
+
+def _line(data: bytes) -> tuple[Json, bytes]:
+    line, _, rest = data.partition(b"\n")
+    return _json(line), rest
+
+
+def _json(data: bytes) -> Json:
+    try:
+        found = json.loads(data)
+    except ValueError as error:
+        raise SentryRefusal(400, f"invalid envelope: {error}") from None
+    if not isinstance(found, dict):
+        raise SentryRefusal(400, "invalid envelope: not an object")
+    return found
+
+
+def _file_event(store: SentryStore, event: Json) -> None:
+    kind, value, handled, frames = _exception(event)
+    level = _string(event, "level") or "error"
+    filed = ErrorEvent(
+        id=_string(event, "event_id") or uuid4().hex,
+        at=_time(event),
+        environment=_string(event, "environment") or "production",
+        release=_string(event, "release"),
+        level=level,
+        type=kind,
+        value=value,
+        transaction=_string(event, "transaction"),
+        handled=handled,
+        tags=_tags(event),
+    )
+    store.add_error(filed, _fingerprint(event, kind, value, frames))
+
+
+def _fingerprint(event: Json, kind: str, value: str, frames: list[str]) -> str:
+    """What groups events into issues: what the sender says, else the stack, else the words without their numbers."""
+    own = event.get("fingerprint")
+    default = digest(kind, *frames) if frames else digest(kind, re.sub(r"\d+", "#", value))
+    if not isinstance(own, list) or not own:
+        return default
+    return digest(*(default if part == _DEFAULT_FINGERPRINT else str(part) for part in own))
+
+
+def _exception(event: Json) -> tuple[str, str, bool, list[str]]:
+    """Type, value, whether it was handled, and the functions of the stack."""
+    block = event.get("exception")
+    raised = block.get("values") if isinstance(block, dict) else block
+    if not isinstance(raised, list) or not raised or not isinstance(raised[-1], dict):
+        return "", _message(event), True, []
+    last: Json = raised[-1]
+    stack = last.get("stacktrace")
+    frames = stack.get("frames") if isinstance(stack, dict) else None
+    names = [f"{frame.get('module')}.{frame.get('function')}" for frame in frames or [] if isinstance(frame, dict)]
+    mechanism = last.get("mechanism")
+    handled = not (isinstance(mechanism, dict) and mechanism.get("handled") is False)
+    return _string(last, "type"), _string(last, "value"), handled, names
+
+
+def _message(event: Json) -> str:
+    entry = event.get("logentry")
+    if isinstance(entry, dict):
+        return _string(entry, "formatted") or _string(entry, "message")
+    return _string(event, "message") or "<unlabeled event>"
+
+
+def _file_transaction(store: SentryStore, event: Json) -> None:
+    at, environment, release = _time(event), _string(event, "environment") or "production", _string(event, "release")
+    name, tags = _string(event, "transaction"), _tags(event)
+    contexts = event.get("contexts")
+    trace = contexts.get("trace") if isinstance(contexts, dict) else None
+    status = _string(trace, "status") if isinstance(trace, dict) else ""
+    store.add_span(Span(at, environment, release, name, status or "unknown", tags=tags))
+    children = event.get("spans")
+    for child in children if isinstance(children, list) else []:
+        if isinstance(child, dict):
+            child_status = _string(child, "status") or "ok"
+            store.add_span(Span(at, environment, release, name, child_status, is_transaction=False))
+
+
+def _time(event: Json) -> datetime:
+    """When it happened; a clock that is ahead is not believed."""
+    now = datetime.now(UTC)
+    stamp = event.get("timestamp")
+    try:
+        if isinstance(stamp, int | float):
+            return min(now, datetime.fromtimestamp(stamp, UTC))
+        if isinstance(stamp, str):
+            found = datetime.fromisoformat(stamp)
+            return min(now, found if found.tzinfo else found.replace(tzinfo=UTC))
+    except (ValueError, OverflowError, OSError) as error:
+        raise SentryRefusal(400, f"invalid envelope: timestamp: {error}") from None
+    return now
+
+
+def _tags(event: Json) -> tuple[tuple[str, str], ...]:
+    tags = event.get("tags")
+    pairs = tags.items() if isinstance(tags, dict) else tags if isinstance(tags, list) else []
+    return tuple((str(pair[0]), str(pair[1])) for pair in pairs if isinstance(pair, list | tuple) and len(pair) == 2)
+
+
+def _string(holder: Json, key: str) -> str:
+    value = holder.get(key)
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,146 @@
+"""Sentry's endpoints about the organization: itself, its projects, its releases and their deploys."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sandbox.sentry.http import SentryRefusal, iso, page
+from sandbox.sentry.model import ORGANIZATION, ORGANIZATION_ID, PROJECT, PROJECT_ID, Deploy, Release
+from sandbox.sentry.search import BadQueryError, moment
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from sandbox.sentry.model import SentryStore
+
+_NOT_FOUND = "The requested resource does not exist"
+_REQUIRED = ["This field is required."]
+
+
+class SentryReleases:
+    """Answers these endpoints over one store."""
+
+    def __init__(self, store: SentryStore) -> None:
+        self._store = store
+
+    def organization(self) -> dict[str, object]:
+        """The body of `/organizations/{org}/`."""
+        return {
+            "id": ORGANIZATION_ID,
+            "slug": ORGANIZATION,
+            "name": "Bayit+",
+            "status": {"id": "active", "name": "active"},
+            "dateCreated": iso(self._store.created),
+            "features": [],
+            "access": ["event:read", "org:read", "project:read", "project:releases"],
+        }
+
+    def projects(self, request: Request) -> tuple[list[dict[str, object]], dict[str, str]]:
+        """The body and the headers of `/organizations/{org}/projects/`."""
+        project: dict[str, object] = {
+            "id": PROJECT_ID,
+            "slug": PROJECT,
+            "name": PROJECT,
+            "platform": "python",
+            "status": "active",
+            "dateCreated": iso(self._store.created),
+            "firstEvent": iso(self._store.created),
+            "environments": sorted(self._store.environments),
+            "isMember": True,
+            "hasAccess": True,
+            "access": ["project:read", "project:releases"],
+            "features": [],
+        }
+        return page(request, [project], "per_page")
+
+    def releases(self, request: Request) -> tuple[list[dict[str, object]], dict[str, str]]:
+        """The body and the headers of `/organizations/{org}/releases/`, the newest first."""
+        newest_first = sorted(self._store.releases.values(), key=lambda release: release.created, reverse=True)
+        shown, headers = page(request, newest_first, "per_page")
+        return [_release(release) for release in shown], headers
+
+    def release(self, version: str) -> dict[str, object]:
+        """The body of one release. Raises SentryRefusal."""
+        return _release(self._known(version))
+
+    def create(self, body: dict[str, object]) -> tuple[dict[str, object], int]:
+        """Create a release: 201, or 208 for one that is there already. Raises SentryRefusal."""
+        version, projects = body.get("version"), body.get("projects")
+        missing = {key: _REQUIRED for key in ("version", "projects") if not body.get(key)}
+        if missing:
+            raise SentryRefusal(400, missing)
+        if not isinstance(version, str) or version in {".", ".."} or not version.strip() or "\n" in version:
+            raise SentryRefusal(400, {"version": ["Release name is not valid"]})
+        if not isinstance(projects, list) or not set(map(str, projects)) <= {PROJECT, PROJECT_ID}:
+            raise SentryRefusal(400, {"projects": ["Invalid project ids or slugs"]})
+        status = 208 if version in self._store.releases else 201
+        release = self._store.release(version)
+        release.ref = _text(body, "ref") or release.ref
+        release.url = _text(body, "url") or release.url
+        release.released = _time(body, "dateReleased") or release.released
+        return _release(release), status
+
+    def deploys(self, version: str) -> list[dict[str, object]]:
+        """The deploys of a release, the newest first. Raises SentryRefusal."""
+        return [_deploy(deploy) for deploy in reversed(self._known(version).deploys)]
+
+    def deploy(self, version: str, body: dict[str, object]) -> dict[str, object]:
+        """Record a deploy. Raises SentryRefusal."""
+        release = self._known(version)
+        environment = _text(body, "environment")
+        if not environment:
+            raise SentryRefusal(400, {"environment": _REQUIRED})
+        number = 1 + sum(len(known.deploys) for known in self._store.releases.values())
+        finished = _time(body, "dateFinished") or datetime.now(UTC)
+        started = _time(body, "dateStarted")
+        deploy = Deploy(number, environment, _text(body, "name"), _text(body, "url"), started, finished)
+        release.deploys.append(deploy)
+        return _deploy(deploy)
+
+    def _known(self, version: str) -> Release:
+        release = self._store.releases.get(version)
+        if release is None:
+            raise SentryRefusal(404, _NOT_FOUND)
+        return release
+
+
+def _release(release: Release) -> dict[str, object]:
+    return {
+        "version": release.version,
+        "shortVersion": release.version[:12],
+        "ref": release.ref,
+        "url": release.url,
+        "status": "open",
+        "dateCreated": iso(release.created),
+        "dateReleased": iso(release.released) if release.released else None,
+        "deployCount": len(release.deploys),
+        "lastDeploy": _deploy(release.deploys[-1]) if release.deploys else None,
+        "projects": [{"id": int(PROJECT_ID), "slug": PROJECT, "name": PROJECT}],
+    }
+
+
+def _deploy(deploy: Deploy) -> dict[str, object]:
+    return {
+        "id": str(deploy.id),
+        "environment": deploy.environment,
+        "name": deploy.name,
+        "url": deploy.url,
+        "dateStarted": iso(deploy.started) if deploy.started else None,
+        "dateFinished": iso(deploy.finished),
+    }
+
+
+def _text(body: dict[str, object], key: str) -> str | None:
+    value = body.get(key)
+    if value is not None and not isinstance(value, str):
+        raise SentryRefusal(400, {key: ["Not a valid string."]})
+    return value
+
+
+def _time(body: dict[str, object], key: str) -> datetime | None:
+    text = _text(body, key)
+    try:
+        return moment(text, key) if text else None
+    except BadQueryError as error:
+        raise SentryRefusal(400, {key: [str(error)]}) from None

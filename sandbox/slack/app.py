@@ -1,0 +1,115 @@
+"""Slack: the Web API as its SDKs call it, and a page on which a person can read the channels."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from starlette.applications import Starlette
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from sandbox.slack.blocks import SlackError
+from sandbox.slack.files import Files
+from sandbox.slack.history import seed_slack
+from sandbox.slack.methods import Arguments, Methods
+from sandbox.slack.model import Workspace
+from sandbox.slack.page import page
+from sandbox.vendor_api import OUTAGE, Refusals
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
+
+_SCOPES = ("channels:history", "channels:read", "chat:write", "files:write")
+_FEW_SCOPES = ("channels:read",)
+
+
+class Slack:
+    """The ASGI application. `faults` are those in force: slack-down."""
+
+    def __init__(self, faults: AbstractSet[str]) -> None:
+        self.workspace = Workspace()
+        seed_slack(self.workspace)
+        self.refusals = Refusals()
+        self.token, self.token_without_scope = _token(), _token()
+        self._scopes = {self.token: _SCOPES, self.token_without_scope: _FEW_SCOPES}
+        self._faults = faults
+        self._methods = Methods(self.workspace)
+        self._files = Files(self.workspace)
+        self._methods.by_name |= self._files.by_name
+        self._app = Starlette(
+            routes=[
+                Route("/", self._page),
+                Route("/api/{method}", self._call, methods=["GET", "POST"]),
+                Route("/upload/{id}", self._files.upload, methods=["POST"]),
+            ],
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        app = OUTAGE if "slack-down" in self._faults else self._app
+        await app(scope, receive, send)
+
+    async def _page(self, _request: Request) -> Response:
+        policy = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+        return HTMLResponse(page(self.workspace), headers=policy)
+
+    async def _call(self, request: Request) -> Response:
+        if self.refusals.take():
+            wait = {"Retry-After": str(self.refusals.retry_after)}
+            return JSONResponse({"ok": False, "error": "ratelimited"}, 429, wait)
+        try:
+            self._files.base = str(request.base_url)
+            values, form_token = await _values(request)
+            needed, method = self._methods.by_name.get(name := request.path_params["method"], ("", None))
+            if method is None:
+                raise SlackError("unknown_method", req_method=name)
+            scopes = self._authenticate(request.headers.get("authorization", ""), form_token)
+            if needed and needed not in scopes:
+                raise SlackError("missing_scope", needed=needed, provided=",".join(scopes))
+            return JSONResponse({"ok": True, **method(Arguments(values))}, headers={"X-OAuth-Scopes": ",".join(scopes)})
+        except SlackError as error:
+            return JSONResponse(error.body)
+
+    def _authenticate(self, authorization: str, form_token: str) -> tuple[str, ...]:
+        scheme, _, token = authorization.partition(" ")
+        token = token.strip() if scheme.lower() == "bearer" else form_token
+        if not token:
+            raise SlackError("not_authed")
+        if token not in self._scopes:
+            raise SlackError("invalid_auth")
+        return self._scopes[token]
+
+
+async def _values(request: Request) -> tuple[Mapping[str, object], str]:
+    """The arguments, wherever they stand, and a token among those of a form. Raises SlackError."""
+    values: dict[str, object] = {**request.query_params}
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    body = await request.body()
+    if kind == "application/json":
+        values |= _json_values(body)
+        return values, ""
+    if kind == "application/x-www-form-urlencoded":
+        values |= parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
+    elif body:
+        raise SlackError("invalid_post_type")
+    return values, str(values.pop("token", "")) if request.method == "POST" else ""
+
+
+def _json_values(body: bytes) -> dict[str, object]:
+    try:
+        values = json.loads(body or b"{}")
+    except ValueError:
+        raise SlackError("invalid_json") from None
+    if not isinstance(values, dict):
+        raise SlackError("json_not_object")
+    return values
+
+
+def _token() -> str:
+    return f"xoxb-{secrets.randbelow(10**12):012}-{secrets.randbelow(10**12):012}-{secrets.token_urlsafe(18)}"

@@ -1,0 +1,255 @@
+"""The world: everything that the sandbox stands in for, put together and running on one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from sandbox.addresses import (
+    AddressDocument,
+    CloudRunAddresses,
+    DeploymentNote,
+    EnvironmentAddresses,
+    SentryAddresses,
+    UserAddress,
+)
+from sandbox.backend.checkout import checkout_or_none
+from sandbox.backend.database import DeadAddress, SlowProxy, mongodb_uri
+from sandbox.backend.synthetic_users import SyntheticUsers
+from sandbox.backend.upstreams import upstreams_app
+from sandbox.github.runs import Runner
+from sandbox.google.cloud_logging import CloudLogging
+from sandbox.google.cloud_monitoring import CloudMonitoring
+from sandbox.google.cloud_run_grpc import start_grpc
+from sandbox.google.cloud_run_rest import rest_app
+from sandbox.google.cloud_run_v1 import gcloud_environment
+from sandbox.operator import OperatorApi
+from sandbox.platform.certificates import make_certificates
+from sandbox.platform.control_plane import ControlPlane
+from sandbox.platform.ingress import Ingress
+from sandbox.platform.listener import Listener
+from sandbox.platform.log_store import LogStore
+from sandbox.platform.runtime import RevisionRuntime, Surroundings
+from sandbox.platform.seed_revisions import seed
+from sandbox.platform.traffic_log import TrafficLog, seed_past
+from sandbox.sentry.app import Sentry
+from sandbox.sentry.history import seed_sentry
+from sandbox.sentry.model import ORGANIZATION as SENTRY_ORGANIZATION
+from sandbox.sentry.model import PROJECT as SENTRY_PROJECT
+from sandbox.vendors import Outside
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from sandbox.backend.database import Database, User
+    from sandbox.platform.model import Service
+    from sandbox.timing import Pace
+
+
+USUAL_RPM = 600  # what the past was like, where nobody says
+PROJECT, REGION = "sandbox-project", "us-east1"
+SERVICES = {"staging": "bayit-plus-backend-staging", "production": "bayit-plus-backend"}
+
+
+class World:
+    """All servers of the sandbox. `directory` is for its files; whoever made it removes it. Use within the loop."""
+
+    def __init__(self, directory: Path, database: Database, smoke_user: User, pace: Pace) -> None:
+        self._database = database
+        self._pace = pace
+        self._traffic = TrafficLog(pace.sample_period, pace.ingest_delay)
+        self._smoke_user = smoke_user
+        self._certificates = make_certificates(directory)
+        self._checkout = checkout_or_none(directory / "checkout")
+        self._gcloud_directory = directory / "gcloud"
+        self._gcloud_directory.mkdir()
+        self._closing = AsyncExitStack()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._dead_database = DeadAddress()
+        self._slow_database: SlowProxy | None = None
+        self._logs = LogStore(pace.ingest_delay)
+        self._runtime = RevisionRuntime(self._surroundings, self._logs)
+        self._control = ControlPlane(self._runtime, PROJECT, REGION)
+        self._monitoring = CloudMonitoring(self._traffic, PROJECT, REGION, self._control.faults)
+        self._ingresses: dict[str, Ingress] = {}  # by environment, as the next two
+        self._http: dict[str, Listener] = {}
+        self._https: dict[str, Listener] = {}
+        self._tags: dict[tuple[str, str], Listener] = {}  # by service and tag
+        self._upstreams = Listener(upstreams_app())
+        logging = CloudLogging(self._logs, PROJECT, REGION, self._control.faults)
+        self._cloud_run = Listener(rest_app(self._control, logging.app()))
+        self._sentry = Sentry(self._control.faults)
+        self._sentry_door = Listener(self._sentry)
+        self._runner = Runner(self._control, SERVICES["production"])
+        self._outside = Outside(self._control.faults, self._runner)
+        candidate = self._checkout.candidate if self._checkout else ""
+        operator = OperatorApi(
+            self._control, self._ingresses, self.document, self._sentry, self._outside, self._set_users, candidate
+        )
+        self._operator = Listener(operator.app())
+        self._grpc_port = 0
+
+    async def start(self, database_started: asyncio.Future[None]) -> None:
+        """Bring everything up. The database is starting meanwhile, in a thread, and is waited for last."""
+        self._closing.callback(self._dead_database.close)
+        await self._open(self._sentry_door)  # closed after the revisions, which still have something to report then
+        self._closing.push_async_callback(self._runtime.close)
+        self._closing.push_async_callback(self._control.close)
+        self._closing.push_async_callback(self._runner.close)
+        for environment, service in SERVICES.items():
+            self._add_service(environment, service)
+        self._control.on_change(self._changed)
+        grpc_server, self._grpc_port = await start_grpc(self._control, self._monitoring.handler())
+        self._closing.push_async_callback(grpc_server.stop, None)
+        for listener in (self._upstreams, self._cloud_run, *self._http.values(), *self._https.values(), self._operator):
+            await self._open(listener)
+        for listener in self._outside.listeners:
+            await self._open(listener)
+        seed_sentry(self._sentry.store, self._commits())
+        self._outside.seed(self._running())
+        import sandbox.backend.sentry_client  # noqa: F401  # slow, and the database is still computing anyway
+
+        await database_started
+        self._slow_database = SlowProxy(self._database.port)
+        await self._slow_database.start()
+        self._closing.push_async_callback(self._slow_database.stop)
+        for ingress in self._ingresses.values():
+            await self._start_serving(ingress)
+        self._closing.push_async_callback(self._users.close)
+        self._users.start()
+        sampling = asyncio.create_task(self._sample())
+        self._tasks.add(sampling)
+
+    async def stop(self) -> None:
+        """End everything at once, running requests included."""
+        for task in self._tasks:
+            task.cancel()
+        await self._closing.aclose()
+
+    def document(self) -> AddressDocument:
+        """Every address, and the latest deployments as of now."""
+        return AddressDocument(
+            pid=os.getpid(),
+            operator=self._operator.url,
+            project=PROJECT,
+            region=REGION,
+            cloud_run=CloudRunAddresses(self._cloud_run.url, f"127.0.0.1:{self._grpc_port}", self._cloud_run.url),
+            environments={environment: self._environment(environment) for environment in SERVICES},
+            monitoring=f"127.0.0.1:{self._grpc_port}",
+            logging=self._cloud_run.url,
+            sentry=SentryAddresses(
+                url=self._sentry_door.url,
+                organization=SENTRY_ORGANIZATION,
+                project=SENTRY_PROJECT,
+                token=self._sentry.token,
+                dsn={environment: self._sentry.dsn(self._sentry_door.url, environment) for environment in SERVICES},
+            ),
+            slack=self._outside.slack_address,
+            github=self._outside.github_address,
+            pagerduty=self._outside.pagerduty_address,
+            statuspage=self._outside.statuspage_address,
+            jira=self._outside.jira_address,
+            ca_file=str(self._certificates.ca_file),
+            checkout=str(self._checkout.path) if self._checkout else "",
+            smoke_user=UserAddress(self._smoke_user.email, self._smoke_user.password),
+            gcloud_env=gcloud_environment("127.0.0.1", self._cloud_run.port, PROJECT, REGION)
+            | {"CLOUDSDK_CONFIG": str(self._gcloud_directory)},
+        )
+
+    def _environment(self, environment: str) -> EnvironmentAddresses:
+        service = self._ingresses[environment].service
+        note = service.deployments[-1]
+        return EnvironmentAddresses(
+            service=service.name,
+            url=self._http[environment].url,
+            tls_url=self._https[environment].url,
+            mongodb=self._database.uri(environment),
+            tags={tag: listener.url for (owner, tag), listener in self._tags.items() if owner == service.name},
+            deployment=DeploymentNote(note.previous, note.current, note.commit, note.at.isoformat()),
+        )
+
+    def _commit_of(self, environment: str) -> str:
+        """What runs at the start: staging has the candidate already, production the commit before it."""
+        if self._checkout is None:
+            return secrets.token_hex(20)
+        return self._checkout.candidate if environment == "staging" else self._checkout.deployed
+
+    def _commits(self) -> dict[str, str]:
+        """What runs in each environment."""
+        return {environment: ingress.service.deployments[-1].commit for environment, ingress in self._ingresses.items()}
+
+    def _running(self) -> dict[str, tuple[str, datetime]]:
+        """Commit and time of the latest deployment in each environment."""
+        notes = {environment: ingress.service.deployments[-1] for environment, ingress in self._ingresses.items()}
+        return {environment: (note.commit, note.at) for environment, note in notes.items()}
+
+    def _add_service(self, environment: str, name: str) -> None:
+        service = self._control.add_service(name, environment, url="")
+        ingress = Ingress(service, self._control, self._runtime, self._traffic, self._logs)
+        self._closing.push_async_callback(ingress.close)
+        self._ingresses[environment] = ingress
+        self._http[environment] = Listener(ingress.door())
+        self._https[environment] = Listener(ingress.door(), self._certificates)
+        service.url = self._http[environment].url
+        serving = seed(self._control, service, self._commit_of(environment))
+        if environment == "production":
+            seed_past(self._traffic, name, serving.name, self._pace.users_rpm or USUAL_RPM)
+            self._users = SyntheticUsers(
+                service.url, self._smoke_user, self._pace.users_rpm, lambda: self._willingness(name)
+            )
+
+    def _set_users(self, rpm: int) -> None:
+        self._users.rpm = rpm
+
+    def _willingness(self, service: str) -> float:
+        """The share of its users that come, as the revisions are that they would come to (the fault traffic-drop)."""
+        lines = self._control.services[service].serving
+        return 1 - sum(0.9 * line.percent / 100 for line in lines if self._runtime.has(line.revision, "traffic-drop"))
+
+    async def _open(self, listener: Listener) -> None:
+        self._closing.push_async_callback(listener.stop)
+        await listener.start()
+
+    async def _start_serving(self, ingress: Ingress) -> None:
+        # A container that is warm from the start, so that the first request is like any other.
+        revision = await ingress.choose(tag="")
+        assert revision is not None
+        await self._runtime.start(revision)
+
+    async def _sample(self) -> None:
+        """Note who has an instance, often enough that no sampling period goes by without."""
+        while True:
+            for ingress in self._ingresses.values():
+                for revision in self._runtime.running(ingress.service):
+                    self._traffic.idle(ingress.service.name, revision)
+            await asyncio.sleep(min(self._pace.sample_period, 5.0))
+
+    def _changed(self, service: Service) -> None:
+        """Give new tags an address, and let containers go that nobody can reach any more."""
+        self._runtime.scale(service)
+        ingress = self._ingresses[service.environment]
+        for tag in sorted(ingress.tags()):
+            if (service.name, tag) not in self._tags:
+                listener = Listener(ingress.door(tag))
+                self._tags[service.name, tag] = listener
+                self._control.tag_urls[service.name, tag] = listener.url
+                opening = asyncio.create_task(self._open(listener))
+                self._tasks.add(opening)
+                opening.add_done_callback(self._tasks.discard)
+
+    def _surroundings(self, service: str) -> Surroundings:
+        from sandbox.backend.sentry_client import SentrySettings
+
+        environment = self._control.services[service].environment
+        assert self._slow_database is not None
+        return Surroundings(
+            mongodb=self._database.uri(environment),
+            mongodb_slow=mongodb_uri(self._slow_database.port, environment),
+            mongodb_dead=mongodb_uri(self._dead_database.port, environment),
+            upstreams=self._upstreams.url,
+            sentry=SentrySettings(self._sentry.dsn(self._sentry_door.url, environment), environment),
+        )

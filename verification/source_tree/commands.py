@@ -122,8 +122,8 @@ class Commands:
             if self._closed:
                 raise ObserverError(f"{words[0]} was not started: the run has ended")
             process = subprocess.Popen(
-                # -I -S: nothing of the service's own environment can get into the process_guard.
-                [sys.executable, "-I", "-S", process_guard.__file__, token, str(_GRACE), *words],
+                # -E -P: nothing of the service's own environment can get into the guard.
+                [sys.executable, "-E", "-P", process_guard.__file__, token, str(_GRACE), *words],
                 cwd=directory,
                 env=environment,
                 stdin=subprocess.PIPE,

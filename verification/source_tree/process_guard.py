@@ -1,10 +1,10 @@
-"""Runs a command so that nothing of it outlives its time: `python leash.py TOKEN GRACE COMMAND...`.
+"""Run a command so that nothing of it outlives its time: `python process_guard.py TOKEN GRACE COMMAND...`.
 
-A program of its own, of the standard library alone. It starts COMMAND in a session of its own and ends when COMMAND
-ends, with its exit code (128 + n for signal n, 126 when it cannot be started). Whoever started the leash holds the
-other end of its standard input: when that closes, because it lets go or because it died, the whole tree is ended.
+A program of its own, which imports nothing of this package. It starts COMMAND in a session of its own and ends when
+COMMAND ends, with its exit code (128 + n for signal n, 126 when it cannot be started). Whoever started the guard holds
+the other end of its standard input: when that closes, because it lets go or because it died, the whole tree is ended.
 Members of the tree are known by their process group and by the variable VERIFICATION_COMMAND=TOKEN, which a process
-that leaves the group still carries (seen on Linux only).
+that leaves the group still carries.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -27,50 +26,43 @@ _POLL_SECONDS = 0.02
 _NICE = 10  # other questions are timed meanwhile, on this machine
 
 
-def marked(token: str) -> list[int]:
-    """The processes that carry `token`, except this one; where there is no /proc, none are found."""
-    found = []
-    needle = f"{MARK}={token}".encode()
-    for entry in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if needle in entry.read_bytes().split(b"\0"):
-                found.append(int(entry.parent.name))
-        except OSError:  # it ended, or belongs to somebody else
-            continue
-    return [pid for pid in found if pid != os.getpid()]
-
-
 def end_tree(token: str, group: int | None, grace: float) -> None:
     """Ask the tree to end, and after `grace` seconds make it."""
     _send(signal.SIGTERM, token, group)
-    deadline = time.monotonic() + grace
-    while time.monotonic() < deadline:
+    over_at = time.monotonic() + grace
+    while time.monotonic() < over_at:
         if not _alive(token, group):
             return
         time.sleep(_POLL_SECONDS)
     _send(signal.SIGKILL, token, group)
 
 
+def _marked(token: str) -> list[int]:
+    """The processes that carry `token`, except this one; those of other users are not seen."""
+    import psutil
+
+    return [
+        process.pid
+        for process in psutil.process_iter(["environ"])
+        if (process.info["environ"] or {}).get(MARK) == token and process.pid != os.getpid()
+    ]
+
+
 def _send(number: signal.Signals, token: str, group: int | None) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if group is not None:
             os.killpg(group, number)
-    for pid in marked(token):
+    for pid in _marked(token):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
 
 
 def _alive(token: str, group: int | None) -> bool:
     if group is not None:
-        try:
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: the latter, of a group of zombies
             os.killpg(group, 0)
-        except PermissionError:  # macOS says so of a group of zombies
-            pass
-        except ProcessLookupError:
-            pass
-        else:
             return True
-    return bool(marked(token))
+    return bool(_marked(token))
 
 
 def _main(token: str, grace: float, command: list[str]) -> int:
@@ -96,11 +88,11 @@ def _main(token: str, grace: float, command: list[str]) -> int:
             pass
         end()
 
-    def told(_number: int, _frame: FrameType | None) -> None:
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
         threading.Thread(target=end).start()
 
-    signal.signal(signal.SIGTERM, told)
-    signal.signal(signal.SIGHUP, told)
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGHUP, on_signal)
     threading.Thread(target=watch, daemon=True).start()
     code = child.wait()
     end_tree(token, child.pid, grace)  # what it left running in the background

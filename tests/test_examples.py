@@ -1,19 +1,29 @@
-"""The examples that a team copies: they are YAML, and every command of ours in them is one that exists."""
+"""What is there to be copied (workflow, Cloud Deploy, README, docs/): it is well-formed, and what it names exists.
+
+The criteria among the snippets are run by tests/runs/test_documented_criteria.py.
+"""
 
 from __future__ import annotations
 
+import argparse
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-import rollback.__main__ as by_hand
+import reports.__main__ as reports_program
+import rollback.__main__ as rollback_program
+import sandbox.__main__ as sandbox_program
 from tests.conftest import ROOT
+from tests.snippets import DOCUMENTS, Snippet, commands_in_sentences, snippets
 from verification.records.run_record import PHASES
-from verification.settings.loading import environments
+from verification.settings.loading import environments, load
 
 WORKFLOW = ROOT / ".github" / "workflows" / "deploy-verified.yml"
 CLOUD_DEPLOY = ROOT / "docs" / "cloud-deploy"
@@ -42,17 +52,61 @@ def test_the_commands_are_found_at_all() -> None:
     assert [words[0] for words in commands()] == ["pytest", "pytest", "pytest", "python", "pytest"]
 
 
-@pytest.mark.parametrize("words", commands(), ids=" ".join)
-def test_every_command_exists(words: list[str], pytestconfig: pytest.Config) -> None:
+def in_snippets() -> list[list[str]]:
+    """Each of them once."""
+    shown = {tuple(words) for snippet in snippets("sh") for words in snippet.commands()}
+    return [list(words) for words in sorted(shown) if words[0] in {"pytest", "python"}]
+
+
+@pytest.mark.parametrize("words", [*commands(), *in_snippets()], ids=" ".join)
+def test_every_command_is_understood_by_its_program(words: list[str], pytestconfig: pytest.Config) -> None:
     known = environments(ROOT / "deployment.toml")
     if words[0] == "python":
-        assert words[1:3] == ["-m", "rollback"]
-        assert by_hand._parser().parse_intermixed_args(words[3:]).environment in known  # noqa: SLF001
+        options = _parsed(words[2], words[3:])
+        assert getattr(options, "environment", None) in {None, *known}
         return
     options, unknown = pytestconfig._parser.parse_known_and_unknown_args(words[1:])  # noqa: SLF001
     assert unknown == []
     assert options.env in known
     assert set(re.findall(r"\w+", options.markexpr)) - {"or"} <= set(PHASES)
+
+
+def _parsed(program: str, arguments: list[str]) -> argparse.Namespace:
+    if program == "rollback":
+        return rollback_program._parser().parse_intermixed_args(arguments)  # noqa: SLF001
+    parser = reports_program._parser() if program == "reports" else sandbox_program._parser()  # noqa: SLF001
+    return parser.parse_args(arguments)
+
+
+@pytest.mark.parametrize("words", commands_in_sentences(), ids=" ".join)
+def test_every_command_in_a_sentence_exists(words: list[str], pytestconfig: pytest.Config) -> None:
+    if words[0] == "python":
+        assert find_spec(words[2])
+    else:
+        assert pytestconfig._parser.parse_known_and_unknown_args(words[1:])[1] == []  # noqa: SLF001
+
+
+def test_the_snippets_are_found_and_say_what_they_are() -> None:
+    assert {snippet.language for snippet in snippets()} == {"python", "toml", "sh", "text"}
+    indented = [file.name for file in DOCUMENTS if re.search(r"^\n {4}\S", file.read_text("utf-8"), re.MULTILINE)]
+    assert indented == [], "a block without a language is one that no test looks at"
+
+
+@pytest.mark.parametrize("snippet", snippets("sh"), ids=str)
+def test_a_shell_takes_every_line(snippet: Snippet) -> None:
+    done = subprocess.run(["bash", "-n"], input=snippet.text, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert [words[1] for words in snippet.commands() if words[0] == "make" and f"\n{words[1]}:" not in makefile] == []
+
+
+@pytest.mark.parametrize("snippet", snippets("toml"), ids=str)
+def test_settings_that_are_shown_are_valid(snippet: Snippet, tmp_path: Path) -> None:
+    """Any table may stand below an environment: there it is laid over the shipped one."""
+    file = tmp_path / "deployment.toml"
+    below = re.sub(r"^(\[+)", r"\1environments.staging.", snippet.text, flags=re.MULTILINE)
+    file.write_text((ROOT / "deployment.toml").read_text("utf-8") + "\n" + below, encoding="utf-8")
+    load(file, "staging", {"GOOGLE_CLOUD_PROJECT": "any"})
 
 
 def test_the_workflow_takes_what_the_rollback_sends() -> None:

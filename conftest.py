@@ -90,7 +90,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _report_on(config: pytest.Config, run: Run) -> None:
     from reports.plugin import Reporting
     from reports.run_files import RunFiles
-    from reports.ticket import Ticket
+    from reports.tickets.ticket import Ticket
     from rollback.controller import SafetyNet
 
     output = Path(config.getoption("--output"))

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from rich.console import Console
 
 from reports.command_line import Exit, Parser
-from reports.log_commands import add_log, add_metrics
-from reports.ticket_commands import add_attach, add_join
+from reports.deployments.commands import add_log, add_metrics
+from reports.tickets.commands import add_attach, add_join
 from verification.errors import ObserverError, SettingsError
 from verification.redaction import redact
 

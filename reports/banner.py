@@ -11,7 +11,7 @@ import shlex
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reports.writing import moment
+from reports.text import moment
 from verification.records.run_record import POST_DEPLOY_PHASES, CriterionResult, RollbackOutcome, RunRecord
 from verification.verdict import Measurement, Verdict, show
 

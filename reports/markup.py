@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from html import escape
 
 from reports.banner import VERDICT_SYMBOLS, Step
-from reports.writing import plain
+from reports.text import plain
 from verification.verdict import Verdict
 
 

@@ -13,15 +13,16 @@ from typing import Protocol
 import pytest
 from pytest_metadata.plugin import metadata_key
 
-from reports import html, record_file, summary, verdict_file
-from reports.live import Onlooker
-from reports.outlet import Outlet, let_go
+from reports import record_file, summary, verdict_file
+from reports.live.onlooker import Onlooker
+from reports.page import banner_html, environment_table, finish_page, page_title, table_header, table_row
+from reports.resilient_stdout import Outlet, let_go
 from reports.run_files import RunFiles
-from reports.step_summary import write_step_summary
-from reports.thread import update_thread
-from reports.ticket import Ticket, attach
+from reports.text import one_line
+from reports.tickets.slack_thread import update_thread
+from reports.tickets.step_summary import write_step_summary
+from reports.tickets.ticket import Ticket, attach
 from reports.timeline import timeline
-from reports.writing import one_line
 from verification.criteria.results import Results
 from verification.criteria.scheduling import Waiting
 from verification.errors import SettingsError, VerificationError
@@ -107,28 +108,28 @@ class Reporting:
         if session.config.pluginmanager.hasplugin("terminalreporter"):
             self._outlet.take(session.config.get_terminal_writer())
         table: MutableMapping[str, object] = session.config.stash[metadata_key]
-        kept = html.environment(table)
+        kept = environment_table(table)
         table.clear()
         table.update(kept)
 
     def pytest_html_report_title(self, report: _Page) -> None:
         """Hold on to the page: its title carries the verdict, which comes last."""
         self._page = report
-        report.title = html.title(self._record)
+        report.title = page_title(self._record)
 
     def pytest_html_results_table_header(self, cells: list[str]) -> None:
         """Our columns."""
-        html.table_header(cells)
+        table_header(cells)
 
     def pytest_html_results_table_row(self, report: pytest.TestReport, cells: list[str]) -> None:
         """Our cells."""
-        html.table_row(report, self._results.of(report.nodeid), cells)
+        table_row(report, self._results.of(report.nodeid), cells)
 
     def pytest_html_results_summary(self, prefix: list[str]) -> None:
         """The banner, above everything."""
-        prefix.append(html.banner(self._record))
+        prefix.append(banner_html(self._record))
         if self._page is not None:
-            self._page.title = html.title(self._record)
+            self._page.title = page_title(self._record)
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
@@ -143,7 +144,7 @@ class Reporting:
             reporter.reportchars = ""
         yield
         page = self.files.report.read_text(encoding="utf-8")
-        write_whole(self.files.report, html.finished(page))
+        write_whole(self.files.report, finish_page(page))
         self._hand_over()
 
     def _hand_over(self) -> None:

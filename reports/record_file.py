@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from reports.writing import plain
+from reports.text import plain
 from verification.errors import ObserverError
 from verification.records.atomic import write_whole
 from verification.records.run_record import RunRecord

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
-from reports import html, summary, verdict_file
+from reports import summary, verdict_file
+from reports.page import banner_page
 from verification.records.atomic import write_whole
 from verification.records.run_record import RunRecord
 
@@ -34,7 +35,7 @@ class RunFiles:
         unfinished = RunRecord(environment, listed, started=started)
         verdict_file.write(files.verdict, unfinished)
         summary.write(files.summary, unfinished)
-        write_whole(files.report, html.page(unfinished))
+        write_whole(files.report, banner_page(unfinished))
         _point_latest_at(files.folder)
         return files
 

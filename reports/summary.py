@@ -21,7 +21,7 @@ from reports.banner import (
     tally,
     troubled,
 )
-from reports.writing import one_line, plain
+from reports.text import one_line, plain
 from verification.records.atomic import write_whole
 from verification.records.run_record import CriterionResult, RunRecord
 

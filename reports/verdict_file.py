@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from reports.banner import notices
-from reports.writing import plain
+from reports.text import plain
 from verification.records.atomic import write_whole
 from verification.records.run_record import CriterionResult, RollbackOutcome, RollbackResult, RunRecord
 from verification.verdict import Measurement, Value, Verdict

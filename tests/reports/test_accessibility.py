@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from reports import html
+from reports.page import ticket_page
 from tests.conftest import ROOT
 from tests.reports.browser import in_browser, shown
-from tests.reports.test_html import _page
+from tests.reports.test_page import _page
 from verification.records.run_record import Event, RunRecord
 
 AXE = ROOT / "tests" / "browser" / "node_modules" / "axe-core" / "axe.min.js"
@@ -61,7 +61,7 @@ def test_the_report_can_be_read_by_everybody(whole: RunRecord, tmp_path: Path, d
 
 def test_a_joined_ticket_can_be_read_by_everybody(whole: RunRecord, tmp_path: Path) -> None:
     page = tmp_path / "ticket.html"
-    page.write_text(html.ticket(whole), encoding="utf-8")
+    page.write_text(ticket_page(whole), encoding="utf-8")
     assert _violations(page) == []
 
 

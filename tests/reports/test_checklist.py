@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from reports import html
 from reports.checklist import Answer, State, fill
 from reports.checklist_lines import AFTER_ROLLBACK, BEFORE_ROLLBACK
-from reports.sections import sections
+from reports.page import ticket_page
+from reports.page_sections import sections
 from reports.timeline import timeline
 from tests.conftest import ROOT
 from tests.reports.conftest import BEGAN
@@ -158,7 +158,7 @@ def test_revisions_release_and_what_was_not_asked_are_shown(rolled_back: RunReco
 
 def test_headings_are_in_order_and_ids_are_unique(rolled_back: RunRecord) -> None:
     rolled_back.timeline = [Event(BEGAN, "Started.")]
-    page = html.ticket(rolled_back)
+    page = ticket_page(rolled_back)
     levels = [int(level) for level in re.findall(r"<h(\d)", page)]
     assert levels[0] == 1
     assert all(after - before <= 1 for before, after in pairwise(levels))

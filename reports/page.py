@@ -30,14 +30,14 @@ from reports.banner import (
     tally,
     troubled,
 )
-from reports.charts import chart
+from reports.charts.chart import chart
 from reports.markup import anchor as _anchor
 from reports.markup import badge as _badge
 from reports.markup import inline_list as _inline_list
 from reports.markup import steps_list as _steps
 from reports.markup import text as _text
-from reports.sections import sections
-from reports.writing import plain
+from reports.page_sections import sections
+from reports.text import plain
 from verification.records.run_record import PHASES, CriterionResult, RunRecord
 from verification.series import Series
 from verification.settings.units import duration_text
@@ -65,13 +65,13 @@ _HEADER = (
 )
 
 
-def title(record: RunRecord) -> str:
+def page_title(record: RunRecord) -> str:
     """The page's title, as plain text: pytest-html escapes it. It holds the verdict once the run has finished."""
     what = f"{record.service or 'Deployment'}, {record.environment}: {', '.join(record.phases) or 'verification'}"
     return plain(what if record.finished is None else f"{headline(record).word} · {what}")
 
 
-def environment(metadata: Mapping[str, object]) -> dict[str, str]:
+def environment_table(metadata: Mapping[str, object]) -> dict[str, str]:
     """What of pytest-metadata's table helps to read a report, escaped.
 
     The rest goes: it holds a CI job's variables, such as a branch name that a stranger chose, and nobody escapes it.
@@ -98,7 +98,7 @@ def table_row(report: pytest.TestReport, result: CriterionResult | None, cells: 
         cells[:] = [outcome, verdict.replace("<td ", '<td tabindex="0" ', 1), *others]
 
 
-def banner(record: RunRecord) -> str:
+def banner_html(record: RunRecord) -> str:
     """The page above its table, as HTML with its style (`prefix` of `pytest_html_results_summary`)."""
     head = headline(record)
     parts = [
@@ -119,16 +119,16 @@ def banner(record: RunRecord) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def page(record: RunRecord) -> str:
+def banner_page(record: RunRecord) -> str:
     """A page with nothing but the banner: what a run leaves behind that was killed before pytest-html could write."""
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">{_HEAD}'
-        f"<title>{_text(title(record))}</title></head>\n"
-        f"<body><main><h1>{_text(title(record))}</h1>\n{banner(record)}\n</main></body></html>\n"
+        f"<title>{_text(page_title(record))}</title></head>\n"
+        f"<body><main><h1>{_text(page_title(record))}</h1>\n{banner_html(record)}\n</main></body></html>\n"
     )
 
 
-def finished(written: str) -> str:
+def finish_page(written: str) -> str:
     """pytest-html's page made usable without a mouse and by screen readers: language, landmarks, keys, labels."""
     script = _SCRIPT.read_text(encoding="utf-8")
     for old, new in (
@@ -222,7 +222,7 @@ def _without_script(record: RunRecord) -> str:
     return f"<noscript><ul>{items}</ul></noscript>" if items else ""
 
 
-def ticket(record: RunRecord) -> str:
+def ticket_page(record: RunRecord) -> str:
     """One page of its own for `record`, such as that of several runs: without pytest-html, and without a script."""
     rows = "".join(
         f'<tbody class="results-table-row" id="{_text(one.id)}"><tr class="collapsible">'
@@ -231,7 +231,7 @@ def ticket(record: RunRecord) -> str:
     )
     head = "".join(_HEADER[1:]).replace(' tabindex="0"', "").replace(' class="sortable"', "")
     table = f'<table id="results-table" aria-labelledby="criteria-heading"><thead><tr>{head}</tr></thead>{rows}</table>'
-    above = page(record).removesuffix("</main></body></html>\n")
+    above = banner_page(record).removesuffix("</main></body></html>\n")
     return f'{above}<div class="ticket">{table}</div></main></body></html>\n'
 
 

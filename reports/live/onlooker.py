@@ -15,8 +15,8 @@ from typing import Protocol, TextIO
 
 from _pytest._io import TerminalWriter
 
-from reports.live_lines import Lines
-from reports.writing import one_line
+from reports.live.lines import Lines
+from reports.text import one_line
 from verification.probe import Progress
 from verification.series import Snapshot
 
@@ -76,7 +76,7 @@ class Onlooker:
 def _view(writer: TerminalWriter, file: TextIO, say: Callable[[str], None]) -> View:
     if not _can_draw(file):
         return Lines(say)
-    from reports.live_table import Table
+    from reports.live.table import Table
 
     return Table(file, colour=writer.hasmarkup, column=lambda: writer.width_of_current_line)
 

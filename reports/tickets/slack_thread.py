@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from reports.banner import SYMBOLS, headline, tally
-from reports.writing import plain
+from reports.text import plain
 from verification.errors import VerificationError
 from verification.records.run_record import POST_DEPLOY_PHASES, RunRecord
 from verification.redaction import redact

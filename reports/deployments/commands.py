@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from reports import deployment_log, metrics
 from reports.command_line import Exit, Subcommands
+from reports.deployments import log_table, metrics_table
 from verification.errors import SettingsError
 from verification.records.deployment_log import open_log
 from verification.records.deployments import Deployment
@@ -19,7 +19,7 @@ from verification.settings.followup import DeploymentLog
 from verification.settings.loading import environments, load
 from verification.verdict import now
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 _MONTHS_SHOWN = 3
 
 
@@ -53,13 +53,13 @@ def _log(options: argparse.Namespace, console: Console) -> Exit:
     every = [one for several in found.values() for one in several]
     every.sort(key=lambda one: one.deployed)
     if options.json:
-        entries = tuple(deployment_log.entry(one) for one in every)
-        print(redact(deployment_log.LogFile(place=place, deployments=entries).model_dump_json(indent=2)))
+        entries = tuple(log_table.entry(one) for one in every)
+        print(redact(log_table.LogFile(place=place, deployments=entries).model_dump_json(indent=2)))
         return Exit.DONE
     if not every:
         console.print(f"no deployment is in {place} yet", soft_wrap=True, markup=False)
         return Exit.DONE
-    console.print(deployment_log.table(every, place))
+    console.print(log_table.table(every, place))
     return Exit.DONE
 
 
@@ -70,16 +70,16 @@ def _metrics(options: argparse.Namespace, console: Console) -> Exit:
     months = {name: by_month(several, settings[name], present) for name, several in found.items()}
     overall = {name: over_all(several, settings[name], present) for name, several in found.items()}
     if options.json:
-        whole = {name: tuple(map(metrics.entry, (overall[name], *months[name]))) for name in found}
-        print(redact(metrics.MetricsFile(environments=whole).model_dump_json(indent=2)))
+        whole = {name: tuple(map(metrics_table.entry, (overall[name], *months[name]))) for name in found}
+        print(redact(metrics_table.MetricsFile(environments=whole).model_dump_json(indent=2)))
         return Exit.DONE
     if not found:
         console.print(f"no deployment is in {place} yet", soft_wrap=True, markup=False)
     for name in found:
-        console.print(metrics.table(name, overall[name], months[name][-_MONTHS_SHOWN:]))
+        console.print(metrics_table.table(name, overall[name], months[name][-_MONTHS_SHOWN:]))
         if overall[name].too_few:
             console.print(overall[name].too_few, style="yellow")
-        console.print(metrics.bars(months[name]), "")
+        console.print(metrics_table.bars(months[name]), "")
     return Exit.DONE
 
 

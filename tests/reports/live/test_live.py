@@ -18,13 +18,13 @@ import pyte
 import pytest
 from _pytest._io import TerminalWriter
 
-from reports.live import Onlooker
-from reports.live_lines import Lines, clock_text
-from reports.live_table import Table, sparkline
+from reports.live.lines import Lines, clock_text
+from reports.live.onlooker import Onlooker
+from reports.live.table import Table, sparkline
 from verification.probe import Progress
 from verification.series import Row, Snapshot, State
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ASKED = Progress({"test_suite": 42.4, "sentry_review": 41.6}, answered=14, of=20)
 NOTHING = Progress({}, answered=20, of=20)
 WATCH = Snapshot(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-from reports.writing import one_line
+from reports.text import one_line
 from verification.probe import Progress
 from verification.series import Row, Snapshot, State
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from reports.metrics import MetricsFile, bars, entry, table
+from reports.deployments.metrics_table import MetricsFile, bars, entry, table
 from verification.records.deployments import Deployment, Phase, RolledBack
 from verification.records.metrics import Figure, Period, by_month, over_all
 from verification.records.run_record import RollbackOutcome

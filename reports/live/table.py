@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from math import isfinite
 from typing import TYPE_CHECKING, TextIO
 
-from reports.live_lines import clock_text
-from reports.writing import one_line
+from reports.live.lines import clock_text
+from reports.text import one_line
 from verification.probe import Progress
 from verification.series import Snapshot, State
 

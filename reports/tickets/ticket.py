@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from reports import record_file, summary
 from reports.banner import SYMBOLS, headline, tally
-from reports.writing import plain
+from reports.text import plain
 from verification.errors import SettingsError, VerificationError
 from verification.records.atomic import write_whole
 from verification.records.run_record import RunRecord

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from reports.step_summary import write_step_summary
+from reports.tickets.step_summary import write_step_summary
 from verification.records.run_record import RunRecord
 
 

@@ -9,10 +9,10 @@ from math import inf, nan
 
 import pytest
 
-from reports import html
-from reports.chart_points import MOST, Point, gaps, strokes, thinned
-from reports.chart_scale import rounds
-from reports.charts import chart
+from reports.charts.chart import chart
+from reports.charts.points import MOST, Point, gaps, strokes, thinned
+from reports.charts.scale import rounds
+from reports.page import table_row
 from tests.reports.conftest import HOSTILE
 from verification.records.run_record import RunRecord
 from verification.series import Series
@@ -215,5 +215,5 @@ def row(record: RunRecord, watched: Series, verdict: Verdict) -> str:
     measurement = replace(result.measurements[0], series=watched)
     cells = ['<td class="col-result">Passed</td>']
     report = pytest.TestReport("x", ("", 0, ""), {}, "passed", None, "call")
-    html.table_row(report, replace(result, verdict=verdict, measurements=(measurement,)), cells)
+    table_row(report, replace(result, verdict=verdict, measurements=(measurement,)), cells)
     return "".join(cells)

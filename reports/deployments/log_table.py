@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from rich.table import Table
 from rich.text import Text
 
-from reports.writing import moment, one_line
+from reports.text import moment, one_line
 from verification.records.deployments import Deployment, RolledBack, State
 from verification.verdict import Verdict
 

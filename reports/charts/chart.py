@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from html import escape
 from math import isfinite
 
-from reports.chart_points import Point, gaps, observed, strokes, thinned
-from reports.chart_scale import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Scale, limits, rounds
-from reports.writing import one_line
+from reports.charts.points import Point, gaps, observed, strokes, thinned
+from reports.charts.scale import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Scale, limits, rounds
+from reports.text import one_line
 from verification.series import Series
 from verification.verdict import show
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from _pytest._io import TerminalWriter
 
-from reports.outlet import Outlet, let_go
+from reports.resilient_stdout import Outlet, let_go
 
 FULL = Path("/dev/full")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from math import ceil, floor, isfinite, log10
 
-from reports.chart_points import observed
+from reports.charts.points import observed
 from verification.series import Series
 
 WIDTH, HEIGHT = 440, 190

@@ -13,7 +13,7 @@ from textwrap import dedent
 
 import pytest
 
-from reports import html
+from reports.page import banner_html, banner_page, environment_table, finish_page, page_title, table_row
 from tests.reports.browser import in_browser, shown
 from verification.records.run_record import RollbackOutcome, RunRecord
 
@@ -27,7 +27,7 @@ CONFTEST = """
     import pytest
     from pytest_metadata.plugin import metadata_key
 
-    from reports import html
+    from reports.page import banner_html, banner_page, environment_table, finish_page, page_title, table_header, table_row
 
     RECORD = pickle.loads(Path(__file__).with_name("record.pickle").read_bytes())
     RESULTS = {f"test_page.py::test_criterion[{number}]": one for number, one in enumerate(RECORD.criteria)}
@@ -48,21 +48,21 @@ CONFTEST = """
         raise RuntimeError("teardown")
 
     def pytest_configure(config):
-        kept = html.environment(config.stash[metadata_key] | {"Platform": RECORD.service, "BRANCH": RECORD.service})
+        kept = environment_table(config.stash[metadata_key] | {"Platform": RECORD.service, "BRANCH": RECORD.service})
         config.stash[metadata_key].clear()
         config.stash[metadata_key].update(kept)
 
     def pytest_html_report_title(report):
-        report.title = html.title(RECORD)
+        report.title = page_title(RECORD)
 
     def pytest_html_results_table_header(cells):
-        html.table_header(cells)
+        table_header(cells)
 
     def pytest_html_results_table_row(report, cells):
-        html.table_row(report, RESULTS.get(report.nodeid), cells)
+        table_row(report, RESULTS.get(report.nodeid), cells)
 
     def pytest_html_results_summary(prefix):
-        prefix.append(html.banner(RECORD))
+        prefix.append(banner_html(RECORD))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(item, call):
@@ -101,7 +101,7 @@ def _page(folder: Path, record: RunRecord) -> Path:
     )
     assert run.returncode in {0, 1}, run.stdout + run.stderr
     page = folder / "report.html"
-    page.write_text(html.finished(page.read_text(encoding="utf-8")), encoding="utf-8")
+    page.write_text(finish_page(page.read_text(encoding="utf-8")), encoding="utf-8")
     return page
 
 
@@ -128,7 +128,7 @@ def test_that_test_would_notice(hostile: RunRecord, tmp_path: Path) -> None:
 @in_browser
 def test_a_killed_run_s_page_is_as_safe(hostile: RunRecord, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
-    page.write_text(html.page(replace(hostile, finished=None)), encoding="utf-8")
+    page.write_text(banner_page(replace(hostile, finished=None)), encoding="utf-8")
     document = shown(page)
     assert "<html lang" in document
     assert "data-ran" not in re.match(r".*?<html[^>]*>", document, re.DOTALL)[0]  # type: ignore[index]
@@ -182,7 +182,7 @@ def test_the_banner_alone_tells_it_all(rolled_back: RunRecord) -> None:
     rolled_back.rollback = replace(rolled_back.rollback, outcome=RollbackOutcome.FAILED, next_step="Now: gcloud run x")
     rolled_back.dry_run = True
     rolled_back.notices = ["no rollback document was named"]
-    text = html_entities.unescape(re.sub(r"<style>.*?</style>|<[^>]+>", "", html.banner(rolled_back), flags=re.DOTALL))
+    text = html_entities.unescape(re.sub(r"<style>.*?</style>|<[^>]+>", "", banner_html(rolled_back), flags=re.DOTALL))
     for said in (
         *(
             "NO-GO",
@@ -208,14 +208,14 @@ def test_values_of_one_answer_say_once_where_they_come_from(record: RunRecord) -
     values = (first, replace(first, name="second"), replace(first, name="third", source="elsewhere"))
     cells = ['<td class="col-result">Passed</td>']
     report = pytest.TestReport("x", ("", 0, ""), {}, "passed", None, "call")
-    html.table_row(report, replace(record.criteria[0], measurements=values), cells)
+    table_row(report, replace(record.criteria[0], measurements=values), cells)
     row = "".join(cells)
     assert row.count("9120 samples over 15m") == 2
     assert row.count("812.5 ms") == 3
 
 
 def test_a_reader_without_scripts_sees_each_verdict(failed: RunRecord) -> None:
-    without = re.search(r"<noscript>(.*)</noscript>", html.banner(failed))
+    without = re.search(r"<noscript>(.*)</noscript>", banner_html(failed))
     assert without is not None
     assert without[1].count("<li>") == 3
 
@@ -226,20 +226,20 @@ def test_no_secret_gets_into_the_page(rolled_back: RunRecord, secret: str) -> No
     rolled_back.notices = [secret]
     rolled_back.target = f"https://me:{secret}@api.example"
     cells = ['<td class="col-result">Failed</td>']
-    html.table_row(pytest.TestReport(secret, ("", 0, ""), {}, "failed", secret, "call"), result, cells)
-    for text in (html.page(rolled_back), "".join(cells)):
+    table_row(pytest.TestReport(secret, ("", 0, ""), {}, "failed", secret, "call"), result, cells)
+    for text in (banner_page(rolled_back), "".join(cells)):
         assert "[redacted]" in text
         assert secret not in text
 
 
 def test_the_title_holds_the_verdict_once_there_is_one(record: RunRecord) -> None:
-    assert html.title(record) == "GO · Bayit+, production: smoke, monitor"
+    assert page_title(record) == "GO · Bayit+, production: smoke, monitor"
     record.finished = None
-    assert html.title(record) == "Bayit+, production: smoke, monitor"
+    assert page_title(record) == "Bayit+, production: smoke, monitor"
 
 
 def test_of_the_environment_only_what_helps_a_reader_is_kept() -> None:
-    kept = html.environment(
+    kept = environment_table(
         {"Python": "3.11.2", "GITHUB_HEAD_REF": "<img src=x>", "Plugins": {"html": "4.2"}, "Platform": "<b>"}
     )
     assert kept == {"Python": "3.11.2", "Platform": "&lt;b&gt;"}

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from reports import html, record_file
+from reports import record_file
 from reports.command_line import Exit, Subcommands
-from reports.joining import join
-from reports.ticket import Ticket, attach, waiting
-from reports.writing import one_line
+from reports.page import page_title, ticket_page
+from reports.text import one_line
+from reports.tickets.merge_runs import join
+from reports.tickets.ticket import Ticket, attach, waiting
 from verification.errors import SettingsError
 from verification.local_sandbox import open_sandbox
 from verification.records.atomic import write_whole
@@ -29,8 +30,8 @@ def add_join(commands: Subcommands) -> None:
 
 def _join(options: argparse.Namespace, console: Console) -> Exit:
     record = join([record_file.read(folder / "record.json") for folder in options.runs])
-    write_whole(options.output, html.ticket(record))
-    console.print(f"{html.title(record)}\n{options.output}", soft_wrap=True, markup=False)
+    write_whole(options.output, ticket_page(record))
+    console.print(f"{page_title(record)}\n{options.output}", soft_wrap=True, markup=False)
     return Exit.DONE
 
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from rich.table import Table
 from rich.text import Text
 
-from reports.writing import one_line
+from reports.text import one_line
 from verification.records.deployments import State
 from verification.records.metrics import Figure, Period
 

@@ -13,7 +13,7 @@ import pytest
 
 from reports import record_file
 from reports.__main__ import main
-from reports.ticket import Ticket, attach, waiting
+from reports.tickets.ticket import Ticket, attach, waiting
 from tests.conftest import ROOT, Address
 from verification.errors import SettingsError
 from verification.local_sandbox import Sandbox, open_sandbox

@@ -12,7 +12,7 @@ from reports import record_file
 from reports.__main__ import main
 from reports.banner import headline
 from reports.command_line import Exit
-from reports.joining import join
+from reports.tickets.merge_runs import join
 from verification.errors import ObserverError
 from verification.records.run_record import RollbackOutcome, RunRecord
 from verification.verdict import Measurement, Verdict

@@ -1,0 +1,1 @@
+"""All deployments together, for people and programs: `python -m reports log` and `metrics`."""

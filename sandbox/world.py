@@ -16,7 +16,9 @@ from sandbox.addresses import (
     SentryAddresses,
     UserAddress,
 )
+from sandbox.backend.app import Backend
 from sandbox.backend.checkout import checkout_or_none
+from sandbox.backend.configuration import Configuration, Surroundings
 from sandbox.backend.database import DeadAddress, SlowProxy, mongodb_uri
 from sandbox.backend.synthetic_users import SyntheticUsers
 from sandbox.backend.upstreams import upstreams_app
@@ -32,7 +34,7 @@ from sandbox.platform.control_plane import ControlPlane
 from sandbox.platform.ingress import Ingress
 from sandbox.platform.listener import Listener
 from sandbox.platform.log_store import LogStore
-from sandbox.platform.runtime import RevisionRuntime, Surroundings
+from sandbox.platform.runtime import RevisionRuntime
 from sandbox.platform.seed_revisions import seed
 from sandbox.platform.traffic_log import TrafficLog, seed_past
 from sandbox.sentry.app import Sentry
@@ -46,7 +48,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sandbox.backend.database import Database, User
-    from sandbox.platform.model import Service
+    from sandbox.faults import Faults
+    from sandbox.platform.model import Revision, Service
+    from sandbox.platform.runtime import Host
     from sandbox.timing import Pace
 
 
@@ -72,7 +76,7 @@ class World:
         self._dead_database = DeadAddress()
         self._slow_database: SlowProxy | None = None
         self._logs = LogStore(pace.ingest_delay)
-        self._runtime = RevisionRuntime(self._surroundings, self._logs)
+        self._runtime = RevisionRuntime(self._backend, self._logs)
         self._control = ControlPlane(self._runtime, PROJECT, REGION)
         self._monitoring = CloudMonitoring(self._traffic, PROJECT, REGION, self._control.faults)
         self._ingresses: dict[str, Ingress] = {}  # by environment, as the next two
@@ -241,15 +245,17 @@ class World:
                 self._tasks.add(opening)
                 opening.add_done_callback(self._tasks.discard)
 
-    def _surroundings(self, service: str) -> Surroundings:
+    def _backend(self, revision: Revision, faults: Faults, host: Host) -> Backend:
+        """The container of a revision."""
         from sandbox.backend.sentry_client import SentrySettings
 
-        environment = self._control.services[service].environment
+        environment = self._control.services[revision.service].environment
         assert self._slow_database is not None
-        return Surroundings(
+        surroundings = Surroundings(
             mongodb=self._database.uri(environment),
             mongodb_slow=mongodb_uri(self._slow_database.port, environment),
             mongodb_dead=mongodb_uri(self._dead_database.port, environment),
             upstreams=self._upstreams.url,
             sentry=SentrySettings(self._sentry.dsn(self._sentry_door.url, environment), environment),
         )
+        return Backend(Configuration(revision, surroundings, faults, host))

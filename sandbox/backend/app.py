@@ -10,10 +10,8 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
@@ -24,7 +22,7 @@ from starlette.routing import Route
 
 from sandbox.backend import media
 from sandbox.backend.catalogue import MEDIA_IDS
-from sandbox.backend.health import Health, Identity
+from sandbox.backend.health import Health
 from sandbox.backend.passwords import password_matches
 from sandbox.backend.silent_failures import fail_silently
 from sandbox.backend.trouble import Trouble
@@ -34,10 +32,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from sandbox.backend.sentry_client import SentrySettings
-    from sandbox.backend.upstreams import Upstreams
-    from sandbox.faults import Faults
-    from sandbox.platform.log_store import Severity
+    from sandbox.backend.configuration import Configuration
+
 
 SLOW_START_SECONDS = 0.7
 DATABASE_TIMEOUT_MS = 10_000  # a first connection on a busy machine can take seconds
@@ -52,28 +48,6 @@ _ERROR_PAGE = """<!DOCTYPE html>
 """
 
 
-class Host(Protocol):
-    """What runs the container, as the container knows it."""
-
-    def write(self, severity: Severity, text: str) -> None:
-        """Take a line that the container writes: to stdout, from ERROR on to stderr."""
-
-    def out_of_memory(self) -> None:
-        """Kill the container, which has taken more than its share."""
-
-
-@dataclass(frozen=True, slots=True)
-class Configuration:
-    """What a container learns from its environment: who it is, and where its database and other services are now."""
-
-    identity: Identity
-    mongodb_url: Callable[[], str]
-    upstreams: Callable[[], Upstreams]
-    sentry: SentrySettings
-    faults: Faults
-    host: Host
-
-
 class Backend:
     """The ASGI application of one revision. Create it inside the event loop that serves it; `close` it afterwards."""
 
@@ -85,8 +59,9 @@ class Backend:
         self._write = configuration.host.write
         self._trouble = Trouble(configuration.faults, configuration.host.out_of_memory)
         self._mongodb_url = configuration.mongodb_url
+        revision = configuration.revision
         self._clients: dict[str, AsyncMongoClient[Document]] = {}  # by address
-        self._health = Health(configuration.identity, self._mongo, configuration.upstreams, configuration.faults)
+        self._health = Health(revision, self._mongo, configuration.upstreams, configuration.faults)
         self._connecting: asyncio.Task[None] | None = None
         self._first_request: float | None = None
         self._content_requests = 0
@@ -102,8 +77,8 @@ class Backend:
             ],
             exception_handlers={HTTPException: self._http_error, PyMongoError: self._database_error},
         )
-        identity = configuration.identity
-        self._reporter = Reporter(self._answer, configuration.sentry, identity.revision, identity.commit)
+        sentry = configuration.surroundings.sentry
+        self._reporter = Reporter(self._answer, sentry, revision.name, revision.commit)
 
     def start(self) -> None:
         """Do what an application does when its container comes up: say so, and connect to the database."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from sandbox.backend.upstreams import Upstreams
+    from sandbox.platform.model import Revision
 
 APP_NAME = "Bayit+ Backend"
 # Whatever the machine is busy with, what nobody broke stays below these; a fault is known by its name.
@@ -28,15 +29,6 @@ DEGRADED_MS = 8000.0
 UPSTREAM_TIMEOUT_SECONDS = 10.0
 
 Status = Literal["healthy", "degraded", "unhealthy"]
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What Cloud Run tells a container (K_SERVICE, K_REVISION), and the commit that it was built from."""
-
-    service: str
-    revision: str
-    commit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +52,12 @@ class Health:
 
     def __init__(
         self,
-        identity: Identity,
+        revision: Revision,
         mongo: Callable[[], AsyncMongoClient[dict[str, object]]],
         upstreams: Callable[[], Upstreams],
         faults: AbstractSet[str],
     ) -> None:
-        self._identity = identity
+        self._revision = revision
         self._mongo = mongo
         self._upstreams = upstreams
         self._faults = faults
@@ -107,8 +99,8 @@ class Health:
         body = {
             "status": status,
             "app": APP_NAME,
-            "revision": self._identity.revision,
-            "commit": self._identity.commit,
+            "revision": self._revision.name,
+            "commit": self._revision.commit,
             "services": {name: dependency.as_json() for name, dependency in services.items()},
         }
         return JSONResponse(body, 503 if status == "unhealthy" else 200)

@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from sandbox.backend.app import Backend, Configuration
-from sandbox.backend.health import Identity
-from sandbox.backend.upstreams import addresses
 from sandbox.faults import Faults
 from sandbox.platform.listener import Listener
 from sandbox.platform.log_store import STDERR, STDOUT, SYSTEM
@@ -17,8 +14,8 @@ from sandbox.platform.log_store import STDERR, STDOUT, SYSTEM
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sandbox.backend.app import Host
-    from sandbox.backend.sentry_client import SentrySettings
+    from starlette.types import Receive, Scope, Send
+
     from sandbox.platform.log_store import LogStore, Severity
     from sandbox.platform.model import Revision, Service
 
@@ -29,67 +26,54 @@ _MEMORY = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """Where the revisions of one environment find their database and the services they call."""
+class Container(Protocol):
+    """The ASGI application of one revision, as the code that was deployed makes it."""
 
-    mongodb: str
-    mongodb_slow: str
-    mongodb_dead: str
-    upstreams: str
-    sentry: SentrySettings
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
 
-    def configuration(self, revision: Revision, faults: Faults, host: Host) -> Configuration:
-        """The environment variables, so to speak, of one revision; some of its faults are wrong addresses."""
+    def start(self) -> None:
+        """Do what an application does when its container comes up."""
 
-        def mongodb() -> str:
-            if "mongodb-down" in faults:
-                return self.mongodb_dead
-            return self.mongodb_slow if "mongodb-slow" in faults else self.mongodb
-
-        return Configuration(
-            identity=Identity(revision.service, revision.name, revision.commit),
-            mongodb_url=mongodb,
-            upstreams=lambda: addresses(self.upstreams, openai_slow="dependency-slow" in faults),
-            sentry=self.sentry,
-            faults=faults,
-            host=host,
-        )
+    async def close(self) -> None:
+        """End the connections to whatever it depends on."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Container:
-    backend: Backend
+class Instance:
+    """A container that runs, and the server in front of it."""
+
+    container: Container
     listener: Listener
 
 
 @dataclass(frozen=True, slots=True)
-class _Host:
+class Host:
     """What a container of `revision` may ask of what runs it."""
 
     runtime: RevisionRuntime
     revision: Revision
 
     def write(self, severity: Severity, text: str) -> None:
-        """Keep a line that the container wrote."""
+        """Keep a line that the container wrote: to stdout, from ERROR on to stderr."""
         self.runtime.log(STDERR if severity == "ERROR" else STDOUT, self.revision, severity, text)
 
     def out_of_memory(self) -> None:
-        """Kill the container."""
+        """Kill the container, which has taken more than its share."""
         self.runtime.kill(self.revision)
 
 
 class RevisionRuntime:
-    """Starts and stops revisions; `surroundings` answers what a service's revisions are configured with.
+    """Starts and stops revisions; `build` makes the container of one, with its faults.
 
     What containers write, and what becomes of them, goes to `logs`.
     """
 
-    def __init__(self, surroundings: Callable[[str], Surroundings], logs: LogStore) -> None:
-        self._surroundings = surroundings
+    def __init__(self, build: Callable[[Revision, Faults, Host], Container], logs: LogStore) -> None:
+        self._build = build
         self._logs = logs
         self._faults: dict[str, Faults] = {}  # of the revisions that serve, whichever container does it
-        self._running: dict[str, _Container] = {}
+        self._running: dict[str, Instance] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._draining: set[asyncio.Task[None]] = set()
 
@@ -100,35 +84,34 @@ class RevisionRuntime:
     async def stop(self, revision: Revision) -> None:
         """Take the revision's server out of service at once; running requests finish in the background."""
         self._faults.pop(revision.name, None)
-        container = self._running.pop(revision.name, None)
-        if container is not None:
+        instance = self._running.pop(revision.name, None)
+        if instance is not None:
             self.log(SYSTEM, revision, "INFO", "Container terminated: it receives no traffic any more.")
-            self._let_go(container, DRAIN_SECONDS)
+            self._let_go(instance, DRAIN_SECONDS)
 
     def kill(self, revision: Revision) -> None:
         """End the revision's container where it stands, as for too much memory; the next request starts another."""
-        container = self._running.pop(revision.name, None)
-        if container is not None:
+        instance = self._running.pop(revision.name, None)
+        if instance is not None:
             self.log(SYSTEM, revision, "ERROR", _MEMORY)
             self.log(SYSTEM, revision, "WARNING", "Container terminated on signal 9.")
-            self._let_go(container, 0)
+            self._let_go(instance, 0)
 
     async def origin(self, revision: Revision) -> str | None:
         """The base URL of the revision's server, which is started if it is not up; None when it cannot start."""
         if revision.failure:
             return None
         async with self._locks[revision.name]:
-            container = self._running.get(revision.name)
-            if container is None:
+            instance = self._running.get(revision.name)
+            if instance is None:
                 faults = self._faults.setdefault(revision.name, Faults(revision.faults, begun=False))
-                surroundings = self._surroundings(revision.service)
                 self.log(SYSTEM, revision, "INFO", "Starting new instance. Reason: there is none for its traffic.")
-                backend = Backend(surroundings.configuration(revision, faults, _Host(self, revision)))
-                container = _Container(backend, Listener(backend))
-                await container.listener.start()
-                backend.start()
-                self._running[revision.name] = container
-            return container.listener.url
+                container = self._build(revision, faults, Host(self, revision))
+                instance = Instance(container, Listener(container))
+                await instance.listener.start()
+                container.start()
+                self._running[revision.name] = instance
+            return instance.listener.url
 
     def running(self, service: Service) -> list[str]:
         """The revisions of the service that have an instance."""
@@ -156,16 +139,16 @@ class RevisionRuntime:
         for drain in list(self._draining):
             drain.cancel()
         running, self._running = list(self._running.values()), {}
-        await asyncio.gather(*self._draining, *(_end(container, 0) for container in running), return_exceptions=True)
+        await asyncio.gather(*self._draining, *(_end(instance, 0) for instance in running), return_exceptions=True)
 
-    def _let_go(self, container: _Container, grace_seconds: float) -> None:
-        ending = asyncio.create_task(_end(container, grace_seconds))
+    def _let_go(self, instance: Instance, grace_seconds: float) -> None:
+        ending = asyncio.create_task(_end(instance, grace_seconds))
         self._draining.add(ending)
         ending.add_done_callback(self._draining.discard)
 
 
-async def _end(container: _Container, grace_seconds: float) -> None:
+async def _end(instance: Instance, grace_seconds: float) -> None:
     try:
-        await container.listener.stop(grace_seconds)
+        await instance.listener.stop(grace_seconds)
     finally:
-        await container.backend.close()
+        await instance.container.close()

@@ -7,6 +7,7 @@ import hashlib
 import ssl
 import struct
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,10 +18,11 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from sandbox.backend.database import SlowProxy
-from sandbox.backend.health import Health, Identity
+from sandbox.backend.health import Health
 from sandbox.backend.upstreams import addresses
 from sandbox.faults import Faults
 from sandbox.platform.listener import Listener
+from sandbox.platform.model import Revision
 from tests.conftest import Address
 
 
@@ -192,8 +194,9 @@ async def _readiness(mongodb: str, reply_seconds: float, *faults: str) -> dict[s
     proxy = SlowProxy(url.port or 0, reply_seconds)
     await proxy.start()
     client = AsyncMongoClient[dict[str, object]](f"mongodb://127.0.0.1:{proxy.port}{url.path}", directConnection=True)
+    revision = Revision("a-service-00001-abc", "a-service", datetime.now(UTC), image="", commit="c0ffee")
     upstreams = addresses("http://127.0.0.1:9", openai_slow=False)
-    health = Health(Identity("a-service", "a-revision", "c0ffee"), lambda: client, lambda: upstreams, Faults(faults))
+    health = Health(revision, lambda: client, lambda: upstreams, Faults(faults))
     listener = Listener(Starlette(routes=[Route("/health/ready", health.ready)]))
     await listener.start()
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import TypedDict
 
 SCHEMA = 1
 
@@ -93,6 +94,16 @@ class JiraAddress:
     email: str
     token: str
     issue: str
+
+
+class VendorAddresses(TypedDict):
+    """The systems around a deployment that people write to."""
+
+    slack: SlackAddress
+    github: GitHubAddress
+    pagerduty: PagerDutyAddress
+    statuspage: StatuspageAddress
+    jira: JiraAddress
 
 
 @dataclass(frozen=True, slots=True)

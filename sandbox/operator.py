@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, get_type_hints
 
 from starlette.applications import Starlette
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sandbox.platform.ingress import Ingress, Served
     from sandbox.platform.model import Deployment
     from sandbox.sentry.app import Sentry
-    from sandbox.vendors import Outside
+    from sandbox.vendors import Vendors
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -42,9 +42,10 @@ class OperatorApi:
     ingresses: Mapping[str, Ingress]
     document: Callable[[], AddressDocument]
     sentry: Sentry
-    outside: Outside
+    vendors: Vendors
     set_users: Callable[[int], None]  # how many requests a minute production's users make
     candidate: str  # the commit that is released unless another one is named; may be empty
+    undo: list[Callable[[], None]] = field(default_factory=list)  # how to take back what was planted
 
     def app(self) -> Starlette:
         """The ASGI application."""
@@ -58,7 +59,9 @@ class OperatorApi:
                 Route("/users", self._set_users, methods=["PUT"]),
                 Route("/sentry/tokens", self._mint_token, methods=["POST"]),
                 Route("/sentry/rate-limit", self._limit_rate, methods=["PUT"]),
-                *self.outside.operator_routes(),
+                Route("/slack", self._read_slack, methods=["GET"]),
+                Route("/plant", self._plant, methods=["POST"]),
+                Route("/plant", self._unplant, methods=["DELETE"]),
             ],
             exception_handlers={HTTPException: _http_error, FaultError: _bad_fault, ApiError: _api_error},
         )
@@ -124,6 +127,25 @@ class OperatorApi:
             raise HTTPException(422, "requests: give a whole number; window_seconds: a number above 0")
         self.sentry.rate_limit.set(requests, float(seconds))
         return JSONResponse({"requests": requests, "window_seconds": seconds})
+
+    async def _read_slack(self, _request: Request) -> Response:
+        """What was written in Slack's channels."""
+        return JSONResponse({"channels": self.vendors.slack.workspace.transcript()})
+
+    async def _plant(self, request: Request) -> Response:
+        """Have an incident, a message or a rate limit appear."""
+        from sandbox.scenario_events import BadEventError, plant  # pydantic takes a while to import
+
+        try:
+            return JSONResponse({"planted": plant(self.vendors, await request.body(), self.undo)})
+        except BadEventError as error:
+            raise HTTPException(422, str(error)) from None
+
+    async def _unplant(self, _request: Request) -> Response:
+        """Close what was planted as an incident, and lift the rate limits."""
+        while self.undo:
+            self.undo.pop()()
+        return Response(status_code=204)
 
     def _ingress(self, environment: object) -> Ingress:
         ingress = self.ingresses.get(environment) if isinstance(environment, str) else None

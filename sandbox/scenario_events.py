@@ -1,7 +1,8 @@
-"""What an operator can plant in the systems around a deployment: incidents, messages, rate limits."""
+"""What an operator can have happen in the systems around a deployment: incidents, messages, rate limits."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
@@ -9,20 +10,22 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sandbox.slack.model import Author, identifier
 from sandbox.vendor_api import Json
-from sandbox.vendors import Outside
+from sandbox.vendors import Vendors
 
-PlantedThings = dict[str, Json]
-
-
-class BadPlantError(ValueError):
-    """A body that asks for something that cannot be planted; says what and where."""
+Undo = list[Callable[[], None]]
 
 
-class _Table(BaseModel):
+class BadEventError(ValueError):
+    """A body that asks for something that cannot happen; says what and where."""
+
+
+class _Event(BaseModel):
+    """Something that can happen; `plant` has it happen, notes how to undo that, and answers the name that it got."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class GitHubIssue(_Table):
+class GitHubIssue(_Event):
     """An open issue, or a pull request."""
 
     title: str = Field(min_length=1)
@@ -31,8 +34,16 @@ class GitHubIssue(_Table):
     pull_request: bool = False
     days_old: float = Field(default=0, ge=0)
 
+    def plant(self, vendors: Vendors, undo: Undo) -> Json:
+        """Open it."""
+        issue = vendors.github.repository.add_issue(
+            self.title, self.labels, body=self.body, is_pull_request=self.pull_request, days_old=self.days_old
+        )
+        undo.append(partial(issue.set_state, "closed"))
+        return {"number": issue.number}
 
-class PagerDutyIncident(_Table):
+
+class PagerDutyIncident(_Event):
     """An incident at PagerDuty; an empty priority is one that nobody graded."""
 
     title: str = Field(min_length=1)
@@ -41,8 +52,14 @@ class PagerDutyIncident(_Table):
     status: Literal["triggered", "acknowledged"] = "triggered"
     days_old: float = Field(default=0, ge=0)
 
+    def plant(self, vendors: Vendors, undo: Undo) -> Json:
+        """Trigger it."""
+        incident = vendors.pagerduty.add(**self.model_dump())
+        undo.append(partial(setattr, incident, "status", "resolved"))
+        return {"id": incident.id, "number": incident.number}
 
-class StatuspageIncident(_Table):
+
+class StatuspageIncident(_Event):
     """An incident on the status page."""
 
     name: str = Field(min_length=1)
@@ -50,8 +67,14 @@ class StatuspageIncident(_Table):
     status: Literal["investigating", "identified", "monitoring"] = "investigating"
     days_old: float = Field(default=0, ge=0)
 
+    def plant(self, vendors: Vendors, undo: Undo) -> Json:
+        """Publish it."""
+        incident = vendors.statuspage.add(**self.model_dump())
+        undo.append(partial(setattr, incident, "status", "resolved"))
+        return {"id": incident.id}
 
-class SlackMessage(_Table):
+
+class SlackMessage(_Event):
     """A message that a person writes; `channel` is a name."""
 
     text: str = Field(min_length=1)
@@ -59,85 +82,59 @@ class SlackMessage(_Table):
     user: str = "Dan"
     thread_ts: str = ""
 
+    def plant(self, vendors: Vendors, _undo: Undo) -> Json:
+        """Write it. Raises BadEventError for a channel or thread that there is not; nothing takes it back."""
+        workspace = vendors.slack.workspace
+        channel = workspace.named(self.channel)
+        if channel is None:
+            raise BadEventError(f"slack_message.channel: there is no channel {self.channel!r}")
+        if self.thread_ts and channel.find(self.thread_ts) is None:
+            raise BadEventError(f"slack_message.thread_ts: there is no message {self.thread_ts!r} in that channel")
+        author = Author(identifier("U"), self.user)
+        message = workspace.add_message(channel, author, self.text, thread_ts=self.thread_ts)
+        return {"channel": channel.id, "ts": message.ts}
 
-class RateLimit(_Table):
-    """How many of the next requests are refused, and the seconds that the refusal tells the client to wait."""
+
+class SlackRateLimit(_Event):
+    """How many of the next requests Slack refuses, and the seconds that it tells the client to wait."""
 
     times: int = Field(default=1, ge=0)
     retry_after: int = Field(default=1, ge=0)
 
+    def plant(self, vendors: Vendors, undo: Undo) -> Json:
+        """Put it in force."""
+        undo.append(vendors.slack.refusals.begin(**self.model_dump()))
+        return self.model_dump()
 
-class GitHubRateLimit(RateLimit):
+
+class GitHubRateLimit(SlackRateLimit):
     """The same for GitHub, which has two kinds of limit and two status codes for them."""
 
     kind: Literal["primary", "secondary"] = "secondary"
     status: Literal[403, 429] = 403
 
+    def plant(self, vendors: Vendors, undo: Undo) -> Json:
+        """Put it in force."""
+        undo.append(vendors.github.refusals.begin(**self.model_dump()))
+        return self.model_dump()
 
-class Plants(_Table):
-    """The body of `POST /plant`: any of these at once."""
 
+class ScenarioEvents(_Event):
+    """The body of `POST /plant`: any of these at once. The one that can fail goes first, so that it is all or none."""
+
+    slack_message: SlackMessage | None = None
     github_issue: GitHubIssue | None = None
     pagerduty_incident: PagerDutyIncident | None = None
     statuspage_incident: StatuspageIncident | None = None
-    slack_message: SlackMessage | None = None
-    slack_rate_limit: RateLimit | None = None
+    slack_rate_limit: SlackRateLimit | None = None
     github_rate_limit: GitHubRateLimit | None = None
 
 
-def plant(outside: Outside, body: bytes) -> PlantedThings:
-    """Plant what the JSON text asks for; answers the name that each thing got. Raises BadPlantError."""
+def plant(vendors: Vendors, body: bytes, undo: Undo) -> dict[str, Json]:
+    """Have happen what the JSON text asks for; answers the name that each thing got. Raises BadEventError."""
     try:
-        plants = Plants.model_validate_json(body)
+        events = ScenarioEvents.model_validate_json(body)
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}" for one in error.errors()]
-        raise BadPlantError(f"{'; '.join(problems)}. Known here: {', '.join(Plants.model_fields)}") from None
-    planted: PlantedThings = {}
-    if message := plants.slack_message:  # the one that can fail goes first, so that nothing is planted by halves
-        planted["slack_message"] = _say(outside, message)
-    if issue := plants.github_issue:
-        planted["github_issue"] = _open_issue(outside, issue)
-    if alarm := plants.pagerduty_incident:
-        incident = outside.pagerduty.add(
-            alarm.title, alarm.priority, urgency=alarm.urgency, status=alarm.status, days_old=alarm.days_old
-        )
-        outside.take_back.append(partial(setattr, incident, "status", "resolved"))
-        planted["pagerduty_incident"] = {"id": incident.id, "number": incident.number}
-    if notice := plants.statuspage_incident:
-        public = outside.statuspage.add(notice.name, notice.impact, notice.status, days_old=notice.days_old)
-        outside.take_back.append(partial(setattr, public, "status", "resolved"))
-        planted["statuspage_incident"] = {"id": public.id}
-    _limit(outside, plants)
-    return planted
-
-
-def _say(outside: Outside, message: SlackMessage) -> Json:
-    workspace = outside.slack.workspace
-    channel = workspace.named(message.channel)
-    if channel is None:
-        raise BadPlantError(f"slack_message.channel: there is no channel {message.channel!r}")
-    if message.thread_ts and channel.find(message.thread_ts) is None:
-        raise BadPlantError(f"slack_message.thread_ts: there is no message {message.thread_ts!r} in that channel")
-    author = Author(identifier("U"), message.user)
-    said = workspace.add_message(channel, author, message.text, thread_ts=message.thread_ts)
-    return {"channel": channel.id, "ts": said.ts}
-
-
-def _open_issue(outside: Outside, issue: GitHubIssue) -> Json:
-    opened = outside.github.repository.add_issue(
-        issue.title, issue.labels, body=issue.body, is_pull_request=issue.pull_request, days_old=issue.days_old
-    )
-    outside.take_back.append(partial(opened.set_state, "closed"))
-    return {"number": opened.number}
-
-
-def _limit(outside: Outside, plants: Plants) -> None:
-    if limit := plants.slack_rate_limit:
-        refusals = outside.slack.refusals
-        refusals.times, refusals.retry_after = limit.times, limit.retry_after
-        outside.take_back.append(partial(setattr, refusals, "times", 0))
-    if github := plants.github_rate_limit:
-        refusals = outside.github.refusals
-        refusals.times, refusals.retry_after = github.times, github.retry_after
-        refusals.kind, refusals.status = github.kind, github.status
-        outside.take_back.append(partial(setattr, refusals, "times", 0))
+        problems = [f"{'.'.join(map(str, problem['loc'])) or 'body'}: {problem['msg']}" for problem in error.errors()]
+        raise BadEventError(f"{'; '.join(problems)}. Known here: {', '.join(ScenarioEvents.model_fields)}") from None
+    return {name: event.plant(vendors, undo) for name, event in events if event is not None}

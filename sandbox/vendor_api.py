@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from starlette.responses import HTMLResponse
 
@@ -20,6 +21,11 @@ class Refusals:
     retry_after: int = 1  # seconds
     status: int = 429
     kind: str = ""
+
+    def begin(self, times: int, retry_after: int, status: int = 429, kind: str = "") -> Callable[[], None]:
+        """Refuse the next requests; what is returned lifts the limit."""
+        self.times, self.retry_after, self.status, self.kind = times, retry_after, status, kind
+        return partial(setattr, self, "times", 0)
 
     def take(self) -> bool:
         """Whether the request at hand is refused; each one counts."""

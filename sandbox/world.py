@@ -22,6 +22,7 @@ from sandbox.backend.configuration import Configuration, Surroundings
 from sandbox.backend.database import DeadAddress, SlowProxy, mongodb_uri
 from sandbox.backend.synthetic_users import SyntheticUsers
 from sandbox.backend.upstreams import upstreams_app
+from sandbox.github.model import seed_deployments
 from sandbox.github.runs import Runner
 from sandbox.google.cloud_logging import CloudLogging
 from sandbox.google.cloud_monitoring import CloudMonitoring
@@ -41,7 +42,7 @@ from sandbox.sentry.app import Sentry
 from sandbox.sentry.history import seed_sentry
 from sandbox.sentry.model import ORGANIZATION as SENTRY_ORGANIZATION
 from sandbox.sentry.model import PROJECT as SENTRY_PROJECT
-from sandbox.vendors import Outside
+from sandbox.vendors import Vendors
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -89,10 +90,10 @@ class World:
         self._sentry = Sentry(self._control.faults)
         self._sentry_door = Listener(self._sentry)
         self._runner = Runner(self._control, SERVICES["production"])
-        self._outside = Outside(self._control.faults, self._runner)
+        self._vendors = Vendors(self._control.faults, self._runner)
         candidate = self._checkout.candidate if self._checkout else ""
         operator = OperatorApi(
-            self._control, self._ingresses, self.document, self._sentry, self._outside, self._set_users, candidate
+            self._control, self._ingresses, self.document, self._sentry, self._vendors, self._set_users, candidate
         )
         self._operator = Listener(operator.app())
         self._grpc_port = 0
@@ -111,10 +112,10 @@ class World:
         self._closing.push_async_callback(grpc_server.stop, None)
         for listener in (self._upstreams, self._cloud_run, *self._http.values(), *self._https.values(), self._operator):
             await self._open(listener)
-        for listener in self._outside.listeners:
+        for listener in self._vendors.listeners:
             await self._open(listener)
         seed_sentry(self._sentry.store, self._commits())
-        self._outside.seed(self._running())
+        seed_deployments(self._vendors.github.repository, self._running())
         import sandbox.backend.sentry_client  # noqa: F401  # slow, and the database is still computing anyway
 
         await database_started
@@ -152,11 +153,7 @@ class World:
                 token=self._sentry.token,
                 dsn={environment: self._sentry.dsn(self._sentry_door.url, environment) for environment in SERVICES},
             ),
-            slack=self._outside.slack_address,
-            github=self._outside.github_address,
-            pagerduty=self._outside.pagerduty_address,
-            statuspage=self._outside.statuspage_address,
-            jira=self._outside.jira_address,
+            **self._vendors.addresses(),
             ca_file=str(self._certificates.ca_file),
             checkout=str(self._checkout.path) if self._checkout else "",
             smoke_user=UserAddress(self._smoke_user.email, self._smoke_user.password),

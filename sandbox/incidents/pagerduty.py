@@ -1,7 +1,8 @@
-"""PagerDuty's REST API, as far as it lists incidents, and beside it the Events API."""
+"""PagerDuty: the REST API as far as it lists incidents, and the Events API v2 that triggers and resolves them."""
 
 from __future__ import annotations
 
+import json
 import secrets
 import string
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.incidents.pagerduty_events import PagerDutyEvents
 from sandbox.vendor_api import iso
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ Urgency = Literal["high", "low"]
 _STATUSES: tuple[Status, ...] = ("triggered", "acknowledged", "resolved")
 _DEFAULT_PAGE, _MAX_PAGE, _MAX_REACH = 25, 100, 10_000
 _DEFAULT_RANGE, _MAX_RANGE = timedelta(days=30), timedelta(days=184)
+_ACTIONS: dict[str, Status] = {"trigger": "triggered", "acknowledge": "acknowledged", "resolve": "resolved"}
+_SEVERITIES = ("critical", "error", "warning", "info")
+_LONGEST_SUMMARY, _LONGEST_KEY, _LARGEST_EVENT = 1024, 255, 512_000
 _WEB, _SERVICE = "https://bayit-plus.pagerduty.com", "Bayit+ Backend"
 
 
@@ -67,7 +70,7 @@ class PagerDuty:
             routes=[
                 Route("/incidents", self._list),
                 Route("/incidents/{id}", self._read),
-                Route("/v2/enqueue", PagerDutyEvents(self).enqueue, methods=["POST"]),
+                Route("/v2/enqueue", self._enqueue, methods=["POST"]),
             ],
             exception_handlers={_RefusalError: _refused, HTTPException: _unrouted},
         )
@@ -131,6 +134,42 @@ class PagerDuty:
             if wanted in {incident.id, str(incident.number)}:
                 return JSONResponse({"incident": self._show(request, incident, full=True)})
         raise _RefusalError(404, 2100, "Not Found")
+
+    async def _enqueue(self, request: Request) -> Response:
+        """Take an event, whose routing key is in the body. One with the key of an open incident joins it."""
+        raw = await request.body()
+        if len(raw) > _LARGEST_EVENT:
+            return JSONResponse({"status": "invalid event", "message": "Event is too large"}, 413)
+        try:
+            body = json.loads(raw)
+        except ValueError:
+            return _invalid_event(["JSON parse error"])
+        if problems := self._event_problems(body if isinstance(body, dict) else {}):
+            return _invalid_event(problems)
+        key, action = str(body.get("dedup_key") or secrets.token_hex(16)), body["event_action"]
+        joined = next((known for known in self.incidents if known.key == key and known.status != "resolved"), None)
+        if joined is None and action == "trigger":
+            self.add(str(body["payload"]["summary"])).key = key
+        elif joined is not None and action != "trigger":
+            joined.status = _ACTIONS[action]
+        return JSONResponse({"status": "success", "message": "Event processed", "dedup_key": key}, 202)
+
+    def _event_problems(self, body: dict[str, object]) -> list[str]:
+        action, payload = body.get("event_action"), body.get("payload")
+        payload = payload if isinstance(payload, dict) else {}
+        trigger = action == "trigger"
+        checks = {
+            "'routing_key' is invalid": body.get("routing_key") == self.routing_key,
+            f"'event_action' is missing or is not one of {', '.join(_ACTIONS)}": str(action) in _ACTIONS,
+            "'dedup_key' is too long": len(str(body.get("dedup_key", ""))) <= _LONGEST_KEY,
+            "'dedup_key' is missing or blank": trigger or body.get("dedup_key"),
+            "'payload.summary' is missing or blank": not trigger or payload.get("summary"),
+            "'payload.source' is missing or blank": not trigger or payload.get("source"),
+            f"'payload.severity' is missing or is not one of {', '.join(_SEVERITIES)}": not trigger
+            or payload.get("severity") in _SEVERITIES,
+            "'payload.summary' is too long": len(str(payload.get("summary", ""))) <= _LONGEST_SUMMARY,
+        }
+        return [problem for problem, holds in checks.items() if not holds]
 
     def _authenticate(self, request: Request) -> None:
         scheme, _, rest = request.headers.get("authorization", "").partition(" ")
@@ -203,6 +242,10 @@ def _number(request: Request, name: str, default: int) -> int:
     if not text.isdigit():
         raise _RefusalError(400, 2001, "Invalid Input Provided", f"{name} must be a number.")
     return int(text)
+
+
+def _invalid_event(errors: list[str]) -> Response:
+    return JSONResponse({"status": "invalid event", "message": "Event object is invalid", "errors": errors}, 400)
 
 
 def _identifier() -> str:

@@ -7,7 +7,7 @@ import re
 import string
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -97,6 +97,20 @@ class Workspace:
         self.bot = Author(identifier("U"), "deployments", identifier("B"))
         self.channels: dict[str, Channel] = {}  # by id
         self._last_micros = 0
+
+    def transcript(self) -> list[dict[str, object]]:
+        """What was written, by channel, as JSON-ready values; channels in which nobody wrote are left out."""
+        return [
+            asdict(channel)
+            | {
+                "messages": [
+                    asdict(message) | {"at": message.at.isoformat(), "edited": bool(message.edited_ts)}
+                    for message in channel.messages
+                ]
+            }
+            for channel in self.channels.values()
+            if channel.messages
+        ]
 
     def add_channel(
         self, name: str, *, is_member: bool = False, is_private: bool = False, is_archived: bool = False

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,11 @@ LAYERS = (
     ("criteria", "options"),
     ("probes", "pre", "monitor", "followup"),
 )
+# What a package's own import graph may come to: see `Rooms`.
+FIGURES = [
+    ("sandbox", 8, 45),
+]
+LARGEST_FOLDER = 20  # modules
 ABOVE = ("rollback", "reports")  # above all of verification, and conftest above these
 HTTP = ("httpx", "httpcore", "anyio")
 SDKS = (
@@ -104,6 +111,46 @@ def layer(name: str) -> int | None:
     package, _, rest = name.partition(".")
     room = rest.partition(".")[0]
     return next((number for number, names in enumerate(LAYERS) if package == "verification" and room in names), None)
+
+
+class Rooms:
+    """The import graph of a package: its rooms (what stands directly in it), and the arrows from one to another."""
+
+    def __init__(self, package: str) -> None:
+        self.modules: dict[str, set[str]] = {name: set() for name in modules() if within(name, package)}
+        self.rooms: dict[str, set[str]] = {self.room(name): set() for name in self.modules if name != package}
+        for found in all_imports():
+            if found.importer in self.modules and found.imported in self.modules and found.importer != found.imported:
+                self.modules[found.importer].add(found.imported)
+                importer, imported = self.room(found.importer), self.room(found.imported)
+                if importer and imported and importer != imported:
+                    self.rooms[importer].add(imported)
+
+    @staticmethod
+    def room(name: str) -> str:
+        """The room that a module is in; empty for the package's own `__init__`."""
+        return name.split(".")[1] if "." in name else ""
+
+    def arrows(self) -> int:
+        """How many pairs of rooms there are of which one imports the other."""
+        return sum(map(len, self.rooms.values()))
+
+    def levels(self) -> int:
+        """The length of the longest chain of rooms. Raises CycleError, which names the circle."""
+        level: dict[str, int] = {}
+        for room in TopologicalSorter(self.rooms).static_order():
+            level[room] = 1 + max((level[below] for below in self.rooms[room]), default=0)
+        return max(level.values())
+
+
+@pytest.mark.parametrize(("package", "levels", "arrows"), FIGURES)
+def test_a_package_is_as_simple_as_was_agreed(package: str, levels: int, arrows: int) -> None:
+    rooms = Rooms(package)
+    assert rooms.levels() <= levels
+    assert rooms.arrows() <= arrows
+    TopologicalSorter(rooms.modules).prepare()  # raises CycleError for modules that import each other
+    folders = Counter(file.parent for name, file in modules().items() if name in rooms.modules)
+    assert {folder.name: size for folder, size in folders.items() if size > LARGEST_FOLDER + 1} == {}, "and __init__"
 
 
 def test_the_house_is_read_at_all() -> None:

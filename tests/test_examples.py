@@ -65,6 +65,7 @@ def test_every_command_is_understood_by_its_program(words: list[str], pytestconf
         options = _parsed(words[2], words[3:])
         assert getattr(options, "environment", None) in {None, *known}
         return
+    assert {"--deployment", "--output", "--resume"} & {*words} <= {"--resume"}, "with a space, a path may be misread"
     options, unknown = pytestconfig._parser.parse_known_and_unknown_args(words[1:])  # noqa: SLF001
     assert unknown == []
     assert options.env in known

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.runs.conftest import Runner, World
+from tests.conftest import ROOT
+from tests.runs.conftest import SHIPPED, Runner, World
 
 
 def refused(run: Runner, *arguments: str, **variables: str) -> str:
@@ -124,3 +129,51 @@ def test_an_output_folder_that_cannot_be_written_is_said_before_anything_runs(ru
     (tmp_path / "file").touch()
     said = refused(run, "-m", "smoke", "--env", "sandbox", f"--output={tmp_path / 'file' / 'below'}")
     assert "no report can be written" in said
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> dict[str, str]:
+    """The variable by which Python finds the project's entry points, as it does after `make install`."""
+    points = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
+    lines = [
+        f"[{group}]\n" + "".join(f"{name} = {at}\n" for name, at in each.items()) for group, each in points.items()
+    ]
+    told = tmp_path / "site" / "deployment_verification-0.dist-info"
+    told.mkdir(parents=True)
+    (told / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: deployment-verification\nVersion: 0\n", encoding="utf-8"
+    )
+    (told / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
+    return {"PYTHONPATH": os.pathsep.join([str(ROOT), str(told.parent)]), "GOOGLE_CLOUD_PROJECT": "p"}
+
+
+@pytest.mark.parametrize("option", ["--deployment", "--output", "--resume"])
+@pytest.mark.parametrize("relative", [False, True], ids=["absolute", "relative"])
+def test_a_path_elsewhere_after_a_space_says_what_to_write(
+    option: str, relative: bool, run: Runner, tmp_path: Path, installed: dict[str, str]
+) -> None:
+    """pytest takes it for a path of tests, and never loads the conftest that declares the option."""
+    elsewhere = tmp_path / "deployment.toml" if option == "--deployment" else tmp_path
+    (tmp_path / "deployment.toml").write_text(SHIPPED, encoding="utf-8")
+    path = os.path.relpath(elsewhere, ROOT) if relative else str(elsewhere)
+    ran = run("-m", "smoke", "--env", "production", option, path, variables=installed)
+    assert ran.code == 4
+    assert f"write {option}={path}: " in ran.said
+
+
+@pytest.mark.parametrize("joined", [True, False], ids=["with =", "with a space"])
+def test_a_deployment_file_is_found(joined: bool, run: Runner, tmp_path: Path, installed: dict[str, str]) -> None:
+    """With a space too, where pytest itself finds the project."""
+    file = tmp_path / "deployment.toml"
+    file.write_text(SHIPPED, encoding="utf-8")
+    words = [f"--deployment={file}"] if joined else ["--deployment", str(file), "smoke"]
+    ran = run("-m", "smoke", "--env", "production", "--collect-only", *words, variables=installed)
+    assert ran.code == 0, ran.said
+
+
+def test_the_installed_plugin_leaves_other_projects_alone(tmp_path: Path, installed: dict[str, str]) -> None:
+    """Such as the service's own tests, which the same Python runs."""
+    (tmp_path / "conftest.py").write_text("def pytest_addoption(parser):\n    parser.addoption('--deployment')\n")
+    (tmp_path / "test_own.py").write_text("def test_own():\n    pass\n")
+    command = [sys.executable, "-m", "pytest", "-q", "--deployment", str(tmp_path / "test_own.py")]
+    assert subprocess.run(command, cwd=tmp_path, env=os.environ | installed, timeout=60, check=False).returncode == 0

@@ -30,6 +30,8 @@ _JSON_IN_HTML = {ord(one): f"\\u{ord(one):04x}" for one in "<>&"}
 _SECRET_NAME = re.compile(r"(TOKEN|PASSWORD|PASSWD|SECRET|API_KEY|ROUTING_KEY|PRIVATE_KEY|DSN)$", re.IGNORECASE)
 _WITH_CREDENTIALS = re.compile(r"^[a-z][a-z0-9+.-]*://[^/?#@]*:([^/?#]+)@", re.IGNORECASE)
 
+_MOST_LOOKED_THROUGH = 16_000  # characters of a text that only its beginning is shown of
+
 _LETTER = r"[A-Za-z0-9._~+/=-]"
 # Each takes time in proportion to the text, however hostile: no two parts of a shape can match the same characters.
 _SHAPES = (
@@ -160,3 +162,12 @@ def _inner_base64(raw: bytes, offset: int) -> str:
 _redactor = Redactor()
 register = _redactor.register
 redact = _redactor.redact
+
+
+def redact_and_truncate(text: str | bytes, most: int = 120) -> str:
+    """`text` on one line, without secrets, and no longer than `most` characters and an ellipsis."""
+    if isinstance(text, bytes):
+        text = text[:_MOST_LOOKED_THROUGH].decode("utf-8", "replace")
+    # Cleaned before it is cut: half a secret would not be known as one.
+    text = redact(" ".join(text[:_MOST_LOOKED_THROUGH].split()))
+    return text if len(text) <= most else text[:most] + "…"

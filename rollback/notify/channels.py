@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Protocol
 
 from rollback.notify.message import Incident
-from verification.clients.github.ticket import GitHubTickets
-from verification.clients.incidents.pagerduty_events import trigger
+from verification.clients.github.client import GitHubClient
+from verification.clients.incidents.pagerduty import trigger
 from verification.clients.slack.client import SYSTEM, Slack
 from verification.clients.web_api import token_of
 from verification.settings.model import Settings
@@ -89,8 +89,8 @@ class TicketChannel:
 
     def send(self, call: Call, variables: Mapping[str, str], timeout: float) -> str:
         """See Channel. Known again by a mark in its text."""
-        with closing(GitHubTickets.of(self.github, timeout, variables)) as tickets:
-            return tickets.open(call.title, call.text, self.settings.labels, call.id, call.at)
+        with closing(GitHubClient(self.github, variables, "write access to issues", timeout)) as github:
+            return github.open_ticket(call.title, call.text, self.settings.labels, call.id, call.at)
 
 
 @dataclass(frozen=True, slots=True)

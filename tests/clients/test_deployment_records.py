@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -9,7 +10,7 @@ import httpx
 import pytest
 
 from tests.clients.hostile import Conversation, hostile
-from verification.clients.github.deployments import State, record_status
+from verification.clients.github.client import DeploymentState, GitHubClient
 from verification.clients.sentry.releases import record_deploy
 from verification.clients.web_api import System, WebApi
 from verification.errors import NotPermitted, ObserverError
@@ -20,7 +21,7 @@ from verification.settings.observers import Sentry as SentrySettings
 NOW = datetime.now(UTC)
 
 
-def deploy(sandbox: Sandbox, version: str, name: str, token: str | None = None) -> str:
+def deploy(sandbox: Sandbox, version: str, name: str, token: str | None = None) -> bool:
     there = sandbox.addresses.sentry
     settings = SentrySettings(url=there.url, organization=there.organization, project=there.project)
     return record_deploy(
@@ -34,23 +35,17 @@ def deploy(sandbox: Sandbox, version: str, name: str, token: str | None = None) 
     )
 
 
-def status(sandbox: Sandbox, commit: str, state: State, description: str) -> str:
+def status(sandbox: Sandbox, commit: str, state: DeploymentState, description: str) -> bool:
     there = sandbox.addresses.github
     settings = GitHub(url=there.url, repository=there.repository, workflow="Deploy to Production")
-    return record_status(
-        settings,
-        {"GITHUB_TOKEN": there.token},
-        commit=commit,
-        environment="production",
-        state=state,
-        description=description,
-    )
+    with closing(GitHubClient(settings, {"GITHUB_TOKEN": there.token})) as github:
+        return github.record_deployment(commit, "production", state, description)
 
 
 def test_sentry_knows_of_each_deploy_once(sandbox: Sandbox) -> None:
     version = f"backend@{uuid4().hex}"
-    assert [deploy(sandbox, version, "b") for _ in range(2)] == ["recorded", "recorded before"]
-    assert deploy(sandbox, version, "c") == "recorded", "the same release deployed anew"
+    assert [deploy(sandbox, version, "b") for _ in range(2)] == [True, False]
+    assert deploy(sandbox, version, "c"), "the same release deployed anew"
     there = sandbox.addresses.sentry
     url = f"{there.url}/api/0/organizations/{there.organization}/releases/{version}/deploys/"
     found = httpx.get(url, headers={"Authorization": f"Bearer {there.token}"}).json()
@@ -66,8 +61,8 @@ def test_a_token_that_may_not_write_releases_is_told_what_it_lacks(sandbox: Sand
 
 def test_github_has_each_status_once_on_one_deployment(sandbox: Sandbox) -> None:
     commit = uuid4().hex + "0" * 8
-    assert [status(sandbox, commit, "success", "b: good") for _ in range(2)] == ["recorded", "recorded before"]
-    assert status(sandbox, commit, "failure", "b: rolled back") == "recorded"
+    assert [status(sandbox, commit, "success", "b: good") for _ in range(2)] == [True, False]
+    assert status(sandbox, commit, "failure", "b: rolled back")
     there = sandbox.addresses.github
     found = httpx.get(
         f"{there.url}/repos/{there.repository}/deployments",
@@ -94,6 +89,4 @@ def test_what_github_answers_without_a_shape_is_no_deployment(sandbox: Sandbox) 
     with hostile(script) as server:
         settings = GitHub(url=server.url, repository="a/b", workflow="Deploy")
         with pytest.raises(ObserverError, match="unexpected shape"):
-            record_status(
-                settings, {"GITHUB_TOKEN": "t" * 9}, commit="c", environment="e", state="success", description=""
-            )
+            GitHubClient(settings, {"GITHUB_TOKEN": "t" * 9}).record_deployment("c", "e", "success", "")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
 from tests.clients.hostile import Conversation, Script, hostile
-from verification.clients.github.client import GitHubIssues
+from verification.clients.github.client import GitHubClient
 from verification.clients.incidents.open_incidents import Incident
 from verification.errors import NotPermitted, ObserverError
 from verification.settings.observers import GitHub
@@ -20,11 +22,8 @@ def issue(number: int, state: str = "open", more: str = "") -> str:
 def opened(script: Script, *labels: str) -> list[Incident]:
     with hostile(script) as server:
         settings = GitHub(url=server.url, repository="o/r", workflow="w")
-        source = GitHubIssues.of(settings, labels or ("P0",), 5, {"GITHUB_TOKEN": "ghp-token-1"})
-        try:
-            return source.open()
-        finally:
-            source.close()
+        with closing(GitHubClient(settings, {"GITHUB_TOKEN": "ghp-token-1"})) as github:
+            return github.incidents(labels or ("P0",))
 
 
 def test_each_label_is_a_question_of_its_own() -> None:

@@ -12,8 +12,8 @@ import pytest
 from tests.clients.hostile import Conversation, Script, hostile
 from tests.conftest import Address
 from verification.clients.incidents.open_incidents import Asked, Incident
-from verification.clients.incidents.pagerduty import PagerDuty
-from verification.clients.incidents.statuspage import Statuspage
+from verification.clients.incidents.pagerduty import pagerduty_incidents
+from verification.clients.incidents.statuspage import statuspage_incidents
 from verification.errors import NotPermitted, ObserverError, ServiceError
 from verification.local_sandbox import Sandbox
 from verification.probes.incidents import OpenIncidents, find_incidents
@@ -163,11 +163,7 @@ def incident(number: int, **changed: Any) -> str:
 def pagerduty(script: Script, **settings: object) -> list[Incident]:
     with hostile(script) as server:
         wanted = PagerDutyIncidents.model_validate({"url": server.url, **settings})
-        source = PagerDuty.of(wanted, 5, {"PAGERDUTY_TOKEN": "pd-token-1"})
-        try:
-            return source.open()
-        finally:
-            source.close()
+        return pagerduty_incidents(wanted, 5, {"PAGERDUTY_TOKEN": "pd-token-1"})
 
 
 @pytest.mark.parametrize(
@@ -203,7 +199,7 @@ def test_pagerduty_is_read_to_the_last_page() -> None:
 def test_a_statuspage_incident_counts_by_its_impact(impact: str, status: str, counts: bool) -> None:
     body = f'{{"incidents": [{{"name": "T", "status": "{status}", "impact": "{impact}"}}]}}'.encode()
     with hostile(lambda one: one.answer(body)) as server:
-        assert len(Statuspage(StatuspageIncidents(url=server.url), 5).open()) == counts
+        assert len(statuspage_incidents(StatuspageIncidents(url=server.url), 5)) == counts
 
 
 def test_a_source_that_answers_nonsense_is_silent(address: Address) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from pydantic import TypeAdapter
 
 from tests.clients.hostile import Conversation, Hostile, Script, free_port, hostile
 from verification.clients.web_api import Reply, System, WebApi, next_page, token_of
@@ -14,7 +13,7 @@ from verification.errors import NotPermitted, ObserverError, ServiceError, Setti
 from verification.redaction import redact
 
 TOKEN = "tok-5f0c1e7a9b"
-LIST = TypeAdapter(list[int])
+LIST = list[int]
 LATER = "4102444800"  # the year 2100
 
 
@@ -186,3 +185,26 @@ def test_a_missing_token_is_not_permitted_and_names_its_variable(value: str | No
 def test_a_token_that_no_header_can_carry_is_named(token: str) -> None:
     with pytest.raises(NotPermitted, match="characters"):
         WebApi(System("Tower", "https://tower.example", "TOWER_TOKEN"), token, 5)
+
+
+def test_a_write_that_a_rate_limit_kept_out_is_sent_again_whole() -> None:
+    def script(one: Conversation) -> None:
+        one.answer(b"[1]") if one.number > 1 else one.answer(b"", "429 Too Many Requests", "Retry-After: 0")
+
+    with asked(script) as (server, api):
+        assert api.write("PUT", "/things/1", {"name": "x"}).read(LIST) == [1]
+    assert [request.startswith("PUT /things/1 ") for request in server.requests] == [True, True]
+
+
+def test_what_is_gone_already_is_deleted() -> None:
+    with asked(lambda one: one.answer(b"", "404 Not Found")) as (_, api):
+        api.write("DELETE", "/things/1")
+
+
+@pytest.mark.parametrize("address", ["https://uploads.example/x", "http://127.0.0.1:1/x"])
+def test_a_token_goes_to_no_address_that_is_not_the_systems_own(address: str) -> None:
+    with asked(lambda one: one.answer(b"[1]")) as (server, api):
+        with pytest.raises(ObserverError, match="not its own"):
+            api.write("POST", address, content=b"report")
+        assert api.write("POST", f"{server.url}/x", content=b"report").body == b"[1]"
+        assert len(server.requests) == 1

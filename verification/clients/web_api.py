@@ -1,4 +1,4 @@
-"""Ask an outside JSON API with a token, or tell it something: bounded, patient with rate limits, sure of the answer.
+"""Read from an outside JSON API with a token, or write to it: bounded, rate limits waited for, the answer checked.
 
 Nothing here says anything about the service: whatever goes wrong is an ObserverError, a refused token NotPermitted.
 """
@@ -18,20 +18,20 @@ import httpx
 from pydantic import TypeAdapter, ValidationError
 
 from verification.clients.service.client import user_agent
-from verification.deadline import bounded
+from verification.deadline import Deadline, bounded
 from verification.errors import NotPermitted, ObserverError, SettingsError
-from verification.redaction import redact, register
+from verification.redaction import redact, redact_and_truncate, register
 from verification.settings.observers import keeps_secrets
 from verification.settings.units import duration_text
 
 T = TypeVar("T")
 Parameters = Mapping[str, str | Sequence[str]]
+File = tuple[str, bytes, str]  # its name, what is in it, and of what kind that is
 
 _LARGEST = 20_000_000
 _PAGES = 50
-_SNIPPET = 120
 _LIMIT_RESETS = ("x-sentry-rate-limit-reset", "x-ratelimit-reset", "ratelimit-reset")
-_TAKEN = {200, 201, 202, 204, 208}  # 208: Sentry had it already
+_WRITTEN = {200, 201, 202, 204, 208}  # 208: Sentry had it already
 _BROKEN = {500, 502, 503, 504}
 _PAUSES = (0.3, 1.0)  # a server error is asked about twice more
 
@@ -46,13 +46,17 @@ class MaybeTaken(ObserverError):
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """Whom we ask: its name, its address, and with what. `variable` and `scopes` tell how a refusal is mended."""
+    """Whose API it is, where, and with what it is asked. `variable` and `scopes` tell how a refusal is mended.
+
+    `other_hosts`: those beside its own to which the token may go, such as one that takes files.
+    """
 
     name: str
     url: str
     variable: str = ""
     scopes: str = ""
     scheme: str = "Bearer "
+    other_hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +67,23 @@ class Reply:
     headers: httpx.Headers
     body: bytes
 
-    def read(self, shape: TypeAdapter[T]) -> T:
+    def read(self, shape: type[T]) -> T:
         """The body as `shape`. Raises ObserverError when it is something else."""
         try:
-            return shape.validate_json(self.body)
+            return TypeAdapter(shape).validate_json(self.body)
         except ValidationError as error:
             kind = self.headers.get("content-type", "no content type").partition(";")[0]
             first = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(map(str, first["loc"]))
             raise ObserverError(
                 f"{self.question}: the answer ({kind}) has an unexpected shape: "
-                f"{place + ': ' if place else ''}{first['msg']}; it begins {_snippet(self.body)!r}",
+                f"{place + ': ' if place else ''}{first['msg']}; it begins {redact_and_truncate(self.body)!r}",
                 "Is the address that of the API? Look at it in deployment.toml.",
             ) from None
 
 
 class WebApi:
-    """Questions to one system. `timeout` seconds bound each with all its retries and waits; a POST is never repeated.
+    """One system's API. `timeout` seconds bound each request with all its retries and waits; a write is never repeated.
 
     Safe to use from many threads. Raises SettingsError for an address to which a token must not be sent.
     """
@@ -127,52 +131,76 @@ class WebApi:
             seen.add(query)
 
     def post(self, path: str, body: Mapping[str, object]) -> Reply:
-        """`POST path` with a JSON body, sent again only where a rate limit kept it from being taken.
+        """`POST path` with a JSON body. Raises as `write` does."""
+        return self.write("POST", path, body)
 
-        Raises Refused, MaybeTaken, NotPermitted, ObserverError (it did not arrive).
+    def write(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        *,
+        content: bytes | None = None,
+        form: Mapping[str, File] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """`method path` with a JSON body, `content` as it is, or files in a form.
+
+        `path` may be a whole address that the system itself named. It is sent again only where a rate limit kept it
+        from being taken. Raises Refused, MaybeTaken, NotPermitted, ObserverError (it did not arrive).
         """
-        question = f"{self.system.name} POST {path}"
-        request = self._http.build_request("POST", f"{self.system.url}{path}", json=body)
-        response = self._answered(request, question, patient=False)
+        question, address = f"{self.system.name} {method} {urlsplit(path).path}", self._address(path)
+        request = self._http.build_request(method, address, json=body, content=content, files=form, headers=headers)
+        response = self._answered(request, question)
         said = f": {_said(response.content)}" if response.content else ""
         if response.status_code in {400, 422}:
             raise Refused(f"{question}: refused ({response.status_code}){said}", "Look at what was sent.")
         if response.status_code >= 500:
             raise MaybeTaken(f"{question}: status {response.status_code}{said}", self._look())
-        if response.status_code not in _TAKEN:
+        if response.status_code not in _WRITTEN and not (method == "DELETE" and response.status_code == 404):
             self._must_be_good(response, question)
         return Reply(question, response.headers, response.content)
+
+    def _address(self, path: str) -> str:
+        if path.startswith("/"):
+            return f"{self.system.url}{path}"
+        own, named = urlsplit(self.system.url), urlsplit(path)
+        its_own = (named.scheme, named.netloc) == (own.scheme, own.netloc)
+        if not its_own and (named.scheme != "https" or named.netloc not in self.system.other_hosts):
+            raise ObserverError(f"{self.system.name} names an address that is not its own: {redact_and_truncate(path)}")
+        return path
 
     def _get(self, path: str, query: str) -> Reply:
         request = self._http.build_request("GET", f"{self.system.url}{path}{'?' if query else ''}{query}")
         question = f"{self.system.name} GET {path}"
-        response = self._answered(request, question, patient=True)
+        response = self._answered(request, question)
         self._must_be_good(response, question)
         return Reply(question, response.headers, response.content)
 
-    def _answered(self, request: httpx.Request, question: str, *, patient: bool) -> httpx.Response:
-        """The answer, once rate limits let it through; a `patient` question is asked again after a server error."""
-        until = time.monotonic() + self._timeout
-        broken = 0 if patient else len(_PAUSES)
+    def _answered(self, request: httpx.Request, question: str) -> httpx.Response:
+        """The answer, once rate limits let it through; a read is repeated after a server error."""
+        deadline = Deadline.after(self._timeout)
+        pauses = [*_PAUSES] if request.method == "GET" else []
         while True:
-            response = self._once(question, request, until)
-            pause = self._pause(response, broken)
-            if pause is None:
+            response = self._once(question, request, deadline)
+            if response.status_code == 429 or (response.status_code == 403 and _is_used_up(response.headers)):
+                pause = _asked_to_wait(response.headers)
+            elif response.status_code in _BROKEN and pauses:
+                pause = pauses.pop(0)
+            else:
                 return response
-            broken += response.status_code in _BROKEN
-            if time.monotonic() + pause >= until:
+            if not deadline.leaves(pause):
                 raise ObserverError(
                     f"{question}: asked to wait {duration_text(round(pause, 1))}, longer than the time that is left",
                     f"Ask again later: the rate limit of {self.system.name} is used up.",
                 )
             time.sleep(pause)
 
-    def _once(self, question: str, request: httpx.Request, until: float) -> httpx.Response:
-        left = until - time.monotonic()
+    def _once(self, question: str, request: httpx.Request, deadline: Deadline) -> httpx.Response:
         lost = ObserverError if request.method == "GET" else MaybeTaken
         try:
             # httpx bounds each read alone: an answer that drips would have no end.
-            return bounded(lambda: self._exchange(request, left), left)
+            return bounded(lambda: self._exchange(request, deadline), deadline.remaining)
         except (TimeoutError, httpx.TimeoutException) as error:
             kind = ObserverError if isinstance(error, httpx.ConnectTimeout) else lost
             raise kind(f"{question}: no complete answer within {duration_text(self._timeout)}", self._look()) from None
@@ -180,8 +208,8 @@ class WebApi:
             kind = ObserverError if isinstance(error, httpx.ConnectError) else lost
             raise kind(f"{question}: {redact(str(error)) or type(error).__name__}", self._look()) from None
 
-    def _exchange(self, request: httpx.Request, seconds: float) -> httpx.Response:
-        request.extensions["timeout"] = httpx.Timeout(max(seconds, 0.01)).as_dict()
+    def _exchange(self, request: httpx.Request, deadline: Deadline) -> httpx.Response:
+        request.extensions["timeout"] = httpx.Timeout(max(deadline.remaining, 0.01)).as_dict()
         response = self._http.send(request, stream=True)
         with closing(response):
             body = b""
@@ -192,17 +220,9 @@ class WebApi:
             unpacked = [(k, v) for k, v in response.headers.multi_items() if k.lower() != "content-encoding"]
             return httpx.Response(response.status_code, headers=unpacked, content=body)
 
-    def _pause(self, response: httpx.Response, broken: int) -> float | None:
-        """How long to wait before asking again; None when this answer stands."""
-        code = response.status_code
-        limited = code == 429 or (code == 403 and _is_used_up(response.headers))
-        if limited:
-            return _asked_to_wait(response.headers)
-        return _PAUSES[broken] if code in _BROKEN and broken < len(_PAUSES) else None
-
     def _must_be_good(self, response: httpx.Response, question: str) -> None:
         code, system = response.status_code, self.system
-        said = f": {_snippet(response.content)}" if response.content else ""
+        said = f": {redact_and_truncate(response.content)}" if response.content else ""
         if code == 200:
             return
         if code == 401:
@@ -221,7 +241,7 @@ class WebApi:
             )
         if 300 <= code < 400:
             raise ObserverError(
-                f"{question}: redirects ({code}) to {redact(response.headers.get('location', 'nowhere'))[:_SNIPPET]}",
+                f"{question}: redirects ({code}) to {redact_and_truncate(response.headers.get('location', 'nowhere'))}",
                 "Put the right address or name into deployment.toml: a token is not sent on.",
             )
         raise ObserverError(f"{question}: status {code}{said}", self._look())
@@ -258,22 +278,15 @@ def _is_used_up(headers: httpx.Headers) -> bool:
 
 def _asked_to_wait(headers: httpx.Headers) -> float:
     """Seconds until the rate limit is lifted, as far as the answer says."""
-    text = headers.get("retry-after", "")
-    if text:
-        try:
-            return max(float(text), 0.1)
-        except ValueError:
-            pass
-        try:
-            return max(parsedate_to_datetime(text).timestamp() - time.time(), 0.1)
-        except (ValueError, TypeError):
-            return 1.0
-    for name in _LIMIT_RESETS:
-        try:
-            return max(float(headers[name]) - time.time(), 0.1)
-        except (KeyError, ValueError):
-            continue
-    return 1.0
+    wait = headers.get("retry-after", "")
+    try:
+        if wait.isdecimal():
+            return max(float(wait), 0.1)
+        until = next((float(headers[name]) for name in _LIMIT_RESETS if name in headers), None)
+        moment = parsedate_to_datetime(wait).timestamp() if wait else until
+    except (ValueError, TypeError):
+        return 1.0
+    return 1.0 if moment is None else max(moment - time.time(), 0.1)
 
 
 def _said(body: bytes) -> str:
@@ -281,12 +294,6 @@ def _said(body: bytes) -> str:
     try:
         answer = json.loads(body)
     except ValueError:
-        return _snippet(body)
+        return redact_and_truncate(body)
     parts = [answer.get("message"), answer.get("errors")] if isinstance(answer, dict) else []
-    return _snippet("; ".join(str(one) for one in parts if one).encode()) or _snippet(body)
-
-
-def _snippet(body: bytes) -> str:
-    # Cleaned before it is cut: half a secret would not be known as one.
-    text = redact(" ".join(body[:16_000].decode("utf-8", "replace").split()))
-    return text if len(text) <= _SNIPPET else text[:_SNIPPET] + "…"
+    return redact_and_truncate("; ".join(str(part) for part in parts if part)) or redact_and_truncate(body)

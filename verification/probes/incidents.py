@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 
-from verification.clients.github.client import GitHubIssues
-from verification.clients.incidents.open_incidents import Asked, Incident, IncidentSource, ask_all
-from verification.clients.incidents.pagerduty import PagerDuty
-from verification.clients.incidents.statuspage import Statuspage
+from verification.clients.github.client import GitHubClient
+from verification.clients.incidents.open_incidents import Asked, Incident, ask_all
+from verification.clients.incidents.pagerduty import pagerduty_incidents
+from verification.clients.incidents.statuspage import statuspage_incidents
 from verification.clients.slack.client import Slack
 from verification.errors import ObserverError, ServiceError, VerificationError
 from verification.probe import probe
@@ -81,20 +82,20 @@ def find_incidents(
     settings: Incidents, github: GitHub | None, slack: SlackSettings | None, variables: Mapping[str, str]
 ) -> OpenIncidents:
     """Ask the sources that `settings` name; one that fails is noted."""
-    makers: dict[str, Callable[[], IncidentSource]] = {}
+    sources: dict[str, Callable[[], list[Incident]]] = {}
     if settings.github:
         labels = settings.github.labels
-        makers["GitHub"] = lambda: GitHubIssues.of(given(github, "github"), labels, settings.timeout, variables)
+        sources["GitHub"] = lambda: _issues(given(github, "github"), labels, settings.timeout, variables)
     if settings.pagerduty:
         pagerduty = settings.pagerduty
-        makers["PagerDuty"] = lambda: PagerDuty.of(pagerduty, settings.timeout, variables)
+        sources["PagerDuty"] = lambda: pagerduty_incidents(pagerduty, settings.timeout, variables)
     if settings.statuspage:
         page = settings.statuspage
-        makers["Statuspage"] = lambda: Statuspage(page, settings.timeout)
+        sources["Statuspage"] = lambda: statuspage_incidents(page, settings.timeout)
     if settings.slack:
         words = settings.slack
-        makers[_ADVISORY] = lambda: _Rumours(given(slack, "slack"), words, variables)
-    asked = ask_all(makers)
+        sources[_ADVISORY] = lambda: _mentions(given(slack, "slack"), words, variables)
+    asked = ask_all(sources)
     deciding = Asked(
         {name: found for name, found in asked.found.items() if name != _ADVISORY},
         {name: problem for name, problem in asked.silent.items() if name != _ADVISORY},
@@ -102,29 +103,21 @@ def find_incidents(
     return OpenIncidents(deciding, _advice(asked, settings.slack, slack) if settings.slack else None)
 
 
-class _Rumours:
-    """The messages in Slack that mention one of the words, as if each were an incident."""
+def _issues(settings: GitHub, labels: Sequence[str], timeout: float, variables: Mapping[str, str]) -> list[Incident]:
+    with closing(GitHubClient(settings, variables, "read access to issues", timeout)) as github:
+        return github.incidents(labels)
 
-    name = _ADVISORY
 
-    def __init__(self, slack: SlackSettings, settings: SlackIncidents, variables: Mapping[str, str]) -> None:
-        self._slack = Slack.of(slack, variables)
-        self._channel = slack.incidents
-        self._since = now() - timedelta(seconds=settings.lookback)
-        self._word = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, settings.words))})(?!\w)", re.IGNORECASE)
-
-    def open(self) -> list[Incident]:
-        """Raises ObserverError."""
-        found = []
-        for message in self._slack.read(self._channel, self._since):
-            word = self._word.search(message.text)
-            if word:
-                text = " ".join(message.text.split())[:200]
-                found.append(Incident(text, word[1], f"{message.at:%Y-%m-%d %H:%M} UTC", f"Slack {self._channel}"))
-        return found
-
-    def close(self) -> None:
-        """Nothing is held open."""
+def _mentions(slack: SlackSettings, settings: SlackIncidents, variables: Mapping[str, str]) -> list[Incident]:
+    """The messages in Slack that mention one of the words, as if each were an incident. Raises ObserverError."""
+    words = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, settings.words))})(?!\w)", re.IGNORECASE)
+    since = now() - timedelta(seconds=settings.lookback)
+    found = []
+    for message in Slack.of(slack, variables).read(slack.incidents, since):
+        if word := words.search(message.text):
+            text = " ".join(message.text.split())[:200]
+            found.append(Incident(text, word[1], f"{message.at:%Y-%m-%d %H:%M} UTC", f"Slack {slack.incidents}"))
+    return found
 
 
 def _advice(asked: Asked, settings: SlackIncidents, slack: SlackSettings | None) -> Measurement:

@@ -1,1 +1,1 @@
-"""GitHub's REST API: repository, workflow runs, deployments, issues and releases."""
+"""GitHub's REST API: issues, deployments, releases, the deploy workflow."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel
 
-from verification.clients.github.client import HEADERS
-from verification.clients.web_api import MaybeTaken, Refused, System, WebApi, token_of
+from verification.clients.github.client import GitHubClient
+from verification.clients.web_api import MaybeTaken, Refused
+from verification.deadline import Deadline, poll
 from verification.errors import ObserverError
 from verification.settings.observers import GitHub
 from verification.verdict import now
@@ -22,21 +22,17 @@ _LISTED_WITHIN = 8.0
 _PAUSE = 1.0
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-
-class _Workflow(_Part):
+class _Workflow(BaseModel):
     id: int
     name: str
     path: str = ""
 
 
-class _Workflows(_Part):
+class _Workflows(BaseModel):
     workflows: list[_Workflow]
 
 
-class _Run(_Part):
+class _Run(BaseModel):
     id: int
     status: str | None = None
     conclusion: str | None = None
@@ -45,27 +41,28 @@ class _Run(_Part):
     name: str | None = None
     created_at: datetime
 
+    @property
+    def seen(self) -> WorkflowRun:
+        ended = self.status == "completed"
+        return WorkflowRun(self.id, self.html_url, (self.conclusion or "unknown") if ended else "")
 
-class _Runs(_Part):
+
+class _Runs(BaseModel):
     workflow_runs: list[_Run]
 
 
-class _Dispatched(_Part):
+class _Dispatched(BaseModel):
     workflow_run_id: int
     html_url: str = ""
 
 
-class _Job(_Part):
+class _Job(BaseModel):
     name: str
     conclusion: str | None = None
 
 
-class _Jobs(_Part):
+class _Jobs(BaseModel):
     jobs: list[_Job]
-
-
-_WORKFLOWS, _RUN, _RUNS = TypeAdapter(_Workflows), TypeAdapter(_Run), TypeAdapter(_Runs)
-_DISPATCHED, _JOBS = TypeAdapter(_Dispatched), TypeAdapter(_Jobs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,31 +81,31 @@ class WorkflowRun:
 class DeployWorkflow:
     """The deploy workflow of `[github]`. Each method raises ObserverError, NotPermitted."""
 
-    def __init__(self, api: WebApi, settings: GitHub) -> None:
-        self._api = api
-        self._settings = settings
-        self._path = f"/repos/{settings.repository}/actions"
+    def __init__(self, github: GitHubClient) -> None:
+        self._github = github
+        self._api = github.api
+        self._settings = github.settings
+        self._path = f"{github.path}/actions"
 
     @classmethod
     def of(cls, settings: GitHub, timeout: float, variables: Mapping[str, str]) -> DeployWorkflow:
         """Raises NotPermitted without GITHUB_TOKEN."""
-        system = System("GitHub", settings.url, "GITHUB_TOKEN", f"actions: write on {settings.repository}")
-        return cls(WebApi(system, token_of(variables, system), timeout, headers=HEADERS), settings)
+        return cls(GitHubClient(settings, variables, "write access to actions", timeout))
 
     def close(self) -> None:
         """End all connections."""
-        self._api.close()
+        self._github.close()
 
     def id(self) -> int:
         """The id of the workflow that has the name, or the file, of the settings."""
         wanted = self._settings.workflow
         found: list[_Workflow] = []
         for page in self._api.pages(f"{self._path}/workflows", {"per_page": "100"}):
-            found += page.read(_WORKFLOWS).workflows
-        for one in found:
-            if wanted in {one.name, one.path, one.path.rpartition("/")[2]}:
-                return one.id
-        known = ", ".join(one.name for one in found) or "none"
+            found += page.read(_Workflows).workflows
+        for workflow in found:
+            if wanted in {workflow.name, workflow.path, workflow.path.rpartition("/")[2]}:
+                return workflow.id
+        known = ", ".join(workflow.name for workflow in found) or "none"
         raise ObserverError(
             f"GitHub: {self._settings.repository} has no workflow {wanted!r}; it has: {known[:_SHOWN]}",
             "Mend [github] workflow in deployment.toml.",
@@ -139,7 +136,7 @@ class DeployWorkflow:
                 raise
             return found
         if reply.body:
-            begun = reply.read(_DISPATCHED)
+            begun = reply.read(_Dispatched)
             return WorkflowRun(begun.workflow_run_id, begun.html_url, "")
         return self._found_soon(workflow, correlation, began)
 
@@ -149,12 +146,12 @@ class DeployWorkflow:
 
     def run(self, number: int) -> WorkflowRun:
         """The run as it is now."""
-        return _run(self._api.get(f"{self._path}/runs/{number}").read(_RUN))
+        return self._api.get(f"{self._path}/runs/{number}").read(_Run).seen
 
     def failed_jobs(self, number: int) -> list[str]:
         """The names of its jobs that ended badly."""
-        jobs = self._api.get(f"{self._path}/runs/{number}/jobs", {"filter": "latest"}).read(_JOBS).jobs
-        return [one.name for one in jobs if one.conclusion not in {"success", "skipped", "neutral", None}]
+        jobs = self._api.get(f"{self._path}/runs/{number}/jobs", {"filter": "latest"}).read(_Jobs).jobs
+        return [job.name for job in jobs if job.conclusion not in {"success", "skipped", "neutral", None}]
 
     def cancel(self, number: int) -> None:
         """Ask for the end of a run: one that waits for a runner would move the traffic at some time nobody expects."""
@@ -162,14 +159,13 @@ class DeployWorkflow:
 
     def _found_soon(self, workflow: int, correlation: str, began: datetime) -> WorkflowRun | None:
         """A run takes a moment to be listed, and a list that cannot be read does not make it unbegun."""
-        until = time.monotonic() + _LISTED_WITHIN
-        while True:
-            found = None
+
+        def found() -> WorkflowRun | None:
             with suppress(ObserverError):
-                found = self._find(workflow, correlation, began)
-            if found is not None or time.monotonic() + _PAUSE > until:
-                return found
-            time.sleep(_PAUSE)
+                return self._find(workflow, correlation, began)
+            return None
+
+        return poll(found, Deadline.after(_LISTED_WITHIN), _PAUSE)
 
     def _find(self, workflow: int, correlation: str, began: datetime) -> WorkflowRun | None:
         """The run that came of a dispatch: by its name, else the only one that has begun since."""
@@ -179,14 +175,8 @@ class DeployWorkflow:
             "created": f">={began - _CLOCKS_DIFFER:%Y-%m-%dT%H:%M:%SZ}",
             "per_page": "50",
         }
-        runs = self._api.get(f"{self._path}/workflows/{workflow}/runs", asked).read(_RUNS).workflow_runs
-        recent = [one for one in runs if one.created_at >= began - _CLOCKS_DIFFER]
-        named = [one for one in recent if correlation in f"{one.display_title} {one.name or ''}"]
+        runs = self._api.get(f"{self._path}/workflows/{workflow}/runs", asked).read(_Runs).workflow_runs
+        recent = [run for run in runs if run.created_at >= began - _CLOCKS_DIFFER]
         if self._settings.correlation_input:
-            return _run(named[0]) if named else None
-        return replace(_run(recent[0]), guessed=True) if len(recent) == 1 else None
-
-
-def _run(one: _Run) -> WorkflowRun:
-    ended = one.status == "completed"
-    return WorkflowRun(one.id, one.html_url, (one.conclusion or "unknown") if ended else "")
+            return next((run.seen for run in recent if correlation in f"{run.display_title} {run.name or ''}"), None)
+        return replace(recent[0].seen, guessed=True) if len(recent) == 1 else None

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
-from typing import Protocol
 
 from verification.errors import ObserverError, VerificationError
 from verification.redaction import redact
@@ -28,16 +26,6 @@ class Incident:
         return f"{self.severity}: {self.title} ({self.source}, {self.url})"
 
 
-class IncidentSource(Protocol):
-    """A system that knows of incidents."""
-
-    def open(self) -> list[Incident]:
-        """The critical incidents that are open now. Raises ObserverError when it cannot tell."""
-
-    def close(self) -> None:
-        """End all connections."""
-
-
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What the sources said, by their names: their open incidents, or why they did not answer."""
@@ -48,17 +36,15 @@ class Asked:
     @property
     def incidents(self) -> tuple[Incident, ...]:
         """All open incidents."""
-        return tuple(one for several in self.found.values() for one in several)
+        return tuple(incident for incidents in self.found.values() for incident in incidents)
 
 
-def ask_all(makers: Mapping[str, Callable[[], IncidentSource]]) -> Asked:
-    """Make and ask all sources side by side. One that fails is noted, and keeps no other from answering."""
+def ask_all(sources: Mapping[str, Callable[[], list[Incident]]]) -> Asked:
+    """Ask all sources, side by side. One that fails is noted, and keeps no other from answering."""
     found: dict[str, tuple[Incident, ...]] = {}
     silent: dict[str, VerificationError] = {}
-    if not makers:
-        return Asked(found, silent)
-    with ThreadPoolExecutor(len(makers)) as pool:
-        for name, answer in zip(makers, pool.map(_ask, makers, makers.values()), strict=True):
+    with ThreadPoolExecutor(max(len(sources), 1)) as pool:
+        for name, answer in zip(sources, pool.map(_ask, sources, sources.values()), strict=True):
             if isinstance(answer, VerificationError):
                 silent[name] = answer
             else:
@@ -66,10 +52,9 @@ def ask_all(makers: Mapping[str, Callable[[], IncidentSource]]) -> Asked:
     return Asked(found, silent)
 
 
-def _ask(name: str, make: Callable[[], IncidentSource]) -> tuple[Incident, ...] | VerificationError:
+def _ask(name: str, source: Callable[[], list[Incident]]) -> tuple[Incident, ...] | VerificationError:
     try:
-        with closing(make()) as source:
-            return tuple(source.open())
+        return tuple(source())
     except VerificationError as problem:
         return problem
     except Exception as error:  # one source must not silence the others

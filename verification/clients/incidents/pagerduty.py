@@ -1,32 +1,35 @@
-"""PagerDuty's REST API: open incidents (https://developer.pagerduty.com/api-reference)."""
+"""PagerDuty: its open incidents by the REST API, and a new one by the Events API v2.
+
+https://developer.pagerduty.com/api-reference, https://developer.pagerduty.com/docs/events-api-v2
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel
 
 from verification.clients.incidents.open_incidents import Incident
 from verification.clients.web_api import System, WebApi, token_of
 from verification.errors import ObserverError
 from verification.settings.observers import PagerDutyIncidents
+from verification.settings.people import PagerDutyEvent
 
 _PAGE = 100
-_PAGES = 50
+_MOST_PAGES = 50
 _OPEN = {"triggered", "acknowledged"}
+_LONGEST_SUMMARY = 1024
+_LONGEST_KEY = 255
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-
-class _Named(_Part):
+class _Named(BaseModel):
     id: str = ""
     summary: str | None = None
     name: str | None = None
 
 
-class _Incident(_Part):
+class _Incident(BaseModel):
     id: str
     title: str = ""
     summary: str = ""
@@ -40,35 +43,29 @@ class _Incident(_Part):
     def priority_name(self) -> str:
         return (self.priority.name or self.priority.summary or "") if self.priority else ""
 
+    def is_critical(self, settings: PagerDutyIncidents) -> bool:
+        if self.status not in _OPEN:
+            return False
+        if settings.services and (self.service is None or self.service.id not in settings.services):
+            return False
+        return self.priority_name in settings.priorities if self.priority_name else self.urgency in settings.urgencies
 
-class _Page(_Part):
+
+class _Page(BaseModel):
     incidents: list[_Incident]
     more: bool = False
 
 
-_PAGE_SHAPE = TypeAdapter(_Page)
+def pagerduty_incidents(settings: PagerDutyIncidents, timeout: float, variables: Mapping[str, str]) -> list[Incident]:
+    """The open incidents that the settings call critical. Raises NotPermitted, ObserverError.
 
-
-class PagerDuty:
-    """The open incidents that the settings call critical."""
-
-    name = "PagerDuty"
-
-    def __init__(self, api: WebApi, settings: PagerDutyIncidents) -> None:
-        self._api = api
-        self._settings = settings
-
-    @classmethod
-    def of(cls, settings: PagerDutyIncidents, timeout: float, variables: Mapping[str, str]) -> PagerDuty:
-        """Raises NotPermitted without PAGERDUTY_TOKEN."""
-        system = System("PagerDuty", settings.url, "PAGERDUTY_TOKEN", "read access to incidents", "Token token=")
-        headers = {"Accept": "application/vnd.pagerduty+json;version=2"}
-        return cls(WebApi(system, token_of(variables, system), timeout, headers), settings)
-
-    def open(self) -> list[Incident]:
-        """Filtered on our side: a filter that the server does not know would be ignored without a word."""
-        found: list[Incident] = []
-        for number in range(_PAGES):
+    Filtered on our side: a filter that the server does not know would be ignored without a word.
+    """
+    system = System("PagerDuty", settings.url, "PAGERDUTY_TOKEN", "read access to incidents", "Token token=")
+    headers = {"Accept": "application/vnd.pagerduty+json;version=2"}
+    found: list[Incident] = []
+    with closing(WebApi(system, token_of(variables, system), timeout, headers)) as api:
+        for number in range(_MOST_PAGES):
             asked: dict[str, str | list[str]] = {
                 "statuses[]": sorted(_OPEN),
                 "include[]": ["priorities"],
@@ -76,26 +73,49 @@ class PagerDuty:
                 "limit": str(_PAGE),
                 "offset": str(number * _PAGE),
             }
-            page = self._api.get("/incidents", asked).read(_PAGE_SHAPE)
-            found += [self._incident(one) for one in page.incidents if self._is_critical(one)]
+            page = api.get("/incidents", asked).read(_Page)
+            found += [_incident(listed, settings) for listed in page.incidents if listed.is_critical(settings)]
             if not page.more:
                 return found
-        raise ObserverError(
-            f"PagerDuty has more than {_PAGES * _PAGE} open incidents", "Close what is over, or name services."
+    raise ObserverError(
+        f"PagerDuty has more than {_MOST_PAGES * _PAGE} open incidents", "Close what is over, or name services."
+    )
+
+
+def _incident(found: _Incident, settings: PagerDutyIncidents) -> Incident:
+    severity = found.priority_name or f"urgency {found.urgency}"
+    title = found.title or found.summary or found.id
+    return Incident(title, severity, found.html_url or settings.url, "PagerDuty")
+
+
+def trigger(
+    settings: PagerDutyEvent,
+    variables: Mapping[str, str],
+    timeout: float,
+    *,
+    key: str,
+    summary: str,
+    source: str,
+    details: Mapping[str, str],
+) -> None:
+    """Trigger an incident. A second event with the same `key` joins the first: nobody is called twice.
+
+    Raises NotPermitted (no PAGERDUTY_ROUTING_KEY), ObserverError.
+    """
+    system = System("PagerDuty", settings.url, "PAGERDUTY_ROUTING_KEY", "an integration key of the Events API v2")
+    routing_key = token_of(variables, system)
+    with closing(WebApi(system, "", timeout)) as api:
+        api.post(
+            "/v2/enqueue",
+            {
+                "routing_key": routing_key,
+                "event_action": "trigger",
+                "dedup_key": key[:_LONGEST_KEY],
+                "payload": {
+                    "summary": summary[:_LONGEST_SUMMARY],
+                    "source": source,
+                    "severity": settings.severity,
+                    "custom_details": dict(details),
+                },
+            },
         )
-
-    def close(self) -> None:
-        """End all connections."""
-        self._api.close()
-
-    def _is_critical(self, one: _Incident) -> bool:
-        wanted = self._settings
-        if one.status not in _OPEN:
-            return False
-        if wanted.services and (one.service is None or one.service.id not in wanted.services):
-            return False
-        return one.priority_name in wanted.priorities if one.priority_name else one.urgency in wanted.urgencies
-
-    def _incident(self, one: _Incident) -> Incident:
-        severity = one.priority_name or f"urgency {one.urgency}"
-        return Incident(one.title or one.summary or one.id, severity, one.html_url or self._settings.url, self.name)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from contextlib import closing
+
+from pydantic import BaseModel
 
 from verification.clients.incidents.open_incidents import Incident
 from verification.clients.web_api import System, WebApi
@@ -12,8 +14,6 @@ _OVER = {"resolved", "postmortem", "completed"}
 
 
 class _Incident(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
     name: str
     status: str
     impact: str
@@ -21,32 +21,18 @@ class _Incident(BaseModel):
 
 
 class _Answer(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
     incidents: list[_Incident]
 
 
-_ANSWER = TypeAdapter(_Answer)
+def statuspage_incidents(settings: StatuspageIncidents, timeout: float) -> list[Incident]:
+    """The unresolved incidents of the impacts that the settings call critical, filtered on our side. No token needed.
 
-
-class Statuspage:
-    """The unresolved incidents of a page, of the impacts that the settings call critical. It takes no token."""
-
-    name = "Statuspage"
-
-    def __init__(self, settings: StatuspageIncidents, timeout: float) -> None:
-        self._settings = settings
-        self._api = WebApi(System("Statuspage", settings.url), "", timeout)
-
-    def open(self) -> list[Incident]:
-        """Filtered on our side."""
-        answer = self._api.get("/api/v2/incidents/unresolved.json").read(_ANSWER)
-        return [
-            Incident(one.name, one.impact, one.shortlink or self._settings.url, self.name)
-            for one in answer.incidents
-            if one.impact in self._settings.impacts and one.status not in _OVER
-        ]
-
-    def close(self) -> None:
-        """End all connections."""
-        self._api.close()
+    Raises ObserverError.
+    """
+    with closing(WebApi(System("Statuspage", settings.url), "", timeout)) as api:
+        answer = api.get("/api/v2/incidents/unresolved.json").read(_Answer)
+    return [
+        Incident(incident.name, incident.impact, incident.shortlink or settings.url, "Statuspage")
+        for incident in answer.incidents
+        if incident.impact in settings.impacts and incident.status not in _OVER
+    ]

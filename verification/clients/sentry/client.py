@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AwareDatetime, BaseModel, Field
 
 from verification.clients.sentry.canary import CANARY_RELEASE, CANARY_TAG, CANARY_TITLE, Canary, send_canary
 from verification.clients.web_api import Parameters, System, WebApi, token_of
@@ -25,30 +25,26 @@ _RETENTION = dt.timedelta(days=90)
 _POLL = 1.0
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-
-class _Row(_Part):
+class _Row(BaseModel):
     count: int = Field(alias="count()", ge=0)
 
 
-class _Meta(_Part):
+class _Meta(BaseModel):
     dataScanned: str | None = None  # noqa: N815  (Sentry's word)
 
 
-class _Table(_Part):
+class _Table(BaseModel):
     data: list[_Row]
     meta: _Meta = _Meta()
 
 
-class _Project(_Part):
+class _Project(BaseModel):
     id: str
     slug: str
     environments: list[str] | None = None
 
 
-class _Issue(_Part):
+class _Issue(BaseModel):
     id: str
     title: str
     permalink: str | None = None
@@ -61,18 +57,12 @@ class _Issue(_Part):
     issueCategory: str = "error"  # noqa: N815
 
 
-class _TagValue(_Part):
+class _TagValue(BaseModel):
     value: str | None = None
 
 
-class _Tag(_Part):
+class _Tag(BaseModel):
     topValues: list[_TagValue]  # noqa: N815
-
-
-_TABLE = TypeAdapter(_Table)
-_PROJECTS = TypeAdapter(list[_Project])
-_ISSUES = TypeAdapter(list[_Issue])
-_TAG = TypeAdapter(_Tag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +205,7 @@ class Sentry:
     def environments_of(self, issue: Issue) -> frozenset[str]:
         """The environments in which `issue` was seen, as far as Sentry lists them (the most frequent ones)."""
         reply = self._api.get(f"{self._organization}/issues/{issue.id}/tags/environment/")
-        return frozenset(one.value for one in reply.read(_TAG).topValues if one.value)
+        return frozenset(one.value for one in reply.read(_Tag).topValues if one.value)
 
     def must_know(self, environment: str) -> None:
         """Raise ObserverError when no event of `environment` ever came: a slip in its name would look like quiet."""
@@ -260,7 +250,7 @@ class Sentry:
         """Events are asked for by the project's number; people know its slug."""
         known: list[str] = []
         for page in self._api.pages(f"{self._organization}/projects/", {}):
-            for one in page.read(_PROJECTS):
+            for one in page.read(list[_Project]):
                 if self._settings.project in {one.slug, one.id}:
                     return one
                 known.append(one.slug)
@@ -274,7 +264,7 @@ class Sentry:
         """The count, and whether Sentry looked at a part of its data only."""
         parameters = {"dataset": dataset, "field": "count()", "query": query, **self._within(environment, window)}
         reply = self._api.get(f"{self._organization}/events/", parameters)
-        table = reply.read(_TABLE)
+        table = reply.read(_Table)
         # A count without groups has one row; some servers answer with none when they find nothing.
         if len(table.data) > 1:
             raise ObserverError(f"{reply.question}: {len(table.data)} rows where one was asked for")
@@ -285,7 +275,7 @@ class Sentry:
         return [
             _issue(one)
             for page in self._api.pages(f"{self._organization}/issues/", parameters)
-            for one in page.read(_ISSUES)
+            for one in page.read(list[_Issue])
             if one.issueCategory == "error" and (CANARY_TITLE in one.title) == canaries
         ]
 

@@ -7,22 +7,15 @@ from collections.abc import Mapping
 from contextlib import closing
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel
 
 from verification.clients.web_api import System, WebApi, token_of
 from verification.settings.observers import Sentry as SentrySettings
 
-RECORDED, RECORDED_BEFORE = "recorded", "recorded before"
-
 
 class _Deploy(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
     environment: str
     name: str | None = None
-
-
-_DEPLOYS = TypeAdapter(list[_Deploy])
 
 
 def record_deploy(
@@ -34,8 +27,8 @@ def record_deploy(
     name: str,
     started: dt.datetime,
     finished: dt.datetime,
-) -> str:
-    """Record that the release `version` was deployed as `name`: RECORDED or RECORDED_BEFORE.
+) -> bool:
+    """Record that the release `version` was deployed as `name`; False where that is recorded already.
 
     Raises ObserverError, NotPermitted.
     """
@@ -46,11 +39,11 @@ def record_deploy(
         # Creating one that is there changes nothing: Sentry answers 208. Its deploys are not told apart so.
         api.post(releases, {"version": version, "projects": [settings.project]})
         for page in api.pages(deploys, {}):
-            if any((one.environment, one.name) == (environment, name) for one in page.read(_DEPLOYS)):
-                return RECORDED_BEFORE
+            if any((deploy.environment, deploy.name) == (environment, name) for deploy in page.read(list[_Deploy])):
+                return False
         body = {"environment": environment, "name": name, "dateStarted": _utc(started), "dateFinished": _utc(finished)}
         api.post(deploys, body)
-    return RECORDED
+    return True
 
 
 def _utc(moment: dt.datetime) -> str:

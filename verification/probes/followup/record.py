@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from verification.clients.github.deployments import record_status
-from verification.clients.sentry.releases import RECORDED, RECORDED_BEFORE, record_deploy
+from verification.clients.github.client import DeploymentState, GitHubClient
+from verification.clients.sentry.releases import record_deploy
 from verification.errors import NotAsked, VerificationError
 from verification.probe import probe
 from verification.probes.followup.deployment import Followed
 from verification.records.deployments import Deployment, State
 from verification.records.events import deployed
 from verification.settings.model import Settings
+from verification.settings.observers import GitHub
 from verification.verdict import Measurement, all_must_be_one_of, now
 
 if TYPE_CHECKING:
     from verification.records.deployment_log import DeploymentLog
+
+RECORDED, RECORDED_BEFORE = "recorded", "recorded before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ def deployment_record(
     one = followed_deployment.deployment
     if dry_run:
         raise NotAsked(f"a dry run writes nothing; {one.revision} would be recorded", "Run without --dry-run.")
-    writers: dict[str, Callable[[], str]] = {
+    writers: dict[str, Callable[[], bool]] = {
         deployment_log.place: lambda: _logged(followed_deployment, deployment_log),
         **_outside(settings, variables, one),
     }
@@ -53,15 +57,13 @@ def deployment_record(
         return DeploymentRecord(tuple(pool.map(lambda place: _written(place, one, writers[place]), writers)))
 
 
-def _logged(followed: Followed, log: DeploymentLog) -> str:
-    if followed.logged:
-        return RECORDED_BEFORE
-    return RECORDED if log.append([deployed(followed.deployment, now())]) else RECORDED_BEFORE
+def _logged(followed: Followed, log: DeploymentLog) -> bool:
+    return not followed.logged and bool(log.append([deployed(followed.deployment, now())]))
 
 
-def _outside(settings: Settings, variables: Mapping[str, str], one: Deployment) -> dict[str, Callable[[], str]]:
+def _outside(settings: Settings, variables: Mapping[str, str], one: Deployment) -> dict[str, Callable[[], bool]]:
     sentry, github, role = settings.sentry, settings.github, settings.main_role
-    writers: dict[str, Callable[[], str]] = {}
+    writers: dict[str, Callable[[], bool]] = {}
     if sentry:
         writers["Sentry release"] = lambda: record_deploy(
             sentry,
@@ -73,16 +75,14 @@ def _outside(settings: Settings, variables: Mapping[str, str], one: Deployment) 
             finished=one.first_smoke or one.deployed,
         )
     if github:
-        state = one.state
-        writers["GitHub deployment"] = lambda: record_status(
-            github,
-            variables,
-            commit=_commit(one),
-            environment=role,
-            state="failure" if state in {State.FAILED, State.ROLLED_BACK} else "success",
-            description=f"{one.revision}: {state}",
-        )
+        writers["GitHub deployment"] = lambda: _github_deployment(github, variables, one, role)
     return writers
+
+
+def _github_deployment(settings: GitHub, variables: Mapping[str, str], one: Deployment, environment: str) -> bool:
+    state: DeploymentState = "failure" if one.state in {State.FAILED, State.ROLLED_BACK} else "success"
+    with closing(GitHubClient(settings, variables, "write access to deployments")) as github:
+        return github.record_deployment(_commit(one), environment, state, f"{one.revision}: {one.state}")
 
 
 def _commit(one: Deployment) -> str:
@@ -94,11 +94,11 @@ def _commit(one: Deployment) -> str:
     return one.commit
 
 
-def _written(place: str, one: Deployment, write: Callable[[], str]) -> Measurement:
+def _written(place: str, one: Deployment, write: Callable[[], bool]) -> Measurement:
     note = f"{one.revision}, commit {one.commit[:7] or 'unknown'}, deployed {one.deployed:%Y-%m-%d %H:%M} UTC"
     if one.issues:
         note += f"; issues: {'; '.join(one.issues)}"
     try:
-        return Measurement(place, write(), source=place, note=note)
+        return Measurement(place, RECORDED if write() else RECORDED_BEFORE, source=place, note=note)
     except VerificationError as problem:
         return Measurement(place, None, source=place, problem=problem)

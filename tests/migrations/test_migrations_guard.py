@@ -17,14 +17,14 @@ from pymongo.errors import OperationFailure, PyMongoError
 from tests.migrations.migration_stage import Document, Stage, stage
 from verification.clients.mongodb import MongoDB, Upstream
 from verification.migrations import wire
-from verification.migrations.guard import HOST, Guard
+from verification.migrations.guard import HOST, DatabaseGuard
 
 __all__ = ["stage"]
 
 
 @contextmanager
-def guarded(stage: Stage) -> Iterator[tuple[Guard, pymongo.MongoClient[Document]]]:
-    with MongoDB(stage.url) as server, Guard(server.upstream(), stage.name) as guard:
+def guarded(stage: Stage) -> Iterator[tuple[DatabaseGuard, pymongo.MongoClient[Document]]]:
+    with MongoDB(stage.url) as server, DatabaseGuard(server.upstream(), stage.name) as guard:
         address = server.address_at(HOST, guard.port, stage.name)
         with pymongo.MongoClient[Document](address, serverSelectionTimeoutMS=5000) as client:
             yield guard, client
@@ -79,7 +79,7 @@ def test_a_message_that_cannot_be_read_ends_the_connection(stage: Stage) -> None
 
 def test_nothing_listens_and_no_connection_lives_once_it_is_closed(stage: Stage) -> None:
     with MongoDB(stage.url) as server:
-        with Guard(server.upstream(), stage.name) as guard:
+        with DatabaseGuard(server.upstream(), stage.name) as guard:
             held = socket.create_connection((HOST, guard.port), 10)
             port = guard.port
         with held, contextlib.suppress(ConnectionResetError):
@@ -92,7 +92,7 @@ def test_a_server_that_is_gone_looks_gone(stage: Stage) -> None:
     with socket.socket() as dead:
         dead.bind((HOST, 0))
         with (
-            Guard(Upstream(HOST, dead.getsockname()[1], None), "x") as guard,
+            DatabaseGuard(Upstream(HOST, dead.getsockname()[1], None), "x") as guard,
             pymongo.MongoClient[Document](f"mongodb://{HOST}:{guard.port}/x?directConnection=true", serverSelectionTimeoutMS=300) as client,
             pytest.raises(PyMongoError),
         ):  # fmt: skip

@@ -11,23 +11,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bson import decode
-
 from verification.clients.mongodb import MongoDB
 from verification.errors import ObserverError, VerificationError
 from verification.migrations import dump
 from verification.migrations.copying import refuse_large
 from verification.migrations.dump import DumpedCollection
 from verification.migrations.scratch import MARKER, scratch
-from verification.migrations.snapshot import (
-    CollectionState,
-    Snapshot,
-    contents_of,
-    expiries,
-    index_text,
-    options_text,
-    take,
-)
+from verification.migrations.snapshot import CollectionState, Snapshot, state_of, take
 from verification.settings.migrations import Backup
 from verification.source_tree.commands import Commands
 
@@ -131,24 +121,21 @@ def _on_disk(folder: Path) -> Iterator[None]:
 
 def _refuse_incomplete(server: MongoDB, dumped: list[DumpedCollection], timeout: float) -> None:
     with server.asking(f"{server.name} was compared with its backup", timeout):
-        missing = {*server.database.list_collection_names()} - {one.name for one in dumped}
-    missing = {one for one in missing if not one.startswith("system.")}
+        missing = {*server.database.list_collection_names()} - {collection.definition.name for collection in dumped}
+    missing = {name for name in missing if not name.startswith("system.")}
     if missing:
         raise ObserverError(f"the backup lacks {', '.join(sorted(missing))}", "Look at mongodump.log.")
 
 
 def _snapshot(dumped: list[DumpedCollection], expiring_before: datetime) -> Snapshot:
-    return Snapshot({one.name: _state(one, expiring_before) for one in dumped})
+    return Snapshot({collection.definition.name: _state(collection, expiring_before) for collection in dumped})
 
 
-def _state(one: DumpedCollection, expiring_before: datetime) -> CollectionState:
-    limits = [
-        (field, expiring_before - timedelta(seconds=seconds)) for field, seconds in expiries(one.options, one.indexes)
-    ]
-    lasting = (raw for raw in one.documents() if not (limits and _expires(decode(raw), limits)))
-    contents = contents_of(() if one.kind == "view" else lasting)
-    indexes = {str(index["name"]): index_text(index) for index in one.indexes}
-    return CollectionState(one.kind, contents, options_text(one.options), indexes)
+def _state(collection: DumpedCollection, expiring_before: datetime) -> CollectionState:
+    expiries = collection.definition.expiries
+    limits = [(field, expiring_before - timedelta(seconds=seconds)) for field, seconds in expiries]
+    lasting = (document for document in collection.documents() if not (limits and _expires(document, limits)))
+    return state_of(collection.definition, lasting)
 
 
 def _expires(document: Mapping[str, object], limits: list[tuple[str, datetime]]) -> bool:
@@ -162,8 +149,8 @@ def _expires(document: Mapping[str, object], limits: list[tuple[str, datetime]])
 def _values(found: object, path: list[str]) -> Iterator[object]:
     """What stands at a dotted path, as MongoDB's queries see it: arrays are looked into."""
     if isinstance(found, list):
-        for one in found:
-            yield from _values(one, path)
+        for element in found:
+            yield from _values(element, path)
     elif not path:
         yield found
     elif isinstance(found, Mapping) and path[0] in found:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from verification.clients.mongodb import Database, Document
-from verification.migrations.snapshot import described
+from verification.migrations.definitions import CollectionDefinition, definitions
 from verification.settings.migrations import Read
 
 _NUMBERS = {"int", "long", "double", "decimal"}
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class FieldUse:
     """A field at the top of a collection's documents: in how many it is, and as what types (numbers are all one)."""
 
     documents: int
@@ -21,23 +22,23 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class CollectionSurvey:
+class CollectionUse:
     """What a reader of the collection may rely on, and the validator that its writers are held to."""
 
     documents: int
-    fields: Mapping[str, Field]
+    fields: Mapping[str, FieldUse]
     validator: Document
 
 
-Survey = Mapping[str, CollectionSurvey]
+Survey = Mapping[str, CollectionUse]
 
 
 def survey(database: Database, leave_out: frozenset[str]) -> Survey:
     """The collections of `database` as they are now, counted on the server. Raises what pymongo raises."""
     return {
-        str(one["name"]): _survey(database, one)
-        for one in described(database)
-        if one["name"] not in leave_out and one.get("type") != "view"
+        definition.name: _survey(database, definition)
+        for definition in definitions(database, leave_out)
+        if not definition.is_view
     }
 
 
@@ -72,11 +73,9 @@ def unreadable(reads: Sequence[Read], migrated: Database) -> Iterator[str]:
                 yield f"{read.collection}.{field} is no {kind} in {lacking} of {documents} documents"
 
 
-def _survey(database: Database, described_as: Document) -> CollectionSurvey:
-    name = str(described_as["name"])
-    options = described_as.get("options", {})
-    assert isinstance(options, dict)
-    counted = database[name].aggregate(
+def _survey(database: Database, definition: CollectionDefinition) -> CollectionUse:
+    collection = database[definition.name]
+    counted = collection.aggregate(
         [
             {"$project": {"_id": 0, "field": {"$objectToArray": "$$ROOT"}}},
             {"$unwind": "$field"},
@@ -84,22 +83,21 @@ def _survey(database: Database, described_as: Document) -> CollectionSurvey:
         ],
         allowDiskUse=True,
     )
-    fields: dict[str, Field] = {}
-    for one in counted:
-        key, count = one["_id"], one["count"]
-        assert isinstance(key, dict)
-        assert isinstance(count, int)
-        known = fields.get(str(key["name"]), Field(0, frozenset()))
-        kind = "number" if key["type"] in _NUMBERS else str(key["type"])
-        fields[str(key["name"])] = Field(known.documents + count, known.types | {kind})
-    return CollectionSurvey(database[name].count_documents({}), fields, options.get("validator") or {})
+    fields: dict[str, FieldUse] = {}
+    for group in counted:
+        key, count = cast("dict[str, str]", group["_id"]), cast("int", group["count"])
+        known = fields.get(key["name"], FieldUse(0, frozenset()))
+        kind = "number" if key["type"] in _NUMBERS else key["type"]
+        fields[key["name"]] = FieldUse(known.documents + count, known.types | {kind})
+    validator = cast("Document", definition.options.get("validator") or {})
+    return CollectionUse(collection.count_documents({}), fields, validator)
 
 
-def _fields_lost(name: str, was: CollectionSurvey, now: CollectionSurvey) -> Iterator[str]:
+def _fields_lost(name: str, was: CollectionUse, now: CollectionUse) -> Iterator[str]:
     if not now.documents:
         return
     for field, before in was.fields.items():
-        after = now.fields.get(field, Field(0, frozenset()))
+        after = now.fields.get(field, FieldUse(0, frozenset()))
         if not after.documents:
             yield f"{name}.{field} is gone"
         elif before.documents == was.documents and after.documents < now.documents:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
-from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import OperationFailure
 
-from verification.clients.mongodb import Database, Document
+from verification.clients.mongodb import Database
 from verification.errors import NotAsked, ObserverError
-from verification.migrations.snapshot import described, index_documents, index_text, options_text, raw_documents
+from verification.migrations.definitions import CollectionDefinition, definitions, documents_of, index_documents
 
 _BATCH_BYTES = 8_000_000
-_RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 
 
 def refuse_large(source: Database, largest_mb: float) -> None:
@@ -32,49 +30,45 @@ def copy(source: Database, target: Database) -> int:
     Raises ObserverError when the copy is not what the source is (its documents may change meanwhile, by those who use
     it: only a copy that holds more or fewer than there ever were is refused), and what pymongo raises.
     """
-    present = sorted(described(source), key=lambda one: one.get("type") == "view")
     copied = 0
-    for one in present:
-        name = str(one["name"])
-        _create(target, name, one)
-        if one.get("type") != "view":
-            copied += _copy_documents(source, target, name, one)
-            create_indexes(target, name, index_documents(source, name))
+    for definition in definitions(source):
+        create(target, definition)
+        if not definition.is_view:
+            copied += _copy_documents(source, target, definition)
+            create_indexes(target, definition)
     _refuse_unlike(source, target)
     return copied
 
 
-def create_indexes(target: Database, name: str, indexes: list[Document]) -> None:
-    """Create `indexes` (as `listIndexes` tells them) on the collection `name`."""
-    missing = {str(one["name"]) for one in indexes} - {str(one["name"]) for one in index_documents(target, name)}
+def create(target: Database, definition: CollectionDefinition) -> None:
+    """Create the collection or view, with its options and without its indexes."""
+    target.command({"create": definition.name, **definition.options})
+
+
+def create_indexes(target: Database, definition: CollectionDefinition) -> None:
+    """Create those indexes of the collection that `target` does not have."""
+    there = {str(index["name"]) for index in index_documents(target, definition.name)}
     wanted = [
-        {key: value for key, value in one.items() if key not in {"v", "ns"}}
-        for one in indexes
-        if one["name"] in missing
+        {key: value for key, value in index.items() if key not in {"v", "ns"}}
+        for index in definition.indexes
+        if index["name"] not in there
     ]
     if wanted:
-        target.command({"createIndexes": name, "indexes": wanted})
+        target.command({"createIndexes": definition.name, "indexes": wanted})
 
 
-def _create(target: Database, name: str, described_as: Document) -> None:
-    options = described_as.get("options", {})
-    assert isinstance(options, dict)
-    target.command({"create": name, **options})
-
-
-def _copy_documents(source: Database, target: Database, name: str, described_as: Document) -> int:
-    options = described_as.get("options", {})
-    assert isinstance(options, dict)
-    before = source[name].count_documents({})
-    if not before:
-        return 0
-    # The order of a capped collection is part of it, and a time series is no target of $merge.
-    if options.get("capped") or described_as.get("type") == "timeseries" or not _merge(source, target, name):
-        for batch in _batches(source, name):
-            target[name].insert_many(batch, ordered=True, bypass_document_validation=True)
-    copied = target[name].count_documents({})
-    refuse_miscount(source, name, before, copied)
-    return copied
+def insert(target: Database, name: str, documents: Iterable[RawBSONDocument]) -> None:
+    """Insert `documents` in their order, as they are: a validator may have come after them."""
+    batch: list[RawBSONDocument] = []
+    size = 0
+    for document in documents:
+        batch.append(document)
+        size += len(document.raw)
+        if size > _BATCH_BYTES:
+            target[name].insert_many(batch, bypass_document_validation=True)
+            batch, size = [], 0
+    if batch:
+        target[name].insert_many(batch, bypass_document_validation=True)
 
 
 def refuse_miscount(source: Database, name: str, before: int, copied: int) -> None:
@@ -90,6 +84,20 @@ def refuse_miscount(source: Database, name: str, before: int, copied: int) -> No
         )
 
 
+def _copy_documents(source: Database, target: Database, definition: CollectionDefinition) -> int:
+    name = definition.name
+    before = source[name].count_documents({})
+    if not before:
+        return 0
+    # The order of a capped collection is part of it, and a time series is no target of $merge.
+    by_hand = definition.options.get("capped") or definition.kind == "timeseries"
+    if by_hand or not _merge(source, target, name):
+        insert(target, name, documents_of(source, name))
+    copied = target[name].count_documents({})
+    refuse_miscount(source, name, before, copied)
+    return copied
+
+
 def _merge(source: Database, target: Database, name: str) -> bool:
     """Have the server copy the documents; False where it does not do that."""
     into = {"into": {"db": target.name, "coll": name}, "whenMatched": "replace", "whenNotMatched": "insert"}
@@ -101,39 +109,22 @@ def _merge(source: Database, target: Database, name: str) -> bool:
     return True
 
 
-def _batches(source: Database, name: str) -> Iterator[list[RawBSONDocument]]:
-    batch: list[RawBSONDocument] = []
-    size = 0
-    for document in raw_documents(source, name, {}):
-        batch.append(RawBSONDocument(document, _RAW))
-        size += len(document)
-        if size > _BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
 def _shrinks(source: Database, name: str) -> bool:
     options = source[name].options()
-    expiring = any("expireAfterSeconds" in one for one in [options, *index_documents(source, name)])
+    expiring = any("expireAfterSeconds" in described for described in [options, *index_documents(source, name)])
     return bool(options.get("capped")) or expiring
 
 
 def _refuse_unlike(source: Database, target: Database) -> None:
-    for one in described(source):
-        name = str(one["name"])
-        copy_of = next((two for two in described(target) if two["name"] == name), None)
-        if copy_of is None or _structure(source, one) != _structure(target, copy_of):
+    copies = {definition.name: definition for definition in definitions(target)}
+    for original in definitions(source):
+        copied = copies.get(original.name)
+        if copied is None or _structure(copied) != _structure(original):
             raise ObserverError(
-                f"the copy of {name} does not have the options and indexes of the original",
+                f"the copy of {original.name} does not have the options and indexes of the original",
                 "Either it changed meanwhile (run again), or it has something that the rehearsal cannot copy.",
             )
 
 
-def _structure(database: Database, described_as: Document) -> tuple[str, str, frozenset[str]]:
-    options = described_as.get("options", {})
-    assert isinstance(options, dict)
-    kind = str(described_as.get("type", "collection"))
-    indexes = [] if kind == "view" else index_documents(database, str(described_as["name"]))
-    return kind, options_text(options), frozenset(index_text(one) for one in indexes)
+def _structure(definition: CollectionDefinition) -> tuple[str, str, frozenset[str]]:
+    return definition.kind, definition.options_text, frozenset(definition.index_texts.values())

@@ -10,7 +10,7 @@ from verification.settings.migrations import Approval
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DestructiveOperation:
     """An operation that destroys something. `operation` is the word for it in an approval."""
 
     file: str
@@ -35,17 +35,17 @@ class Unreadable:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class ReadResult:
     """What was found in one or several files."""
 
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[DestructiveOperation, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
 
-    def __add__(self, other: Read) -> Read:
-        return Read(self.findings + other.findings, self.unreadable + other.unreadable)
+    def __add__(self, other: ReadResult) -> ReadResult:
+        return ReadResult(self.findings + other.findings, self.unreadable + other.unreadable)
 
 
-def approval_of(finding: Finding, approved: Sequence[Approval]) -> Approval | None:
+def approval_of(finding: DestructiveOperation, approved: Sequence[Approval]) -> Approval | None:
     """The approval that covers `finding`, if there is one."""
     return next(
         (one for one in approved if one.operation == finding.operation and fnmatchcase(finding.file, one.file)), None

@@ -23,7 +23,7 @@ _CONNECT_WITHIN = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RefusedCommand:
     """A command that was not let through."""
 
     command: str
@@ -35,15 +35,15 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class GuardedTraffic:
     """What came through the door, and what did not."""
 
     commands: int  # on the database, reads and writes
     writes: int
-    refusals: tuple[Refusal, ...]
+    refusals: tuple[RefusedCommand, ...]
 
 
-class Guard:
+class DatabaseGuard:
     """Listens while it is entered; `port` is where."""
 
     def __init__(self, upstream: Upstream, database: str) -> None:
@@ -53,7 +53,7 @@ class Guard:
         self._sockets: set[socket.socket] = set()
         self._closed = False
         self._commands = self._writes = 0
-        self._refusals: dict[Refusal, None] = {}
+        self._refusals: dict[RefusedCommand, None] = {}
         self._listener = socket.create_server((HOST, 0))
         self.port: int = self._listener.getsockname()[1]
 
@@ -71,10 +71,10 @@ class Guard:
             _end(one)
 
     @property
-    def seen(self) -> Seen:
+    def seen(self) -> GuardedTraffic:
         """What was seen until now."""
         with self._lock:
-            return Seen(self._commands, self._writes, tuple(self._refusals))
+            return GuardedTraffic(self._commands, self._writes, tuple(self._refusals))
 
     def _accept(self) -> None:
         while True:
@@ -114,7 +114,7 @@ class Guard:
                 try:
                     command = wire.read(message)
                 except wire.UnknownMessage as unknown:
-                    self._note(Refusal(str(unknown), "", writes=True))
+                    self._note(RefusedCommand(str(unknown), "", writes=True))
                     return
                 reason = self._refuse(command)
                 if not reason:
@@ -130,20 +130,20 @@ class Guard:
                     client.sendall(message)
         _end(client)
 
-    def _refuse(self, command: wire.Command) -> str:
+    def _refuse(self, command: wire.WireCommand) -> str:
         """Why `command` is not let through; empty if it is."""
         if command.is_harmless:
             return ""
         outside = command.outside(self._database)
         if outside:
-            self._note(Refusal(command.name, outside, command.writes))
+            self._note(RefusedCommand(command.name, outside, command.writes))
             return f"{command.name} on {outside}: this rehearsal is for {self._database} alone"
         with self._lock:
             self._commands += 1
             self._writes += command.writes
         return ""
 
-    def _note(self, refusal: Refusal) -> None:
+    def _note(self, refusal: RefusedCommand) -> None:
         with self._lock:
             self._refusals[refusal] = None
 

@@ -20,7 +20,7 @@ _BACKWARD = frozenset({"downgrade", "Backward", "backward", "rollback", "down", 
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class MigrationLog:
     """The collection in which a tool notes what it has applied, and how to read and rewrite it.
 
     `applied` answers with the names in the order of their application. `forget` makes the tool believe that it has not
@@ -34,14 +34,14 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ToolLayout:
     """One layout. `backward`: the functions and classes whose code is not run by an upgrade."""
 
-    log: Log | None
+    log: MigrationLog | None
     backward: frozenset[str] = _BACKWARD
 
 
-def shape(layout: Layout) -> Shape:
+def shape(layout: Layout) -> ToolLayout:
     """What the layout looks like."""
     return _SHAPES[layout]
 
@@ -90,9 +90,13 @@ def _forget_pointers(database: Database, _: Sequence[str], previous: str) -> Non
             log.update_one({"_id": latest["_id"]}, {"$set": {"is_current": True}})
 
 
-_SHAPES: dict[Layout, Shape] = {
-    "pymongo-migrate": Shape(Log("pymongo_migrate", _stem, _applied_states, _forget_states)),
-    "mongodb-migrations": Shape(Log("database_migrations", _digits, _applied_datetimes, _forget_datetimes)),
-    "beanie": Shape(Log("migrations_log", lambda file: PurePosixPath(file).name, _applied_pointers, _forget_pointers)),
-    "command": Shape(None),
+_SHAPES: dict[Layout, ToolLayout] = {
+    "pymongo-migrate": ToolLayout(MigrationLog("pymongo_migrate", _stem, _applied_states, _forget_states)),
+    "mongodb-migrations": ToolLayout(
+        MigrationLog("database_migrations", _digits, _applied_datetimes, _forget_datetimes)
+    ),
+    "beanie": ToolLayout(
+        MigrationLog("migrations_log", lambda file: PurePosixPath(file).name, _applied_pointers, _forget_pointers)
+    ),
+    "command": ToolLayout(None),
 }

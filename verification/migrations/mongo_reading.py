@@ -1,4 +1,4 @@
-"""Read a Python migration for MongoDB, without running it, for operations that destroy something.
+"""ReadResult a Python migration for MongoDB, without running it, for operations that destroy something.
 
 Only what an upgrade runs is read: the code of a downgrade may drop what the upgrade made. A call counts by its name,
 whatever it is called on; a filter counts as missing when it is empty, and as unreadable when it is computed.
@@ -10,7 +10,7 @@ import ast
 from collections.abc import Iterator, Mapping
 
 from verification.errors import ServiceError
-from verification.migrations.findings import Finding, Read, Unreadable
+from verification.migrations.findings import DestructiveOperation, ReadResult, Unreadable
 
 _DROPS = {
     "drop": "drop", "drop_collection": "drop_collection", "drop_database": "drop_database", "drop_index": "drop_index",
@@ -31,7 +31,7 @@ _FILTERED = _DELETES | _UPDATES
 _LONGEST_CODE = 100
 
 
-def read_python(source: str, file: str, backward: frozenset[str]) -> Read:
+def read_python(source: str, file: str, backward: frozenset[str]) -> ReadResult:
     """What `source` would destroy. Raises ServiceError when it is no Python."""
     try:
         tree = ast.parse(source, file)
@@ -42,7 +42,7 @@ def read_python(source: str, file: str, backward: frozenset[str]) -> Read:
     for node in _forward(tree, backward):
         reader.look_at(node)
     found = {(one.line, one.operation): one for one in reader.findings}
-    return Read(tuple(sorted(found.values(), key=lambda one: one.line)), tuple(reader.unreadable))
+    return ReadResult(tuple(sorted(found.values(), key=lambda one: one.line)), tuple(reader.unreadable))
 
 
 def _forward(node: ast.AST, backward: frozenset[str]) -> Iterator[ast.AST]:
@@ -73,7 +73,7 @@ class _Reader:
     def __init__(self, file: str, literals: Mapping[str, ast.expr]) -> None:
         self._file = file
         self._literals = literals
-        self.findings: list[Finding] = []
+        self.findings: list[DestructiveOperation] = []
         self.unreadable: list[Unreadable] = []
 
     def look_at(self, node: ast.AST) -> None:
@@ -137,7 +137,7 @@ class _Reader:
         return ""
 
     def _found(self, node: ast.expr, operation: str, code: str = "") -> None:
-        self.findings.append(Finding(self._file, node.lineno, operation, code or _short(node)))
+        self.findings.append(DestructiveOperation(self._file, node.lineno, operation, code or _short(node)))
 
     def _unclear(self, node: ast.expr, why: str) -> None:
         self.unreadable.append(Unreadable(self._file, node.lineno, f"{_short(node)}: {why}"))

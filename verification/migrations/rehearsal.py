@@ -15,9 +15,9 @@ from verification.clients.mongodb import Database, MongoDB
 from verification.errors import NotAsked, ObserverError, ServiceError, VerificationError
 from verification.migrations.compatibility import Survey, incompatibilities, survey, unreadable
 from verification.migrations.copying import copy, refuse_large
-from verification.migrations.guard import Seen
-from verification.migrations.layouts import Log, shape
-from verification.migrations.running import Steps
+from verification.migrations.guard import GuardedTraffic
+from verification.migrations.layouts import MigrationLog, shape
+from verification.migrations.running import MigrationCommands
 from verification.migrations.scratch import MARKER, scratch
 from verification.migrations.snapshot import Snapshot, take
 from verification.settings.migrations import Migrations
@@ -26,7 +26,7 @@ from verification.source_tree.commands import Commands
 # A copy and four runs, each with twice as long for what is read before and after it.
 _RUNS = 15
 
-Found = tuple[str, ...] | VerificationError  # differences in words, or why they are not known
+Differences = tuple[str, ...] | VerificationError  # differences in words, or why they are not known
 
 
 _NOT_REACHED = NotAsked("the rehearsal did not come that far", "Look at migrations_are_idempotent first.")
@@ -40,9 +40,9 @@ class Rehearsed:
     source: str
     documents: int = 0
     migrated_already: bool = False
-    repeated: Found = field(default_factory=lambda: _NOT_REACHED)
-    restored: Found = field(default_factory=lambda: _NOT_REACHED)
-    incompatible: Found = field(default_factory=lambda: _NOT_REACHED)
+    repeated: Differences = field(default_factory=lambda: _NOT_REACHED)
+    restored: Differences = field(default_factory=lambda: _NOT_REACHED)
+    incompatible: Differences = field(default_factory=lambda: _NOT_REACHED)
 
 
 def rehearse(
@@ -90,7 +90,7 @@ class _Rehearsal:
         if settings.layout == "beanie":  # its log cannot tell later files from earlier ones
             previous = max((one for one in applied if one < min(self._names, default="")), default="")
         self._previous = previous
-        self._steps = Steps(server, commands, checkout, settings, database, previous, len(modules))
+        self._steps = MigrationCommands(server, commands, checkout, settings, database, previous, len(modules))
 
     def run(self) -> None:
         """Go through all of it; raises what keeps it from going on."""
@@ -147,7 +147,7 @@ class _Rehearsal:
             "Name a database that has not been migrated yet in migrations.database, or look at the downgrade.",
         )
 
-    def _must_have_acted(self, seen: Seen, before: Snapshot) -> None:
+    def _must_have_acted(self, seen: GuardedTraffic, before: Snapshot) -> None:
         """Raise unless there is evidence that the command migrated this database: success alone is none."""
         if not seen.commands:
             with self._server.asking(f"{self._server.name} was looked at", self._settings.timeout):
@@ -180,7 +180,7 @@ class _Rehearsal:
         with self._server.asking("the copy's fields were counted", self._settings.timeout):
             return survey(self._database, self._leave_out)
 
-    def _incompatible(self, before: Survey) -> Found:
+    def _incompatible(self, before: Survey) -> Differences:
         try:
             after = self._survey()
             with self._server.asking("the copy was held against validators and reads", self._settings.timeout):
@@ -196,7 +196,7 @@ class _Rehearsal:
             return self._log.applied(self._database)
 
     def _forget(self) -> None:
-        log: Log | None = self._log
+        log: MigrationLog | None = self._log
         if log is None or not self._names:
             return
         with self._server.asking("the copy's log of migrations was put back"):

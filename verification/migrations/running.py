@@ -9,7 +9,7 @@ from pathlib import Path
 
 from verification.clients.mongodb import Database, MongoDB
 from verification.errors import ObserverError, ServiceError, VerificationError
-from verification.migrations.guard import HOST, Guard, Seen
+from verification.migrations.guard import HOST, DatabaseGuard, GuardedTraffic
 from verification.settings.migrations import Migrations
 from verification.source_tree.commands import Commands, Ended
 
@@ -26,7 +26,7 @@ def scrubbed(variables: Mapping[str, str], hosts: Sequence[str]) -> dict[str, st
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class MigrationCommands:
     """The two commands of a project, to be run against `database` through a guard."""
 
     server: MongoDB
@@ -37,16 +37,16 @@ class Steps:
     previous: str  # the migration that was applied last before the release; empty if there is none
     count: int
 
-    def upgrade(self, log: str) -> Seen:
+    def upgrade(self, log: str) -> GuardedTraffic:
         """Run the upgrade; what came through the guard. Raises ServiceError, or ObserverError when nothing is known."""
         return self._run(self.settings.upgrade or (), "upgrade", log)
 
-    def downgrade(self, log: str) -> Seen:
+    def downgrade(self, log: str) -> GuardedTraffic:
         """Run the downgrade."""
         return self._run(self.settings.downgrade or (), "downgrade", log)
 
-    def _run(self, command: Sequence[str], what: str, log: str) -> Seen:
-        with Guard(self.server.upstream(), self.database.name) as guard:
+    def _run(self, command: Sequence[str], what: str, log: str) -> GuardedTraffic:
+        with DatabaseGuard(self.server.upstream(), self.database.name) as guard:
             address = self.server.address_at(HOST, guard.port, self.database.name)
             ended = self.commands.run(
                 self._filled(command, address),
@@ -69,7 +69,7 @@ class Steps:
         return re.sub(r"\{(url|database|previous|count)\}", lambda found: values[found[1]], text)
 
 
-def _reached_past(seen: Seen, database: str) -> VerificationError | None:
+def _reached_past(seen: GuardedTraffic, database: str) -> VerificationError | None:
     if not seen.refusals:
         return None
     listed = ", ".join(str(one) for one in seen.refusals[:5])

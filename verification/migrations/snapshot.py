@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import cast
 
-from bson.json_util import CANONICAL_JSON_OPTIONS, dumps
+from bson.raw_bson import RawBSONDocument
 
 from verification.clients.mongodb import Database, Document
 from verification.migrations.canonical import canonical
+from verification.migrations.definitions import CollectionDefinition, definitions, documents_of
 
 _HASH_SPACE = 1 << 256
-_SET_BY_SERVER = {"v", "ns", "background", "textIndexVersion", "2dsphereIndexVersion"}
-_NONE = json.dumps({})
-_FOR_GOOD = 100 * 365 * 86400.0  # longer than that is how people switch expiry off
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +36,7 @@ class CollectionState:
     @property
     def is_nothing(self) -> bool:
         """Whether it is as if the collection were not there: MongoDB makes such a one by itself when it is used."""
-        plain = self.options == _NONE and not self.indexes
+        plain = self.options == "{}" and not self.indexes
         return self.kind == "collection" and plain and not self.contents.documents
 
 
@@ -53,7 +49,7 @@ class Snapshot:
     @property
     def documents(self) -> int:
         """How many documents there are in all collections."""
-        return sum(one.contents.documents for one in self.collections.values())
+        return sum(state.contents.documents for state in self.collections.values())
 
     def differences(self, other: Snapshot) -> tuple[str, ...]:
         """In words, what is different in `other`; empty where the two are equal."""
@@ -77,94 +73,33 @@ def take(database: Database, leave_out: frozenset[str], expiring_before: datetim
     """
     return Snapshot(
         {
-            str(one["name"]): _state(database, one, expiring_before)
-            for one in described(database)
-            if one["name"] not in leave_out
+            definition.name: state_of(
+                definition, documents_of(database, definition.name, _lasting(definition, expiring_before))
+            )
+            for definition in definitions(database, leave_out)
         }
     )
 
 
-def described(database: Database) -> list[Document]:
-    """`listCollections` without the server's own ones."""
-    return [dict(one) for one in database.list_collections() if not str(one["name"]).startswith("system.")]
+def state_of(definition: CollectionDefinition, documents: Iterable[RawBSONDocument]) -> CollectionState:
+    """A collection with its documents, counted and hashed; a view has none."""
+    contents = _contents(() if definition.is_view else documents)
+    return CollectionState(definition.kind, contents, definition.options_text, definition.index_texts)
 
 
-def index_documents(database: Database, name: str) -> list[Document]:
-    """The indexes of a collection, without the one on `_id` that each has."""
-    return [dict(one) for one in database[name].list_indexes() if one["name"] != "_id_"]
-
-
-def expiries(options: Document, indexes: list[Document]) -> list[tuple[str, float]]:
-    """The fields by whose time documents expire, and after how many seconds."""
-    found = [(next(iter(_key(one))), one["expireAfterSeconds"]) for one in indexes if "expireAfterSeconds" in one]
-    series = options.get("timeseries")
-    if isinstance(series, dict) and "expireAfterSeconds" in options:
-        found.append((str(series["timeField"]), options["expireAfterSeconds"]))
-    return [
-        (field, float(seconds)) for field, seconds in found if isinstance(seconds, (int, float)) and seconds < _FOR_GOOD
-    ]
-
-
-def contents_of(documents: Iterable[bytes]) -> Contents:
-    """Count and hash of BSON documents. The hashes are added up, so that their order does not matter."""
+def _contents(documents: Iterable[RawBSONDocument]) -> Contents:
+    """Count and hash. The hashes of the documents are added up, so that their order does not matter."""
     total, count = 0, 0
     for document in documents:
-        total += int.from_bytes(hashlib.sha256(canonical(document)).digest(), "big")
+        total += int.from_bytes(hashlib.sha256(canonical(bytes(document.raw))).digest(), "big")
         count += 1
     return Contents(count, f"{total % _HASH_SPACE:064x}")
 
 
-def raw_documents(database: Database, name: str, query: Document) -> Iterator[bytes]:
-    """The documents of a collection, as BSON, in their natural order."""
-    # pymongo declares its batches as documents, but hands out bytes.
-    batches = cast("Iterable[bytes]", database[name].find_raw_batches(query, sort=[("$natural", 1)]))
-    for batch in batches:
-        yield from split(batch)
-
-
-def split(batch: bytes) -> Iterator[bytes]:
-    """The BSON documents that stand one after the other in `batch`. Raises ValueError for a broken one."""
-    at = 0
-    while at < len(batch):
-        size = int.from_bytes(batch[at : at + 4], "little", signed=True)
-        if size < 5 or at + size > len(batch):
-            raise ValueError("the BSON documents end in the middle of one")
-        yield batch[at : at + size]
-        at += size
-
-
-def options_text(options: Mapping[str, object]) -> str:
-    """Collection options in a form that can be compared."""
-    clustered = options.get("clusteredIndex")
-    if isinstance(clustered, dict):
-        options = {**options, "clusteredIndex": {key: value for key, value in clustered.items() if key != "v"}}
-    return _text(options)
-
-
-def index_text(index: Mapping[str, object]) -> str:
-    """An index definition in a form that can be compared; the order of its keys counts."""
-    rest = {name: value for name, value in index.items() if name not in {*_SET_BY_SERVER, "key", "name"}}
-    return f"{[(name, _direction(value)) for name, value in _key(index).items()]} {_text(rest)}"
-
-
-def _state(database: Database, described_as: Document, expiring_before: datetime) -> CollectionState:
-    name, kind = str(described_as["name"]), str(described_as.get("type", "collection"))
-    options = described_as.get("options", {})
-    assert isinstance(options, dict)
-    if kind == "view":
-        return CollectionState(kind, contents_of(()), options_text(options), {})
-    indexes = index_documents(database, name)
-    lasting = _lasting(options, indexes, expiring_before)
-    contents = contents_of(raw_documents(database, name, lasting))
-    return CollectionState(
-        kind, contents, options_text(options), {str(one["name"]): index_text(one) for one in indexes}
-    )
-
-
-def _lasting(options: Document, indexes: list[Document], expiring_before: datetime) -> Document:
+def _lasting(definition: CollectionDefinition, expiring_before: datetime) -> Document:
     clauses = [
         {field: {"$not": {"$lt": expiring_before - timedelta(seconds=seconds)}}}
-        for field, seconds in expiries(options, indexes)
+        for field, seconds in definition.expiries
     ]
     return {"$and": clauses} if clauses else {}
 
@@ -186,18 +121,3 @@ def _differences(mine: CollectionState, theirs: CollectionState) -> Iterator[str
             yield f"its index {name} is new"
         elif mine.indexes[name] != theirs.indexes[name]:
             yield f"its index {name} is defined differently"
-
-
-def _key(index: Mapping[str, object]) -> Mapping[str, object]:
-    key = index["key"]
-    assert isinstance(key, Mapping)
-    return key
-
-
-def _text(value: Mapping[str, object]) -> str:
-    plain = json.loads(dumps(value, json_options=CANONICAL_JSON_OPTIONS))
-    return json.dumps(plain, sort_keys=True)
-
-
-def _direction(value: object) -> object:
-    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,4 +1,4 @@
-"""Read an SQL migration, without running it, for statements that destroy something; with a real SQL parser."""
+"""ReadResult an SQL migration, without running it, for statements that destroy something; with a real SQL parser."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlglot import expressions as sql
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.simplify import simplify
 
-from verification.migrations.findings import Finding, Read, Unreadable
+from verification.migrations.findings import DestructiveOperation, ReadResult, Unreadable
 
 _HARMLESS_COMMANDS = {"ANALYZE", "COMMENT", "EXPLAIN", "GRANT", "SHOW", "VACUUM"}
 _UNDERSTOOD = (
@@ -24,10 +24,10 @@ _LONGEST_CODE = 100
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
 
-def read_sql(source: str, file: str, dialect: str) -> Read:
+def read_sql(source: str, file: str, dialect: str) -> ReadResult:
     """What the statements of `source` would destroy."""
     known = Dialect.get_or_raise(dialect)
-    read = Read()
+    read = ReadResult()
     try:
         for tokens in _statements(known.tokenize(source)):
             for statement in known.parser().parse(tokens, source):
@@ -35,7 +35,9 @@ def read_sql(source: str, file: str, dialect: str) -> Read:
                     read += _read_statement(statement, file, tokens[0].line, dialect)
     except (SqlglotError, RecursionError) as error:
         first = str(error).partition("\n")[0]
-        return read + Read(unreadable=(Unreadable(file, _error_line(error), f"not {dialect} as it is known: {first}"),))
+        return read + ReadResult(
+            unreadable=(Unreadable(file, _error_line(error), f"not {dialect} as it is known: {first}"),)
+        )
     return read
 
 
@@ -52,14 +54,16 @@ def _statements(tokens: list[Token]) -> Iterator[list[Token]]:
         yield statement
 
 
-def _read_statement(statement: sql.Expr, file: str, line: int, dialect: str) -> Read:
+def _read_statement(statement: sql.Expr, file: str, line: int, dialect: str) -> ReadResult:
     text = " ".join(statement.sql(dialect=dialect, comments=False).split())
     code = text if len(text) <= _LONGEST_CODE else text[:_LONGEST_CODE] + "…"
-    findings = tuple(Finding(file, line, operation, code) for operation in dict.fromkeys(_operations(statement)))
+    findings = tuple(
+        DestructiveOperation(file, line, operation, code) for operation in dict.fromkeys(_operations(statement))
+    )
     harmless = isinstance(statement, sql.Command) and str(statement.this).upper() in _HARMLESS_COMMANDS
     if harmless or isinstance(statement, _UNDERSTOOD):
-        return Read(findings)
-    return Read(findings, (Unreadable(file, line, f"{code}: not understood"),))
+        return ReadResult(findings)
+    return ReadResult(findings, (Unreadable(file, line, f"{code}: not understood"),))
 
 
 def _operations(statement: sql.Expr) -> Iterator[str]:

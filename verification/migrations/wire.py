@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from bson import decode, encode
+from bson import decode, decode_all, encode
 from bson.errors import InvalidBSON
 
 OP_REPLY, OP_QUERY, OP_MSG = 1, 2004, 2013
@@ -33,7 +33,7 @@ class UnknownMessage(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class WireCommand:
     """One command: its name in small letters, the namespaces (`database.collection`) it reaches, whether it writes."""
 
     name: str
@@ -48,7 +48,7 @@ class Command:
 
     def outside(self, database: str) -> str:
         """The first namespace that is not in `database`; empty if all are."""
-        return next((one for one in self.namespaces if one.partition(".")[0] != database), "")
+        return next((namespace for namespace in self.namespaces if namespace.partition(".")[0] != database), "")
 
 
 def size_of(header: bytes) -> int:
@@ -59,7 +59,7 @@ def size_of(header: bytes) -> int:
     return size
 
 
-def read(message: bytes) -> Command:
+def read(message: bytes) -> WireCommand:
     """The command in `message`. Raises UnknownMessage."""
     code = _HEADER.unpack_from(message)[3]
     try:
@@ -83,7 +83,7 @@ def refusal(message: bytes, reason: str) -> bytes:
     return _HEADER.pack(HEADER_SIZE + len(payload), 0, request, kind) + payload
 
 
-def _from_msg(message: bytes) -> Command:
+def _from_msg(message: bytes) -> WireCommand:
     flags = struct.unpack_from("<I", message, HEADER_SIZE)[0]
     end = len(message) - (4 if flags & _CHECKSUM else 0)
     body: dict[str, object] = {}
@@ -97,13 +97,13 @@ def _from_msg(message: bytes) -> Command:
         else:
             kind_of, _, documents = section[4:].partition(b"\0")
             if kind_of == b"nsInfo":  # bulkWrite names its namespaces apart
-                body = {"nsInfo": [*_documents(documents)], **body}
+                body = {"nsInfo": decode_all(documents), **body}
         at += 1 + size
     name = next(key for key in body if key != "nsInfo")
     return _command(name, body, str(body["$db"]), expects_reply=not flags & _NO_REPLY)
 
 
-def _from_query(message: bytes) -> Command:
+def _from_query(message: bytes) -> WireCommand:
     end = message.index(0, HEADER_SIZE + 4)
     namespace = message[HEADER_SIZE + 4 : end].decode()
     database, _, collection = namespace.partition(".")
@@ -111,12 +111,12 @@ def _from_query(message: bytes) -> Command:
     size: int = struct.unpack_from("<i", message, at)[0]
     body = decode(message[at : at + size])
     if collection != "$cmd":
-        return Command("find", (namespace,), writes=False, expects_reply=True)
+        return WireCommand("find", (namespace,), writes=False, expects_reply=True)
     query = body.get("$query", body.get("query", body))
     return _command(next(iter(query)), query, database, expects_reply=True)
 
 
-def _command(name: str, body: Mapping[str, object], database: str, *, expects_reply: bool) -> Command:
+def _command(name: str, body: Mapping[str, object], database: str, *, expects_reply: bool) -> WireCommand:
     lower = name.lower()
     target = body[name]
     collection = target if isinstance(target, str) else ""
@@ -127,14 +127,14 @@ def _command(name: str, body: Mapping[str, object], database: str, *, expects_re
     elif lower == "bulkwrite":
         listed = body["nsInfo"]
         assert isinstance(listed, list)
-        namespaces = [str(one["ns"]) for one in listed]
+        namespaces = [str(namespace["ns"]) for namespace in listed]
     elif lower in {"aggregate", "explain"}:
         outputs = [*_outputs(body, database)]
         namespaces += outputs
         writes = bool(outputs) and lower == "aggregate"
     elif lower == "mapreduce" and isinstance(out := body.get("out"), dict):
         namespaces.append(str(out.get("db", database)))
-    return Command(lower, tuple(namespaces), writes, expects_reply)
+    return WireCommand(lower, tuple(namespaces), writes, expects_reply)
 
 
 def _outputs(body: Mapping[str, object], database: str) -> Iterator[str]:
@@ -149,11 +149,3 @@ def _outputs(body: Mapping[str, object], database: str) -> Iterator[str]:
                 yield f"{database}.{into}"
             elif isinstance(into, dict):
                 yield f"{into.get('db', database)}.{into.get('coll', '')}"
-
-
-def _documents(data: bytes) -> Iterator[dict[str, object]]:
-    at = 0
-    while at < len(data):
-        size: int = struct.unpack_from("<i", data, at)[0]
-        yield decode(data[at : at + size])
-        at += size

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from verification.errors import NotAsked, ObserverError, ServiceError, VerificationError
-from verification.migrations.findings import Finding, Read, Unreadable, approval_of
+from verification.migrations.findings import DestructiveOperation, ReadResult, Unreadable, approval_of
 from verification.migrations.layouts import shape
 from verification.migrations.mongo_reading import read_python
 from verification.migrations.note import note
@@ -26,7 +26,7 @@ from verification.verdict import Measurement
 
 if TYPE_CHECKING:
     from verification.migrations.backup import BackedUp
-    from verification.migrations.rehearsal import Found, Rehearsed
+    from verification.migrations.rehearsal import Differences, Rehearsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class MigrationReading:
 
     source: str
     files: tuple[str, ...]
-    findings: tuple[Finding, ...]
-    approved: tuple[tuple[Finding, str], ...]
+    findings: tuple[DestructiveOperation, ...]
+    approved: tuple[tuple[DestructiveOperation, str], ...]
     unreadable: tuple[Unreadable, ...]
 
     @property
@@ -128,7 +128,7 @@ class MigrationRehearsal:
             logs=self.logs,
             note=f"{copied} documents copied{already}; {listed(self.files)}",
         )
-        found: Found = getattr(self.rehearsed, which)
+        found: Differences = getattr(self.rehearsed, which)
         if isinstance(found, VerificationError):
             return replace(figure, value=None, problem=found)
         if found:
@@ -169,7 +169,7 @@ class BackupTrial:
 def migration_reading(
     checkout: Checkout, migrations: Migrations, release_contents: ReleaseContents, logs: Path
 ) -> MigrationReading:
-    """Read the release's migrations, and note what they destroy."""
+    """ReadResult the release's migrations, and note what they destroy."""
     reading = read_migrations(
         {file: checkout.text(release_contents.candidate, file) or "" for file in release_contents.migrations},
         migrations,
@@ -199,12 +199,12 @@ def backup_trial(migrations: Migrations, variables: dict[str, str], logs: Path) 
 
 
 def read_migrations(sources: Mapping[str, str], settings: Migrations, source: str) -> MigrationReading:
-    """Read `sources` (file -> text). Raises ServiceError for a migration that is no Python."""
-    read = Read()
+    """ReadResult `sources` (file -> text). Raises ServiceError for a migration that is no Python."""
+    read = ReadResult()
     for file, text in sources.items():
         read += _read_file(file, text, settings)
-    found: list[Finding] = []
-    approved: list[tuple[Finding, str]] = []
+    found: list[DestructiveOperation] = []
+    approved: list[tuple[DestructiveOperation, str]] = []
     for finding in read.findings:
         approval = approval_of(finding, settings.approved)
         if approval is None:
@@ -253,7 +253,7 @@ def try_backup(settings: Migrations, variables: Mapping[str, str], logs: Path) -
         return BackupTrial(back_up(server, address, wanted, commands, variables.get("PATH")), server.name)
 
 
-def _read_file(file: str, text: str, settings: Migrations) -> Read:
+def _read_file(file: str, text: str, settings: Migrations) -> ReadResult:
     suffix = PurePosixPath(file).suffix.lower()
     if suffix == ".py":
         return read_python(text, file, shape(settings.layout).backward)
@@ -261,8 +261,10 @@ def _read_file(file: str, text: str, settings: Migrations) -> Read:
         from verification.migrations.sql_reading import read_sql
 
         return read_sql(text, file, settings.sql_dialect)
-    return Read(unreadable=(Unreadable(file, 1, f"{suffix or 'such'} files are not understood, only .py and .sql"),))
+    return ReadResult(
+        unreadable=(Unreadable(file, 1, f"{suffix or 'such'} files are not understood, only .py and .sql"),)
+    )
 
 
 def _is_approved(one: Unreadable, approved: Sequence[Approval]) -> bool:
-    return approval_of(Finding(one.file, one.line, "unreadable", one.reason), approved) is not None
+    return approval_of(DestructiveOperation(one.file, one.line, "unreadable", one.reason), approved) is not None

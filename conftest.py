@@ -316,6 +316,7 @@ class Verification:
         self._note_results(session)
         unasked = [item for item in session.items if phase_of(item) and item.nodeid not in self._finished]
         record.not_asked |= {criterion_id(item): "the run ended before it was asked" for item in unasked}
+        record.unasked = tuple(criterion_id(item) for item in unasked if phase_of(item) in POST_DEPLOY_PHASES)
         record.interrupted = _INTERRUPTIONS.get(exitstatus, "")
         try:
             self._net.catch(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED, choice=self._interruptions.choice)

@@ -80,13 +80,14 @@ def _headline_after_rollback(target: str, verified: bool | None) -> Headline:
 
 def _headline_of_verdict(record: RunRecord) -> Headline:
     if record.verdict is Verdict.FAIL:
-        failed = len(record.failures)
-        return Headline(Mood.NO_GO, "NO-GO", f"{_criteria(failed)} failed; nothing was rolled back.")
+        unasked = f", and {len(record.unasked)} of {record.criteria_in_phase} were not asked" if record.unasked else ""
+        failed = _criteria(len(record.failures))
+        return Headline(Mood.NO_GO, "NO-GO", f"{failed} failed; nothing was rolled back{unasked}.")
     if record.verdict is Verdict.PASS:
         return Headline(Mood.GO, "GO", f"{_criteria(len(record.criteria), every=True)} pass.")
     if record.finished is None:
         return Headline(Mood.UNKNOWN, "UNKNOWN", "This run has not finished.")
-    if record.interrupted:
+    if record.interrupted or record.unasked:
         return Headline(Mood.UNKNOWN, "UNKNOWN", "The run ended early: not enough was measured.")
     return Headline(Mood.UNKNOWN, "UNKNOWN", "Not enough was measured to say whether the service is well.")
 

@@ -9,6 +9,7 @@ from typing import cast
 
 from rollback.executor import Order, roll_back, roll_back_by_hand
 from rollback.interrupts import Choice
+from rollback.notify.message import CUT_OFF
 from rollback.notify.outbox import call_people, send_queued
 from rollback.notify.restore_offer import with_restore_offer
 from rollback.preflight import Known, arm, survey
@@ -100,9 +101,9 @@ class SafetyNet:
             run.settings,
             run.variables,
             self._journal,
-            record.rollback,
+            self._to_be_told(),
             commit=record.commit,
-            failures=[one for one in record.failures if one.id in record.triggers],
+            failures=[one for one in record.failures if self._cut_off or one.id in record.triggers],
             dry_run=record.dry_run,
         )
         queued = () if record.dry_run else send_queued(output, run.settings, run.variables, self._journal.path)
@@ -116,8 +117,11 @@ class SafetyNet:
             triggers = self._after_an_interruption(cloud_run, choice, interrupted)
         if not triggers:
             if self._begun and record.rollback.outcome is RollbackOutcome.NOT_NEEDED:
-                record.rollback = replace(record.rollback, next_step=self._where_nothing_is_proven())
-                self._journal.write("settled", outcome=record.rollback.outcome.value, reason=record.interrupted)
+                record.rollback = replace(
+                    record.rollback, reason=self._unasked(), next_step=self._where_nothing_is_proven()
+                )
+                reason = record.interrupted or record.rollback.reason
+                self._journal.write("settled", outcome=record.rollback.outcome.value, reason=reason)
             return
         if cloud_run is None or self._known is None:
             record.rollback = RollbackResult(
@@ -163,13 +167,41 @@ class SafetyNet:
         )
         return ()
 
+    @property
+    def _cut_off(self) -> bool:
+        """Whether the run ended by itself (`-x`) before it had asked everything, and there was no rollback."""
+        record = self._run.record
+        ended_by_itself = self._begun and not record.interrupted
+        return ended_by_itself and bool(record.unasked) and record.rollback.outcome is RollbackOutcome.NOT_NEEDED
+
+    def _to_be_told(self) -> RollbackResult:
+        """The result that people are called about; one that only needs a person's look is withheld."""
+        record = self._run.record
+        if not self._cut_off:
+            return record.rollback
+        return replace(
+            record.rollback,
+            outcome=RollbackOutcome.WITHHELD,
+            triggers=(CUT_OFF,),
+            from_revision=record.revision,
+            to_revision=record.previous_revision,
+        )
+
+    def _unasked(self) -> str:
+        record = self._run.record
+        if not self._cut_off:
+            return ""
+        unasked = f"{len(record.unasked)} of {record.criteria_in_phase} criteria were not asked"
+        bad = "what failed is nothing that another revision would mend, but " if record.failures else ""
+        return f"{bad}{unasked}, because the run ended early"
+
     def _where_nothing_is_proven(self) -> str:
         """What a person can do about a release that was looked at, and could not be judged; else nothing."""
         record = self._run.record
         unclear = record.left_out or any(
             one.verdict is Verdict.INCONCLUSIVE for one in record.criteria if one.phase in POST_DEPLOY_PHASES
         )
-        if record.interrupted or record.verdict is not Verdict.INCONCLUSIVE or self._known is None or not unclear:
+        if record.interrupted or self._known is None or not unclear:
             return ""
         return (
             f"{self._known.revision or 'What serves'} is not proven to be good. "

@@ -23,6 +23,13 @@ def test_a_failed_run_is_a_no_go(failed: RunRecord) -> None:
     assert tally(failed) == "3 of 3 criteria ran: 1 fail, 1 inconclusive, 1 pass"
 
 
+def test_what_the_run_ended_before_is_part_of_the_headline(failed: RunRecord) -> None:
+    failed.unasked, failed.criteria_in_phase = ("search", "login"), 5
+    assert "2 of 5 were not asked" in headline(failed).sentence
+    failed.criteria = [one for one in failed.criteria if one.verdict is not Verdict.FAIL]
+    assert headline(failed).sentence == "The run ended early: not enough was measured."
+
+
 def test_an_unmeasured_run_is_neither(failed: RunRecord) -> None:
     failed.criteria = [one for one in failed.criteria if one.verdict is not Verdict.FAIL]
     failed.criteria_in_phase = 2

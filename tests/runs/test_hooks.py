@@ -52,6 +52,39 @@ def test_stopping_at_the_first_failure_still_rolls_back(team: Team) -> None:
     assert (ran.code, rolled_back(ran)) == (1, True), ran.said
 
 
+UNMENDABLE = "@pytest.mark.smoke\n@pytest.mark.unmendable('no revision')\ndef test_team():\n    {}\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [("assert 1 == 2", 1), ("raise KeyError('items')", 75)],
+    ids=["bad, and no other revision would do better", "inconclusive"],
+)
+def test_stopping_early_without_a_rollback_says_what_was_not_asked_and_calls_people(
+    body: str, code: int, team: Team, world: World
+) -> None:
+    after = "\n@pytest.mark.smoke\ndef test_after():\n    pass\n"
+    ran = team(UNMENDABLE.format(body) + after, "-x")
+    assert (ran.code, rolled_back(ran)) == (code, False), ran.said
+    asked, wanted = len(ran.verdict.criteria), ran.verdict.criteria_in_phase
+    assert asked < wanted
+    unasked = f"{wanted - asked} of {wanted} criteria were not asked"
+    summary = (ran.folder / "summary.md").read_text(encoding="utf-8")
+    for place in (ran.said, ran.report, summary, ran.verdict.rollback.reason):
+        assert unasked in place
+    assert "pytest -m smoke --env production" in summary
+    queued = [entry.text("text") for entry in ran.journal if entry.event == "call-queued"]
+    assert [unasked in text for text in queued] == [True, True], "Slack, and a ticket on GitHub"
+    assert world.answering() == {world.note()["current"]}
+
+
+def test_what_a_person_left_out_is_no_reason_to_call_people(team: Team) -> None:
+    ran = team(UNMENDABLE.format("assert 1 == 2"), "-k", "team")
+    assert ran.code == 1, ran.said
+    assert "pytest -m smoke --env production" in (ran.folder / "summary.md").read_text(encoding="utf-8")
+    assert [entry.event for entry in ran.journal if entry.event.startswith("call-")] == []
+
+
 @pytest.mark.parametrize("stage", ["set-up", "teardown"])
 def test_a_fixture_that_finds_the_service_bad_rolls_back(stage: str, team: Team) -> None:
     source = f"""

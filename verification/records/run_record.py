@@ -100,6 +100,8 @@ class RunRecord:
     criteria_by_phase: dict[str, int] = field(default_factory=dict)  # how many each phase has
     not_configured: dict[str, str] = field(default_factory=dict)  # criterion -> the section that is missing
     not_asked: dict[str, str] = field(default_factory=dict)  # criterion -> why this run does not ask it
+    # Selected criteria of a phase after the deployment that the run ended before (`-x`, Ctrl-C).
+    unasked: tuple[str, ...] = ()
     criteria: list[CriterionResult] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)  # what a reader must know, such as "no rollback is possible: ..."
     interrupted: str = ""  # why the run ended early, if it did

@@ -97,7 +97,7 @@ def _report_on(config: pytest.Config, run: Run) -> None:
     results = Results()
     try:
         tickets = [Ticket.parse(one) for one in config.getoption("--ticket")]
-        files = RunFiles.create(output, run.record.environment, _phases_named(config), run.record.started)
+        files = RunFiles.create(output, run.record, _phases_named(config))
     except SettingsError as error:
         raise pytest.UsageError(str(error)) from None
     except OSError as error:

@@ -85,7 +85,7 @@ def _headline_of_verdict(record: RunRecord) -> Headline:
         return Headline(Mood.NO_GO, "NO-GO", f"{failed} failed; nothing was rolled back{unasked}.")
     if record.verdict is Verdict.PASS:
         return Headline(Mood.GO, "GO", f"{_criteria(len(record.criteria), every=True)} pass.")
-    if record.finished is None:
+    if record.finished is None and not record.interrupted:
         return Headline(Mood.UNKNOWN, "UNKNOWN", "This run has not finished.")
     if record.interrupted or record.unasked:
         return Headline(Mood.UNKNOWN, "UNKNOWN", "The run ended early: not enough was measured.")
@@ -162,7 +162,7 @@ def notices(record: RunRecord) -> tuple[str, ...]:
     said = []
     if record.dry_run:
         said.append("Dry run: nothing was changed, and nobody was told.")
-    if record.finished is None:
+    if record.finished is None and not record.interrupted:
         said.append("This run has not finished: it is under way, or it was killed. Its journal.jsonl says what it did.")
     if record.interrupted:
         said.append(f"The run ended early: {_ended(record.interrupted)}")
@@ -180,6 +180,8 @@ def tally(record: RunRecord) -> str:
     if not ran:
         return "no criterion has been measured"
     counts = [f"{count} {verdict}" for verdict, count in counted(record).items() if count]
+    if record.finished is None:
+        return f"As far as its journal tells: {', '.join(counts)}"
     ends = f": {', '.join(counts)}" if counts else ""
     return f"{ran} of {_criteria(max(record.criteria_in_phase, ran))} ran{ends}"
 

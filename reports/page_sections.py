@@ -25,7 +25,7 @@ def sections(record: RunRecord) -> str:
     aside = "".join((_revisions(record), _release(record), _not_asked(record)))
     story = "".join((_timeline(record), aside))
     top = f'<div class="story">{story}</div>' if story else ""
-    return f"{top}{_checklist(record)}"
+    return f"{top}{_checklist(record)}" if record.finished else top  # of a killed run, too little is known
 
 
 def _timeline(record: RunRecord) -> str:

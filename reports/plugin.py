@@ -13,20 +13,18 @@ from typing import Protocol
 import pytest
 from pytest_metadata.plugin import metadata_key
 
-from reports import record_file, summary, verdict_file
+from reports import summary
 from reports.live.onlooker import Onlooker
-from reports.page import banner_html, environment_table, finish_page, page_title, table_header, table_row
+from reports.page import banner_html, environment_table, page_title, table_header, table_row
 from reports.resilient_stdout import Outlet, let_go
 from reports.run_files import RunFiles
 from reports.text import one_line
 from reports.tickets.slack_thread import update_thread
 from reports.tickets.step_summary import write_step_summary
 from reports.tickets.ticket import Ticket, attach
-from reports.timeline import timeline
 from verification.criteria.results import Results
 from verification.criteria.scheduling import Waiting
 from verification.errors import SettingsError, VerificationError
-from verification.records.atomic import write_whole
 from verification.records.events import belongs_in_the_log, events_of, keep
 from verification.records.run_record import RunRecord
 from verification.redaction import redact
@@ -95,10 +93,7 @@ class Reporting:
 
     def write(self) -> None:
         """Write record, verdict and summary. Raises OSError."""
-        self._record.timeline = timeline(self._record, self.files.journal)
-        record_file.write(self.files.record, self._record)
-        verdict_file.write(self.files.verdict, self._record)
-        summary.write(self.files.summary, self._record)
+        self.files.write(self._record)
         if problem := write_step_summary(self._record, os.environ):
             self._record.notices.append(problem)
 
@@ -143,8 +138,7 @@ class Reporting:
         if reporter is not None:
             reporter.reportchars = ""
         yield
-        page = self.files.report.read_text(encoding="utf-8")
-        write_whole(self.files.report, finish_page(page))
+        self.files.finish_report()
         self._hand_over()
 
     def _hand_over(self) -> None:

@@ -1,19 +1,24 @@
-"""The folder of one run, and `latest`, which points at the newest one."""
+"""The one writer of a run's folder, for a run that ends by itself and for one that was killed; and of `latest`."""
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
+import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC
 from itertools import count
 from pathlib import Path
 
-from reports import summary, verdict_file
-from reports.page import banner_page
+from reports import record_file, summary, verdict_file
+from reports.killed_run import killed_record
+from reports.page import banner_page, finish_page, ticket_page
+from reports.timeline import timeline
+from verification.errors import ObserverError
 from verification.records.atomic import write_whole
-from verification.records.run_record import RunRecord
+from verification.records.run_record import RollbackResult, RunRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,21 +28,65 @@ class RunFiles:
     folder: Path
 
     @classmethod
-    def create(cls, output: Path, environment: str, phases: Iterable[str], started: datetime) -> RunFiles:
+    def create(cls, output: Path, record: RunRecord, phases: Iterable[str]) -> RunFiles:
         """Make `output/<UTC time>-<environment>-<phases>` and let `output/latest` point at it.
 
         Report, summary and verdict are there from the start and say that the run has not finished, so that nobody takes
         an older green report for the one of a run that was killed. Raises OSError where `output` cannot be written.
         """
-        listed = tuple(phases)
-        name = f"{started.astimezone(UTC):%Y%m%dT%H%M%SZ}-{environment}-{'+'.join(listed) or 'all'}"
+        unfinished = replace(record, phases=tuple(phases))
+        began = f"{record.started.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+        name = f"{began}-{record.environment}-{'+'.join(unfinished.phases) or 'all'}"
         files = cls(_new_folder(output, re.sub(r"[^\w.+-]", "_", name)))
-        unfinished = RunRecord(environment, listed, started=started)
-        verdict_file.write(files.verdict, unfinished)
-        summary.write(files.summary, unfinished)
+        files._write(unfinished)
         write_whole(files.report, banner_page(unfinished))
         _point_latest_at(files.folder)
         return files
+
+    def write(self, record: RunRecord) -> None:
+        """Write what a run came to, but for the page and junit.xml, which pytest's plugins write. Raises OSError."""
+        record.timeline = timeline(record, self.journal)
+        self._write(record)
+
+    def finish_report(self) -> None:
+        """Complete the page that pytest-html has written. Raises OSError."""
+        write_whole(self.report, finish_page(self.report.read_text(encoding="utf-8")))
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether the run began its files and could not write its own verdict."""
+        try:
+            document = json.loads(self.verdict.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        return isinstance(document, dict) and document.get("finished") is None
+
+    def finish_killed(self, environment: str, text: str, result: RollbackResult) -> None:
+        """Write what is known of a run that was killed: its journal, and `result`, which `text` tells people of.
+
+        A run that wrote its own verdict keeps it, and one that began no files (a rollback by hand) gets the summary
+        alone. Never raises: whoever acts in a run's stead has people to call.
+        """
+        try:
+            record = killed_record(self._begun(environment), text, result, self.journal)
+            if self.is_unfinished:
+                self.write(record)
+                write_whole(self.report, ticket_page(record) if record.criteria else banner_page(record))
+            else:
+                summary.write(self.summary, record)
+        except Exception as error:
+            print(f"the files of {self.folder} were not written: {type(error).__name__}", file=sys.stderr)
+
+    def _begun(self, environment: str) -> RunRecord:
+        try:
+            return record_file.read(self.record)
+        except ObserverError:
+            return RunRecord(environment)
+
+    def _write(self, record: RunRecord) -> None:
+        record_file.write(self.record, record)
+        verdict_file.write(self.verdict, record)
+        summary.write(self.summary, record)
 
     @property
     def report(self) -> Path:

@@ -99,7 +99,7 @@ def _criteria(record: RunRecord) -> str:
     rows = [
         [
             f"{VERDICT_SYMBOLS[one.verdict]} {one.verdict}",
-            f"{_prose(one.title)} ({_prose(one.id)})",
+            f"{_prose(one.title or one.id)} ({_prose(one.id)})",
             _prose(one.phase),
             "<br>".join(f"{_prose(each.name)}: {_prose(measured(each))}" for each in one.measurements),
             f"{one.seconds:.1f}",

@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from reports.run_files import RunFiles
 from rollback.context import World, open_world
 from rollback.executor import Order, roll_back, roll_back_by_hand
 from rollback.locks import sole_aftermath
 from rollback.notify.outbox import call_after_a_kill
 from rollback.serving_history import ServingRecord
-from rollback.supervisor.aftermath_files import is_unfinished, write_page, write_summary, write_verdict
 from rollback.supervisor.pending import Due, Left
 from rollback.supervisor.rerun_smoke import looked_at
 from verification.errors import RollbackWithheld, VerificationError
@@ -75,15 +75,32 @@ def _nothing(left: Left, settings: Settings) -> Ended:
         return Ended("it ended before it did anything: nothing is due", Exit.PASS, acted=False)
     outcome, reason, next_step = (settled.text(name) for name in ("outcome", "reason", "next_step"))
     said = f"the run is settled (rollback: {outcome}{f', {reason}' if reason else ''}): nothing is due"
-    if not is_unfinished(left.folder):
+    files = RunFiles(left.folder)
+    if not files.is_unfinished:
         return Ended(said, Exit.PASS, acted=False)
     # It was killed after its last step, before its report: what is written there is all that there will be.
     if next_step and not left.told:
         message = f"The run {left.folder.name} was killed before its report. Rollback: {outcome}, {reason}. {next_step}"
         done = RollbackResult(RollbackOutcome(outcome), left.triggers, next_step=next_step)
         call_after_a_kill(settings, os.environ, Journal(left.path), message, done)
-    write_summary(left.folder, said, next_step)
+    files.finish_killed(settings.environment, said, _settled_result(left))
     return Ended(said, Exit.PASS, acted=False)
+
+
+def _settled_result(left: Left) -> RollbackResult:
+    """What the journal says that the rollback came to."""
+    settled, known = left.settled, left.known
+    assert settled is not None
+    verified = settled.fields.get("verified")
+    return RollbackResult(
+        RollbackOutcome(settled.text("outcome")),
+        left.triggers,
+        from_revision=known.revision,
+        to_revision=known.previous,
+        verified=verified if isinstance(verified, bool) else None,
+        reason=settled.text("reason"),
+        next_step=settled.text("next_step"),
+    )
 
 
 def _given_up(place: Place, settings: Settings | None, message: str) -> Ended:
@@ -91,9 +108,9 @@ def _given_up(place: Place, settings: Settings | None, message: str) -> Ended:
     left = Left.of(place.journal)
     command = f"To roll back: `{by_hand(place.environment, left.known.previous)}`"
     message = f"{_what_happened(left)} {message} {command}"
-    write_summary(place.journal.parent, message, command)
+    failed = RollbackResult(RollbackOutcome.FAILED, left.triggers, next_step=command)
+    RunFiles(place.journal.parent).finish_killed(place.environment, message, failed)
     if settings is not None:
-        failed = RollbackResult(RollbackOutcome.FAILED, left.triggers, next_step=command)
         call_after_a_kill(settings, os.environ, Journal(place.journal), message, failed)
     return Ended(message, Exit.ROLLBACK_FAILED)
 
@@ -205,10 +222,8 @@ class _Aftermath:
             parts.append(_sentence(result))
         todo = result.next_step or f"To roll back: `{by_hand(self._place.environment, self._left.known.previous)}`"
         message = " ".join([*parts, todo])
-        write_summary(self._left.folder, " ".join(parts), todo)
         result = replace(result, triggers=result.triggers or self._left.triggers, next_step=todo)
-        write_page(self._left.folder, " ".join(parts), todo)
-        write_verdict(self._left.folder, result, " ".join(parts))
+        RunFiles(self._left.folder).finish_killed(self._place.environment, " ".join(parts), result)
         call_after_a_kill(self._world.settings, self._world.variables, self._journal, message, result, told_by=told_by)
         self._journal.write("settled", outcome=result.outcome.value, verified=result.verified, by=self._by)
         return Ended(message, _exit_code(result, passed=passed))

@@ -8,15 +8,14 @@ from __future__ import annotations
 import json
 import math
 import re
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from verification.clients.google.reading import asked, must_be_here
-from verification.clients.lazy_imports import load
+from verification.clients.google.errors import GoogleSystem, ask, must_be_local
+from verification.clients.lazy_imports import Lazy, load
 from verification.redaction import redact
 from verification.settings.model import CloudRun
 
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SYSTEM = "Cloud Logging"
+_SYSTEM = GoogleSystem(SYSTEM, "roles/logging.viewer")
 REQUEST_LOG, SYSTEM_LOG = "run.googleapis.com/requests", "run.googleapis.com/varlog/system"
-_ROLE = "roles/logging.viewer"
 _PAGE = 1000  # the most that one call gives
 _MOST_REQUESTS, _MOST_TROUBLES = 5_000, 2_000
 _LONGEST_TEXT = 2_000
@@ -97,8 +96,7 @@ class CloudLogging:
     def __init__(self, settings: CloudRun, timeout: float = 20) -> None:
         self._settings = settings
         self._timeout = timeout
-        self._client: Client | None = None
-        self._lock = threading.Lock()
+        self._client = Lazy(lambda: _client(settings))
 
     def requests(self, since: datetime, until: datetime, most: int = _MOST_REQUESTS) -> RequestLog:
         """The requests that came in from `since` until before `until`, to all revisions and to none.
@@ -107,15 +105,15 @@ class CloudLogging:
         before believing that it is whole. Raises ObserverError, NotPermitted.
         """
 
-        def ask() -> RequestLog:
+        def read_window() -> RequestLog:
             question = f"{self._window(since, until)} AND {_log_is(REQUEST_LOG)}"
             lines = list(self._entries(question, most + 1, "timestamp asc"))
             read = [_request(line) for line in lines[:most]]
-            known = {one.insert_id: one for one in read if one}
-            ordered = sorted(known.values(), key=lambda one: (one.at, one.insert_id))
+            known = {request.insert_id: request for request in read if request}
+            ordered = sorted(known.values(), key=lambda request: (request.at, request.insert_id))
             return RequestLog(tuple(ordered), complete=len(lines) <= most, unreadable=read.count(None))
 
-        return self._asked(ask, "requests")
+        return self._asked(read_window, "requests")
 
     def troubles(self, since: datetime, until: datetime) -> tuple[Entry, ...]:
         """What the service or its containers complained of in that window, oldest first; the newest 2000 at most.
@@ -130,12 +128,12 @@ class CloudLogging:
             f'AND (severity>=ERROR OR ({system} AND severity>=WARNING) OR ({system} AND textPayload:"Memory limit of"))'
         )
 
-        def ask() -> tuple[Entry, ...]:
+        def read_window() -> tuple[Entry, ...]:
             lines = self._entries(question, _MOST_TROUBLES, "timestamp desc")
-            known = {one.insert_id: one for line in lines if (one := _entry(line))}
-            return tuple(sorted(known.values(), key=lambda one: (one.at, one.insert_id)))
+            known = {entry.insert_id: entry for line in lines if (entry := _entry(line))}
+            return tuple(sorted(known.values(), key=lambda entry: (entry.at, entry.insert_id)))
 
-        return self._asked(ask, "errors")
+        return self._asked(read_window, "errors")
 
     def reach(self) -> None:
         """Ask for one line of the last day, whatever it is. Raises ObserverError, NotPermitted."""
@@ -143,8 +141,7 @@ class CloudLogging:
 
     def close(self) -> None:
         """End the connection."""
-        if self._client is not None:
-            self._client.close()  # type: ignore[no-untyped-call]
+        self._client.close(lambda client: client.close())  # type: ignore[no-untyped-call]
 
     @property
     def _ours(self) -> str:
@@ -157,7 +154,7 @@ class CloudLogging:
         return f'{self._ours} AND timestamp>="{first}" AND timestamp<"{end}"'
 
     def _entries(self, question: str, most: int, order: str) -> Iterator[_Line]:
-        found: Iterator[_Line] = self._library.list_entries(  # type: ignore[no-untyped-call]
+        found: Iterator[_Line] = self._client.value.list_entries(  # type: ignore[no-untyped-call]
             resource_names=[f"projects/{self._settings.project}"],
             filter_=question,
             order_by=order,
@@ -166,16 +163,8 @@ class CloudLogging:
         )
         return found
 
-    @property
-    def _library(self) -> Client:
-        with self._lock:
-            if self._client is None:
-                self._client = _client(self._settings)
-            return self._client
-
     def _asked(self, question: Callable[[], T], what: str) -> T:
-        about = f"{what} of {self._settings.service}"
-        return asked(question, self._timeout, system=SYSTEM, what=about, role=_ROLE)
+        return ask(question, self._timeout, _SYSTEM, f"{what} of {self._settings.service}")
 
 
 def _client(settings: CloudRun) -> Client:
@@ -202,7 +191,7 @@ def _client(settings: CloudRun) -> Client:
     endpoint = settings.logging
     if endpoint is None:
         return Reader(project=settings.project, _use_grpc=False)  # type: ignore[no-untyped-call]
-    must_be_here(urlsplit(endpoint).hostname or "", f"cloud_run.logging {endpoint}")
+    must_be_local(urlsplit(endpoint).hostname or "", f"cloud_run.logging {endpoint}")
     anonymous = AnonymousCredentials()  # type: ignore[no-untyped-call]
     session = AuthorizedSession(anonymous)  # type: ignore[no-untyped-call]
     session.trust_env = False  # else the environment's proxy would be asked for a way to this machine

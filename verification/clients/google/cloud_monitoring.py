@@ -5,14 +5,13 @@ Percentiles cannot be added up; buckets can. https://cloud.google.com/monitoring
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
-from verification.clients.google.reading import asked, must_be_here
-from verification.clients.lazy_imports import load
+from verification.clients.google.errors import GoogleSystem, ask, must_be_local
+from verification.clients.lazy_imports import Lazy, load
 from verification.errors import ObserverError
 from verification.settings.model import CloudRun
 
@@ -25,7 +24,7 @@ T = TypeVar("T")
 
 SYSTEM = "Cloud Monitoring"
 _METRICS = "run.googleapis.com"
-_ROLE = "roles/monitoring.viewer"
+_SYSTEM = GoogleSystem(SYSTEM, "roles/monitoring.viewer")
 _MOST_SERIES = 5_000
 
 
@@ -68,7 +67,7 @@ class Histogram:
         """Both together. Raises ValueError where their buckets differ: such counts cannot be added."""
         if not self.counts or not other.counts:
             return other if other.counts else self
-        longer, shorter = sorted((self, other), key=lambda one: len(one.bounds), reverse=True)
+        longer, shorter = sorted((self, other), key=lambda histogram: len(histogram.bounds), reverse=True)
         if longer.bounds[: len(shorter.bounds)] != shorter.bounds:
             raise ValueError("histograms with different buckets cannot be added")
         padded = (*shorter.counts, *[0] * (len(longer.counts) - len(shorter.counts)))
@@ -103,8 +102,7 @@ class CloudMonitoring:
     def __init__(self, settings: CloudRun, timeout: float = 20) -> None:
         self._settings = settings
         self._timeout = timeout
-        self._client: monitoring_v3.MetricServiceClient | None = None
-        self._lock = threading.Lock()
+        self._client = Lazy(lambda: _client(settings.monitoring))
 
     def traffic(self, since: datetime, until: datetime) -> tuple[Traffic, ...]:
         """What each revision served, a line for each sampling period, oldest first; empty where nobody asked.
@@ -116,7 +114,7 @@ class CloudMonitoring:
     def instances(self, since: datetime, until: datetime) -> tuple[tuple[datetime, int], ...]:
         """How many instances there were, active and idle, of all revisions together; oldest first."""
 
-        def ask() -> tuple[tuple[datetime, int], ...]:
+        def count() -> tuple[tuple[datetime, int], ...]:
             counts: dict[datetime, int] = {}
             for series in self._series("container/instance_count", since, until):
                 for point in series.points:
@@ -124,25 +122,24 @@ class CloudMonitoring:
                     counts[at] = counts.get(at, 0) + _whole(point.value)
             return tuple(sorted(counts.items()))
 
-        return self._asked(ask, "instances")
+        return self._asked(count, "instances")
 
     def delay(self) -> tuple[float, float]:
         """Seconds that a sample covers, and seconds until it can be seen, as the metric's descriptor says."""
 
-        def ask() -> tuple[float, float]:
+        def read_descriptor() -> tuple[float, float]:
             name = f"projects/{self._settings.project}/metricDescriptors/{_METRICS}/request_count"
-            found = self._library.get_metric_descriptor(name=name, **self._patience()).metadata
+            found = self._client.value.get_metric_descriptor(name=name, **self._patience()).metadata
             return (
                 found.sample_period.ToTimedelta().total_seconds(),
                 found.ingest_delay.ToTimedelta().total_seconds(),
             )
 
-        return self._asked(ask, "how often it samples")
+        return self._asked(read_descriptor, "how often it samples")
 
     def close(self) -> None:
         """End the connection."""
-        if self._client is not None:
-            self._client.transport.close()  # type: ignore[no-untyped-call]
+        self._client.close(lambda client: client.transport.close())  # type: ignore[no-untyped-call]
 
     def _traffic(self, since: datetime, until: datetime) -> Iterator[Traffic]:
         requests: dict[tuple[datetime, datetime, str], list[int]] = {}
@@ -173,7 +170,7 @@ class CloudMonitoring:
             "interval": {"start_time": since, "end_time": until},
             "view": "FULL",
         }
-        pager = self._library.list_time_series(request=request, **self._patience())
+        pager = self._client.value.list_time_series(request=request, **self._patience())
         for number, series in enumerate(pager):
             if number >= _MOST_SERIES:
                 raise ObserverError(f"{SYSTEM} has more than {_MOST_SERIES} series of {metric}", "Ask for less.")
@@ -186,16 +183,8 @@ class CloudMonitoring:
 
         return {"retry": Retry(initial=0.2, maximum=1.0, timeout=self._timeout / 4), "timeout": self._timeout}
 
-    @property
-    def _library(self) -> monitoring_v3.MetricServiceClient:
-        with self._lock:
-            if self._client is None:
-                self._client = _client(self._settings.monitoring)
-            return self._client
-
     def _asked(self, question: Callable[[], T], what: str) -> T:
-        about = f"{what} of {self._settings.service}"
-        return asked(question, self._timeout, system=SYSTEM, what=about, role=_ROLE)
+        return ask(question, self._timeout, _SYSTEM, f"{what} of {self._settings.service}")
 
 
 def _client(endpoint: str | None) -> monitoring_v3.MetricServiceClient:
@@ -204,7 +193,7 @@ def _client(endpoint: str | None) -> monitoring_v3.MetricServiceClient:
 
     if endpoint is None:
         return monitoring_v3.MetricServiceClient()
-    must_be_here(endpoint.rpartition(":")[0], f"cloud_run.monitoring {endpoint}")
+    must_be_local(endpoint.rpartition(":")[0], f"cloud_run.monitoring {endpoint}")
     import grpc
     from google.cloud.monitoring_v3.services.metric_service.transports import MetricServiceGrpcTransport
 
@@ -231,9 +220,9 @@ def _whole(value: monitoring_v3.TypedValue) -> int:
 
 def _histogram(distribution: Distribution) -> Histogram:
     """The buckets, whichever way they are described (google.api.Distribution). Raises ObserverError."""
-    counts = tuple(int(one) for one in distribution.bucket_counts)
+    counts = tuple(map(int, distribution.bucket_counts))
     kind = distribution.bucket_options.WhichOneof("options")
-    if sum(counts) != distribution.count or any(one < 0 for one in counts) or not kind:
+    if sum(counts) != distribution.count or min(counts, default=0) < 0 or not kind:
         raise ObserverError(f"{SYSTEM} sent a distribution whose buckets do not add up", "Try again.")
     bounds = _BOUNDS[kind](getattr(distribution.bucket_options, kind))
     if len(counts) > len(bounds) + 1:
@@ -243,13 +232,13 @@ def _histogram(distribution: Distribution) -> Histogram:
 
 
 _BOUNDS: Mapping[str, Callable[..., tuple[float, ...]]] = {
-    "exponential_buckets": lambda one: tuple(
-        one.scale * one.growth_factor**number for number in range(one.num_finite_buckets + 1)
+    "exponential_buckets": lambda options: tuple(
+        options.scale * options.growth_factor**number for number in range(options.num_finite_buckets + 1)
     ),
-    "linear_buckets": lambda one: tuple(
-        one.offset + one.width * number for number in range(one.num_finite_buckets + 1)
+    "linear_buckets": lambda options: tuple(
+        options.offset + options.width * number for number in range(options.num_finite_buckets + 1)
     ),
-    "explicit_buckets": lambda one: tuple(one.bounds),
+    "explicit_buckets": lambda options: tuple(options.bounds),
 }
 
 

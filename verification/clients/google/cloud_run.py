@@ -6,16 +6,12 @@ credentials included. All problems are `ObserverError`s, with a remedy.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
-import threading
-import time
 from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-from verification.clients.google.cloud_run_errors import Absent, Changed, Unclear, explained, is_passing
 from verification.clients.google.cloud_run_state import (
     RevisionState,
     ServiceState,
@@ -24,8 +20,17 @@ from verification.clients.google.cloud_run_state import (
     revision_state,
     service_state,
 )
-from verification.clients.lazy_imports import load
-from verification.deadline import bounded
+from verification.clients.google.errors import (
+    Absent,
+    Changed,
+    GoogleSystem,
+    Unclear,
+    explained,
+    is_local,
+    is_passing,
+)
+from verification.clients.lazy_imports import Lazy, load
+from verification.deadline import Deadline, bounded, poll
 from verification.errors import NotPermitted, ObserverError
 from verification.settings import model as tables
 
@@ -41,44 +46,15 @@ M = TypeVar("M", "run_v2.Service", "run_v2.Revision")
 # It logs each retry, without saying of what; where nobody has set logging up, that would go to the terminal.
 logging.getLogger("stamina").addHandler(logging.NullHandler())
 
+_SYSTEM = GoogleSystem(
+    "Cloud Run",
+    "roles/run.viewer to look; to roll back, roles/run.developer and (on the service's own account) "
+    "roles/iam.serviceAccountUser",
+)
 _READ_ATTEMPTS = 3
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 1.0
 _UPDATE = "run.services.update"
-
-
-class _Library:
-    """Google's clients, made at first use: importing them takes half a second, finding credentials up to many."""
-
-    def __init__(self, settings: tables.CloudRun) -> None:
-        self._settings = settings
-        self._lock = threading.Lock()
-        self._services: run_v2.ServicesClient | None = None
-        self._revisions: run_v2.RevisionsClient | None = None
-
-    @property
-    def services(self) -> run_v2.ServicesClient:
-        return self._made()[0]
-
-    @property
-    def revisions(self) -> run_v2.RevisionsClient:
-        return self._made()[1]
-
-    def ready(self, seconds: float) -> None:
-        """Make the clients, within `seconds`. Raises NotPermitted, and what the search for credentials raises."""
-        try:
-            bounded(self._made, seconds)
-        except TimeoutError:
-            raise NotPermitted(
-                f"no Google credentials were found within {seconds:g} s",
-                "Run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS.",
-            ) from None
-
-    def _made(self) -> tuple[run_v2.ServicesClient, run_v2.RevisionsClient]:
-        with self._lock:
-            if self._services is None or self._revisions is None:
-                self._services, self._revisions = _clients(self._settings.endpoint)
-            return self._services, self._revisions
 
 
 class CloudRun:
@@ -87,21 +63,22 @@ class CloudRun:
     def __init__(self, settings: tables.CloudRun, timeout: float = 10) -> None:
         self.settings = settings
         self.timeout = timeout
-        self._library = _Library(settings)
+        # Importing them takes half a second, finding credentials up to many.
+        self._clients = Lazy(lambda: _make_clients(settings.endpoint))
         self._location = f"projects/{settings.project}/locations/{settings.region}"
         self._name = f"{self._location}/services/{settings.service}"
 
     def limited_to(self, seconds: float) -> CloudRun:
         """The same client, with `seconds` as its timeout if that is less."""
         limited = CloudRun(self.settings, min(seconds, self.timeout))
-        limited._library = self._library
+        limited._clients = self._clients
         return limited
 
     def service(self) -> ServiceState:
         """The service as it is now. Raises ObserverError."""
         return self._read(
             lambda timeout: service_state(
-                _about(self._name, self._library.services.get_service(name=self._name, retry=None, timeout=timeout))
+                _about(self._name, self._services.get_service(name=self._name, retry=None, timeout=timeout))
             ),
             f"service {self.settings.service}",
         )
@@ -111,26 +88,20 @@ class CloudRun:
 
         The last change may have failed: see `ServiceState.settled`. Raises ObserverError.
         """
-        until = time.monotonic() + deadline
-        pause = _FIRST_PAUSE
-        while True:
-            state = self.service()
-            if not state.moving:
-                return state
-            if time.monotonic() + pause > until:
-                raise ObserverError(
-                    f"Cloud Run service {state.name} is still being changed after {deadline:g} s",
-                    "Wait until the deployment under way has ended, then ask again.",
-                )
-            time.sleep(pause)
-            pause = min(pause * 1.5, _LONGEST_PAUSE)
+        state = poll(self._state_at_rest, Deadline.after(deadline), _FIRST_PAUSE, longest=_LONGEST_PAUSE)
+        if state is None:
+            raise ObserverError(
+                f"Cloud Run service {self.settings.service} is still being changed after {deadline:g} s",
+                "Wait until the deployment under way has ended, then ask again.",
+            )
+        return state
 
     def revision(self, name: str) -> RevisionState:
         """The revision of this short name. Raises Absent, ObserverError."""
         full = f"{self._name}/revisions/{name}"
         return self._read(
             lambda timeout: revision_state(
-                _about(full, self._library.revisions.get_revision(name=full, retry=None, timeout=timeout))
+                _about(full, self._revisions.get_revision(name=full, retry=None, timeout=timeout))
             ),
             f"revision {name}",
         )
@@ -140,19 +111,18 @@ class CloudRun:
 
         def listed(timeout: float) -> list[RevisionState]:
             request = {"parent": self._name, "page_size": limit}
-            pager = self._library.revisions.list_revisions(request=request, retry=None, timeout=timeout)
+            pager = self._revisions.list_revisions(request=request, retry=None, timeout=timeout)
             return [revision_state(message) for message in islice(pager, limit)]
 
         found = self._read(listed, f"revisions of {self.settings.service}")
-        return sorted(found, key=lambda one: one.created, reverse=True)
+        return sorted(found, key=lambda revision: revision.created, reverse=True)
 
     def may_update(self) -> bool:
         """Whether these credentials may change the service's traffic (`run.services.update`). Raises ObserverError."""
         request = {"resource": self._name, "permissions": [_UPDATE]}
         return self._read(
             lambda timeout: (
-                _UPDATE
-                in self._library.services.test_iam_permissions(request=request, retry=None, timeout=timeout).permissions
+                _UPDATE in self._services.test_iam_permissions(request=request, retry=None, timeout=timeout).permissions
             ),
             f"permissions on {self.settings.service}",
         )
@@ -164,16 +134,15 @@ class CloudRun:
         Changed (the service is not the one of `etag` any more: nothing was written), Unclear (it may have been
         written: read the service before repeating anything), NotPermitted, ObserverError (refused).
         """
-        until = time.monotonic() + deadline
-        what = f"the traffic of {self.settings.service}"
+        over, what = Deadline.after(deadline), f"the traffic of {self.settings.service}"
         try:
-            self._library.ready(self.timeout)
+            self._find_credentials()
             wanted = _traffic(self._name, revision, etag, keep_tags)
             operation = bounded(lambda: self._write(wanted), min(self.timeout, deadline))
         except Exception as error:
-            raise explained(error, what, self.settings, writing=True) from error
+            raise explained(error, _SYSTEM, self._placed(what), writing=True) from error
         try:
-            _wait(operation, until - time.monotonic())
+            _wait(operation, over.remaining)
         except Exception as error:
             if operation.operation.done:
                 raise Unclear(
@@ -182,20 +151,45 @@ class CloudRun:
                 ) from error
             raise Unclear(f"what became of moving {what} is unknown: {error}", "Read the service.") from error
 
+    @property
+    def _services(self) -> run_v2.ServicesClient:
+        return self._clients.value[0]
+
+    @property
+    def _revisions(self) -> run_v2.RevisionsClient:
+        return self._clients.value[1]
+
+    def _state_at_rest(self) -> ServiceState | None:
+        state = self.service()
+        return None if state.moving else state
+
     def _write(self, service: run_v2.Service) -> Operation:
-        return self._library.services.update_service(
+        return self._services.update_service(
             request={"service": service, "update_mask": {"paths": ["traffic"]}}, retry=None, timeout=self.timeout
         )
 
     def _read(self, call: Callable[[float], T], what: str) -> T:
-        until = time.monotonic() + self.timeout
+        deadline = Deadline.after(self.timeout)
         try:
-            self._library.ready(self.timeout)
-            return bounded(lambda: self._repeated(call, until), until - time.monotonic())
+            self._find_credentials()
+            return bounded(lambda: self._repeated(call, deadline), deadline.remaining)
         except Exception as error:
-            raise explained(error, what, self.settings) from error
+            raise explained(error, _SYSTEM, self._placed(what)) from error
 
-    def _repeated(self, call: Callable[[float], T], until: float) -> T:
+    def _placed(self, what: str) -> str:
+        return f"{what} (project {self.settings.project}, region {self.settings.region})"
+
+    def _find_credentials(self) -> None:
+        """Make the clients. Raises NotPermitted, and what the search for credentials raises."""
+        try:
+            bounded(lambda: self._clients.value, self.timeout)
+        except TimeoutError:
+            raise NotPermitted(
+                f"no Google credentials were found within {self.timeout:g} s",
+                "Run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS.",
+            ) from None
+
+    def _repeated(self, call: Callable[[float], T], deadline: Deadline) -> T:
         import stamina
 
         for attempt in stamina.retry_context(
@@ -207,11 +201,11 @@ class CloudRun:
             wait_jitter=_FIRST_PAUSE,
         ):
             with attempt:
-                return call(max(until - time.monotonic(), _FIRST_PAUSE))
+                return call(max(deadline.remaining, _FIRST_PAUSE))
         raise AssertionError("stamina ended without an answer and without an error")
 
 
-def _clients(endpoint: str | None) -> tuple[run_v2.ServicesClient, run_v2.RevisionsClient]:
+def _make_clients(endpoint: str | None) -> tuple[run_v2.ServicesClient, run_v2.RevisionsClient]:
     load("google.cloud.run_v2")
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import run_v2
@@ -219,7 +213,7 @@ def _clients(endpoint: str | None) -> tuple[run_v2.ServicesClient, run_v2.Revisi
     if endpoint is None:
         return run_v2.ServicesClient(transport="rest"), run_v2.RevisionsClient(transport="rest")
     options = {"api_endpoint": endpoint}
-    here = _is_here(urlsplit(endpoint).hostname or "")
+    here = is_local(urlsplit(endpoint).hostname or "")
     if not here and not endpoint.startswith("https://"):
         raise ObserverError(
             f"cloud_run.endpoint {endpoint} would send credentials in the clear",
@@ -230,13 +224,6 @@ def _clients(endpoint: str | None) -> tuple[run_v2.ServicesClient, run_v2.Revisi
         run_v2.ServicesClient(transport="rest", client_options=options, credentials=credentials),
         run_v2.RevisionsClient(transport="rest", client_options=options, credentials=credentials),
     )
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _about(name: str, message: M) -> M:

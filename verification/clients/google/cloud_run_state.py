@@ -76,9 +76,9 @@ class ServiceState:
     def shares(self) -> dict[str, int]:
         """The share of each revision that gets requests, in percent."""
         shares: dict[str, int] = {}
-        for one in self.serving:
-            if one.percent:
-                shares[one.revision] = shares.get(one.revision, 0) + one.percent
+        for line in self.serving:
+            if line.percent:
+                shares[line.revision] = shares.get(line.revision, 0) + line.percent
         return shares
 
     @property
@@ -151,7 +151,7 @@ def service_state(message: run_v2.Service) -> ServiceState:
 
 def revision_state(message: run_v2.Revision) -> RevisionState:
     """The state that a `Revision` message describes."""
-    readiness = next((one for one in message.conditions if one.type_ == "Ready"), None)
+    readiness = next((condition for condition in message.conditions if condition.type_ == "Ready"), None)
     ready = readiness is not None and int(readiness.state) == _SUCCEEDED
     return RevisionState(
         name=_short(message.name),
@@ -180,7 +180,9 @@ def _allotment(message: run_v2.Revision) -> Allotment:
         min_instances=message.scaling.min_instance_count,
         max_instances=message.scaling.max_instance_count or None,
         # Where no resources are named, the default holds: CPU during requests only.
-        cpu_always=any(one.resources.limits and not one.resources.cpu_idle for one in message.containers),
+        cpu_always=any(
+            container.resources.limits and not container.resources.cpu_idle for container in message.containers
+        ),
     )
 
 

@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from verification.errors import ObserverError
 from verification.operator_commands import describe, update_traffic
@@ -21,35 +21,31 @@ _OVERRIDE = "CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN"
 _QUIET = {"CLOUDSDK_CORE_DISABLE_PROMPTS": "1"}
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-
-class _Line(_Part):
+class _Line(BaseModel):
     revision: str = Field("", alias="revisionName")
     percent: int = 0
 
 
-class _Condition(_Part):
+class _Condition(BaseModel):
     type: str
     status: str
 
 
-class _Spec(_Part):
+class _Spec(BaseModel):
     traffic: list[_Line] = []
 
 
-class _Status(_Part):
+class _Status(BaseModel):
     traffic: list[_Line]
     conditions: list[_Condition] = []
     observed: int = Field(0, alias="observedGeneration")
 
 
-class _Metadata(_Part):
+class _Metadata(BaseModel):
     generation: int = 0
 
 
-class _Service(_Part):
+class _Service(BaseModel):
     metadata: _Metadata
     spec: _Spec
     status: _Status
@@ -113,7 +109,7 @@ def _traffic(found: _Service) -> Traffic:
     for line in found.status.traffic:
         if line.percent:
             shares[line.revision] = shares.get(line.revision, 0) + line.percent
-    ready = next((one.status for one in found.status.conditions if one.type == "Ready"), "Unknown")
+    ready = next((condition.status for condition in found.status.conditions if condition.type == "Ready"), "Unknown")
     moving = found.metadata.generation != found.status.observed or ready == "Unknown"
     asked = next((line.revision for line in found.spec.traffic if line.percent == _ALL), "")
     return Traffic(shares, moving, asked)

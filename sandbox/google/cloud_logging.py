@@ -17,9 +17,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.google.http import Json, exception_handlers, json_object
+from sandbox.google.http import exception_handlers, json_object
 from sandbox.google.logging_filter import SEVERITIES, Fields, Value, earliest, parse_filter
 from sandbox.platform.errors import InvalidArgument, PermissionDenied, Unavailable
+from sandbox.vendor_api import Json
 
 if TYPE_CHECKING:
     from sandbox.platform.log_store import HttpRequest, LogLine, LogStore

@@ -6,15 +6,16 @@ https://cloud.google.com/monitoring/api/ref_v3/rpc and .../api/metrics_gcp_p_z#g
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 import grpc
 
+from sandbox.google.cloud_run_grpc import unary
 from sandbox.google.monitoring_filter import Term, parse_filter
-from sandbox.platform.errors import ApiError, InvalidArgument, NotFound, PermissionDenied, Unavailable, Unimplemented
+from sandbox.platform.errors import InvalidArgument, NotFound, PermissionDenied, Unimplemented
 from sandbox.platform.traffic_log import FINITE_BUCKETS, GROWTH, Latencies, Point, TrafficLog
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ _COUNT, _LATENCIES, _INSTANCES = (
     f"{_PREFIX}{name}" for name in ("request_count", "request_latencies", "container/instance_count")
 )
 _LARGEST_PAGE = 100_000
-_Codes = {code.value[0]: code for code in grpc.StatusCode}
 
 Labels = dict[str, str]
 Row = tuple[Labels, Point, "monitoring_v3.TypedValue"]
@@ -43,29 +43,16 @@ class CloudMonitoring:
 
     def handler(self) -> grpc.GenericRpcHandler:
         """What a gRPC server is given. The library is imported with the first call: it costs a third of a second."""
-        methods: dict[str, Callable[[bytes], Message]] = {
+        methods: dict[str, Callable[[bytes], Awaitable[Message]]] = {
             "ListTimeSeries": self._list_time_series,
             "GetMetricDescriptor": self._get_descriptor,
             "ListMetricDescriptors": self._list_descriptors,
         }
         return grpc.method_handlers_generic_handler(
-            _SERVICE, {name: self._method(answer) for name, answer in methods.items()}
+            _SERVICE, {name: unary(answer, self._faults, "monitoring-down") for name, answer in methods.items()}
         )
 
-    def _method(self, answer: Callable[[bytes], Message]) -> grpc.RpcMethodHandler:
-        async def handle(raw: bytes, context: grpc.aio.ServicerContext[bytes, Message]) -> Message:
-            try:
-                if "monitoring-down" in self._faults:
-                    raise Unavailable("The service is currently unavailable.")
-                return answer(raw)
-            except ApiError as error:
-                return await context.abort(_Codes[error.code], error.message)
-
-        return grpc.unary_unary_rpc_method_handler(
-            handle, response_serializer=lambda message: message.SerializeToString()
-        )
-
-    def _list_time_series(self, raw: bytes) -> Message:
+    async def _list_time_series(self, raw: bytes) -> Message:
         from google.cloud import monitoring_v3
 
         request = monitoring_v3.ListTimeSeriesRequest.deserialize(raw)
@@ -133,7 +120,7 @@ class CloudMonitoring:
                 points=points,
             )
 
-    def _get_descriptor(self, raw: bytes) -> Message:
+    async def _get_descriptor(self, raw: bytes) -> Message:
         from google.cloud import monitoring_v3
 
         request = monitoring_v3.GetMetricDescriptorRequest.deserialize(raw)
@@ -141,7 +128,7 @@ class CloudMonitoring:
         self._must_be_ours(project)
         return self._descriptor(metric)
 
-    def _list_descriptors(self, raw: bytes) -> Message:
+    async def _list_descriptors(self, raw: bytes) -> Message:
         from google.cloud import monitoring_v3
 
         request = monitoring_v3.ListMetricDescriptorsRequest.deserialize(raw)

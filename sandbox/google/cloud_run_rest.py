@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
-from google.cloud import run_v2
-from google.longrunning import operations_pb2
 from google.protobuf import json_format
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.google import cloud_run_v1, cloud_run_v2
-from sandbox.google.http import error_response, exception_handlers, json_object, wait_seconds
-from sandbox.platform.errors import (
-    ApiError,
-    InvalidArgument,
-    PermissionDenied,
-    ResourceExhausted,
-    Unauthenticated,
-    Unavailable,
-)
+from sandbox.google import cloud_run_v1
+from sandbox.google.cloud_run_api import CloudRunApi, Method
+from sandbox.google.http import error_response, exception_handlers, json_object, parse_json
+from sandbox.platform.errors import ApiError, PermissionDenied, ResourceExhausted, Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
-    from google.protobuf.message import Message
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from sandbox.platform.control_plane import ControlPlane
 
 _REGION = "/v2/projects/{project}/locations/{location}"
-
-
+_SERVICE, _OPERATION = f"{_REGION}/services/{{service}}", f"{_REGION}/operations/{{operation}}"
+# As the google.api.http annotations bind the methods. The resource's name, which is the path without what follows its
+# last variable, fills the field of what the HTTP body fills: the request, or for PATCH the service in it.
+_BINDINGS = {
+    "TestIamPermissions": ("POST", f"{_SERVICE}:testIamPermissions", "resource"),
+    "WaitOperation": ("POST", f"{_OPERATION}:wait", "name"),
+    "ListServices": ("GET", f"{_REGION}/services", "parent"),
+    "GetService": ("GET", _SERVICE, "name"),
+    "UpdateService": ("PATCH", _SERVICE, "name"),
+    "ListRevisions": ("GET", f"{_SERVICE}/revisions", "parent"),
+    "GetRevision": ("GET", f"{_SERVICE}/revisions/{{revision}}", "name"),
+    "ListOperations": ("GET", f"{_REGION}/operations", "name"),
+    "GetOperation": ("GET", _OPERATION, "name"),
+}
+_BOOLEANS: dict[str, str | bool] = {"true": True, "false": False}  # in a query; JSON has values of their own
 _REFUSALS: dict[str, ApiError] = {
     "cloud-run-down": Unavailable("The service is currently unavailable."),
     "cloud-run-401": Unauthenticated("Request had invalid authentication credentials."),
@@ -47,21 +50,9 @@ def rest_app(control: ControlPlane, logging: ASGIApp | None = None) -> ASGIApp:
 
     `logging` answers for Cloud Logging: gcloud has one proxy for all that it asks.
     """
-    service = f"{_REGION}/services/{{service}}"
-    operation = f"{_REGION}/operations/{{operation}}"
-    api = _Api(control)
-    routes = [
-        Route(f"{_REGION}/services", api.list_services),
-        Route(f"{service}:testIamPermissions", api.test_permissions, methods=["POST"]),
-        Route(f"{service}/revisions", api.list_revisions),
-        Route(f"{service}/revisions/{{revision}}", api.get_revision),
-        Route(service, api.get_service, methods=["GET"]),
-        Route(service, api.update_service, methods=["PATCH"]),
-        Route(f"{_REGION}/operations", api.list_operations),
-        Route(f"{operation}:wait", api.wait_operation, methods=["POST"]),
-        Route(operation, api.get_operation),
-    ]
-    app = Starlette(routes=[*routes, *cloud_run_v1.routes(control)], exception_handlers=exception_handlers())
+    methods = CloudRunApi(control).methods
+    bound = [_route(methods[name], *binding) for name, binding in _BINDINGS.items()]
+    app = Starlette(routes=[*bound, *cloud_run_v1.routes(control)], exception_handlers=exception_handlers())
     return _Front(app, control, logging)
 
 
@@ -99,98 +90,19 @@ def _origin_form(scope: Scope) -> Scope:
     return {**scope, "path": path, "raw_path": path.encode()}
 
 
-class _Api:
-    def __init__(self, control: ControlPlane) -> None:
-        self._control = control
+def _route(method: Method, verb: str, path: str, field: str) -> Route:
+    suffix = path.rpartition("}")[2]
 
-    async def list_services(self, request: Request) -> Response:
-        cloud_run_v2.check_parent(self._control, _resource(request, "/services"))
-        services, token = cloud_run_v2.page(list(self._control.services.values()), *_paging(request))
-        answer = run_v2.ListServicesResponse(
-            services=[cloud_run_v2.service_message(self._control, each) for each in services], next_page_token=token
-        )
-        return _json(request, run_v2.ListServicesResponse.pb(answer))
+    async def endpoint(request: Request) -> Response:
+        message = method.request()
+        query = {name: _BOOLEANS.get(value, value) for name, value in request.query_params.items()}
+        parse_json(query, message, ignore_unknown_fields=True)
+        filled = message.service if verb == "PATCH" else message
+        parse_json(await json_object(request), filled)
+        setattr(filled, field, request.url.path.removeprefix("/v2/").removesuffix(suffix))
+        answer = await method.answer(message)
+        # Enums as the caller asks for them: `$alt=json;enum-encoding=int` wants numbers.
+        as_numbers = "enum-encoding=int" in request.query_params.get("$alt", "")
+        return JSONResponse(json_format.MessageToDict(answer, use_integers_for_enums=as_numbers))
 
-    async def get_service(self, request: Request) -> Response:
-        service = cloud_run_v2.service_of(self._control, _resource(request))
-        return _json(request, run_v2.Service.pb(cloud_run_v2.service_message(self._control, service)))
-
-    async def update_service(self, request: Request) -> Response:
-        service = cloud_run_v2.service_of(self._control, _resource(request))
-        message = run_v2.Service()
-        await _parse(request, run_v2.Service.pb(message))
-        mask = [_snake(path) for path in request.query_params.get("updateMask", "").split(",") if path]
-        operation = await self._control.update(
-            service.name,
-            cloud_run_v2.change_from(message, mask),
-            message.etag or None,
-            validate_only=request.query_params.get("validateOnly", "").lower() == "true",
-        )
-        return _json(request, cloud_run_v2.operation_message(self._control, operation))
-
-    async def test_permissions(self, request: Request) -> Response:
-        cloud_run_v2.service_of(self._control, _resource(request, ":testIamPermissions"))
-        permissions = (await json_object(request)).get("permissions", [])
-        return JSONResponse({"permissions": permissions} if permissions else {})
-
-    async def list_revisions(self, request: Request) -> Response:
-        parent = _resource(request, "/revisions")
-        found, token = cloud_run_v2.page(cloud_run_v2.revisions_of(self._control, parent), *_paging(request))
-        answer = run_v2.ListRevisionsResponse(
-            revisions=[cloud_run_v2.revision_message(self._control, *each) for each in found], next_page_token=token
-        )
-        return _json(request, run_v2.ListRevisionsResponse.pb(answer))
-
-    async def get_revision(self, request: Request) -> Response:
-        found = cloud_run_v2.revision_of(self._control, _resource(request))
-        return _json(request, run_v2.Revision.pb(cloud_run_v2.revision_message(self._control, *found)))
-
-    async def list_operations(self, request: Request) -> Response:
-        cloud_run_v2.check_parent(self._control, _resource(request, "/operations"))
-        found, token = cloud_run_v2.page(list(self._control.operations.values()), *_paging(request))
-        return _json(
-            request,
-            operations_pb2.ListOperationsResponse(
-                operations=[cloud_run_v2.operation_message(self._control, each) for each in found],
-                next_page_token=token,
-            ),
-        )
-
-    async def get_operation(self, request: Request) -> Response:
-        operation = cloud_run_v2.operation_of(self._control, _resource(request))
-        return _json(request, cloud_run_v2.operation_message(self._control, operation))
-
-    async def wait_operation(self, request: Request) -> Response:
-        operation = cloud_run_v2.operation_of(self._control, _resource(request, ":wait"))
-        await operation.wait(await wait_seconds(request))
-        return _json(request, cloud_run_v2.operation_message(self._control, operation))
-
-
-def _resource(request: Request, suffix: str = "") -> str:
-    return request.url.path.removeprefix("/v2/").removesuffix(suffix)
-
-
-def _paging(request: Request) -> tuple[int, str]:
-    size = request.query_params.get("pageSize", "0")
-    try:
-        return int(size), request.query_params.get("pageToken", "")
-    except ValueError:
-        raise InvalidArgument(f"Invalid value at 'page_size': {size}", "page_size") from None
-
-
-def _snake(path: str) -> str:
-    return re.sub(r"[A-Z]", lambda letter: "_" + letter[0].lower(), path)
-
-
-async def _parse(request: Request, message: Message) -> None:
-    """Read the body into `message`; enums may be names or numbers, as the clients send both."""
-    try:
-        json_format.Parse(await request.body() or b"{}", message)
-    except (json_format.ParseError, UnicodeDecodeError) as error:
-        raise InvalidArgument(f"Invalid JSON payload received. {error}") from None
-
-
-def _json(request: Request, message: Message) -> Response:
-    """The message as JSON, with enums as the caller asked: `$alt=json;enum-encoding=int` wants numbers."""
-    alt = request.query_params.get("$alt", "")
-    return JSONResponse(json_format.MessageToDict(message, use_integers_for_enums="enum-encoding=int" in alt))
+    return Route(path, endpoint, methods=[verb])

@@ -6,17 +6,20 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from google.longrunning import operations_pb2
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from sandbox.google import conditions
-from sandbox.google.cloud_run_v2 import COMMIT_LABEL, newest_first, own, page, revision_uid
+from sandbox.google.cloud_run_api import newest_revisions, wait_for
+from sandbox.google.cloud_run_v2 import COMMIT_LABEL, own, revision_uid
 from sandbox.google.conditions import Condition, State
-from sandbox.google.http import Json, json_object, wait_seconds
+from sandbox.google.http import json_object, page, parse_json
 from sandbox.platform.changes import Change, Operation, Template
 from sandbox.platform.errors import InvalidArgument, NotFound, PermissionDenied
 from sandbox.platform.model import USUAL, Resources, Revision, Service, Traffic
+from sandbox.vendor_api import Json
 
 if TYPE_CHECKING:
     from sandbox.platform.control_plane import ControlPlane
@@ -96,8 +99,7 @@ class _Api:
         self._check(request)
         wanted = _selected_service(request.query_params.get("labelSelector", ""))
         services = [each for each in self._control.services.values() if wanted in ("", each.name)]
-        found = newest_first(revision for service in services for revision in service.revisions.values())
-        items, rest = page(found, *_paging(request))
+        items, rest = page(newest_revisions(services), *_paging(request))
         return _list("RevisionList", [revision_object(self._control, each) for each in items], rest)
 
     async def get_revision(self, request: Request) -> Response:
@@ -116,7 +118,9 @@ class _Api:
     async def wait_operation(self, request: Request) -> Response:
         self._check(request)
         operation = self._control.operation(request.path_params["operation"])
-        await operation.wait(await wait_seconds(request))
+        wanted = operations_pb2.WaitOperationRequest()
+        parse_json(await json_object(request), wanted)
+        await wait_for(operation, wanted)
         return JSONResponse(_operation_object(self._control, operation))
 
     def _check(self, request: Request) -> None:

@@ -5,11 +5,8 @@ The messages are the library's own, so shapes and enum values come from Google's
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import timedelta
-from typing import TypeVar
 from uuid import NAMESPACE_URL, uuid5
 
 from google.cloud import run_v2
@@ -21,11 +18,10 @@ from sandbox.google import conditions
 from sandbox.google.conditions import Condition, State
 from sandbox.platform.changes import Change, Operation, Template
 from sandbox.platform.control_plane import ControlPlane
-from sandbox.platform.errors import InvalidArgument, NotFound, PermissionDenied, Unimplemented
+from sandbox.platform.errors import InvalidArgument, Unimplemented
 from sandbox.platform.model import USUAL, Resources, Revision, Service, Traffic
 
 COMMIT_LABEL = "commit-sha"
-DEFAULT_PAGE = 100
 _STATES = {
     State.RECONCILING: "CONDITION_RECONCILING",
     State.FAILED: "CONDITION_FAILED",
@@ -41,7 +37,6 @@ _SYSTEM = (
     "autoscaling.knative.dev",
     "client.knative.dev",
 )
-_Item = TypeVar("_Item")
 
 
 def service_message(control: ControlPlane, service: Service) -> run_v2.Service:
@@ -77,11 +72,11 @@ def service_message(control: ControlPlane, service: Service) -> run_v2.Service:
     )
 
 
-def revision_message(control: ControlPlane, service: Service, revision: Revision) -> run_v2.Revision:
+def revision_message(control: ControlPlane, revision: Revision) -> run_v2.Revision:
     """The revision as `GetRevision` answers it."""
     template = _template_message(revision)
     return run_v2.Revision(
-        name=f"{control.parent}/services/{service.name}/revisions/{revision.name}",
+        name=f"{control.parent}/services/{revision.service}/revisions/{revision.name}",
         uid=revision_uid(revision),
         generation=1,
         observed_generation=1,
@@ -89,7 +84,7 @@ def revision_message(control: ControlPlane, service: Service, revision: Revision
         create_time=revision.created,
         update_time=revision.retired or revision.created,
         launch_stage="GA",
-        service=service.name,
+        service=revision.service,
         scaling=template.scaling,
         max_instance_request_concurrency=template.max_instance_request_concurrency,
         timeout=template.timeout,
@@ -159,69 +154,6 @@ def change_from(message: run_v2.Service, mask: Iterable[str]) -> Change:
 def own(pairs: dict[str, str]) -> dict[str, str]:
     """Labels or annotations without those in the platform's namespaces, which callers cannot set."""
     return {key: value for key, value in pairs.items() if not key.split("/")[0].endswith(_SYSTEM)}
-
-
-def service_of(control: ControlPlane, name: str) -> Service:
-    """The service of a full resource name. Raises PermissionDenied, NotFound, InvalidArgument."""
-    return control.service(short_name(control, name, "services"))
-
-
-def revision_of(control: ControlPlane, name: str) -> tuple[Service, Revision]:
-    """The revision of a full resource name, with its service. Raises as `service_of`."""
-    parent, _, revision = name.partition("/revisions/")
-    service = service_of(control, parent)
-    return service, control.revision(service.name, revision)
-
-
-def operation_of(control: ControlPlane, name: str) -> Operation:
-    """The operation of a full resource name. Raises as `service_of`."""
-    return control.operation(short_name(control, name, "operations"))
-
-
-def short_name(control: ControlPlane, name: str, collection: str) -> str:
-    """The last part of `projects/P/locations/R/<collection>/<short>`."""
-    parent, separator, short = name.rpartition(f"/{collection}/")
-    if not separator or not short or "/" in short:
-        raise InvalidArgument(f"'{name}' is not a name of the form projects/*/locations/*/{collection}/*.", "name")
-    check_parent(control, parent)
-    return short
-
-
-def check_parent(control: ControlPlane, parent: str) -> None:
-    """Raises PermissionDenied for another project, NotFound for another region."""
-    if parent == control.parent:
-        return
-    if not parent.startswith(f"projects/{control.project}/"):
-        raise PermissionDenied(f"Permission denied on resource '{parent}' (or it may not exist).")
-    raise NotFound(f"Location of '{parent}' is not found or access is unauthorized.")
-
-
-def page(items: Sequence[_Item], size: int, token: str) -> tuple[list[_Item], str]:
-    """One page of a list and the token of the next. Raises InvalidArgument for a bad size or token."""
-    if size < 0:
-        raise InvalidArgument("page_size must not be negative.", "page_size")
-    try:
-        start = int(base64.urlsafe_b64decode(token)) if token else 0
-    except (ValueError, binascii.Error):
-        raise InvalidArgument("The page token is invalid.", "page_token") from None
-    end = start + (min(size, DEFAULT_PAGE) or DEFAULT_PAGE)
-    following = base64.urlsafe_b64encode(str(end).encode()).decode() if end < len(items) else ""
-    return list(items[start:end]), following
-
-
-def newest_first(revisions: Iterable[Revision]) -> list[Revision]:
-    """Revisions in the order in which Cloud Run lists them: by creation, whether they serve or not."""
-    return sorted(revisions, key=lambda revision: revision.created, reverse=True)
-
-
-def revisions_of(control: ControlPlane, parent: str) -> list[tuple[Service, Revision]]:
-    """Each revision of a service, or of all services for `.../services/-`, newest first."""
-    if parent == f"{control.parent}/services/-":
-        services = list(control.services.values())
-    else:
-        services = [service_of(control, parent)]
-    found = newest_first(revision for service in services for revision in service.revisions.values())
-    return [(control.service(revision.service), revision) for revision in found]
 
 
 def _revision_name(service: str, revision: str) -> str:

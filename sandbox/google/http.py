@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
 
-from google.protobuf import duration_pb2, json_format
+from google.protobuf import json_format
+from google.protobuf.message import Message
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from sandbox.platform.errors import ApiError, InvalidArgument
+from sandbox.vendor_api import Json
 
-Json = Mapping[str, "Json"] | list["Json"] | str | int | float | bool | None
-_MAX_WAIT_SECONDS = 60.0
+_DEFAULT_PAGE = 100
+_Item = TypeVar("_Item")
 _STATUS_NAMES = {404: "NOT_FOUND", 405: "UNIMPLEMENTED"}
 
 
@@ -66,15 +71,22 @@ async def json_object(request: Request) -> dict[str, Json]:
     return body
 
 
-async def wait_seconds(request: Request) -> float:
-    """The `timeout` of an operation's :wait call; a minute when there is none, and at most. Raises InvalidArgument."""
-    timeout = (await json_object(request)).get("timeout")
-    if timeout is None:
-        return _MAX_WAIT_SECONDS
-    duration = duration_pb2.Duration()
+def parse_json(values: Mapping[str, Json], message: Message, *, ignore_unknown_fields: bool = False) -> None:
+    """Read JSON values into `message`; enums may be names or numbers. Raises InvalidArgument."""
     try:
-        json_format.ParseDict(timeout, duration)
+        json_format.ParseDict(values, message, ignore_unknown_fields=ignore_unknown_fields)
     except json_format.ParseError as error:
-        raise InvalidArgument(f"Invalid value at 'timeout': {error}", "timeout") from None
-    asked: float = duration.ToTimedelta().total_seconds()
-    return min(asked, _MAX_WAIT_SECONDS)
+        raise InvalidArgument(f"Invalid JSON payload received. {error}") from None
+
+
+def page(items: Sequence[_Item], size: int, token: str) -> tuple[list[_Item], str]:
+    """One page of a list and the token of the next. Raises InvalidArgument for a bad size or token."""
+    if size < 0:
+        raise InvalidArgument("page_size must not be negative.", "page_size")
+    try:
+        start = int(base64.urlsafe_b64decode(token)) if token else 0
+    except (ValueError, binascii.Error):
+        raise InvalidArgument("The page token is invalid.", "page_token") from None
+    end = start + (min(size, _DEFAULT_PAGE) or _DEFAULT_PAGE)
+    following = base64.urlsafe_b64encode(str(end).encode()).decode() if end < len(items) else ""
+    return list(items[start:end]), following

@@ -103,7 +103,7 @@ class SlackRateLimit(_Event):
 
     def plant(self, vendors: Vendors, undo: Undo) -> Json:
         """Put it in force."""
-        undo.append(vendors.slack.refusals.begin(**self.model_dump()))
+        undo.append(vendors.slack.rate_limit.begin(**self.model_dump()))
         return self.model_dump()
 
 
@@ -115,7 +115,7 @@ class GitHubRateLimit(SlackRateLimit):
 
     def plant(self, vendors: Vendors, undo: Undo) -> Json:
         """Put it in force."""
-        undo.append(vendors.github.refusals.begin(**self.model_dump()))
+        undo.append(vendors.github.rate_limit.begin(**self.model_dump()))
         return self.model_dump()
 
 

@@ -1,20 +1,63 @@
-"""What the stand-ins for Slack, GitHub, PagerDuty and Statuspage have in common."""
+"""What the stand-ins of vendors' APIs have in common: JSON, times, refusals, rate limits, outages."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
-from starlette.responses import HTMLResponse
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+    from starlette.types import Receive, Scope, Send
 
 Json = Mapping[str, "Json"] | list["Json"] | str | int | float | bool | None
-OUTAGE = HTMLResponse("<html><head><title>503 Service Unavailable</title></head><body></body></html>", 503)
+_OUTAGE = HTMLResponse("<html><head><title>503 Service Unavailable</title></head><body></body></html>", 503)
+
+
+class Refusal(Exception):
+    """An answer other than 2xx, with its JSON body."""
+
+    def __init__(self, status: int, body: Json, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(f"{status}: {body}")
+        self.status, self.body, self.headers = status, body, dict(headers or {})
+
+    def response(self) -> Response:
+        """The answer."""
+        return JSONResponse(self.body, self.status, self.headers)
+
+
+class VendorApp:
+    """The ASGI application of a vendor's API. While `outage` is one of `faults`, it answers 503 to everything.
+
+    An endpoint may raise Refusal; a request that no route takes is answered by `unrouted`.
+    """
+
+    def __init__(
+        self,
+        routes: Sequence[BaseRoute],
+        unrouted: Refusal | None = None,
+        faults: AbstractSet[str] = frozenset(),
+        outage: str = "",
+    ) -> None:
+        handlers = {Refusal: _refused} | ({HTTPException: lambda *_: unrouted.response()} if unrouted else {})
+        self.starlette = Starlette(routes=routes, exception_handlers=handlers)
+        self._faults, self._outage = faults, outage
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await (_OUTAGE if self._outage in self._faults else self.starlette)(scope, receive, send)
 
 
 @dataclass(slots=True)
-class Refusals:
+class RateLimit:
     """How many of the next requests a rate limit refuses, and what it tells them to wait."""
 
     times: int = 0
@@ -35,5 +78,10 @@ class Refusals:
 
 
 def iso(at: datetime) -> str:
-    """A time to the second, as these APIs write it."""
+    """A time to the second, as most of these APIs write it."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    return error.response()

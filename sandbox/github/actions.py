@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import zipfile
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
-from starlette.responses import Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from sandbox.github.http import GitHubRefusal, page, read_body
+from sandbox.github.http import GitHubRefusal, moment, not_found, page, read_body
 from sandbox.github.issues import user
 from sandbox.github.model import REPOSITORY
 from sandbox.github.runs import INPUTS, JOBS, Job, Run, Runner
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from sandbox.github.http import Body
-    from sandbox.github.issues import Answer
     from sandbox.github.model import Repository
     from sandbox.vendor_api import Json
 
@@ -38,16 +38,16 @@ class GitHubActions:
         self._runner = runner
         self.runs: dict[int, Run] = {}  # by id, oldest first
 
-    async def workflows(self, request: Request) -> Answer:
+    async def workflows(self, request: Request) -> Response:
         """The workflows of the repository."""
-        return {"total_count": 1, "workflows": [_workflow(request)]}, {}, 200
+        return JSONResponse({"total_count": 1, "workflows": [_workflow(request)]})
 
-    async def workflow(self, request: Request) -> Answer:
+    async def workflow(self, request: Request) -> Response:
         """One workflow, by id or by the name of its file."""
         _known(request)
-        return _workflow(request), {}, 200
+        return JSONResponse(_workflow(request))
 
-    async def dispatch(self, request: Request) -> Answer:
+    async def dispatch(self, request: Request) -> Response:
         """Start a run. Without `return_run_details` the answer does not say which one."""
         _known(request)
         body = await read_body(request, "WorkflowDispatch")
@@ -58,15 +58,17 @@ class GitHubActions:
             raise GitHubRefusal(422, f"No ref found for: {ref}")
         run = self._new_run(ref, _inputs(body))
         if not body.get("return_run_details", bool, False):
-            return None, {}, 204
-        return {"workflow_run_id": run.id, "run_url": _url(request, run), "html_url": _html(run)}, {}, 200
+            return Response(status_code=204)
+        return JSONResponse({"workflow_run_id": run.id, "run_url": _url(request, run), "html_url": _html(run)})
 
-    async def listing(self, request: Request) -> Answer:
+    async def listing(self, request: Request) -> Response:
         """Runs, newest first; of one workflow, where the path names it."""
         if "workflow" in request.path_params:
             _known(request)
         asked = request.query_params
-        since = _since(asked.get("created", ""))
+        created = asked.get("created", "")
+        refusal = GitHubRefusal(422, "Validation Failed")
+        since = moment(created.removeprefix(">="), refusal) if created.startswith(">=") else None
         found = [
             run
             for run in reversed(self.runs.values())
@@ -75,29 +77,27 @@ class GitHubActions:
             and asked.get("status", run.status) in {run.status, run.conclusion}
             and (since is None or run.created.replace(microsecond=0) >= since)
         ]
-        shown, headers = page(request, found, lambda run: _show(request, run, self._login))
-        return {"total_count": len(found), "workflow_runs": shown}, headers, 200
+        return page(request, found, self._show, "workflow_runs")
 
-    async def read(self, request: Request) -> Answer:
+    async def read(self, request: Request) -> Response:
         """One run."""
-        return _show(request, self._run(request), self._login), {}, 200
+        return JSONResponse(self._show(request, self._run(request)))
 
-    async def jobs(self, request: Request) -> Answer:
+    async def jobs(self, request: Request) -> Response:
         """The jobs of a run, in order."""
         run = self._run(request)
-        shown, headers = page(request, run.jobs, lambda job: _show_job(request, run, job))
-        return {"total_count": len(run.jobs), "jobs": shown}, headers, 200
+        return page(request, run.jobs, partial(_show_job, run), "jobs")
 
-    async def cancel(self, request: Request) -> Answer:
+    async def cancel(self, request: Request) -> Response:
         """Cancel a run that has not ended."""
         if not self._runner.cancel(self._run(request)):
             raise GitHubRefusal(409, "Cannot cancel a workflow run that is completed.")
-        return {}, {}, 202
+        return JSONResponse({}, 202)
 
-    async def logs(self, request: Request) -> Answer:
+    async def logs(self, request: Request) -> Response:
         """Where the logs are: elsewhere, and not for this token."""
         run = self._run(request)
-        return None, {"Location": f"{request.base_url}_logs/{run.id}?sig=sandbox"}, 302
+        return RedirectResponse(f"{request.base_url}_logs/{run.id}?sig=sandbox", 302)
 
     async def archive(self, request: Request) -> Response:
         """The logs of a run: a text for each job. Who has the address may read them; a token is too much."""
@@ -129,16 +129,45 @@ class GitHubActions:
         self._runner.start(run)
         return run
 
+    def _show(self, request: Request, run: Run) -> dict[str, Json]:
+        url = _url(request, run)
+        return {
+            "id": run.id,
+            "name": WORKFLOW_NAME,
+            "node_id": f"WFR_{run.id}",
+            "head_branch": run.ref,
+            "head_sha": run.sha,
+            "path": f".github/workflows/{WORKFLOW_FILE}",
+            "display_title": run.title,
+            "run_number": run.number,
+            "run_attempt": 1,
+            "event": "workflow_dispatch",
+            "status": run.status,
+            "conclusion": run.conclusion,
+            "workflow_id": WORKFLOW_ID,
+            "url": url,
+            "html_url": _html(run),
+            "created_at": iso(run.created),
+            "updated_at": iso(run.updated),
+            "run_started_at": iso(run.created),
+            "actor": user(self._login),
+            "triggering_actor": user(self._login),
+            "jobs_url": f"{url}/jobs",
+            "logs_url": f"{url}/logs",
+            "cancel_url": f"{url}/cancel",
+            "workflow_url": f"{request.base_url}repos/{REPOSITORY}/actions/workflows/{WORKFLOW_ID}",
+        }
+
     def _run(self, request: Request) -> Run:
         run = self.runs.get(request.path_params["id"])
         if run is None:
-            raise GitHubRefusal(404, "Not Found")
+            raise not_found()
         return run
 
 
 def _known(request: Request) -> None:
     if request.path_params["workflow"] not in {str(WORKFLOW_ID), WORKFLOW_FILE}:
-        raise GitHubRefusal(404, "Not Found")
+        raise not_found()
 
 
 def _inputs(body: Body) -> dict[str, str]:
@@ -146,16 +175,6 @@ def _inputs(body: Body) -> dict[str, str]:
     if unknown := [name for name in given if name not in INPUTS]:
         raise GitHubRefusal(422, f"Unexpected inputs provided: {unknown}")
     return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in given.items()}
-
-
-def _since(text: str) -> datetime | None:
-    if not text.startswith(">="):
-        return None
-    try:
-        since = datetime.fromisoformat(text.removeprefix(">="))
-    except ValueError:
-        raise GitHubRefusal(422, "Validation Failed") from None
-    return since if since.tzinfo else since.replace(tzinfo=UTC)
 
 
 def _url(request: Request, run: Run) -> str:
@@ -181,37 +200,7 @@ def _workflow(request: Request) -> dict[str, Json]:
     }
 
 
-def _show(request: Request, run: Run, login: str) -> dict[str, Json]:
-    url = _url(request, run)
-    return {
-        "id": run.id,
-        "name": WORKFLOW_NAME,
-        "node_id": f"WFR_{run.id}",
-        "head_branch": run.ref,
-        "head_sha": run.sha,
-        "path": f".github/workflows/{WORKFLOW_FILE}",
-        "display_title": run.title,
-        "run_number": run.number,
-        "run_attempt": 1,
-        "event": "workflow_dispatch",
-        "status": run.status,
-        "conclusion": run.conclusion,
-        "workflow_id": WORKFLOW_ID,
-        "url": url,
-        "html_url": _html(run),
-        "created_at": iso(run.created),
-        "updated_at": iso(run.updated),
-        "run_started_at": iso(run.created),
-        "actor": user(login),
-        "triggering_actor": user(login),
-        "jobs_url": f"{url}/jobs",
-        "logs_url": f"{url}/logs",
-        "cancel_url": f"{url}/cancel",
-        "workflow_url": f"{request.base_url}repos/{REPOSITORY}/actions/workflows/{WORKFLOW_ID}",
-    }
-
-
-def _show_job(request: Request, run: Run, job: Job) -> dict[str, Json]:
+def _show_job(run: Run, request: Request, job: Job) -> dict[str, Json]:
     return {
         "id": job.id,
         "run_id": run.id,

@@ -8,28 +8,24 @@ from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sandbox.github.actions import GitHubActions
 from sandbox.github.deployments import GitHubDeployments
-from sandbox.github.http import DOCUMENTATION, GitHubRefusal
+from sandbox.github.http import GitHubRefusal, not_found
 from sandbox.github.issues import GitHubIssues, user
 from sandbox.github.model import MAIN, REPOSITORY, Repository, seed_repository
 from sandbox.github.releases import GitHubReleases
-from sandbox.vendor_api import OUTAGE, Refusals
+from sandbox.vendor_api import RateLimit, VendorApp
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.types import Receive, Scope, Send
 
-    from sandbox.github.issues import Answer
     from sandbox.github.runs import Runner
     from sandbox.vendor_api import Json
 
-Endpoint = Callable[["Request"], Awaitable["Answer"]]
+Endpoint = Callable[["Request"], Awaitable[Response]]
 
 _LOGIN = "bayit-deployments[bot]"
 _PER_HOUR = 5000
@@ -37,59 +33,51 @@ _SECONDARY = "You have exceeded a secondary rate limit. Please wait a few minute
 _PRIMARY = f"API rate limit exceeded for user {_LOGIN}."
 
 
-class GitHub:
+class GitHub(VendorApp):
     """The ASGI application. `faults` are those in force: github-down."""
 
     def __init__(self, faults: AbstractSet[str], runner: Runner) -> None:
         self.repository = Repository()
         seed_repository(self.repository)
-        self.refusals = Refusals()
+        self.rate_limit = RateLimit()
         self.token, self.token_without_scope = _token(), _token()  # the second may read, and nothing else
-        self._faults = faults
         self._used = 0
         self._reset = int(time.time()) + 3600
         issues = GitHubIssues(self.repository, _LOGIN)
         deployments = GitHubDeployments(self.repository, _LOGIN)
         actions = GitHubActions(self.repository, _LOGIN, runner)
         releases = GitHubReleases(self.repository, _LOGIN)
-        self._app = Starlette(
-            routes=[
-                Route("/rate_limit", self._rate_limit, methods=["GET"]),
-                self._route("", GET=self._repository),
-                self._route("/issues", GET=issues.listing, POST=issues.create),
-                self._route("/issues/{number:int}", GET=issues.read, PATCH=issues.change),
-                self._route("/issues/{number:int}/comments", GET=issues.comments, POST=issues.comment),
-                self._route("/issues/{number:int}/labels", POST=issues.add_labels),
-                self._route("/issues/{number:int}/labels/{label}", DELETE=issues.remove_label),
-                self._route("/issues/comments/{id:int}", PATCH=releases.change_comment),
-                self._route("/releases", GET=releases.listing, POST=releases.create),
-                self._route("/releases/{id:int}", PATCH=releases.change),
-                self._route("/releases/{id:int}/assets", GET=releases.assets, POST=releases.upload),
-                self._route("/releases/assets/{id:int}", DELETE=releases.remove_asset),
-                self._route("/releases/tags/{tag:path}", GET=releases.by_tag),
-                self._route("/labels", GET=issues.labels),
-                self._route("/deployments", GET=deployments.listing, POST=deployments.create),
-                self._route("/deployments/{id:int}", GET=deployments.read),
-                self._route("/deployments/{id:int}/statuses", GET=deployments.statuses, POST=deployments.add_status),
-                self._route("/actions/workflows", GET=actions.workflows),
-                self._route("/actions/workflows/{workflow}", GET=actions.workflow),
-                self._route("/actions/workflows/{workflow}/dispatches", POST=actions.dispatch),
-                self._route("/actions/workflows/{workflow}/runs", GET=actions.listing),
-                self._route("/actions/runs", GET=actions.listing),
-                self._route("/actions/runs/{id:int}", GET=actions.read),
-                self._route("/actions/runs/{id:int}/jobs", GET=actions.jobs),
-                self._route("/actions/runs/{id:int}/cancel", POST=actions.cancel),
-                self._route("/actions/runs/{id:int}/logs", GET=actions.logs),
-                Route("/_logs/{id:int}", actions.archive, methods=["GET"]),
-            ],
-            exception_handlers={HTTPException: _unrouted},
-        )
-        self._app.router.redirect_slashes = False  # a slash too many is not found
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        app = OUTAGE if "github-down" in self._faults else self._app
-        await app(scope, receive, send)
+        routes = [
+            Route("/rate_limit", self._rate_limit, methods=["GET"]),
+            self._route("", GET=self._repository),
+            self._route("/issues", GET=issues.listing, POST=issues.create),
+            self._route("/issues/{number:int}", GET=issues.read, PATCH=issues.change),
+            self._route("/issues/{number:int}/comments", GET=issues.comments, POST=issues.comment),
+            self._route("/issues/{number:int}/labels", POST=issues.add_labels),
+            self._route("/issues/{number:int}/labels/{label}", DELETE=issues.remove_label),
+            self._route("/issues/comments/{id:int}", PATCH=issues.change_comment),
+            self._route("/releases", GET=releases.listing, POST=releases.create),
+            self._route("/releases/{id:int}", PATCH=releases.change),
+            self._route("/releases/{id:int}/assets", GET=releases.assets, POST=releases.upload),
+            self._route("/releases/assets/{id:int}", DELETE=releases.remove_asset),
+            self._route("/releases/tags/{tag:path}", GET=releases.by_tag),
+            self._route("/labels", GET=issues.labels),
+            self._route("/deployments", GET=deployments.listing, POST=deployments.create),
+            self._route("/deployments/{id:int}", GET=deployments.read),
+            self._route("/deployments/{id:int}/statuses", GET=deployments.statuses, POST=deployments.add_status),
+            self._route("/actions/workflows", GET=actions.workflows),
+            self._route("/actions/workflows/{workflow}", GET=actions.workflow),
+            self._route("/actions/workflows/{workflow}/dispatches", POST=actions.dispatch),
+            self._route("/actions/workflows/{workflow}/runs", GET=actions.listing),
+            self._route("/actions/runs", GET=actions.listing),
+            self._route("/actions/runs/{id:int}", GET=actions.read),
+            self._route("/actions/runs/{id:int}/jobs", GET=actions.jobs),
+            self._route("/actions/runs/{id:int}/cancel", POST=actions.cancel),
+            self._route("/actions/runs/{id:int}/logs", GET=actions.logs),
+            Route("/_logs/{id:int}", actions.archive, methods=["GET"]),
+        ]
+        super().__init__(routes, not_found(), faults, "github-down")
+        self.starlette.router.redirect_slashes = False  # a slash too many is not found
 
     def _route(self, path: str, **endpoints: Endpoint) -> Route:
         async def answer(request: Request) -> Response:
@@ -104,15 +92,15 @@ class GitHub:
             self._count()
             asked = f"{request.path_params['owner']}/{request.path_params['name']}"
             if asked.lower() != REPOSITORY.lower() or _presented(request) is None:
-                raise GitHubRefusal(404, "Not Found")  # to a stranger a private repository does not exist
+                raise not_found()  # to a stranger a private repository does not exist
             if request.method not in {"GET", "HEAD"} and _presented(request) != self.token:
                 raise GitHubRefusal(403, "Resource not accessible by personal access token")
-            body, headers, status = await endpoint(request)
+            response = await endpoint(request)
         except GitHubRefusal as refusal:
-            return JSONResponse(refusal.body, refusal.status, {**self._limits(), **refusal.headers})
-        if body is None:
-            return Response(status_code=status, headers={**self._limits(), **headers})
-        return JSONResponse(body, status, {**self._limits(), **headers})
+            response = refusal.response()
+        for name, value in self._limits().items():
+            response.headers.setdefault(name, value)
+        return response
 
     def _authenticate(self, request: Request) -> None:
         presented = _presented(request)
@@ -125,17 +113,15 @@ class GitHub:
         """Count a request, unless a rate limit refuses it. Raises GitHubRefusal."""
         if time.time() >= self._reset:
             self._used, self._reset = 0, int(time.time()) + 3600
-        if not self.refusals.take():
+        if not self.rate_limit.take():
             self._used += 1
             return
-        if self.refusals.kind == "primary":
-            refusal = GitHubRefusal(self.refusals.status, _PRIMARY)
-            reset = str(int(time.time()) + self.refusals.retry_after)
-            refusal.headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": reset}
-        else:
-            refusal = GitHubRefusal(self.refusals.status, _SECONDARY)
-            refusal.headers = {"Retry-After": str(self.refusals.retry_after)}
-        raise refusal
+        if self.rate_limit.kind == "primary":
+            reset = str(int(time.time()) + self.rate_limit.retry_after)
+            headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": reset}
+            raise GitHubRefusal(self.rate_limit.status, _PRIMARY, headers=headers)
+        wait = {"Retry-After": str(self.rate_limit.retry_after)}
+        raise GitHubRefusal(self.rate_limit.status, _SECONDARY, headers=wait)
 
     def _limits(self) -> dict[str, str]:
         return {
@@ -153,16 +139,16 @@ class GitHub:
         try:
             self._authenticate(request)
         except GitHubRefusal as refusal:
-            return JSONResponse(refusal.body, refusal.status)
+            return refusal.response()
         used, reset = self._used, self._reset
         rate: dict[str, Json] = {"limit": _PER_HOUR, "used": used, "remaining": _PER_HOUR - used, "reset": reset}
         return JSONResponse({"resources": {"core": rate}, "rate": rate}, headers=self._limits())
 
-    async def _repository(self, request: Request) -> Answer:
+    async def _repository(self, request: Request) -> Response:
         owner, _, name = REPOSITORY.partition("/")
         may_write = _presented(request) == self.token
         open_issues = sum(issue.state == "open" for issue in self.repository.issues.values())
-        return (
+        return JSONResponse(
             {
                 "id": 700_000_001,
                 "name": name,
@@ -184,9 +170,7 @@ class GitHub:
                     "triage": may_write,
                     "pull": True,
                 },
-            },
-            {},
-            200,
+            }
         )
 
 
@@ -198,9 +182,3 @@ def _presented(request: Request) -> str | None:
 
 def _token() -> str:
     return f"github_pat_{secrets.token_hex(41)}"
-
-
-async def _unrouted(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    body = {"message": "Not Found", "documentation_url": DOCUMENTATION, "status": "404"}
-    return JSONResponse(body, 404)

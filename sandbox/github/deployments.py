@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
-from sandbox.github.http import GitHubRefusal, invalid, page, read_body
+from starlette.responses import JSONResponse, Response
+
+from sandbox.github.http import GitHubRefusal, invalid, not_found, page, read_body
 from sandbox.github.issues import user
 from sandbox.github.model import REPOSITORY, Deployment, DeploymentStatus
 from sandbox.vendor_api import iso
@@ -14,8 +17,6 @@ from sandbox.vendor_api import iso
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from sandbox.github.http import Body
-    from sandbox.github.issues import Answer
     from sandbox.github.model import Repository
     from sandbox.vendor_api import Json
 
@@ -31,7 +32,7 @@ class GitHubDeployments:
         self._repository = repository
         self._login = login
 
-    async def listing(self, request: Request) -> Answer:
+    async def listing(self, request: Request) -> Response:
         """Deployments, newest first; each filter that is given must match exactly."""
         asked = request.query_params
         found = [
@@ -42,83 +43,73 @@ class GitHubDeployments:
             and asked.get("sha", deployment.sha) == deployment.sha
             and asked.get("task", deployment.task) == deployment.task
         ]
-        shown, headers = page(request, found, lambda deployment: self._show(request, deployment))
-        return shown, headers, 200
+        return page(request, found, self._show)
 
-    async def create(self, request: Request) -> Answer:
+    async def create(self, request: Request) -> Response:
         """Note a deployment of a branch or a commit."""
         body = await read_body(request, "Deployment")
-        if not (ref := body.get("ref", str, "")):
-            raise invalid("Deployment", "ref", "missing_field")
+        ref = body.text("ref", required=True)
         sha = self._repository.branches.get(ref, ref)
         if not _COMMIT.fullmatch(sha):
             raise GitHubRefusal(422, f"No ref found for: {ref}")
-        environment = body.get("environment", str, "production")
+        environment = body.text("environment", "production")
         deployment = Deployment(
             id=self._repository.next_id(),
             ref=ref,
             sha=sha,
             environment=environment,
-            description=_description(body),
+            description=body.text("description", most=_MAX_DESCRIPTION),
             payload=body.values.get("payload", {}),
-            task=body.get("task", str, "deploy"),
+            task=body.text("task", "deploy"),
             is_production=body.get("production_environment", bool, environment == "production"),
             is_transient=body.get("transient_environment", bool, False),
             at=datetime.now(UTC),
         )
         self._repository.deployments[deployment.id] = deployment
-        return self._show(request, deployment), {"Location": self._url(request, deployment)}, 201
+        return JSONResponse(self._show(request, deployment), 201, {"Location": self._url(request, deployment)})
 
-    async def read(self, request: Request) -> Answer:
+    async def read(self, request: Request) -> Response:
         """One deployment."""
-        return self._show(request, self._deployment(request)), {}, 200
+        return JSONResponse(self._show(request, self._deployment(request)))
 
-    async def statuses(self, request: Request) -> Answer:
+    async def statuses(self, request: Request) -> Response:
         """What became of a deployment, newest first."""
         deployment = self._deployment(request)
-        newest = deployment.statuses[::-1]
-        shown, headers = page(request, newest, lambda status: self._show_status(request, deployment, status))
-        return shown, headers, 200
+        return page(request, deployment.statuses[::-1], partial(self._show_status, deployment))
 
-    async def add_status(self, request: Request) -> Answer:
+    async def add_status(self, request: Request) -> Response:
         """Report on a deployment. Success retires the older ones of its environment, unless that is declined."""
         deployment = self._deployment(request)
         body = await read_body(request, "DeploymentStatus")
-        state = body.get("state", str, "")
+        state = body.text("state")
         if state not in _STATES:
             raise invalid("DeploymentStatus", "state", "custom", f"{state or 'nil'} is not a valid state")
-        deployment.environment = body.get("environment", str, deployment.environment)
+        deployment.environment = body.text("environment", deployment.environment)
         status = DeploymentStatus(
             id=self._repository.next_id(),
             state=state,
-            description=_description(body),
+            description=body.text("description", most=_MAX_DESCRIPTION),
             environment=deployment.environment,
-            environment_url=body.get("environment_url", str, ""),
-            log_url=body.get("log_url", str, "") or body.get("target_url", str, ""),
+            environment_url=body.text("environment_url"),
+            log_url=body.text("log_url") or body.text("target_url"),
             at=datetime.now(UTC),
         )
         deployment.statuses.append(status)
         if state == "success" and body.get("auto_inactive", bool, True):
             self._retire_others(deployment, status)
-        return self._show_status(request, deployment, status), {}, 201
+        return JSONResponse(self._show_status(deployment, request, status), 201)
 
     def _retire_others(self, deployment: Deployment, status: DeploymentStatus) -> None:
         for other in self._repository.deployments.values():
-            if (
-                other is not deployment
-                and other.environment == deployment.environment
-                and not other.is_transient
-                and other.statuses
-                and other.statuses[-1].state == "success"
-            ):
-                identity = self._repository.next_id()
-                inactive = DeploymentStatus(identity, "inactive", "", other.environment, "", "", status.at)
+            retires = other.environment == deployment.environment and not other.is_transient and other is not deployment
+            if retires and other.statuses and other.statuses[-1].state == "success":
+                inactive = DeploymentStatus(self._repository.next_id(), "inactive", other.environment, status.at)
                 other.statuses.append(inactive)
 
     def _deployment(self, request: Request) -> Deployment:
         deployment = self._repository.deployments.get(request.path_params["id"])
         if deployment is None:
-            raise GitHubRefusal(404, "Not Found")
+            raise not_found()
         return deployment
 
     def _url(self, request: Request, deployment: Deployment) -> str:
@@ -148,7 +139,7 @@ class GitHubDeployments:
             "production_environment": deployment.is_production,
         }
 
-    def _show_status(self, request: Request, deployment: Deployment, status: DeploymentStatus) -> dict[str, Json]:
+    def _show_status(self, deployment: Deployment, request: Request, status: DeploymentStatus) -> dict[str, Json]:
         url = self._url(request, deployment)
         return {
             "id": status.id,
@@ -166,11 +157,3 @@ class GitHubDeployments:
             "deployment_url": url,
             "repository_url": url.rpartition("/deployments/")[0],
         }
-
-
-def _description(body: Body) -> str:
-    description = body.get("description", str, "")
-    if len(description) > _MAX_DESCRIPTION:
-        message = f"description is too long (maximum is {_MAX_DESCRIPTION} characters)"
-        raise invalid(body.resource, "description", "custom", message)
-    return description

@@ -5,33 +5,36 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
+
+from starlette.responses import JSONResponse, Response
+
+from sandbox.vendor_api import Json, Refusal
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from sandbox.vendor_api import Json
-
 Item = TypeVar("Item")
 Given = TypeVar("Given")
 
-DOCUMENTATION = "https://docs.github.com/rest"
+_DOCUMENTATION = "https://docs.github.com/rest"
 _DEFAULT_PAGE, _MAX_PAGE = 30, 100
 
 
-class GitHubRefusal(Exception):
-    """An answer other than 2xx."""
+class GitHubRefusal(Refusal):
+    """An answer other than 2xx in GitHub's form."""
 
-    def __init__(self, status: int, message: str, errors: list[Json] | None = None) -> None:
-        super().__init__(f"{status}: {message}")
-        self.status = status
-        self.headers: dict[str, str] = {}
-        self.body: dict[str, Json] = {
-            "message": message,
-            **({"errors": errors} if errors else {}),
-            "documentation_url": DOCUMENTATION,
-            "status": str(status),
-        }
+    def __init__(
+        self, status: int, message: str, errors: list[Json] | None = None, headers: dict[str, str] | None = None
+    ) -> None:
+        body: dict[str, Json] = {"message": message, "documentation_url": _DOCUMENTATION, "status": str(status)}
+        super().__init__(status, body | ({"errors": errors} if errors else {}), headers)
+
+
+def not_found() -> GitHubRefusal:
+    """What is not there, or not for the caller to see."""
+    return GitHubRefusal(404, "Not Found")
 
 
 def invalid(resource: str, field: str, code: str = "invalid", message: str = "") -> GitHubRefusal:
@@ -56,6 +59,16 @@ class Body:
             raise invalid(self.resource, field)
         return value
 
+    def text(self, field: str, default: str = "", *, most: int = 0, required: bool = False) -> str:
+        """A text of `most` characters. Raises GitHubRefusal, 422."""
+        text = self.get(field, str, default)
+        if required and not text:
+            raise invalid(self.resource, field, "missing_field")
+        if most and len(text) > most:
+            message = f"{field} is too long (maximum is {most} characters)"
+            raise invalid(self.resource, field, "custom", message)
+        return text
+
     def texts(self, field: str) -> list[str] | None:
         """A list of texts; None where it is left out. Raises GitHubRefusal, 422."""
         found: list[object] | None = self.get(field, list, None) if field in self.values else None
@@ -79,16 +92,29 @@ async def read_body(request: Request, resource: str) -> Body:
     return Body(resource, values)
 
 
-def page(request: Request, items: Sequence[Item], show: Callable[[Item], Json]) -> tuple[Json, dict[str, str]]:
-    """One page of the items, and the Link header that leads to the others, if there are any."""
+def moment(text: str, refusal: GitHubRefusal) -> datetime:
+    """A time of a query; without a zone it is in UTC. Raises `refusal` for anything else."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise refusal from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def page(request: Request, items: Sequence[Item], show: Callable[[Request, Item], Json], key: str = "") -> Response:
+    """One page of the items, and the Link header that leads to the others, if there are any.
+
+    With a `key` the answer is an object that has them there, and the number of all.
+    """
     size = min(_number(request, "per_page", _DEFAULT_PAGE), _MAX_PAGE)
     number = _number(request, "page", 1)
     last = max(1, -(-len(items) // size))
     links = [("prev", number - 1), ("first", 1)] if number > 1 else []
     links += [("next", number + 1), ("last", last)] if number < last else []
     header = ", ".join(f'<{request.url.include_query_params(page=page)}>; rel="{name}"' for name, page in links)
-    shown: list[Json] = [show(item) for item in items[(number - 1) * size : number * size]]
-    return shown, {"Link": header} if header else {}
+    shown: list[Json] = [show(request, item) for item in items[(number - 1) * size : number * size]]
+    body: Json = {"total_count": len(items), key: shown} if key else shown
+    return JSONResponse(body, headers={"Link": header} if header else {})
 
 
 def _number(request: Request, name: str, default: int) -> int:

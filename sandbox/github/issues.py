@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
-from sandbox.github.http import GitHubRefusal, invalid, page, read_body
+from starlette.responses import JSONResponse, Response
+
+from sandbox.github.http import GitHubRefusal, invalid, moment, not_found, page, read_body
 from sandbox.github.model import REPOSITORY, Comment, Issue, Label
 from sandbox.vendor_api import iso
 
@@ -16,8 +19,7 @@ if TYPE_CHECKING:
     from sandbox.github.model import Repository
     from sandbox.vendor_api import Json
 
-Answer = tuple["Json", dict[str, str], int]  # body, headers, status
-MAX_BODY = 65_536  # characters of an issue or a comment
+_MAX_BODY = 65_536  # characters of an issue or a comment
 _WEB = f"https://github.com/{REPOSITORY}"
 _ORDERS = ("created", "updated", "comments")
 
@@ -29,7 +31,7 @@ class GitHubIssues:
         self._repository = repository
         self._login = login
 
-    async def listing(self, request: Request) -> Answer:
+    async def listing(self, request: Request) -> Response:
         """Issues and pull requests that have all of the labels, newest first."""
         asked = request.query_params
         state, order, direction = asked.get("state", "open"), asked.get("sort", "created"), asked.get("direction")
@@ -40,7 +42,7 @@ class GitHubIssues:
         ):
             if value not in allowed:
                 raise invalid("Issue", field)
-        since = _since(asked.get("since", ""))
+        since = moment(asked["since"], invalid("Issue", "since")) if asked.get("since") else None
         labels = {name.strip().lower() for name in asked.get("labels", "").split(",")} - {""}
         found = [
             issue
@@ -55,56 +57,63 @@ class GitHubIssues:
             "comments": lambda issue: (len(issue.comments), issue.number),
         }
         found.sort(key=keys[order], reverse=direction != "asc")
-        shown, headers = page(request, found, lambda issue: self.show(request, issue))
-        return shown, headers, 200
+        return page(request, found, self._show)
 
-    async def create(self, request: Request) -> Answer:
+    async def create(self, request: Request) -> Response:
         """Open an issue. Labels that nobody has used yet come into being."""
         body = await read_body(request, "Issue")
-        if not (title := body.get("title", str, "")):
+        if not (title := body.text("title")):
             raise GitHubRefusal(422, 'Invalid request.\n\n"title" wasn\'t supplied.')
-        text = _checked(body.get("body", str, ""), "Issue")
+        text = body.text("body", most=_MAX_BODY)
         issue = self._repository.add_issue(title, body.texts("labels") or [], body=text, author=self._login)
-        shown = self.show(request, issue)
-        return shown, {"Location": _url(request, issue)}, 201
+        return JSONResponse(self._show(request, issue), 201, {"Location": _url(request, issue)})
 
-    async def read(self, request: Request) -> Answer:
+    async def read(self, request: Request) -> Response:
         """One issue."""
-        return self.show(request, self._issue(request)), {}, 200
+        return JSONResponse(self._show(request, self._issue(request)))
 
-    async def change(self, request: Request) -> Answer:
+    async def change(self, request: Request) -> Response:
         """Change what is given and leave the rest."""
         issue = self._issue(request)
         body = await read_body(request, "Issue")
-        state = body.get("state", str, issue.state)
+        state = body.text("state", issue.state)
         if state not in {"open", "closed"}:
             raise invalid("Issue", "state")
         labels = body.texts("labels")
-        issue.title = body.get("title", str, issue.title)
-        issue.body = _checked(body.get("body", str, issue.body), "Issue")
+        issue.title = body.text("title", issue.title)
+        issue.body = body.text("body", issue.body, most=_MAX_BODY)
         if labels is not None:
             issue.labels = self._names(labels)
-        issue.set_state("closed" if state == "closed" else "open", body.get("state_reason", str, "") or None)
-        return self.show(request, issue), {}, 200
+        issue.set_state("closed" if state == "closed" else "open", body.text("state_reason") or None)
+        return JSONResponse(self._show(request, issue))
 
-    async def comments(self, request: Request) -> Answer:
+    async def comments(self, request: Request) -> Response:
         """The comments on an issue, oldest first."""
         issue = self._issue(request)
-        shown, headers = page(request, issue.comments, lambda comment: self._show_comment(request, issue, comment))
-        return shown, headers, 200
+        return page(request, issue.comments, partial(self._show_comment, issue))
 
-    async def comment(self, request: Request) -> Answer:
+    async def comment(self, request: Request) -> Response:
         """Comment on an issue."""
         issue = self._issue(request)
         body = await read_body(request, "IssueComment")
-        if not (text := body.get("body", str, "")):
-            raise invalid("IssueComment", "body", "missing_field")
+        text = body.text("body", most=_MAX_BODY, required=True)
         issue.updated = datetime.now(UTC)
-        comment = Comment(self._repository.next_id(), self._login, _checked(text, "IssueComment"), issue.updated)
+        comment = Comment(self._repository.next_id(), self._login, text, issue.updated)
         issue.comments.append(comment)
-        return self._show_comment(request, issue, comment), {}, 201
+        return JSONResponse(self._show_comment(issue, request, comment), 201)
 
-    async def add_labels(self, request: Request) -> Answer:
+    async def change_comment(self, request: Request) -> Response:
+        """Change a comment, whatever issue it is on."""
+        body = await read_body(request, "IssueComment")
+        text = body.text("body", most=_MAX_BODY, required=True)
+        for issue in self._repository.issues.values():
+            for comment in issue.comments:
+                if comment.id == request.path_params["id"]:
+                    comment.body = text
+                    return JSONResponse(self._show_comment(issue, request, comment))
+        raise not_found()
+
+    async def add_labels(self, request: Request) -> Response:
         """Add labels to those that an issue has."""
         issue = self._issue(request)
         labels = (await read_body(request, "Label")).texts("labels")
@@ -112,23 +121,22 @@ class GitHubIssues:
             raise invalid("Label", "labels", "missing_field")
         issue.labels = self._names([*issue.labels, *labels])
         issue.updated = datetime.now(UTC)
-        return [self._show_label(self._repository.label(name)) for name in issue.labels], {}, 200
+        return JSONResponse(self._labels_of(request, issue))
 
-    async def remove_label(self, request: Request) -> Answer:
+    async def remove_label(self, request: Request) -> Response:
         """Take a label off an issue."""
         issue = self._issue(request)
         wanted = request.path_params["label"].lower()
         if wanted not in {name.lower() for name in issue.labels}:
             raise GitHubRefusal(404, "Label does not exist")
         issue.labels = [name for name in issue.labels if name.lower() != wanted]
-        return [self._show_label(self._repository.label(name)) for name in issue.labels], {}, 200
+        return JSONResponse(self._labels_of(request, issue))
 
-    async def labels(self, request: Request) -> Answer:
+    async def labels(self, request: Request) -> Response:
         """The labels of the repository."""
-        shown, headers = page(request, [*self._repository.labels.values()], self._show_label)
-        return shown, headers, 200
+        return page(request, [*self._repository.labels.values()], self._show_label)
 
-    def show(self, request: Request, issue: Issue) -> dict[str, Json]:
+    def _show(self, request: Request, issue: Issue) -> dict[str, Json]:
         """An issue as JSON. A pull request is told by its field `pull_request` alone."""
         url = _url(request, issue)
         kind = "pull" if issue.is_pull_request else "issues"
@@ -139,7 +147,7 @@ class GitHubIssues:
             "title": issue.title,
             "body": issue.body or None,
             "user": user(issue.author),
-            "labels": [self._show_label(self._repository.label(name)) for name in issue.labels],
+            "labels": self._labels_of(request, issue),
             "state": issue.state,
             "state_reason": issue.state_reason,
             "locked": False,
@@ -169,13 +177,16 @@ class GitHubIssues:
     def _issue(self, request: Request) -> Issue:
         issue = self._repository.issues.get(request.path_params["number"])
         if issue is None:
-            raise GitHubRefusal(404, "Not Found")
+            raise not_found()
         return issue
 
     def _names(self, labels: Iterable[str]) -> list[str]:
         return [*dict.fromkeys(self._repository.label(name).name for name in labels)]
 
-    def _show_label(self, label: Label) -> dict[str, Json]:
+    def _labels_of(self, request: Request, issue: Issue) -> list[Json]:
+        return [self._show_label(request, self._repository.label(name)) for name in issue.labels]
+
+    def _show_label(self, _request: Request, label: Label) -> dict[str, Json]:
         return {
             "id": 3_000_000_000 + [*self._repository.labels].index(label.name.lower()),
             "name": label.name,
@@ -184,7 +195,7 @@ class GitHubIssues:
             "description": label.description or None,
         }
 
-    def _show_comment(self, request: Request, issue: Issue, comment: Comment) -> dict[str, Json]:
+    def _show_comment(self, issue: Issue, request: Request, comment: Comment) -> dict[str, Json]:
         return {
             "id": comment.id,
             "body": comment.body,
@@ -204,19 +215,3 @@ def user(login: str) -> dict[str, Json]:
 
 def _url(request: Request, issue: Issue) -> str:
     return f"{request.base_url}repos/{REPOSITORY}/issues/{issue.number}"
-
-
-def _checked(text: str, resource: str) -> str:
-    if len(text) > MAX_BODY:
-        raise invalid(resource, "body", "custom", f"body is too long (maximum is {MAX_BODY} characters)")
-    return text
-
-
-def _since(text: str) -> datetime | None:
-    if not text:
-        return None
-    try:
-        since = datetime.fromisoformat(text)
-    except ValueError:
-        raise invalid("Issue", "since") from None
-    return since if since.tzinfo else since.replace(tzinfo=UTC)

@@ -23,7 +23,7 @@ class Label:
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Comment:
     """A comment on an issue."""
 
@@ -65,11 +65,11 @@ class DeploymentStatus:
 
     id: int
     state: str
-    description: str
     environment: str
-    environment_url: str
-    log_url: str
     at: datetime
+    description: str = ""
+    environment_url: str = ""
+    log_url: str = ""
 
 
 @dataclass(slots=True)
@@ -80,12 +80,12 @@ class Deployment:
     ref: str
     sha: str
     environment: str
-    description: str
-    payload: object
-    task: str
-    is_production: bool
-    is_transient: bool
     at: datetime
+    is_production: bool
+    is_transient: bool = False
+    description: str = ""
+    task: str = "deploy"
+    payload: object = field(default_factory=dict)
     statuses: list[DeploymentStatus] = field(default_factory=list)
 
 
@@ -147,17 +147,7 @@ def seed_repository(repository: Repository) -> None:
 def seed_deployments(repository: Repository, running: Mapping[str, tuple[str, datetime]]) -> None:
     """Note the deployments of what runs now: commit and time, by environment."""
     for environment, (commit, at) in running.items():
-        deployment = Deployment(
-            id=repository.next_id(),
-            ref=MAIN,
-            sha=commit,
-            environment=environment,
-            description="",
-            payload={},
-            task="deploy",
-            is_production=environment == "production",
-            is_transient=False,
-            at=at,
-        )
-        deployment.statuses.append(DeploymentStatus(repository.next_id(), "success", "", environment, "", "", at))
+        is_production = environment == "production"
+        deployment = Deployment(repository.next_id(), MAIN, commit, environment, at, is_production)
+        deployment.statuses.append(DeploymentStatus(repository.next_id(), "success", environment, at))
         repository.deployments[deployment.id] = deployment

@@ -10,15 +10,13 @@ from email.parser import BytesParser
 from email.policy import HTTP
 from typing import TYPE_CHECKING
 
-from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from sandbox.vendor_api import Json, Refusal, VendorApp
+
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.types import Receive, Scope, Send
-
-    from sandbox.vendor_api import Json
 
 _EMAIL = "deployments@bayit.plus"
 _MAX_COMMENT = 32_767
@@ -51,7 +49,7 @@ class Issue:
     attachments: list[Attachment] = field(default_factory=list)
 
 
-class Jira:
+class Jira(VendorApp):
     """The ASGI application."""
 
     def __init__(self) -> None:
@@ -59,31 +57,26 @@ class Jira:
         self.issues = {"OPS-12": Issue("OPS-12", "Deploy the next release")}
         self._last_id = 10_000
         path = "/rest/api/2/issue/{key}"
-        self._app = Starlette(
-            routes=[
+        super().__init__(
+            [
                 Route(path, self._read, methods=["GET"]),
                 Route(f"{path}/comment", self._comments, methods=["GET"]),
                 Route(f"{path}/comment", self._comment, methods=["POST"]),
                 Route(f"{path}/comment/{{id}}", self._change, methods=["PUT"]),
                 Route(f"{path}/attachments", self._attach, methods=["POST"]),
                 Route("/rest/api/2/attachment/{id}", self._remove, methods=["DELETE"]),
-            ],
-            exception_handlers={_RefusalError: _refused},
+            ]
         )
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        await self._app(scope, receive, send)
 
     async def _read(self, request: Request) -> Response:
         issue = self._issue(request)
-        attachments: list[Json] = [_attachment(one) for one in issue.attachments]
+        attachments: list[Json] = [_attachment(attachment) for attachment in issue.attachments]
         return JSONResponse({"key": issue.key, "fields": {"summary": issue.summary, "attachment": attachments}})
 
     async def _comments(self, request: Request) -> Response:
         issue = self._issue(request)
         start, size = int(request.query_params.get("startAt", 0)), int(request.query_params.get("maxResults", 50))
-        shown = [_shown(one) for one in issue.comments[start : start + size]]
+        shown = [_shown(comment) for comment in issue.comments[start : start + size]]
         return JSONResponse({"startAt": start, "maxResults": size, "total": len(issue.comments), "comments": shown})
 
     async def _comment(self, request: Request) -> Response:
@@ -98,64 +91,57 @@ class Jira:
             if comment.id == request.path_params["id"]:
                 comment.body = _body(await request.json())
                 return JSONResponse(_shown(comment))
-        raise _RefusalError(404, "Can not find a comment for the id")
+        raise _refusal(404, "Can not find a comment for the id")
 
     async def _attach(self, request: Request) -> Response:
         issue = self._issue(request)
         if request.headers.get("x-atlassian-token") != "no-check":
-            raise _RefusalError(403, "XSRF check failed")
+            raise _refusal(403, "XSRF check failed")
         made = [
             Attachment(self._next_id(), name, content)
             for name, content in _files(request.headers.get("content-type", ""), await request.body())
         ]
         if not made:
-            raise _RefusalError(400, 'The part named "file" is missing')
+            raise _refusal(400, 'The part named "file" is missing')
         issue.attachments += made
-        return JSONResponse([_attachment(one) for one in made])
+        return JSONResponse([_attachment(attachment) for attachment in made])
 
     async def _remove(self, request: Request) -> Response:
         self._authenticate(request)
         for issue in self.issues.values():
-            for one in issue.attachments:
-                if one.id == request.path_params["id"]:
-                    issue.attachments.remove(one)
+            for attachment in issue.attachments:
+                if attachment.id == request.path_params["id"]:
+                    issue.attachments.remove(attachment)
                     return Response(status_code=204)
-        raise _RefusalError(404, "The attachment with id was not found")
+        raise _refusal(404, "The attachment with id was not found")
 
     def _issue(self, request: Request) -> Issue:
         self._authenticate(request)
         issue = self.issues.get(request.path_params["key"].upper())
         if issue is None:
-            raise _RefusalError(404, "Issue does not exist or you do not have permission to see it.")
+            raise _refusal(404, "Issue does not exist or you do not have permission to see it.")
         return issue
 
     def _authenticate(self, request: Request) -> None:
         expected = base64.b64encode(f"{self.email}:{self.token}".encode()).decode()
         if request.headers.get("authorization") != f"Basic {expected}":
-            raise _RefusalError(401, "You are not authenticated.")
+            raise _refusal(401, "You are not authenticated.")
 
     def _next_id(self) -> str:
         self._last_id += 1
         return str(self._last_id)
 
 
-class _RefusalError(Exception):
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status, self.message = status, message
-
-
-async def _refused(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, _RefusalError)
-    return JSONResponse({"errorMessages": [error.message], "errors": {}}, error.status)
+def _refusal(status: int, message: str) -> Refusal:
+    return Refusal(status, {"errorMessages": [message], "errors": {}})
 
 
 def _body(values: object) -> str:
     body = values.get("body") if isinstance(values, dict) else None
     if not isinstance(body, str) or not body.strip():
-        raise _RefusalError(400, "Comment body can not be empty!")
+        raise _refusal(400, "Comment body can not be empty!")
     if len(body) > _MAX_COMMENT:
-        raise _RefusalError(400, f"The entered text is too long. It exceeds the allowed limit of {_MAX_COMMENT}.")
+        raise _refusal(400, f"The entered text is too long. It exceeds the allowed limit of {_MAX_COMMENT}.")
     return body
 
 
@@ -174,5 +160,5 @@ def _shown(comment: Comment) -> dict[str, Json]:
     return {"id": comment.id, "body": comment.body, "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.000+0000}"}
 
 
-def _attachment(one: Attachment) -> dict[str, Json]:
-    return {"id": one.id, "filename": one.name, "size": len(one.content), "mimeType": "text/html"}
+def _attachment(attachment: Attachment) -> dict[str, Json]:
+    return {"id": attachment.id, "filename": attachment.name, "size": len(attachment.content), "mimeType": "text/html"}

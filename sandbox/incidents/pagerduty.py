@@ -9,18 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.vendor_api import iso
+from sandbox.vendor_api import Json, Refusal, VendorApp, iso
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.types import Receive, Scope, Send
-
-    from sandbox.vendor_api import Json
 
 Status = Literal["triggered", "acknowledged", "resolved"]
 Urgency = Literal["high", "low"]
@@ -48,14 +43,7 @@ class Incident:
     key: str = ""  # of the event that triggered it, if one did
 
 
-class _RefusalError(Exception):
-    def __init__(self, status: int, code: int, message: str, *errors: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.body = {"error": {"message": message, "code": code, **({"errors": list(errors)} if errors else {})}}
-
-
-class PagerDuty:
+class PagerDuty(VendorApp):
     """The ASGI application."""
 
     def __init__(self) -> None:
@@ -66,18 +54,14 @@ class PagerDuty:
         self._priority_ids: dict[str, str] = {}  # by name
         self.add("Search answers slowly", "P1", status="resolved", days_old=20)
         self.add("Disk of the build machine is filling up", "P4", urgency="low", status="acknowledged", days_old=2)
-        self._app = Starlette(
-            routes=[
+        super().__init__(
+            [
                 Route("/incidents", self._list),
                 Route("/incidents/{id}", self._read),
                 Route("/v2/enqueue", self._enqueue, methods=["POST"]),
             ],
-            exception_handlers={_RefusalError: _refused, HTTPException: _unrouted},
+            _refusal(404, 2100, "Not Found"),
         )
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        await self._app(scope, receive, send)
 
     def add(
         self,
@@ -100,12 +84,12 @@ class PagerDuty:
         asked = request.query_params
         statuses, urgencies = asked.getlist("statuses[]"), asked.getlist("urgencies[]")
         if unknown := [status for status in statuses if status not in _STATUSES]:
-            raise _RefusalError(400, 2001, "Invalid Input Provided", f"Status {unknown[0]} is not valid.")
+            raise _refusal(400, 2001, "Invalid Input Provided", f"Status {unknown[0]} is not valid.")
         limit, offset = _number(request, "limit", _DEFAULT_PAGE), _number(request, "offset", 0)
         limit = max(1, min(limit, _MAX_PAGE))
         if limit + offset > _MAX_REACH:
             message = f"The sum of limit and offset must not exceed {_MAX_REACH}."
-            raise _RefusalError(400, 2001, "Invalid Input Provided", message)
+            raise _refusal(400, 2001, "Invalid Input Provided", message)
         since, until = _range(request)
         services = asked.getlist("service_ids[]")
         found = [
@@ -133,7 +117,7 @@ class PagerDuty:
         for incident in self.incidents:
             if wanted in {incident.id, str(incident.number)}:
                 return JSONResponse({"incident": self._show(request, incident, full=True)})
-        raise _RefusalError(404, 2100, "Not Found")
+        raise _refusal(404, 2100, "Not Found")
 
     async def _enqueue(self, request: Request) -> Response:
         """Take an event, whose routing key is in the body. One with the key of an open incident joins it."""
@@ -175,7 +159,7 @@ class PagerDuty:
         scheme, _, rest = request.headers.get("authorization", "").partition(" ")
         name, _, token = rest.strip().partition("=")
         if scheme.lower() != "token" or name != "token" or token.strip('"') != self.token:
-            raise _RefusalError(401, 2006, "Authentication failed")
+            raise _refusal(401, 2006, "Authentication failed")
 
     def _show(self, request: Request, incident: Incident, *, full: bool) -> dict[str, Json]:
         created = iso(incident.created)
@@ -225,7 +209,7 @@ def _range(request: Request) -> tuple[datetime, datetime]:
     until = _moment(asked["until"], "until") if "until" in asked else now
     since = _moment(asked["since"], "since") if "since" in asked else until - _DEFAULT_RANGE
     if until - since > _MAX_RANGE:
-        raise _RefusalError(400, 2001, "Invalid Input Provided", "The date range must not exceed 6 months.")
+        raise _refusal(400, 2001, "Invalid Input Provided", "The date range must not exceed 6 months.")
     return since, until
 
 
@@ -233,15 +217,20 @@ def _moment(text: str, name: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise _RefusalError(400, 2001, "Invalid Input Provided", f"{name} is not a date.") from None
+        raise _refusal(400, 2001, "Invalid Input Provided", f"{name} is not a date.") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _number(request: Request, name: str, default: int) -> int:
     text = request.query_params.get(name, str(default))
     if not text.isdigit():
-        raise _RefusalError(400, 2001, "Invalid Input Provided", f"{name} must be a number.")
+        raise _refusal(400, 2001, "Invalid Input Provided", f"{name} must be a number.")
     return int(text)
+
+
+def _refusal(status: int, code: int, message: str, *errors: str) -> Refusal:
+    body: dict[str, Json] = {"message": message, "code": code}
+    return Refusal(status, {"error": body | ({"errors": list(errors)} if errors else {})})
 
 
 def _invalid_event(errors: list[str]) -> Response:
@@ -250,13 +239,3 @@ def _invalid_event(errors: list[str]) -> Response:
 
 def _identifier() -> str:
     return "P" + "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(6))
-
-
-async def _refused(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, _RefusalError)
-    return JSONResponse(error.body, error.status)
-
-
-async def _unrouted(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return JSONResponse({"error": {"message": "Not Found", "code": 2100}}, error.status_code)

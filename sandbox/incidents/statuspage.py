@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
-from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from sandbox.vendor_api import Json, VendorApp
+
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.types import Receive, Scope, Send
-
-    from sandbox.vendor_api import Json
 
 Status = Literal["investigating", "identified", "monitoring", "resolved", "postmortem"]
 Impact = Literal["none", "minor", "major", "critical"]
@@ -48,24 +46,20 @@ class Incident:
         return self.status not in _CLOSED
 
 
-class Statuspage:
+class Statuspage(VendorApp):
     """The ASGI application."""
 
     def __init__(self) -> None:
         self.incidents: list[Incident] = []  # oldest first
         self._page_id = _identifier()
         self.add("Search answers slowly", "major", "resolved", days_old=20)
-        self._app = Starlette(
-            routes=[
+        super().__init__(
+            [
                 Route("/api/v2/incidents/unresolved.json", self._unresolved),
                 Route("/api/v2/incidents.json", self._all),
                 Route("/api/v2/status.json", self._status),
-            ],
+            ]
         )
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        await self._app(scope, receive, send)
 
     def add(
         self, name: str, impact: Impact = "critical", status: Status = "investigating", *, days_old: float = 0

@@ -9,7 +9,6 @@ from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from starlette.applications import Starlette
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
@@ -19,49 +18,41 @@ from sandbox.slack.history import seed_slack
 from sandbox.slack.methods import Arguments, Methods
 from sandbox.slack.model import Workspace
 from sandbox.slack.page import page
-from sandbox.vendor_api import OUTAGE, Refusals
+from sandbox.vendor_api import RateLimit, VendorApp
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.types import Receive, Scope, Send
 
 _SCOPES = ("channels:history", "channels:read", "chat:write", "files:write")
 _FEW_SCOPES = ("channels:read",)
 
 
-class Slack:
+class Slack(VendorApp):
     """The ASGI application. `faults` are those in force: slack-down."""
 
     def __init__(self, faults: AbstractSet[str]) -> None:
         self.workspace = Workspace()
         seed_slack(self.workspace)
-        self.refusals = Refusals()
+        self.rate_limit = RateLimit()
         self.token, self.token_without_scope = _token(), _token()
         self._scopes = {self.token: _SCOPES, self.token_without_scope: _FEW_SCOPES}
-        self._faults = faults
         self._methods = Methods(self.workspace)
         self._files = Files(self.workspace)
         self._methods.by_name |= self._files.by_name
-        self._app = Starlette(
-            routes=[
-                Route("/", self._page),
-                Route("/api/{method}", self._call, methods=["GET", "POST"]),
-                Route("/upload/{id}", self._files.upload, methods=["POST"]),
-            ],
-        )
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        app = OUTAGE if "slack-down" in self._faults else self._app
-        await app(scope, receive, send)
+        routes = [
+            Route("/", self._page),
+            Route("/api/{method}", self._call, methods=["GET", "POST"]),
+            Route("/upload/{id}", self._files.upload, methods=["POST"]),
+        ]
+        super().__init__(routes, faults=faults, outage="slack-down")
 
     async def _page(self, _request: Request) -> Response:
         policy = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
         return HTMLResponse(page(self.workspace), headers=policy)
 
     async def _call(self, request: Request) -> Response:
-        if self.refusals.take():
-            wait = {"Retry-After": str(self.refusals.retry_after)}
+        if self.rate_limit.take():
+            wait = {"Retry-After": str(self.rate_limit.retry_after)}
             return JSONResponse({"ok": False, "error": "ratelimited"}, 429, wait)
         try:
             self._files.base = str(request.base_url)

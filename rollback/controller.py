@@ -77,7 +77,7 @@ class SafetyNet:
         """Take note of a failed criterion; one that calls for a rollback ends the patience for what is still open."""
         self._journal.failed(result.id, result.reason, trigger=result.mendable)
         if result.mendable and self._cloud_run is not None:
-            self._run.probes.hasten(self._run.settings.rollback.evidence_grace)
+            self._run.probes.limit_wait(self._run.settings.rollback.evidence_grace)
 
     def question(self) -> str:
         """What to ask whoever interrupts the run now; empty when there is nothing to decide."""

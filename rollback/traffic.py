@@ -106,7 +106,7 @@ class Sight:
                 if time.monotonic() > until or silences >= _SILENCES:
                     break
                 try:
-                    named[str(service.get(reported.path, patient=False).value(reported.field))] += 1
+                    named[str(service.get(reported.path, retry_503=False).value(reported.field))] += 1
                 except VerificationError:
                     silences += 1
         answers = named.total()

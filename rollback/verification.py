@@ -86,14 +86,14 @@ class _Round:
     def _basic_health(self) -> None:
         basic = self.settings.health.basic
         if basic is not None:
-            answer = self.service.get(basic.path, patient=False)
+            answer = self.service.get(basic.path, retry_503=False)
             answer.status.must_be(_HEALTHY)
             answer.must_say(basic.expect)
 
     def _deep_health(self) -> None:
         deep = self.settings.health.deep
         if deep is not None:
-            answer = self.service.get(deep.path, patient=False)
+            answer = self.service.get(deep.path, retry_503=False)
             answer.status.must_be(_HEALTHY)
             for name in deep.critical:
                 answer.field(f"services.{name}.status").must_be("healthy")
@@ -102,7 +102,7 @@ class _Round:
     def _reported_revision(self) -> None:
         reported = self.settings.health.reported_revision
         if reported is not None:
-            self.service.get(reported.path, patient=False).field(reported.field).must_be(self.revision)
+            self.service.get(reported.path, retry_503=False).field(reported.field).must_be(self.revision)
 
     def _traffic(self) -> None:
         seen = self.sight.look(time.monotonic() + _LOOKING)

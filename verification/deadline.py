@@ -53,6 +53,11 @@ class Stopwatch:
         """Seconds since the start."""
         return time.monotonic() - self.began
 
+    @property
+    def milliseconds(self) -> float:
+        """The same in ms, to a tenth."""
+        return round(self.seconds * 1000, 1)
+
 
 def poll(
     until: Callable[[], T],

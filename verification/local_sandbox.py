@@ -12,7 +12,6 @@ import selectors
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from verification.deadline import Deadline
 from verification.errors import ObserverError, SettingsError
 from verification.settings.code import CheckoutFolder
 from verification.settings.model import CloudRun, Role, Settings, Target
@@ -295,12 +295,12 @@ def _must_be_here(address: str) -> None:
 
 def _first_line(process: subprocess.Popen[bytes], complaints: IO[bytes]) -> str:
     assert process.stdout is not None
-    deadline = time.monotonic() + _READY_WITHIN
+    deadline = Deadline.after(_READY_WITHIN)
     line = b""
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
         while not line.endswith(b"\n"):
-            if not selector.select(max(deadline - time.monotonic(), 0)):
+            if not selector.select(deadline.remaining):
                 raise SettingsError(
                     f"the sandbox was not ready within {_READY_WITHIN:g} s", "Is this machine very busy?"
                 )

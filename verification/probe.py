@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import inspect
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from typing import ParamSpec, TypeVar, cast
 
 import pytest
 
+from verification.deadline import Deadline, Stopwatch
 from verification.errors import ObserverError, SettingsError
 
 P = ParamSpec("P")
@@ -105,10 +105,10 @@ class Probes:
         self._resources = {"": resources, **(roles or {})}
         self._within = within
         self._futures: dict[str, Future[object]] = {}
-        self._due: dict[str, float] = {}
-        self._began: dict[str, float] = {}
+        self._due: dict[str, Deadline] = {}
+        self._began: dict[str, Stopwatch] = {}
         self._took: dict[str, float] = {}
-        self._until = float("inf")
+        self._limit: Deadline | None = None  # of all waits together
         self._lock = threading.Lock()
 
     def start(self, names: Iterable[str]) -> None:
@@ -131,17 +131,18 @@ class Probes:
     def result(self, name: str) -> object:
         """The answer of the probe. Raises what it raised, or ObserverError when there is none in time."""
         future = self._future(name, ())
-        due = min(self._due[name], self._until)
-        wait([future], timeout=max(due - time.monotonic(), 0))
+        deadline = self._waited_for(name)
+        wait([future], timeout=deadline.remaining)
         if future.done():
             return future.result()
-        if self._until <= self._due[name]:
+        if deadline is self._limit:
             raise ObserverError(f"{name} was not waited for: a failure that calls for a rollback was already certain")
         raise ObserverError(f"{name} has no answer after {self._within:g} s")
 
-    def hasten(self, grace: float) -> None:
+    def limit_wait(self, grace: float) -> None:
         """Wait at most `grace` seconds more, all together: what matters now is to act."""
-        self._until = min(self._until, time.monotonic() + grace)
+        limit = Deadline.after(grace)
+        self._limit = min(self._limit, limit) if self._limit else limit
 
     def close(self, grace: float = 3.0) -> None:
         """Wait at most `grace` seconds, all together, for probes that still run: nobody asks for their answers.
@@ -162,19 +163,17 @@ class Probes:
                 if self.settled(names):
                     return index
             open_ = {name for names in candidates for name in self._open(names)}
-            due = min([self._until, *(self._due[name] for name in open_)])
-            left = max(due - time.monotonic(), 0)
+            left = min((self._waited_for(name).remaining for name in open_), default=0.0)
             if not wait([self._futures[name] for name in open_], min(left, _SLICE), FIRST_COMPLETED).done:
                 idle()
 
     def progress(self) -> Progress:
         """How far the questions are that have been asked so far."""
-        present = time.monotonic()
         with self._lock:
-            answered = sum(one.done() for one in self._futures.values())
-            began = {name: present - self._began[name] for name in self._futures if name in self._began}
-            open_ = sorted(self._open(began), key=lambda name: began[name], reverse=True)
-            return Progress({name: began[name] for name in open_}, answered, len(self._futures))
+            answered = sum(future.done() for future in self._futures.values())
+            seconds = {name: self._began[name].seconds for name in self._futures if name in self._began}
+            open_ = sorted(self._open(seconds), key=lambda name: seconds[name], reverse=True)
+            return Progress({name: seconds[name] for name in open_}, answered, len(self._futures))
 
     def settled(self, names: Iterable[str]) -> bool:
         """Whether all probes among `names` are done, or are no longer waited for."""
@@ -185,24 +184,28 @@ class Probes:
         return max((self._took.get(name, 0.0) for name in names), default=0.0)
 
     def _open(self, names: Iterable[str]) -> list[str]:
-        present = time.monotonic()
         return [
             name
             for name in names
-            if name in self._futures and not self._futures[name].done() and present < min(self._until, self._due[name])
+            if name in self._futures and not self._futures[name].done() and not self._waited_for(name).is_over
         ]
+
+    def _waited_for(self, name: str) -> Deadline:
+        return min(self._due[name], self._limit) if self._limit else self._due[name]
 
     def _future(self, name: str, asked_by: tuple[str, ...]) -> Future[object]:
         if name in asked_by:
             raise SettingsError(f"probes wait for each other: {' -> '.join((*asked_by, name))}", "Break the circle.")
         role = name.rpartition("/")[0]
         needed = {
-            one: self._future(of_role(one, role), (*asked_by, name)) for one in _parameters(name) if one in _declared
+            wanted: self._future(of_role(wanted, role), (*asked_by, name))
+            for wanted in _parameters(name)
+            if wanted in _declared
         }
         with self._lock:
             if name not in self._futures:
                 future: Future[object] = Future()
-                self._due[name] = time.monotonic() + self._within
+                self._due[name] = Deadline.after(self._within)
                 self._futures[name] = future
                 # A daemon: a hung probe must not keep the run from ending.
                 threading.Thread(
@@ -213,12 +216,15 @@ class Probes:
     def _run(self, name: str, needed: Mapping[str, Future[object]], future: Future[object]) -> None:
         try:
             resources = self._resources[name.rpartition("/")[0]]
-            given = {one: needed[one].result() if one in needed else resources.get(one) for one in _parameters(name)}
-            began = self._began[name] = time.monotonic()
+            given = {
+                wanted: needed[wanted].result() if wanted in needed else resources.get(wanted)
+                for wanted in _parameters(name)
+            }
+            asked = self._began[name] = Stopwatch.start()
             try:
                 answer = _declared[_bare(name)](**given)
             finally:
-                self._took[name] = time.monotonic() - began
+                self._took[name] = asked.seconds
             future.set_result(answer)
         except BaseException as error:  # whatever it is, it belongs to the criterion that asks
             future.set_exception(error)

@@ -511,7 +511,7 @@ def test_a_service_that_stays_at_503_fails_after_the_second_time() -> None:
 @pytest.mark.parametrize("smoke", [{"within": "5ms"}, {}], ids=["the-phase-is-over", "impatient"])
 def test_nothing_is_asked_again_when_there_is_no_time_for_it(smoke: dict[str, str]) -> None:
     with hostile(starting(99)) as server, client(server.url, **smoke) as service:
-        service.get("/health", patient=bool(smoke))
+        service.get("/health", retry_503=bool(smoke))
         assert len(server.requests) == 1
 
 

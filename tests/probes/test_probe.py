@@ -262,8 +262,8 @@ def test_in_a_hurry_nothing_is_waited_for_beyond_the_grace_and_the_reason_is_tol
     some = probes(stage)
     some.start(["e_hung", "e_slow", "e_root"])
     assert some.result("e_root") == "root"
-    some.hasten(0.05)
-    some.hasten(LONG)  # does not give the time back
+    some.limit_wait(0.05)
+    some.limit_wait(LONG)  # does not give the time back
     assert some.next_settled([("e_hung",), ("e_slow",)]) == 0
     for name in ("e_hung", "e_slow"):
         with pytest.raises(ObserverError, match="a failure that calls for a rollback was already certain"):

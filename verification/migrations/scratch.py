@@ -19,6 +19,7 @@ from functools import partial
 from pymongo.errors import PyMongoError
 
 from verification.clients.mongodb import Database, MongoDB
+from verification.deadline import Deadline, poll
 from verification.errors import ObserverError
 
 PREFIX = "verification_scratch_"
@@ -64,11 +65,14 @@ def refuse(name: str, source: str) -> None:
 def _drop(server: MongoDB, name: str) -> None:
     refuse(name, server.name)
     with server.asking(f"the rehearsal's database {name} was dropped", _DROP_WITHIN):
-        server.drop(name)
         # A migration that was killed in the middle of a command may have left the server busy with it.
-        while server.other(name).list_collection_names():
-            server.drop(name)
-            time.sleep(0.1)
+        if not poll(partial(_is_dropped, server, name), Deadline.after(_DROP_WITHIN), 0.1):
+            raise ObserverError(f"the rehearsal's database {name} comes back when it is dropped", "Drop it by hand.")
+
+
+def _is_dropped(server: MongoDB, name: str) -> bool:
+    server.drop(name)
+    return not server.other(name).list_collection_names()
 
 
 def _drop_at_exit(server: MongoDB, name: str) -> None:

@@ -14,12 +14,12 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from verification.deadline import Stopwatch
 from verification.errors import ObserverError
 from verification.settings.units import duration_text
 from verification.source_tree import process_guard
@@ -91,7 +91,7 @@ class Commands:
             return Ended(
                 shown, None, 0.0, file, problem=ObserverError(f"`{shown}` did not run: {missing[0]}", missing[1])
             )
-        began = time.monotonic()
+        asked = Stopwatch.start()
         transcript = Transcript(file)
         token = secrets.token_hex(16)
         with self._started(words, directory, environment, token) as process:
@@ -99,7 +99,7 @@ class Commands:
             reader.start()
             timed_out = _wait_or_end(process, within, token)
             reader.join(_END_WITHIN)
-        seconds = time.monotonic() - began
+        seconds = asked.seconds
         problem = self._problem(shown, process.returncode, timed_out, within, transcript.last_lines(), file)
         code = None if problem else process.returncode
         return Ended(shown, code, seconds, file, transcript.last_lines(), transcript.problem, problem)

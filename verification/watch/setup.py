@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +14,7 @@ from verification.clients.google.cloud_monitoring import CloudMonitoring
 from verification.clients.google.cloud_run import CloudRun
 from verification.clients.service.client import Service
 from verification.clients.service.server_time import skew
+from verification.deadline import Deadline, poll
 from verification.errors import ObserverError, SettingsError, VerificationError
 from verification.probe import Resources
 from verification.series import Snapshot
@@ -125,7 +125,7 @@ class Watcher:
         health = self._settings.health.basic
         if health is None:
             return
-        self._skew = skew(self._systems.service.get(health.path, patient=False))
+        self._skew = skew(self._systems.service.get(health.path, retry_503=False))
         if seconds := round(self._skew.total_seconds()):
             late = "behind" if seconds > 0 else "ahead of"
             notices.append(f"this machine's clock is {abs(seconds)} s {late} the service's: the watch goes by theirs")
@@ -135,25 +135,31 @@ class Watcher:
 
         Raises ObserverError when it does not within `first_request_within`.
         """
-        cloud_run, until = self._systems.cloud_run, time.monotonic() + self._monitor.first_request_within
+        cloud_run = self._systems.cloud_run
         if cloud_run is None:
             return named, self._clock()
-        words = ""
-        while True:
+        problem = ""
+
+        def settled() -> tuple[str, datetime] | None:
+            nonlocal problem
             try:
                 state = cloud_run.service()
                 wanted = named or state.latest_created
                 if state.sole_revision == wanted and not state.moving:
                     return wanted, cloud_run.revision(wanted).created
-                words = f"{wanted} does not get all requests: {state.traffic_text}"
-            except ObserverError as problem:
-                if not words:  # an outage of Cloud Run's API is none of the service: its other questions are asked
+                problem = f"{wanted} does not get all requests: {state.traffic_text}"
+            except ObserverError as silence:
+                if not problem:  # an outage of Cloud Run's API is none of the service: its other questions are asked
                     return named, self._clock()
-                words = problem.cause
-            if self._stopped.wait(_PAUSE) or time.monotonic() > until:
-                raise ObserverError(
-                    f"there is nothing to watch: {words}", "Send the traffic to the new revision, then watch again."
-                )
+                problem = silence.cause
+            return None
+
+        serving = poll(settled, Deadline.after(self._monitor.first_request_within), _PAUSE, pause=self._stopped.wait)
+        if serving is None:
+            raise ObserverError(
+                f"there is nothing to watch: {problem}", "Send the traffic to the new revision, then watch again."
+            )
+        return serving
 
     def _baseline(self, created: datetime) -> Baseline | None:
         """The half hour before the revision was created; where that cannot be read, what `pre` kept of it."""

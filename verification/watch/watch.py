@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from verification.deadline import Deadline, Stopwatch
 from verification.errors import VerificationError
 from verification.redaction import redact
 from verification.series import Snapshot
@@ -69,7 +69,7 @@ class Watch:
         self._came: queue.SimpleQueue[list[Sample]] = queue.SimpleQueue()
         self._stopped = threading.Event()
         self._lock = threading.Lock()
-        self._monotonic = time.monotonic()
+        self._watched = Stopwatch.start()
         self._elapsed_before = max((clock() - plan.start).total_seconds(), 0.0)
         self._length = plan.seconds
         self._cut_short = ""
@@ -143,7 +143,7 @@ class Watch:
     @property
     def _elapsed(self) -> float:
         """Seconds since the start. The monotonic clock stands still while a laptop sleeps, the other may be set."""
-        by_monotonic = self._elapsed_before + time.monotonic() - self._monotonic
+        by_monotonic = self._elapsed_before + self._watched.seconds
         return max((self._clock() - self.plan.start).total_seconds(), by_monotonic)
 
     @property
@@ -168,8 +168,8 @@ class Watch:
         """Wait until the blocks up to `seconds` are told; those of the next source only where the first one failed."""
         end = self.plan.start + timedelta(seconds=seconds)
         for blocks, asker in zip(self._traffic, self._askers, strict=False):
-            until = time.monotonic() + blocks.delay + 3 * blocks.every + _PATIENCE
-            while not self._over and not blocks.covers(end) and time.monotonic() < until:
+            deadline = Deadline.after(blocks.delay + 3 * blocks.every + _PATIENCE)
+            while not self._over and not blocks.covers(end) and not deadline.is_over:
                 self._listen(_TICK)
             self.take(asker.give_up(blocks, end))
             if not self._too_much_missing(blocks.stream):
@@ -241,12 +241,11 @@ class _Asker:
         def work() -> None:
             self._last = clock()
             while not stopped.is_set():
-                began = time.monotonic()
-                at = clock()
+                asked, at = Stopwatch.start(), clock()
                 samples = self._asked(at)
                 came.put([*self.unanswered(at), *samples])
                 self._last = max(at, self._last)
-                stopped.wait(max(self._source.every - (time.monotonic() - began), 0.0))
+                stopped.wait(max(self._source.every - asked.seconds, 0.0))
             self._source.close()
 
         threading.Thread(target=work, name=f"watch {type(self._source).__name__}", daemon=True).start()

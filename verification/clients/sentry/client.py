@@ -6,7 +6,6 @@ Nothing found is not yet nothing there: `Sentry.prove` sends an event and looks 
 from __future__ import annotations
 
 import datetime as dt
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from verification.clients.sentry.canary import CANARY_RELEASE, CANARY_TAG, CANARY_TITLE, Canary, send_canary
 from verification.clients.web_api import Parameters, System, WebApi, token_of
+from verification.deadline import Deadline, poll
 from verification.errors import NotPermitted, ObserverError
 from verification.settings.observers import Sentry as SentrySettings
 from verification.settings.units import duration_text
@@ -181,9 +181,9 @@ class Sentry:
 
     def error_rate(self, environment: str, window: Window) -> ErrorRate:
         """Errors and transactions of `environment` in `window`."""
-        errors, one = self._count("errors", NO_CANARY, environment, window)
-        transactions, other = self._count("spans", "is_transaction:true", environment, window)
-        return ErrorRate(environment, window, errors, transactions, partial=one or other)
+        errors, partial_errors = self._count("errors", NO_CANARY, environment, window)
+        transactions, partial_spans = self._count("spans", "is_transaction:true", environment, window)
+        return ErrorRate(environment, window, errors, transactions, partial=partial_errors or partial_spans)
 
     def errors_anywhere(self, window: Window) -> int:
         """How many errors of any environment Sentry finds in `window`, the canary left out."""
@@ -194,8 +194,8 @@ class Sentry:
         found = self._issues(environment, window, f"firstSeen:>={_utc(window.start)}")
         # Once more on our side: a server that does not know a word of the query ignores it.
         # Sentry's clock may be ahead of ours: what it saw "after" the window is new all the more.
-        new = [one for one in found if window.start <= one.first_seen]
-        return tuple(sorted(new, key=lambda one: one.first_seen))
+        new = [issue for issue in found if window.start <= issue.first_seen]
+        return tuple(sorted(new, key=lambda issue: issue.first_seen))
 
     def finds_issues(self, environment: str) -> bool:
         """Whether this search finds anything of `environment` at all: then it was understood."""
@@ -205,7 +205,7 @@ class Sentry:
     def environments_of(self, issue: Issue) -> frozenset[str]:
         """The environments in which `issue` was seen, as far as Sentry lists them (the most frequent ones)."""
         reply = self._api.get(f"{self._organization}/issues/{issue.id}/tags/environment/")
-        return frozenset(one.value for one in reply.read(_Tag).topValues if one.value)
+        return frozenset(seen.value for seen in reply.read(_Tag).topValues if seen.value)
 
     def must_know(self, environment: str) -> None:
         """Raise ObserverError when no event of `environment` ever came: a slip in its name would look like quiet."""
@@ -224,25 +224,26 @@ class Sentry:
         """
         self.must_know(environment)
         within = self._settings.canary_within
-        until = time.monotonic() + within
+        deadline = Deadline.after(within)
         canary = send_canary(dsn, environment, min(within, self._settings.timeout))
-        query = f"{CANARY_TAG}:{canary.mark}"
         missing = ["events", "issues"]
-        while missing:
+
+        def found() -> bool:
             window = Window(canary.sent - dt.timedelta(minutes=10), now() + dt.timedelta(minutes=10))
+            query = f"{CANARY_TAG}:{canary.mark}"
             if "events" in missing and self._count("errors", query, environment, window)[0]:
                 missing.remove("events")
             if "issues" in missing and self._issues(environment, window, query, canaries=True):
                 missing.remove("issues")
-            if missing and time.monotonic() + _POLL >= until:
-                raise ObserverError(
-                    f"a canary event was sent to Sentry, and its search among {' and '.join(missing)} did not find it "
-                    f"within {duration_text(within)}: finding no error means nothing",
-                    "Does SENTRY_DSN belong to sentry.project, and can its host be reached from here? Is Sentry late "
-                    "(its status page), or the quota used up?",
-                )
-            if missing:
-                time.sleep(_POLL)
+            return not missing
+
+        if not poll(found, deadline, _POLL):
+            raise ObserverError(
+                f"a canary event was sent to Sentry, and its search among {' and '.join(missing)} did not find it "
+                f"within {duration_text(within)}: finding no error means nothing",
+                "Does SENTRY_DSN belong to sentry.project, and can its host be reached from here? Is Sentry late "
+                "(its status page), or the quota used up?",
+            )
         return canary
 
     @cached_property
@@ -250,10 +251,10 @@ class Sentry:
         """Events are asked for by the project's number; people know its slug."""
         known: list[str] = []
         for page in self._api.pages(f"{self._organization}/projects/", {}):
-            for one in page.read(list[_Project]):
-                if self._settings.project in {one.slug, one.id}:
-                    return one
-                known.append(one.slug)
+            for project in page.read(list[_Project]):
+                if self._settings.project in {project.slug, project.id}:
+                    return project
+                known.append(project.slug)
         raise ObserverError(
             f"Sentry's organization {self._settings.organization} has no project {self._settings.project} that this "
             f"token may see; it has: {', '.join(known[:10]) or 'none'}",
@@ -273,10 +274,10 @@ class Sentry:
     def _issues(self, environment: str, window: Window, query: str, *, canaries: bool = False) -> list[Issue]:
         parameters = {"query": query, "sort": "new", "limit": "100", **self._within(environment, window)}
         return [
-            _issue(one)
+            _issue(issue)
             for page in self._api.pages(f"{self._organization}/issues/", parameters)
-            for one in page.read(list[_Issue])
-            if one.issueCategory == "error" and (CANARY_TITLE in one.title) == canaries
+            for issue in page.read(list[_Issue])
+            if issue.issueCategory == "error" and (CANARY_TITLE in issue.title) == canaries
         ]
 
     def _within(self, environment: str, window: Window) -> Parameters:

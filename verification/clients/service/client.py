@@ -32,6 +32,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from verification.clients.service.answer import Answer
 from verification.clients.service.certificate import trust
+from verification.deadline import Deadline, Stopwatch
 from verification.errors import NotAsked, ObserverError, ServiceError, Unmendable, VerificationError
 from verification.settings.model import Smoke, Target
 from verification.settings.units import duration_text
@@ -64,23 +65,23 @@ class Service:
         self._target = target
         self._smoke = smoke
         self._largest = int(smoke.largest_answer_mb * 1_000_000)
-        self._patient_until = time.monotonic() + smoke.within
+        self._start_until = Deadline.after(smoke.within)
         self._lock = Lock()
         self._closed = False
         self._running: AbstractContextManager[BlockingPortal] | None = None
         self._portal: BlockingPortal | None = None
         self._client: httpx.AsyncClient | None = None
 
-    def get(self, path: str, *, token: str = "", patient: bool = True) -> Answer:
-        """`GET path` on the service. `patient`: a 503 is asked once more after `smoke.retry_after`."""
+    def get(self, path: str, *, token: str = "", retry_503: bool = True) -> Answer:
+        """`GET path` on the service. `retry_503`: a 503 is asked once more after `smoke.retry_after`."""
         if not (token.isascii() and token.isprintable()):
             problem = ServiceError(f"GET {path}: the token that the service gave out is none that a header can carry")
             return Answer(f"GET {self._target.url}{path}", problem=problem)
-        return self._ask(self._request("GET", path, token=token), patient=patient)
+        return self._ask(self._request("GET", path, token=token), retry_503=retry_503)
 
-    def post(self, path: str, body: Mapping[str, str], *, patient: bool = True) -> Answer:
+    def post(self, path: str, body: Mapping[str, str], *, retry_503: bool = True) -> Answer:
         """`POST path` with a JSON body."""
-        return self._ask(self._request("POST", path, body=body), patient=patient)
+        return self._ask(self._request("POST", path, body=body), retry_503=retry_503)
 
     def first_bytes(self, address: str, count: int = 1024) -> Answer:
         """The first `count` bytes at an address that the service gave out, on any host: asked without credentials."""
@@ -88,7 +89,7 @@ class Service:
         if problem:
             return Answer(f"GET {address[:200]}", problem=ServiceError(f"{address[:200]!r} {problem}"))
         request = httpx.Request("GET", address, headers={**self._headers(), "Range": f"bytes=0-{count - 1}"})
-        return self._ask(request, patient=True, enough=count, anywhere=True)
+        return self._ask(request, retry_503=True, enough=count, anywhere=True)
 
     def close(self) -> None:
         """End all connections, and all questions that are still open. A question put later is not asked."""
@@ -120,10 +121,10 @@ class Service:
         return httpx.Request(method, self._target.url + path, headers=headers, content=content)
 
     def _ask(
-        self, request: httpx.Request, *, patient: bool, enough: int | None = None, anywhere: bool = False
+        self, request: httpx.Request, *, retry_503: bool, enough: int | None = None, anywhere: bool = False
     ) -> Answer:
         answer = self._once(request, enough, anywhere)
-        if answer.code != _STARTING or not patient or time.monotonic() + self._smoke.retry_after > self._patient_until:
+        if answer.code != _STARTING or not retry_503 or not self._start_until.leaves(self._smoke.retry_after):
             return answer
         time.sleep(self._smoke.retry_after)  # the checklist's remedy for a start that is not finished
         again = self._once(request, enough, anywhere)
@@ -132,7 +133,7 @@ class Service:
 
     def _once(self, request: httpx.Request, enough: int | None, anywhere: bool) -> Answer:
         question = f"{request.method} {request.url}"
-        began = time.monotonic()
+        asked = Stopwatch.start()
         try:
             portal, client = self._connected(question)
             answer = portal.call(partial(self._exchange, client, request, enough, anywhere))
@@ -149,7 +150,7 @@ class Service:
             answer = Answer(question, problem=error)
         if answer.code == _TOO_MANY:
             answer = replace(answer, problem=ObserverError(f"{question}: answered 429, too many requests", _LESS_OFTEN))
-        return replace(answer, seconds=time.monotonic() - began)
+        return replace(answer, seconds=asked.seconds)
 
     @property
     def _limit(self) -> str:

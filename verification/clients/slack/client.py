@@ -5,19 +5,18 @@ from __future__ import annotations
 import datetime as dt
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from verification.clients.lazy_imports import load
 from verification.clients.slack.text import Section, blocks_of, escape, marked
 from verification.clients.web_api import System, token_of
-from verification.deadline import bounded
+from verification.deadline import Deadline, bounded
 from verification.errors import NotPermitted, ObserverError, SettingsError
-from verification.redaction import redact
+from verification.redaction import redact_and_truncate
 from verification.settings.observers import Slack as SlackSettings
 from verification.settings.observers import keeps_secrets
 from verification.settings.units import duration_text
@@ -47,26 +46,22 @@ _CHANNEL_REMEDIES = {
 }
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-
-class _Channel(_Part):
+class _Channel(BaseModel):
     id: str
     name: str = ""
 
 
-class _Metadata(_Part):
+class _Metadata(BaseModel):
     event_type: str = ""
     event_payload: dict[str, object] = {}
 
 
-class _File(_Part):
+class _File(BaseModel):
     id: str
     name: str = ""
 
 
-class _Message(_Part):
+class _Message(BaseModel):
     ts: str
     text: str = ""
     user: str = ""
@@ -75,14 +70,9 @@ class _Message(_Part):
     files: list[_File] = []
 
 
-class _Myself(_Part):
+class _Myself(BaseModel):
     user_id: str = ""
     bot_id: str = ""
-
-
-_CHANNELS = TypeAdapter(list[_Channel])
-_MESSAGES = TypeAdapter(list[_Message])
-_MYSELF = TypeAdapter(_Myself)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +109,7 @@ class Slack:
         if not keeps_secrets(url):
             raise SettingsError(f"Slack: the token would be sent to {url} in the clear", "Use an https:// address.")
         self._timeout = timeout
-        self._until = threading.local()
+        self._of_thread = threading.local()  # the deadline of the method that this thread runs
         base = url.rstrip("/") + "/"
         # What was sent twice is said twice: only what Slack did not take (a rate limit) is sent again.
         limit = _patient_handler(self._left)
@@ -158,8 +148,9 @@ class Slack:
 
         def share() -> None:
             for message in self._history(thread.channel, now() - _LOOK_BACK, thread):
-                for file in (one for one in message.files if one.name == name):
-                    self._call(lambda: self._writer.files_delete(file=file.id), "files.delete")  # noqa: B023
+                for file in message.files:
+                    if file.name == name:
+                        self._call(lambda: self._writer.files_delete(file=file.id), "files.delete")  # noqa: B023
             self._call(
                 lambda: self._writer.files_upload_v2(
                     filename=name,
@@ -187,8 +178,8 @@ class Slack:
         """What was written in `channel` since then, newest first."""
         return self._within(
             lambda: tuple(
-                Message(one.text, dt.datetime.fromtimestamp(float(one.ts), dt.UTC), one.user or one.bot_id)
-                for one in self._history(self._channel(channel), since, None)
+                Message(found.text, dt.datetime.fromtimestamp(float(found.ts), dt.UTC), found.user or found.bot_id)
+                for found in self._history(self._channel(channel), since, None)
             )
         )
 
@@ -209,21 +200,22 @@ class Slack:
             ),
             "chat.postMessage",
         )
-        return Post(there, _read(TypeAdapter(str), answer.get("ts"), "chat.postMessage"))
+        return Post(there, _read(str, answer.get("ts"), "chat.postMessage"))
 
     def _posted(self, channel: str, key: str, thread: Post | None) -> str:
         """The `ts` of our message with `key`; empty when there is none. Nobody else's message counts."""
         me = self._myself()
-        for one in self._history(channel, now() - _LOOK_BACK, thread):
-            ours = (me.bot_id and one.bot_id == me.bot_id) or (me.user_id and one.user == me.user_id)
-            by_metadata = one.metadata.event_type == EVENT_TYPE and one.metadata.event_payload.get("key") == key
+        for message in self._history(channel, now() - _LOOK_BACK, thread):
+            ours = (me.bot_id and message.bot_id == me.bot_id) or (me.user_id and message.user == me.user_id)
+            metadata = message.metadata
+            by_metadata = metadata.event_type == EVENT_TYPE and metadata.event_payload.get("key") == key
             # Metadata is only shown to tokens that may read it.
-            if ours and (by_metadata or one.text == marked(one.text.rpartition("\n")[0], key, escaped=True)):
-                return one.ts
+            if ours and (by_metadata or message.text == marked(message.text.rpartition("\n")[0], key, escaped=True)):
+                return message.ts
         return ""
 
     def _myself(self) -> _Myself:
-        return _read(_MYSELF, self._call(self._reader.auth_test, "auth.test").data, "auth.test")
+        return _read(_Myself, self._call(self._reader.auth_test, "auth.test").data, "auth.test")
 
     def _channel(self, name: str) -> str:
         """The id of a channel that is named `#name`, or is an id already."""
@@ -235,9 +227,9 @@ class Slack:
             ),
             "conversations.list",
         ):
-            for one in _read(_CHANNELS, page.get("channels"), "conversations.list"):
-                if one.name == name.removeprefix("#"):
-                    return one.id
+            for listed in _read(list[_Channel], page.get("channels"), "conversations.list"):
+                if listed.name == name.removeprefix("#"):
+                    return listed.id
         raise ObserverError(
             f"Slack has no public channel {name}",
             "Mend [slack] in deployment.toml; a private channel is named by its id there (C0…).",
@@ -257,7 +249,7 @@ class Slack:
 
         question = "conversations.replies" if thread else "conversations.history"
         for page in self._pages(ask, question):
-            yield from _read(_MESSAGES, page.get("messages"), question)
+            yield from _read(list[_Message], page.get("messages"), question)
 
     def _pages(self, ask: Callable[[str | None], SlackResponse], question: str) -> Iterator[SlackResponse]:
         cursor: str | None = None
@@ -279,14 +271,15 @@ class Slack:
             raise _words(error, question) from None
         except (SlackClientError, OSError, ValueError) as error:
             raise ObserverError(
-                f"Slack {question}: {redact(str(error))[:200] or type(error).__name__}", "Is Slack up, and reachable?"
+                f"Slack {question}: {redact_and_truncate(str(error), 200) or type(error).__name__}",
+                "Is Slack up, and reachable?",
             ) from None
 
     def _within(self, call: Callable[[], T]) -> T:
-        until = time.monotonic() + self._timeout
+        deadline = Deadline.after(self._timeout)
 
         def bounded_call() -> T:
-            self._until.value = until
+            self._of_thread.deadline = deadline
             return call()
 
         try:
@@ -297,7 +290,8 @@ class Slack:
             ) from None
 
     def _left(self) -> float:
-        return getattr(self._until, "value", 0.0) - time.monotonic()
+        deadline: Deadline | None = getattr(self._of_thread, "deadline", None)
+        return deadline.remaining if deadline else 0.0
 
 
 def _patient_handler(left: Callable[[], float]) -> RateLimitErrorRetryHandler:
@@ -325,9 +319,9 @@ def _patient_handler(left: Callable[[], float]) -> RateLimitErrorRetryHandler:
     return Patient(max_retry_count=3)
 
 
-def _read(shape: TypeAdapter[T], value: object, question: str) -> T:
+def _read(shape: type[T], value: object, question: str) -> T:
     try:
-        return shape.validate_python(value)
+        return TypeAdapter(shape).validate_python(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise ObserverError(
@@ -352,6 +346,6 @@ def _words(error: SlackApiError, question: str) -> ObserverError:
         return ObserverError(
             f"Slack {question}: the rate limit is used up for longer than the time that is left", "Ask again later."
         )
-    said = reason or redact(json.dumps(data, default=str) if isinstance(data, dict) else str(data))[:120]
+    said = reason or redact_and_truncate(json.dumps(data, default=str) if isinstance(data, dict) else str(data))
     remedy = _CHANNEL_REMEDIES.get(reason, "Is Slack up? Look at its status page.")
     return ObserverError(f"Slack {question}: status {status}: {said}", remedy)

@@ -35,7 +35,7 @@ class UserFlows:
 
     def _log_in(self, flow: LoginFlow) -> None:
         self._token = ""
-        answer = self._service.post(flow.path, credentials(flow, self._variables), patient=False)
+        answer = self._service.post(flow.path, credentials(flow, self._variables), retry_503=False)
         answer.status.must_be(200)
         token = answer.value(flow.token)
         if not isinstance(token, str) or not token:
@@ -55,7 +55,7 @@ class UserFlows:
         return ask
 
     def _asked(self, flow: ListFlow) -> Answer:
-        return self._service.get(flow.path, token=self._token if flow.signed_in else "", patient=False)
+        return self._service.get(flow.path, token=self._token if flow.signed_in else "", retry_503=False)
 
 
 def credentials(flow: LoginFlow, variables: Mapping[str, str]) -> dict[str, str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from verification.clients.service.answer import Answer
 from verification.clients.service.client import Service
+from verification.deadline import Stopwatch
 from verification.errors import ServiceError, Unmendable, VerificationError
 from verification.settings.model import DeepHealth, HealthQuestion
 from verification.verdict import collecting
@@ -37,7 +37,7 @@ class HealthAsked:
         """See Source. The client belongs to the run."""
 
     def _put(self) -> None:
-        answer = self._service.get(self._question.path, patient=False)
+        answer = self._service.get(self._question.path, retry_503=False)
         answer.status.must_be(200)
         answer.must_say(self._question.expect)
 
@@ -52,7 +52,7 @@ class DependenciesAsked:
 
     def ask(self, at: datetime) -> Iterable[Sample]:
         """See Source."""
-        answer = self._service.get(self._question.path, patient=False)
+        answer = self._service.get(self._question.path, retry_503=False)
         return [self._latency(answer, stream, at) for stream in self.streams]
 
     def close(self) -> None:
@@ -90,7 +90,7 @@ class FlowsAsked:
 
 def judged(stream: str, at: datetime, question: Callable[[], None]) -> Sample:
     """A sample that says whether `question` was answered well; missing where that was not the revision's doing."""
-    began = time.monotonic()
+    asked = Stopwatch.start()
     try:
         with collecting():  # what it measures belongs to no criterion
             question()
@@ -98,4 +98,4 @@ def judged(stream: str, at: datetime, question: Callable[[], None]) -> Sample:
         if isinstance(problem, ServiceError) and not isinstance(problem, Unmendable):
             return Sample(stream, at, _BAD, text=problem.cause)
         return Sample(stream, at, text=problem.cause, missing=True)
-    return Sample(stream, at, _GOOD, took_ms=round((time.monotonic() - began) * 1000, 1))
+    return Sample(stream, at, _GOOD, took_ms=asked.milliseconds)

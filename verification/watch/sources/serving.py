@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from verification.clients.google.cloud_run import CloudRun
+from verification.deadline import Stopwatch
 from verification.errors import VerificationError
 from verification.watch.criteria.gauges import PING
 from verification.watch.samples import Sample
@@ -64,9 +64,9 @@ class DatabasePinged:
 
     def _ping(self, client: MongoDB) -> float:
         with client.asking("ping"):
-            began = time.monotonic()
+            asked = Stopwatch.start()
             client.database.command("ping")
-            return round((time.monotonic() - began) * 1000, 1)
+            return asked.milliseconds
 
 
 class Unreachable:

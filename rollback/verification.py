@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from rollback.recovery import recovery
 from rollback.traffic import Sight
+from verification.checks import must_be_deeply_healthy, must_be_healthy
 from verification.clients.google.cloud_run import CloudRun
 from verification.clients.service.client import Service
 from verification.errors import ObserverError, VerificationError
 from verification.settings.model import Settings
 from verification.verdict import Measurement, collecting
 
-_HEALTHY = 200
 _IN_A_ROW = 3
 _PAUSE = 0.3
 _LOOKING = 20.0
@@ -86,18 +86,13 @@ class _Round:
     def _basic_health(self) -> None:
         basic = self.settings.health.basic
         if basic is not None:
-            answer = self.service.get(basic.path, retry_503=False)
-            answer.status.must_be(_HEALTHY)
-            answer.must_say(basic.expect)
+            must_be_healthy(self.service.get(basic.path, retry_503=False), basic)
 
     def _deep_health(self) -> None:
         deep = self.settings.health.deep
         if deep is not None:
-            answer = self.service.get(deep.path, retry_503=False)
-            answer.status.must_be(_HEALTHY)
-            for name in deep.critical:
-                answer.field(f"services.{name}.status").must_be("healthy")
-            answer.field("status").must_be_one_of(*deep.healthy)
+            states = deep.states(self.settings.main_role)
+            must_be_deeply_healthy(self.service.get(deep.path, retry_503=False), deep, states)
 
     def _reported_revision(self) -> None:
         reported = self.settings.health.reported_revision

@@ -6,26 +6,21 @@ pytestmark = pytest.mark.smoke
 
 
 @pytest.mark.needs("health.basic")
-def test_basic_health(basic_health, health):
+def test_basic_health(basic_health, health, checks):
     """The service answers, and says that it is healthy."""
-    basic_health.status.must_be(200)
-    basic_health.must_say(health.basic.expect)
+    checks.must_be_healthy(basic_health, health.basic)
 
 
 @pytest.mark.needs("health.readiness")
-def test_readiness(readiness, health):
+def test_readiness(readiness, health, checks):
     """The service is ready, with its database."""
-    readiness.status.must_be(200)
-    readiness.must_say(health.readiness.expect)
+    checks.must_be_healthy(readiness, health.readiness)
 
 
 @pytest.mark.needs("health.deep")
-def test_deep_health(deep_health, health, healthy_states):
+def test_deep_health(deep_health, health, healthy_states, checks):
     """The service and all of its critical services are healthy."""
-    deep_health.status.must_be(200)
-    for service in health.deep.critical:
-        deep_health.field(f"services.{service}.status").must_be("healthy")
-    deep_health.field("status").must_be_one_of(*healthy_states)
+    checks.must_be_deeply_healthy(deep_health, health.deep, healthy_states)
 
 
 @pytest.mark.needs("cloud_run")

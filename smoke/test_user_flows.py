@@ -6,27 +6,22 @@ pytestmark = pytest.mark.smoke
 
 
 @pytest.mark.needs("flows.login")
-def test_login(login, refused_login, flows):
+def test_login(login, refused_login, flows, checks):
     """Users can log in, and a wrong password is refused."""
-    login.status.must_be(200)
-    login.has_token.must_be("present")
+    checks.must_be_logged_in(login)
     refused_login.status.must_be(flows.login.refused_with)
 
 
 @pytest.mark.needs("flows.content_listing")
-def test_content_listing(content_listing, flows):
+def test_content_listing(content_listing, checks):
     """Content is listed."""
-    content_listing.status.must_be(200)
-    content_listing.count.must_be_between(flows.content_listing.at_least, flows.content_listing.most)
-    content_listing.shape.must_be("complete")
+    checks.must_be_listed(content_listing)
 
 
 @pytest.mark.needs("flows.search")
-def test_search(search, flows):
+def test_search(search, checks):
     """Search answers."""
-    search.status.must_be(200)
-    search.count.must_be_between(flows.search.at_least, flows.search.most)
-    search.shape.must_be("complete")
+    checks.must_be_listed(search)
 
 
 @pytest.mark.needs("flows.video_playback")

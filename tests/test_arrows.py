@@ -23,7 +23,7 @@ LAYERS = (
     ("settings",),
     ("verdict", "operator_commands"),
     ("source_tree", "clients"),
-    ("records",),
+    ("records", "checks"),
     ("migrations", "judge", "probe", "local_sandbox"),
     ("watch",),
     ("run",),

@@ -20,9 +20,9 @@ def test_staging_runs_release_candidate(serving_revision, release_candidate):
 
 
 @pytest.mark.needs("health.deep")
-def test_staging_deep_health(deep_health, healthy_states):
+def test_staging_deep_health(deep_health, healthy_states, checks):
     """Staging is healthy, or degraded at worst."""
-    deep_health.field("status").must_be_one_of(*healthy_states)
+    checks.must_be_in_state(deep_health, healthy_states)
 
 
 @pytest.mark.needs("sentry")

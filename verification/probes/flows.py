@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import secrets
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from verification.errors import NotAsked, VerificationError
+from verification.checks import Login, discreet, login_of
+from verification.errors import NotAsked
 from verification.probe import Probes, probe
 from verification.probes.health import given
-from verification.redaction import register
 from verification.settings.model import ListFlow, Settings
 from verification.verdict import Measurement
 from verification.watch.sources.flows import credentials
@@ -18,27 +18,6 @@ from verification.watch.sources.flows import credentials
 if TYPE_CHECKING:
     from verification.clients.service.answer import Answer, Listing
     from verification.clients.service.client import Service
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """The answer to a login; the token itself is known only as present or not."""
-
-    answer: Answer
-    token: str
-    problem: VerificationError | None = None
-
-    @property
-    def status(self) -> Measurement:
-        """The HTTP status."""
-        return self.answer.status
-
-    @property
-    def has_token(self) -> Measurement:
-        """Whether the answer carries a token."""
-        return Measurement(
-            "token", "present" if self.token else "absent", source=self.answer.question, problem=self.problem
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +32,7 @@ class Playback:
 def login(service: Service, settings: Settings, variables: dict[str, str]) -> Login:
     """Log in with the smoke account."""
     flow = given(settings.flows.login, "flows.login")
-    answer = service.post(flow.path, credentials(flow, variables))
-    try:
-        token = answer.value(flow.token)
-    except VerificationError as problem:
-        return Login(_discreet(answer), "", problem)
-    if isinstance(token, str):
-        register(token)
-    return Login(_discreet(answer), token if isinstance(token, str) else "")
+    return login_of(service.post(flow.path, credentials(flow, variables)), flow)
 
 
 @probe
@@ -68,7 +40,7 @@ def refused_login(service: Service, settings: Settings, variables: dict[str, str
     """Try a wrong password for the smoke account, once."""
     flow = given(settings.flows.login, "flows.login")
     wrong = {flow.password_field: f"wrong-{secrets.token_hex(8)}"}
-    return _discreet(service.post(flow.path, {**credentials(flow, variables), **wrong}))
+    return discreet(service.post(flow.path, {**credentials(flow, variables), **wrong}))
 
 
 @probe
@@ -95,13 +67,8 @@ def video_playback(service: Service, settings: Settings, content_listing: Listin
         return Playback(listed, tuple(pool.map(service.first_bytes, addresses)))
 
 
-def _discreet(answer: Answer) -> Answer:
-    """Without the body of a successful login: it is a credential."""
-    return replace(answer, body=b"") if answer.code is not None and answer.code < 300 else answer
-
-
 def _list(service: Service, flow: ListFlow, probes: Probes) -> Listing:
-    token = cast("Login", probes.result("login")).token if flow.signed_in else ""
+    token = cast(Login, probes.result("login")).token if flow.signed_in else ""
     if flow.signed_in and not token:
         raise NotAsked(f"{flow.path} needs a user who is logged in, and login gave no token", "Look at login first.")
     return service.get(flow.path, token=token).listing(flow)

@@ -21,10 +21,10 @@ from verification.settings.model import Settings
 from verification.verdict import Measurement, all_must_be_one_of
 
 if TYPE_CHECKING:
+    from verification.checks import Login
     from verification.clients.google.cloud_logging import CloudLogging
     from verification.clients.google.cloud_monitoring import CloudMonitoring
     from verification.clients.google.cloud_run import CloudRun
-    from verification.probes.flows import Login
 
 ANSWERS = "answers"
 

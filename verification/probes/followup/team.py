@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
+from verification.checks import must_be_deeply_healthy, must_be_healthy
 from verification.clients.slack.client import Slack, release_key
 from verification.errors import NotAsked, VerificationError
 from verification.probe import Probes, probe
@@ -86,16 +87,15 @@ def _success(settings: Settings, one: Deployment, probes: Probes) -> str:
 def _must_be_healthy(settings: Settings, probes: Probes) -> None:
     """Ask again: the smoke phase may be long ago."""
     health = settings.health
-    asked = {"basic_health": health.basic, "readiness": health.readiness, "deep_health": health.deep}
-    for name, table in asked.items():
-        answer = cast("Answer", probes.result(name)) if table else None
-        if answer and (answer.problem or answer.code != 200):
-            raise NotAsked(f"there is no success to tell of: {answer.question} does not answer well now")
-    deep = health.deep
-    if deep is not None:
-        state = cast("Answer", probes.result("deep_health")).field("status")
-        if state.problem or state.value not in deep.states(settings.main_role):
-            raise NotAsked(f"there is no success to tell of: the service says that it is {state.value}")
+    try:
+        for name, question in {"basic_health": health.basic, "readiness": health.readiness}.items():
+            if question:
+                must_be_healthy(cast("Answer", probes.result(name)), question)
+        if health.deep:
+            states = health.deep.states(settings.main_role)
+            must_be_deeply_healthy(cast("Answer", probes.result("deep_health")), health.deep, states)
+    except VerificationError as problem:
+        raise NotAsked(f"there is no success to tell of: {problem.cause}") from None
 
 
 def _stable(settings: Settings, one: Deployment, probes: Probes) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from verification.errors import NotAsked, ServiceError
-from verification.redaction import register
+from verification.checks import login_of, must_be_listed, must_be_logged_in
+from verification.errors import NotAsked
 from verification.settings.loading import secret
 from verification.settings.model import Flows, ListFlow, LoginFlow
 
@@ -36,21 +36,15 @@ class UserFlows:
     def _log_in(self, flow: LoginFlow) -> None:
         self._token = ""
         answer = self._service.post(flow.path, credentials(flow, self._variables), retry_503=False)
-        answer.status.must_be(200)
-        token = answer.value(flow.token)
-        if not isinstance(token, str) or not token:
-            raise ServiceError(f"{answer.question}: it gave no token")
-        register(token)
-        self._token = token
+        login = login_of(answer, flow)
+        must_be_logged_in(login)
+        self._token = login.token
 
     def _listing(self, flow: ListFlow) -> Flow:
         def ask() -> None:
             if flow.signed_in and not self._token:
                 raise NotAsked(f"{flow.path} needs a user who is logged in, and login gave no token")
-            listing = self._asked(flow).listing(flow)
-            listing.status.must_be(200)
-            listing.count.must_be_between(flow.at_least, flow.most)
-            listing.shape.must_be("complete")
+            must_be_listed(self._asked(flow).listing(flow))
 
         return ask
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
+from verification.checks import must_be_healthy
 from verification.clients.service.answer import Answer
 from verification.clients.service.client import Service
 from verification.deadline import Stopwatch
@@ -38,8 +39,7 @@ class HealthAsked:
 
     def _put(self) -> None:
         answer = self._service.get(self._question.path, retry_503=False)
-        answer.status.must_be(200)
-        answer.must_say(self._question.expect)
+        must_be_healthy(answer, self._question)
 
 
 class DependenciesAsked:

@@ -1,0 +1,99 @@
+"""What a good answer of the service is: the rules that the criteria, the watch and the rollback's verification share.
+
+Nothing is asked here. Each rule holds an answer's values to their limits, in the order in which a reader would look,
+and raises as they do: ServiceError for a bad one, the problem of one that is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from verification.clients.service.answer import Answer, Listing
+from verification.errors import VerificationError
+from verification.redaction import register
+from verification.settings.model import DeepHealth, HealthQuestion, LoginFlow
+from verification.verdict import Measurement
+
+_OK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """The answer to a login; the token itself is known only as present or not."""
+
+    answer: Answer
+    token: str
+    problem: VerificationError | None = None
+
+    @property
+    def status(self) -> Measurement:
+        """The HTTP status."""
+        return self.answer.status
+
+    @property
+    def has_token(self) -> Measurement:
+        """Whether the answer carries a token."""
+        return Measurement(
+            "token", "present" if self.token else "absent", source=self.answer.question, problem=self.problem
+        )
+
+
+def login_of(answer: Answer, flow: LoginFlow) -> Login:
+    """The answer read as a login, with its token, which becomes a known secret."""
+    try:
+        token = answer.value(flow.token)
+    except VerificationError as problem:
+        return Login(discreet(answer), "", problem)
+    if not isinstance(token, str):
+        return Login(discreet(answer), "")
+    register(token)
+    return Login(discreet(answer), token)
+
+
+def discreet(answer: Answer) -> Answer:
+    """Without the body of a successful login: it is a credential."""
+    return replace(answer, body=b"") if answer.code is not None and answer.code < 300 else answer
+
+
+def must_be_healthy(answer: Answer, question: HealthQuestion) -> None:
+    """Hold a health path to answer 200, and what the settings expect of it."""
+    __tracebackhide__ = True
+    answer.status.must_be(_OK)
+    answer.must_say(question.expect)
+
+
+def must_be_deeply_healthy(answer: Answer, question: DeepHealth, states: Sequence[str]) -> None:
+    """Hold the deep health path to answer 200, its critical services to be healthy, and the whole to be in `states`."""
+    __tracebackhide__ = True
+    answer.status.must_be(_OK)
+    must_have_healthy_parts(answer, question, states)
+
+
+def must_have_healthy_parts(answer: Answer, question: DeepHealth, states: Sequence[str]) -> None:
+    """The same, whatever the status code: what the service says of itself."""
+    __tracebackhide__ = True
+    for name in question.critical:
+        answer.field(f"services.{name}.status").must_be("healthy")
+    must_be_in_state(answer, states)
+
+
+def must_be_in_state(answer: Answer, states: Sequence[str]) -> None:
+    """Hold the overall state of the deep health to be one of `states`: those that the role allows."""
+    __tracebackhide__ = True
+    answer.field("status").must_be_one_of(*states)
+
+
+def must_be_logged_in(login: Login) -> None:
+    """Hold a login to succeed, with a token."""
+    __tracebackhide__ = True
+    login.status.must_be(_OK)
+    login.has_token.must_be("present")
+
+
+def must_be_listed(listing: Listing) -> None:
+    """Hold a listing to have as many items as its flow says, each complete."""
+    __tracebackhide__ = True
+    listing.status.must_be(_OK)
+    listing.count.must_be_between(listing.flow.at_least, listing.flow.most)
+    listing.shape.must_be("complete")

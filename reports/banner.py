@@ -252,3 +252,9 @@ def _took(record: RunRecord) -> str:
 def _ended(sentence: str) -> str:
     sentence = sentence.strip()
     return sentence if sentence.endswith((".", "!", "?")) else f"{sentence}."
+
+
+FOR_PAGES = (
+    *(headline, next_steps, rollback_sentence, rollback_state, notices, facts, tally, counted),
+    *(measured, limit_text, steps),
+)

@@ -54,7 +54,22 @@ class FilledSection:
     @property
     def is_touched(self) -> bool:
         """Whether the run says anything about it."""
-        return any(one.state not in {State.ABSENT, State.PERSON} for part in self.parts for one in part.answers)
+        return any(answer.state not in {State.ABSENT, State.PERSON} for answer in self._answers)
+
+    @property
+    def why_untouched(self) -> str:
+        """Why the run says nothing about it."""
+        notes = dict.fromkeys(answer.note for answer in self._answers if answer.note)
+        return "; ".join(notes).capitalize() or "Not part of this run"
+
+    @property
+    def left_to_people(self) -> list[str]:
+        """The lines at which somebody must look in any case."""
+        return [answer.text for answer in self._answers if answer.state is State.PERSON]
+
+    @property
+    def _answers(self) -> list[Answer]:
+        return [answer for part in self.parts for answer in part.answers]
 
 
 def fill(record: RunRecord) -> tuple[FilledSection, ...]:

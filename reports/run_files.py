@@ -14,7 +14,7 @@ from pathlib import Path
 
 from reports import record_file, summary, verdict_file
 from reports.killed_run import killed_record
-from reports.page import banner_page, finish_page, ticket_page
+from reports.page import finish_page, full_page
 from reports.timeline import timeline
 from verification.errors import ObserverError
 from verification.records.atomic import write_whole
@@ -39,7 +39,7 @@ class RunFiles:
         name = f"{began}-{record.environment}-{'+'.join(unfinished.phases) or 'all'}"
         files = cls(_new_folder(output, re.sub(r"[^\w.+-]", "_", name)))
         files._write(unfinished)
-        write_whole(files.report, banner_page(unfinished))
+        write_whole(files.report, full_page(unfinished))
         _point_latest_at(files.folder)
         return files
 
@@ -71,7 +71,7 @@ class RunFiles:
             record = killed_record(self._begun(environment), text, result, self.journal)
             if self.is_unfinished:
                 self.write(record)
-                write_whole(self.report, ticket_page(record) if record.criteria else banner_page(record))
+                write_whole(self.report, full_page(record))
             else:
                 summary.write(self.summary, record)
         except Exception as error:

@@ -24,3 +24,8 @@ def one_line(text: object) -> str:
 def moment(when: datetime | None) -> str:
     """A time as all reports write it: `2026-11-23 10:15:00 UTC`."""
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if when else "not finished"
+
+
+def clock(when: datetime) -> str:
+    """The time of day, in UTC: `10:15:00`."""
+    return f"{when.astimezone(UTC):%H:%M:%S}"

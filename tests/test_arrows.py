@@ -224,7 +224,7 @@ def test_the_suite_imports_no_test_and_no_benchmark() -> None:
     [
         ("conftest", (*SDKS, *HTTP)),
         *((f"verification.probes.{name}", (*SDKS, *HTTP)) for name in ("health", "flows", "revision", "watch")),
-        ("reports.plugin, rollback.controller", SDKS),
+        ("reports.plugin, rollback.controller", (*SDKS, "jinja2")),
         ("verification.judge.proportion, verification.judge.rate", (*SDKS, *HTTP)),
     ],
 )

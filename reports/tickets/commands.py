@@ -10,7 +10,7 @@ from rich.console import Console
 
 from reports import record_file
 from reports.command_line import Exit, Subcommands
-from reports.page import page_title, ticket_page
+from reports.page import full_page, page_title
 from reports.text import one_line
 from reports.tickets.merge_runs import join
 from reports.tickets.ticket import Ticket, attach, waiting
@@ -30,7 +30,7 @@ def add_join(commands: Subcommands) -> None:
 
 def _join(options: argparse.Namespace, console: Console) -> Exit:
     record = join([record_file.read(folder / "record.json") for folder in options.runs])
-    write_whole(options.output, ticket_page(record))
+    write_whole(options.output, full_page(record))
     console.print(f"{page_title(record)}\n{options.output}", soft_wrap=True, markup=False)
     return Exit.DONE
 

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from reports.page_sections import phase_rank
 from verification.errors import ObserverError
-from verification.records.run_record import PHASES, CriterionResult, RollbackOutcome, RollbackResult, RunRecord
+from verification.records.run_record import CriterionResult, RollbackOutcome, RollbackResult, RunRecord
 
 
 def join(records: Sequence[RunRecord]) -> RunRecord:
@@ -22,7 +23,7 @@ def join(records: Sequence[RunRecord]) -> RunRecord:
     return replace(
         last,
         environment=", ".join(dict.fromkeys(one.environment for one in runs)),
-        phases=tuple(sorted({phase for one in runs for phase in one.phases}, key=_rank)),
+        phases=tuple(sorted({phase for one in runs for phase in one.phases}, key=phase_rank)),
         profiles=tuple(dict.fromkeys(profile for one in runs for profile in one.profiles)),
         service=_latest(one.service for one in _of_production(runs)),
         target=_latest(one.target for one in _of_production(runs)),
@@ -117,7 +118,3 @@ def _end(runs: Sequence[RunRecord]) -> datetime | None:
 
 def _name(run: RunRecord) -> str:
     return f"{', '.join(run.phases) or 'verification'} ({run.environment})"
-
-
-def _rank(phase: str) -> int:
-    return PHASES.index(phase) if phase in PHASES else len(PHASES)

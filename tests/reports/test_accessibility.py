@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.page import ticket_page
+from reports.page import full_page
 from tests.conftest import ROOT
 from tests.reports.browser import in_browser, shown
 from tests.reports.test_page import _page
@@ -61,7 +61,7 @@ def test_the_report_can_be_read_by_everybody(whole: RunRecord, tmp_path: Path, d
 
 def test_a_joined_ticket_can_be_read_by_everybody(whole: RunRecord, tmp_path: Path) -> None:
     page = tmp_path / "ticket.html"
-    page.write_text(ticket_page(whole), encoding="utf-8")
+    page.write_text(full_page(whole), encoding="utf-8")
     assert _violations(page) == []
 
 

@@ -12,8 +12,7 @@ import pytest
 
 from reports.checklist import Answer, State, fill
 from reports.checklist_lines import AFTER_ROLLBACK, BEFORE_ROLLBACK
-from reports.page import ticket_page
-from reports.page_sections import sections
+from reports.page import banner_html, full_page
 from reports.timeline import timeline
 from tests.conftest import ROOT
 from tests.reports.conftest import BEGAN
@@ -148,7 +147,7 @@ def test_revisions_release_and_what_was_not_asked_are_shown(rolled_back: RunReco
     ]
     rolled_back.timeline = [Event(BEGAN, "Started.")]
     rolled_back.not_asked = {"staging_soaked": "does not apply to the profile hotfix"}
-    page = sections(rolled_back)
+    page = banner_html(rolled_back).replace("\n", "")
     for said in (
         *("<li>abc1234 feat: one</li><li>def5678 fix: two</li>", "100 % (must be 100 %)", "served before"),
         *("After the rollback", "Does not apply to the profile hotfix", "<code>staging_soaked</code>"),
@@ -158,7 +157,7 @@ def test_revisions_release_and_what_was_not_asked_are_shown(rolled_back: RunReco
 
 def test_headings_are_in_order_and_ids_are_unique(rolled_back: RunRecord) -> None:
     rolled_back.timeline = [Event(BEGAN, "Started.")]
-    page = ticket_page(rolled_back)
+    page = full_page(rolled_back)
     levels = [int(level) for level in re.findall(r"<h(\d)", page)]
     assert levels[0] == 1
     assert all(after - before <= 1 for before, after in pairwise(levels))

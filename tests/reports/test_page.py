@@ -13,7 +13,7 @@ from textwrap import dedent
 
 import pytest
 
-from reports.page import banner_html, banner_page, environment_table, finish_page, page_title, table_row
+from reports.page import banner_html, environment_table, finish_page, full_page, page_title, table_row
 from tests.reports.browser import in_browser, shown
 from verification.records.run_record import RollbackOutcome, RunRecord
 
@@ -27,7 +27,7 @@ CONFTEST = """
     import pytest
     from pytest_metadata.plugin import metadata_key
 
-    from reports.page import banner_html, banner_page, environment_table, finish_page, page_title, table_header, table_row
+    from reports.page import banner_html, full_page, environment_table, finish_page, page_title, table_header, table_row
 
     RECORD = pickle.loads(Path(__file__).with_name("record.pickle").read_bytes())
     RESULTS = {f"test_page.py::test_criterion[{number}]": one for number, one in enumerate(RECORD.criteria)}
@@ -128,7 +128,7 @@ def test_that_test_would_notice(hostile: RunRecord, tmp_path: Path) -> None:
 @in_browser
 def test_a_killed_run_s_page_is_as_safe(hostile: RunRecord, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
-    page.write_text(banner_page(replace(hostile, finished=None)), encoding="utf-8")
+    page.write_text(full_page(replace(hostile, finished=None)), encoding="utf-8")
     document = shown(page)
     assert "<html lang" in document
     assert "data-ran" not in re.match(r".*?<html[^>]*>", document, re.DOTALL)[0]  # type: ignore[index]
@@ -227,7 +227,7 @@ def test_no_secret_gets_into_the_page(rolled_back: RunRecord, secret: str) -> No
     rolled_back.target = f"https://me:{secret}@api.example"
     cells = ['<td class="col-result">Failed</td>']
     table_row(pytest.TestReport(secret, ("", 0, ""), {}, "failed", secret, "call"), result, cells)
-    for text in (banner_page(rolled_back), "".join(cells)):
+    for text in (full_page(rolled_back), "".join(cells)):
         assert "[redacted]" in text
         assert secret not in text
 

@@ -100,7 +100,7 @@ class Incident:
             "Service": self.service,
             "Environment": self.settings.environment,
             "Bad revision": result.from_revision,
-            "Went back to": result.to_revision,
+            "Went back to": result.to_revision if result.outcome is RollbackOutcome.DONE else "",
             "Serves now": self.current_revision,
             "Commit": self.commit,
             "Report, with the charts": f"reports/output/{self.run}/report.html" if self.run else "",

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sandbox.sentry.http import SentryRefusal, iso, page, search_filter
+from starlette.responses import JSONResponse, Response
+
+from sandbox.sentry.http import SentryRefusal, iso, page
 from sandbox.sentry.model import PROJECT, PROJECT_ID
-from sandbox.sentry.search import BadQueryError, Value, parse, reader
+from sandbox.sentry.search import Value, parse, reader, search_filter
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from sandbox.sentry.http import Filter
     from sandbox.sentry.model import ErrorEvent, SentryStore, Span
+    from sandbox.sentry.search import Filter
 
 Cell = str | int | float | None
 DATASETS = ("errors", "spans")
-_DEFAULT_PERIOD = timedelta(days=90)
 _MAX_FIELDS = 20
 _NO_FAILURE = {"ok", "cancelled", "unknown"}
 _AGGREGATES = {"count()": "integer", "failure_rate()": "percentage"}
@@ -44,34 +46,35 @@ class Row:
 
 
 class SentryEvents:
-    """Answers `/events/` and `/events-timeseries/` over one store."""
+    """Answers `/events/` and `/events-timeseries/` over one store. With the fault sentry-empty they find nothing."""
 
-    def __init__(self, store: SentryStore) -> None:
+    def __init__(self, store: SentryStore, faults: AbstractSet[str]) -> None:
         self._store = store
+        self._faults = faults
 
-    def table(self, request: Request, *, empty: bool) -> tuple[dict[str, object], dict[str, str]]:
-        """The body and the headers of `/events/`; `empty` has it find nothing. Raises SentryRefusal."""
+    async def table(self, request: Request) -> Response:
+        """`/events/`. Raises SentryRefusal."""
         fields = request.query_params.getlist("field")
         if not fields or len(fields) > _MAX_FIELDS:
             raise SentryRefusal(400, f"You must select 1 to {_MAX_FIELDS} fields.")
         _check_aggregates(fields)
         dataset = _dataset(request)
-        filters = search_filter(request, self._store, _DEFAULT_PERIOD)
-        rows = [] if empty else self._rows(request, dataset, filters)
+        filters = search_filter(request, self._store)
+        rows = self._rows(request, dataset, filters)
         lines = _sorted(_table(rows, fields), request.query_params.get("sort"), fields)
-        data, headers = page(request, lines, "per_page")
+        data, headers = page(request, lines, dict)
         types = {field: _AGGREGATES.get(field, "date" if field == "timestamp" else "string") for field in fields}
         meta = {"fields": types, "units": dict.fromkeys(fields), "isMetricsData": False, "dataset": dataset, "tips": {}}
-        return {"data": data, "meta": meta}, headers
+        return JSONResponse({"data": data, "meta": meta}, headers=headers)
 
-    def timeseries(self, request: Request, *, empty: bool) -> dict[str, object]:
-        """The body of `/events-timeseries/`. Raises SentryRefusal."""
+    async def timeseries(self, request: Request) -> Response:
+        """`/events-timeseries/`. Raises SentryRefusal."""
         axes = request.query_params.getlist("yAxis") or ["count()"]
         _check_aggregates(axes, plain=False)
         dataset = _dataset(request)
-        filters = search_filter(request, self._store, _DEFAULT_PERIOD)
+        filters = search_filter(request, self._store)
         seconds = _interval(request.query_params.get("interval"), filters)
-        rows = [] if empty else self._rows(request, dataset, filters)
+        rows = self._rows(request, dataset, filters)
         buckets: defaultdict[int, list[Row]] = defaultdict(list)
         for row in rows:
             buckets[int(row.at.timestamp()) // seconds].append(row)
@@ -93,18 +96,12 @@ class SentryEvents:
             for axis in axes
         ]
         meta = {"dataset": dataset, "start": filters.start.timestamp() * 1000, "end": filters.end.timestamp() * 1000}
-        return {"timeSeries": series, "meta": meta}
+        return JSONResponse({"timeSeries": series, "meta": meta})
 
     def _rows(self, request: Request, dataset: str, filters: Filter) -> list[Row]:
-        try:
-            terms = parse(request.query_params.get("query", ""))
-            return [
-                row
-                for row in self._all_rows(dataset, filters)
-                if all(term.holds(reader(row.fields, row.tags)) for term in terms)
-            ]
-        except BadQueryError as error:
-            raise SentryRefusal(400, str(error)) from None
+        terms = parse(request.query_params.get("query", ""))
+        rows = self._all_rows(dataset, filters) if "sentry-empty" not in self._faults else ()
+        return [row for row in rows if all(term.holds(reader(row.fields, row.tags)) for term in terms)]
 
     def _all_rows(self, dataset: str, filters: Filter) -> Iterable[Row]:
         if dataset == "spans":

@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from sandbox.sentry.model import PROJECT_ID
-from sandbox.sentry.search import BadQueryError, moment, period
+from sandbox.vendor_api import Json, Refusal
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from sandbox.sentry.model import SentryStore
-
 Item = TypeVar("Item")
 
-MAX_PAGE = 100
+_MAX_PAGE = 100
 FULL_SCOPES = frozenset({"event:read", "org:read", "project:read", "project:releases"})
-_FORBIDDEN = "You do not have permission to perform this action."
+FORBIDDEN = "You do not have permission to perform this action."
 _ISO = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
-class SentryRefusal(Exception):
-    """An answer other than 2xx."""
+class SentryRefusal(Refusal):
+    """An answer other than 2xx; the detail is a text, or texts by field."""
 
-    def __init__(self, status: int, detail: str | dict[str, list[str]]) -> None:
-        super().__init__(f"{status}: {detail}")
-        self.status = status
-        self.body = {"detail": detail} if isinstance(detail, str) else detail
+    def __init__(self, status: int, detail: str | dict[str, Json]) -> None:
+        super().__init__(status, {"detail": detail} if isinstance(detail, str) else detail)
+
+
+def not_found() -> SentryRefusal:
+    """What is not there."""
+    return SentryRefusal(404, "The requested resource does not exist")
 
 
 class Tokens:
@@ -57,7 +57,7 @@ class Tokens:
         return scopes
 
 
-class RateLimit:
+class RateWindow:
     """So many requests in each window of time; set it low to have the API answer 429."""
 
     def __init__(self, requests: int = 1000, window_seconds: float = 1.0) -> None:
@@ -84,78 +84,36 @@ class RateLimit:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """What a search is about: some environments (none: all) and a stretch of time."""
-
-    environments: frozenset[str]
-    start: datetime
-    end: datetime
-
-    def covers(self, environment: str, at: datetime) -> bool:
-        """Whether something that happened there and then counts."""
-        return self.start <= at <= self.end and (not self.environments or environment in self.environments)
-
-
-def search_filter(request: Request, store: SentryStore, default: timedelta) -> Filter:
-    """Read environment, project, statsPeriod, start and end. Raises SentryRefusal."""
-    _check_projects(request.query_params.getlist("project"))
-    environments = frozenset(request.query_params.getlist("environment")) - {""}
-    if environments - store.environments:
-        raise SentryRefusal(404, "The requested resource does not exist")
+async def read_body(request: Request) -> dict[str, object]:
+    """The JSON object that came with a request. Raises SentryRefusal."""
     try:
-        start, end = _stretch(request, default)
-    except (BadQueryError, OverflowError) as error:
-        raise SentryRefusal(400, str(error)) from None
-    return Filter(environments, start, end)
+        body = json.loads(await request.body())
+    except ValueError as error:
+        raise SentryRefusal(400, f"JSON parse error - {error}") from None
+    if not isinstance(body, dict):
+        raise SentryRefusal(400, "Invalid data. Expected a dictionary.")
+    return body
 
 
-def require(scopes: frozenset[str], needed: str) -> None:
-    """Raise SentryRefusal, 403, unless the scope is there."""
-    if needed not in scopes:
-        raise SentryRefusal(403, _FORBIDDEN)
-
-
-def page(request: Request, items: Sequence[Item], size_key: str) -> tuple[list[Item], dict[str, str]]:
+def page(
+    request: Request, items: Sequence[Item], show: Callable[[Item], object], size_key: str = "per_page"
+) -> tuple[list[object], dict[str, str]]:
     """One page of the items, and the Link header that leads to its neighbours. Raises SentryRefusal."""
-    size_text = request.query_params.get(size_key, str(MAX_PAGE))
-    if not (size_text.isdigit() and 1 <= int(size_text) <= MAX_PAGE):
-        raise SentryRefusal(400, f"Invalid {size_key} value. Must be between 1 and {MAX_PAGE}.")
+    size_text = request.query_params.get(size_key, str(_MAX_PAGE))
+    if not (size_text.isdigit() and 1 <= int(size_text) <= _MAX_PAGE):
+        raise SentryRefusal(400, f"Invalid {size_key} value. Must be between 1 and {_MAX_PAGE}.")
     size, start = int(size_text), _offset(request.query_params.get("cursor", "0:0:0"))
     before, after = max(0, start - size), start + size
     links = [
         _link(request, "previous", f"0:{before}:1", more=start > 0),
         _link(request, "next", f"0:{after}:0", more=after < len(items)),
     ]
-    return list(items[start:after]), {"Link": ", ".join(links)}
+    return [show(item) for item in items[start:after]], {"Link": ", ".join(links)}
 
 
 def iso(at: datetime) -> str:
     """A time as the API writes it."""
     return at.astimezone(UTC).strftime(_ISO)
-
-
-def _check_projects(projects: list[str]) -> None:
-    for project in projects:
-        if not project.removeprefix("-").isdigit():
-            raise SentryRefusal(400, "Invalid project parameter. Values must be numbers.")
-        if project not in {"-1", PROJECT_ID}:
-            raise SentryRefusal(403, _FORBIDDEN)
-
-
-def _stretch(request: Request, default: timedelta) -> tuple[datetime, datetime]:
-    asked = request.query_params
-    now = datetime.now(UTC)
-    if "statsPeriod" in asked:
-        return now - period(asked["statsPeriod"]), now
-    if "start" not in asked and "end" not in asked:
-        return now - default, now
-    if "start" not in asked or "end" not in asked:
-        raise BadQueryError("start and end are both required")
-    start, end = moment(asked["start"], "start"), moment(asked["end"], "end")
-    if start > end:
-        raise BadQueryError("start must be before end")
-    return start, end
 
 
 def _offset(cursor: str) -> int:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime, timedelta
+from collections.abc import Set as AbstractSet
+from datetime import datetime
 from typing import TYPE_CHECKING
 
+from starlette.responses import JSONResponse, Response
+
 from sandbox.sentry.events import error_fields
-from sandbox.sentry.http import SentryRefusal, iso, page, search_filter
-from sandbox.sentry.model import PROJECT, PROJECT_ID, Issue, Seen
-from sandbox.sentry.search import BadQueryError, Term, Value, parse, reader
+from sandbox.sentry.http import SentryRefusal, iso, not_found, page
+from sandbox.sentry.model import ORGANIZATION, PROJECT, PROJECT_ID, Issue, Seen
+from sandbox.sentry.search import Term, Value, parse, reader, search_filter
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from sandbox.sentry.http import Filter
     from sandbox.sentry.model import SentryStore
+    from sandbox.sentry.search import Filter
 
-_DEFAULT_PERIOD = timedelta(days=90)
 _DEFAULT_QUERY = "is:unresolved issue.priority:[high, medium]"
 _STATUSES = {
     "unresolved": "unresolved",
@@ -39,50 +41,48 @@ _ISSUE_KEYS = {
     "times_seen",
 }
 _SORTS = ("date", "new", "freq")
-_NOT_FOUND = "The requested resource does not exist"
+_WEB = f"https://{ORGANIZATION}.sentry.io"
 
 
 class SentryIssues:
-    """Answers the issue endpoints over one store; `url` is where people would look at them."""
+    """Answers the issue endpoints over one store. With the fault sentry-empty a search finds nothing."""
 
-    def __init__(self, store: SentryStore, url: str) -> None:
+    def __init__(self, store: SentryStore, faults: AbstractSet[str]) -> None:
         self._store = store
-        self._url = url
+        self._faults = faults
 
-    def search(self, request: Request, *, empty: bool) -> tuple[list[dict[str, object]], dict[str, str]]:
-        """The body and the headers of `/issues/`. Without a query, what is archived or resolved does not show.
+    async def search(self, request: Request) -> Response:
+        """`/issues/`. Without a query, what is archived or resolved does not show.
 
         Environments change what an issue says of itself: when it was first seen is then when it was first seen there.
         Raises SentryRefusal.
         """
-        filters = search_filter(request, self._store, _DEFAULT_PERIOD)
+        filters = search_filter(request, self._store)
         sort = request.query_params.get("sort", "date")
         if sort not in _SORTS:
             raise SentryRefusal(400, f'"{sort}" is not a valid choice for sort.')
-        try:
-            terms = parse(request.query_params.get("query", _DEFAULT_QUERY))
-            _check(terms)
-            found = [] if empty else self._matching(terms, filters)
-        except BadQueryError as error:
-            raise SentryRefusal(400, f"Error parsing search query: {error}") from None
+        terms = parse(request.query_params.get("query", _DEFAULT_QUERY))
+        for term in terms:
+            if term.key == "is" and (unknown := [value for value in term.values if value not in _STATUSES]):
+                raise SentryRefusal(400, f'invalid status value of "{unknown[0]}"')
+        found = [] if "sentry-empty" in self._faults else self._matching(terms, filters)
         found.sort(key=lambda pair: _rank(sort, pair[1]), reverse=True)
-        shown, headers = page(request, found, "limit")
-        headers["X-Hits"] = str(len(found))
-        return [self._as_json(issue, seen) for issue, seen in shown], headers
+        shown, headers = page(request, found, lambda pair: _as_json(*pair), "limit")
+        return JSONResponse(shown, headers={**headers, "X-Hits": str(len(found))})
 
-    def one(self, request: Request) -> dict[str, object]:
-        """The body of `/issues/{id}/`. Raises SentryRefusal."""
+    async def read(self, request: Request) -> Response:
+        """`/issues/{id}/`. Raises SentryRefusal."""
         issue = self._issue(request)
         seen = issue.seen_in(())
         assert seen is not None
-        return self._as_json(issue, seen)
+        return JSONResponse(_as_json(issue, seen))
 
-    def tag(self, request: Request) -> dict[str, object]:
-        """The body of `/issues/{id}/tags/{key}/`: its values, most frequent first. Raises SentryRefusal."""
+    async def tag(self, request: Request) -> Response:
+        """`/issues/{id}/tags/{key}/`: its values, most frequent first. Raises SentryRefusal."""
         issue, key = self._issue(request), request.path_params["key"]
         found = issue.seen if key == "environment" else _tag_values(issue, key)
         if not found:
-            raise SentryRefusal(404, _NOT_FOUND)
+            raise not_found()
         values = [
             {
                 "key": key,
@@ -96,20 +96,15 @@ class SentryIssues:
             for value, seen in sorted(found.items(), key=lambda pair: pair[1].count, reverse=True)
         ]
         total = sum(seen.count for seen in found.values())
-        return {
-            "key": key,
-            "name": key.capitalize(),
-            "uniqueValues": len(values),
-            "totalValues": total,
-            "topValues": values[:10],
-        }
+        totals = {"uniqueValues": len(values), "totalValues": total, "topValues": values[:10]}
+        return JSONResponse({"key": key, "name": key.capitalize(), **totals})
 
     def _issue(self, request: Request) -> Issue:
         wanted = request.path_params["issue"]
         for issue in self._store.issues.values():
             if wanted in {str(issue.id), issue.short_id}:
                 return issue
-        raise SentryRefusal(404, _NOT_FOUND)
+        raise not_found()
 
     def _matching(self, terms: list[Term], filters: Filter) -> list[tuple[Issue, Seen]]:
         about_issue = [term for term in terms if term.key in _ISSUE_KEYS]
@@ -124,40 +119,41 @@ class SentryIssues:
                 found.append((issue, seen))
         return found
 
-    def _as_json(self, issue: Issue, seen: Seen) -> dict[str, object]:
-        project = {"id": PROJECT_ID, "name": PROJECT, "slug": PROJECT, "platform": "python"}
-        return {
-            "id": str(issue.id),
-            "shortId": issue.short_id,
-            "title": issue.title,
-            "culprit": issue.culprit,
-            "permalink": f"{self._url}/issues/{issue.id}/",
-            "level": issue.level,
-            "status": issue.status,
-            "statusDetails": {},
-            "substatus": {"unresolved": "ongoing", "ignored": "archived_forever"}.get(issue.status),
-            "priority": issue.priority,
-            "platform": "python",
-            "project": project,
-            "type": "error" if issue.type else "default",
-            "issueType": "error",
-            "issueCategory": "error",
-            "metadata": {"type": issue.type, "value": issue.value} if issue.type else {"title": issue.value},
-            "isUnhandled": not issue.handled,
-            "isPublic": False,
-            "isBookmarked": False,
-            "isSubscribed": False,
-            "hasSeen": False,
-            "assignedTo": None,
-            "annotations": [],
-            "logger": None,
-            "numComments": 0,
-            "shareId": None,
-            "userCount": 0,
-            "count": str(seen.count),
-            "firstSeen": iso(seen.first),
-            "lastSeen": iso(seen.last),
-        }
+
+def _as_json(issue: Issue, seen: Seen) -> dict[str, object]:
+    project = {"id": PROJECT_ID, "name": PROJECT, "slug": PROJECT, "platform": "python"}
+    return {
+        "id": str(issue.id),
+        "shortId": issue.short_id,
+        "title": issue.title,
+        "culprit": issue.culprit,
+        "permalink": f"{_WEB}/issues/{issue.id}/",
+        "level": issue.level,
+        "status": issue.status,
+        "statusDetails": {},
+        "substatus": {"unresolved": "ongoing", "ignored": "archived_forever"}.get(issue.status),
+        "priority": issue.priority,
+        "platform": "python",
+        "project": project,
+        "type": "error" if issue.type else "default",
+        "issueType": "error",
+        "issueCategory": "error",
+        "metadata": {"type": issue.type, "value": issue.value} if issue.type else {"title": issue.value},
+        "isUnhandled": not issue.handled,
+        "isPublic": False,
+        "isBookmarked": False,
+        "isSubscribed": False,
+        "hasSeen": False,
+        "assignedTo": None,
+        "annotations": [],
+        "logger": None,
+        "numComments": 0,
+        "shareId": None,
+        "userCount": 0,
+        "count": str(seen.count),
+        "firstSeen": iso(seen.first),
+        "lastSeen": iso(seen.last),
+    }
 
 
 def _facts(issue: Issue, seen: Seen) -> dict[str, Value]:
@@ -187,12 +183,6 @@ def _some_event(issue: Issue, terms: list[Term], filters: Filter) -> bool:
         for event in issue.events
         if filters.covers(event.environment, event.at)
     )
-
-
-def _check(terms: list[Term]) -> None:
-    for term in terms:
-        if term.key == "is" and (unknown := [value for value in term.values if value not in _STATUSES]):
-            raise BadQueryError(f'invalid status value of "{unknown[0]}"')
 
 
 def _rank(sort: str, seen: Seen) -> tuple[float, datetime]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sandbox.sentry.http import SentryRefusal, iso, page
+from starlette.responses import JSONResponse, Response
+
+from sandbox.sentry.http import FULL_SCOPES, SentryRefusal, iso, not_found, page, read_body
 from sandbox.sentry.model import ORGANIZATION, ORGANIZATION_ID, PROJECT, PROJECT_ID, Deploy, Release
-from sandbox.sentry.search import BadQueryError, moment
+from sandbox.sentry.search import moment
+from sandbox.vendor_api import Json
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from sandbox.sentry.model import SentryStore
 
-_NOT_FOUND = "The requested resource does not exist"
-_REQUIRED = ["This field is required."]
+_REQUIRED: list[Json] = ["This field is required."]
 
 
 class SentryReleases:
@@ -24,20 +26,22 @@ class SentryReleases:
     def __init__(self, store: SentryStore) -> None:
         self._store = store
 
-    def organization(self) -> dict[str, object]:
-        """The body of `/organizations/{org}/`."""
-        return {
-            "id": ORGANIZATION_ID,
-            "slug": ORGANIZATION,
-            "name": "Bayit+",
-            "status": {"id": "active", "name": "active"},
-            "dateCreated": iso(self._store.created),
-            "features": [],
-            "access": ["event:read", "org:read", "project:read", "project:releases"],
-        }
+    async def organization(self, _request: Request) -> Response:
+        """`/organizations/{org}/`."""
+        return JSONResponse(
+            {
+                "id": ORGANIZATION_ID,
+                "slug": ORGANIZATION,
+                "name": "Bayit+",
+                "status": {"id": "active", "name": "active"},
+                "dateCreated": iso(self._store.created),
+                "features": [],
+                "access": sorted(FULL_SCOPES),
+            }
+        )
 
-    def projects(self, request: Request) -> tuple[list[dict[str, object]], dict[str, str]]:
-        """The body and the headers of `/organizations/{org}/projects/`."""
+    async def projects(self, request: Request) -> Response:
+        """`/organizations/{org}/projects/`."""
         project: dict[str, object] = {
             "id": PROJECT_ID,
             "slug": PROJECT,
@@ -52,22 +56,24 @@ class SentryReleases:
             "access": ["project:read", "project:releases"],
             "features": [],
         }
-        return page(request, [project], "per_page")
+        body, headers = page(request, [project], dict)
+        return JSONResponse(body, headers=headers)
 
-    def releases(self, request: Request) -> tuple[list[dict[str, object]], dict[str, str]]:
-        """The body and the headers of `/organizations/{org}/releases/`, the newest first."""
+    async def releases(self, request: Request) -> Response:
+        """`/organizations/{org}/releases/`, the newest first."""
         newest_first = sorted(self._store.releases.values(), key=lambda release: release.created, reverse=True)
-        shown, headers = page(request, newest_first, "per_page")
-        return [_release(release) for release in shown], headers
+        body, headers = page(request, newest_first, _release)
+        return JSONResponse(body, headers=headers)
 
-    def release(self, version: str) -> dict[str, object]:
-        """The body of one release. Raises SentryRefusal."""
-        return _release(self._known(version))
+    async def release(self, request: Request) -> Response:
+        """One release. Raises SentryRefusal."""
+        return JSONResponse(_release(self._known(request)))
 
-    def create(self, body: dict[str, object]) -> tuple[dict[str, object], int]:
+    async def create(self, request: Request) -> Response:
         """Create a release: 201, or 208 for one that is there already. Raises SentryRefusal."""
+        body = await read_body(request)
         version, projects = body.get("version"), body.get("projects")
-        missing = {key: _REQUIRED for key in ("version", "projects") if not body.get(key)}
+        missing: dict[str, Json] = {key: _REQUIRED for key in ("version", "projects") if not body.get(key)}
         if missing:
             raise SentryRefusal(400, missing)
         if not isinstance(version, str) or version in {".", ".."} or not version.strip() or "\n" in version:
@@ -79,15 +85,16 @@ class SentryReleases:
         release.ref = _text(body, "ref") or release.ref
         release.url = _text(body, "url") or release.url
         release.released = _time(body, "dateReleased") or release.released
-        return _release(release), status
+        return JSONResponse(_release(release), status)
 
-    def deploys(self, version: str) -> list[dict[str, object]]:
+    async def deploys(self, request: Request) -> Response:
         """The deploys of a release, the newest first. Raises SentryRefusal."""
-        return [_deploy(deploy) for deploy in reversed(self._known(version).deploys)]
+        return JSONResponse([_deploy(deploy) for deploy in reversed(self._known(request).deploys)])
 
-    def deploy(self, version: str, body: dict[str, object]) -> dict[str, object]:
+    async def deploy(self, request: Request) -> Response:
         """Record a deploy. Raises SentryRefusal."""
-        release = self._known(version)
+        body = await read_body(request)
+        release = self._known(request)
         environment = _text(body, "environment")
         if not environment:
             raise SentryRefusal(400, {"environment": _REQUIRED})
@@ -96,12 +103,12 @@ class SentryReleases:
         started = _time(body, "dateStarted")
         deploy = Deploy(number, environment, _text(body, "name"), _text(body, "url"), started, finished)
         release.deploys.append(deploy)
-        return _deploy(deploy)
+        return JSONResponse(_deploy(deploy), 201)
 
-    def _known(self, version: str) -> Release:
-        release = self._store.releases.get(version)
+    def _known(self, request: Request) -> Release:
+        release = self._store.releases.get(request.path_params["version"])
         if release is None:
-            raise SentryRefusal(404, _NOT_FOUND)
+            raise not_found()
         return release
 
 
@@ -140,7 +147,4 @@ def _text(body: dict[str, object], key: str) -> str | None:
 
 def _time(body: dict[str, object], key: str) -> datetime | None:
     text = _text(body, key)
-    try:
-        return moment(text, key) if text else None
-    except BadQueryError as error:
-        raise SentryRefusal(400, {key: [str(error)]}) from None
+    return moment(text, key) if text else None

@@ -12,7 +12,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+from sandbox.sentry.http import FORBIDDEN, SentryRefusal, not_found
+from sandbox.sentry.model import PROJECT_ID
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from sandbox.sentry.model import SentryStore
 
 Value = str | bool | int | datetime | None
 Comparable = TypeVar("Comparable", int, datetime)
@@ -21,14 +29,11 @@ Read = Callable[[str], Value]  # the value of a key; None if there is none
 _TERM = re.compile(
     r'(?P<not>!)?(?P<key>[\w.\-\[\]]+):(?P<value>\[[^\]]*\]|"(?:[^"\\]|\\.)*"|\S*)(?=\s|$)|(?P<word>"[^"]*"|\S+)'
 )
+_DEFAULT_PERIOD = timedelta(days=90)
 _COMPARISON = re.compile(r"(>=|<=|>|<)?(.*)", re.DOTALL)
 _RELATIVE = re.compile(r"([+-])(\d+)([mhdw])")
 _PERIOD = re.compile(r"(\d+)([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-
-
-class BadQueryError(ValueError):
-    """A query that cannot be understood; the message is what the API answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,7 @@ class Term:
     negated: bool = False
 
     def holds(self, read: Read) -> bool:
-        """Whether the thing whose keys `read` reads meets it. Raises BadQueryError for a value of the wrong form."""
+        """Whether the thing whose keys `read` reads meets it. Raises SentryRefusal for a value of the wrong form."""
         return self._positively(read) != self.negated
 
     def _positively(self, read: Read) -> bool:
@@ -59,7 +64,7 @@ class Term:
             return wanted.lower() in ({"true", "1"} if found else {"false", "0"})
         if isinstance(found, int):
             if not wanted.isdigit():
-                raise BadQueryError(f"{self.key}: Invalid number: {wanted}. Expected a whole number.")
+                raise SentryRefusal(400, f"{self.key}: Invalid number: {wanted}. Expected a whole number.")
             return _compare(found, self.operator, int(wanted))
         if found is None:
             return wanted == ""
@@ -73,14 +78,14 @@ class Term:
 
 
 def parse(query: str) -> list[Term]:
-    """The terms of a query. Raises BadQueryError."""
+    """The terms of a query. Raises SentryRefusal."""
     terms = []
     for match in _TERM.finditer(query):
         word = match["word"]
         if word is None:
             terms.append(_term(match["key"], match["value"], negated=bool(match["not"])))
         elif word in {"OR", "AND"} or word[0] in "()" or word[-1] == ")":
-            raise BadQueryError('Boolean statements containing "OR" or "AND" are not supported in this search')
+            raise SentryRefusal(400, 'Boolean statements containing "OR" or "AND" are not supported in this search')
         else:
             terms.append(Term("", "", (word.strip('"'),)))
     return terms
@@ -90,7 +95,7 @@ def _term(key: str, text: str, *, negated: bool) -> Term:
     if key.startswith("tags[") and key.endswith("]"):
         key = key[len("tags[") : -1]
     if not text:
-        raise BadQueryError(f"Empty string after '{key}:'")
+        raise SentryRefusal(400, f"Empty string after '{key}:'")
     if text.startswith("["):
         return Term(key, "", tuple(part.strip().strip('"') for part in text[1:-1].split(",")), negated)
     if text.startswith('"'):
@@ -100,24 +105,73 @@ def _term(key: str, text: str, *, negated: bool) -> Term:
     return Term(key, comparison[1] or "", (comparison[2],), negated)
 
 
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a search is about: some environments (none: all) and a stretch of time."""
+
+    environments: frozenset[str]
+    start: datetime
+    end: datetime
+
+    def covers(self, environment: str, at: datetime) -> bool:
+        """Whether something that happened there and then counts."""
+        return self.start <= at <= self.end and (not self.environments or environment in self.environments)
+
+
+def search_filter(request: Request, store: SentryStore) -> Filter:
+    """Read environment, project, statsPeriod, start and end. Raises SentryRefusal."""
+    _check_projects(request.query_params.getlist("project"))
+    environments = frozenset(request.query_params.getlist("environment")) - {""}
+    if environments - store.environments:
+        raise not_found()
+    return Filter(environments, *_stretch(request))
+
+
 def moment(text: str, key: str) -> datetime:
-    """A point in time; without a zone it is in UTC. Raises BadQueryError, which names `key`."""
+    """A point in time; without a zone it is in UTC. Raises SentryRefusal, which names `key`."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise BadQueryError(
+        raise SentryRefusal(
+            400,
             f"{key}: Invalid date: {text}. Expected +/-duration (e.g. +1h) or ISO 8601-like "
-            "(e.g. 2026-01-31 or 2026-01-31T09:00:00)."
+            "(e.g. 2026-01-31 or 2026-01-31T09:00:00).",
         ) from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def period(text: str) -> timedelta:
-    """A length of time such as 15m or 24h. Raises BadQueryError."""
+def ago(text: str, now: datetime) -> datetime:
+    """A point that lies a length of time such as 15m or 24h before `now`. Raises SentryRefusal."""
     match = _PERIOD.fullmatch(text)
     if match is None:
-        raise BadQueryError(f"Invalid statsPeriod: {text!r}")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+        raise SentryRefusal(400, f"Invalid statsPeriod: {text!r}")
+    try:
+        return now - timedelta(**{_UNITS[match[2]]: int(match[1])})
+    except OverflowError as error:
+        raise SentryRefusal(400, str(error)) from None
+
+
+def _check_projects(projects: list[str]) -> None:
+    for project in projects:
+        if not project.removeprefix("-").isdigit():
+            raise SentryRefusal(400, "Invalid project parameter. Values must be numbers.")
+        if project not in {"-1", PROJECT_ID}:
+            raise SentryRefusal(403, FORBIDDEN)
+
+
+def _stretch(request: Request) -> tuple[datetime, datetime]:
+    asked = request.query_params
+    now = datetime.now(UTC)
+    if "statsPeriod" in asked:
+        return ago(asked["statsPeriod"], now), now
+    if "start" not in asked and "end" not in asked:
+        return now - _DEFAULT_PERIOD, now
+    if "start" not in asked or "end" not in asked:
+        raise SentryRefusal(400, "start and end are both required")
+    start, end = moment(asked["start"], "start"), moment(asked["end"], "end")
+    if start > end:
+        raise SentryRefusal(400, "start must be before end")
+    return start, end
 
 
 def reader(known: Mapping[str, Value], tags: tuple[tuple[str, str], ...] = ()) -> Read:

@@ -20,12 +20,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.backend import media
-from sandbox.backend.catalogue import MEDIA_IDS
+from sandbox.backend import catalogue
+from sandbox.backend.database import password_matches
 from sandbox.backend.health import Health
-from sandbox.backend.passwords import password_matches
-from sandbox.backend.silent_failures import fail_silently
-from sandbox.backend.trouble import Trouble
+from sandbox.backend.trouble import Trouble, fail_silently
 
 if TYPE_CHECKING:
     from pymongo.asynchronous.database import AsyncDatabase
@@ -178,9 +176,9 @@ class Backend:
 
     async def _media(self, request: Request) -> Response:
         media_id = request.path_params["media_id"]
-        if "playback-broken" in self._faults or media_id not in MEDIA_IDS:
+        if "playback-broken" in self._faults or media_id not in catalogue.MEDIA_IDS:
             raise HTTPException(404)
-        return media.respond(media.video(media_id), request.headers.get("range"))
+        return catalogue.respond(catalogue.video(media_id), request.headers.get("range"))
 
     async def _http_error(self, _request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)

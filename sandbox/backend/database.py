@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
+import hmac
 import secrets
 import socket
 import threading
@@ -12,13 +14,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sandbox.backend.catalogue import TITLES
-from sandbox.backend.passwords import hash_password
 
 if TYPE_CHECKING:
     from secantus import SecantusDBServer
 
 ENVIRONMENTS = ("staging", "production")
 SLOW_REPLY_SECONDS = 0.15
+# Small on purpose: logins are frequent here and the accounts are synthetic.
+_COST = 2**10
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,22 @@ def database_name(environment: str) -> str:
 def mongodb_uri(port: int, environment: str) -> str:
     """The address of one environment's database behind a port of this machine."""
     return f"mongodb://127.0.0.1:{port}/{database_name(environment)}"
+
+
+def hash_password(password: str) -> str:
+    """`scrypt$<salt>$<hash>`, both in hexadecimal."""
+    salt = secrets.token_bytes(16)
+    return f"scrypt${salt.hex()}${_scrypt(password, salt).hex()}"
+
+
+def password_matches(password: str, stored: str) -> bool:
+    """Whether the password is the one that `stored` was made from."""
+    _, salt, digest = stored.split("$")
+    return hmac.compare_digest(_scrypt(password, bytes.fromhex(salt)), bytes.fromhex(digest))
+
+
+def _scrypt(password: str, salt: bytes) -> bytes:
+    return hashlib.scrypt(password.encode(), salt=salt, n=_COST, r=8, p=1, dklen=32)
 
 
 class DeadAddress:

@@ -11,7 +11,7 @@ import httpx
 from pymongo.errors import PyMongoError
 from starlette.responses import JSONResponse, Response
 
-from sandbox.platform.transport import plain_transport
+from sandbox.platform.listener import plain_transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,13 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from typing import Protocol
 
 from sandbox.faults import REQUESTS_TO_FULL_MEMORY, SPARED, Faults
 
 ERROR_SHARE = 0.2
 RAMP_SHARE, RAMP_SECONDS = 0.3, 20.0
 LONG_SECONDS, SHORT_SECONDS = 2.5, 0.7
+_EVERY = 3  # requests for content of which the first fails silently
 _CLIENTS = 256  # that are remembered; any more are strangers again
 
 
@@ -71,3 +74,45 @@ class Trouble:
         if len(self._clients) > _CLIENTS:
             self._clients.popitem(last=False)
         return client
+
+
+class Report(Protocol):
+    """Tells Sentry about an exception."""
+
+    def __call__(self, error: Exception, *, handled: bool, level: str) -> None:
+        """Report it."""
+
+
+class WatchProgressLostError(RuntimeError):
+    """The fault new-error-type."""
+
+
+class EntitlementsCorruptedError(RuntimeError):
+    """The fault critical-error."""
+
+
+def fail_silently(faults: AbstractSet[str], earlier_requests: int, report: Report) -> None:
+    """Do what happens beside a request for content: with these faults, that fails for the first and every third."""
+    if earlier_requests % _EVERY:
+        return
+    for fault, (level, raising) in _SILENT.items():
+        if fault in faults:
+            try:
+                raising()
+            except (WatchProgressLostError, EntitlementsCorruptedError) as error:
+                report(error, handled=False, level=level)
+
+
+# Functions of their own: where an exception comes from is part of what Sentry groups it by.
+def _save_watch_progress() -> None:
+    raise WatchProgressLostError("the position of a viewer could not be saved")
+
+
+def _refresh_entitlements() -> None:
+    raise EntitlementsCorruptedError("entitlements and subscriptions do not agree")
+
+
+_SILENT = {
+    "new-error-type": ("error", _save_watch_progress),
+    "critical-error": ("fatal", _refresh_entitlements),
+}

@@ -32,68 +32,49 @@ class Condition:
 
 def of_service(service: Service) -> list[Condition]:
     """Ready, which is the terminal one, then what it is made of."""
-    types = ("Ready", "ConfigurationsReady", "RoutesReady")
+    at, names = service.updated, ("Ready", "ConfigurationsReady", "RoutesReady")
+    conditions = {name: Condition(name, State.SUCCEEDED, at) for name in names}
     if service.reconciling:
-        return [
-            Condition(name, State.RECONCILING, service.updated, "The change is being applied.", "WAITING_FOR_OPERATION")
-            for name in types
-        ]
-    if not service.failure:
-        return [Condition(name, State.SUCCEEDED, service.updated) for name in types]
-    latest = service.revisions.get(service.latest_created)
-    culprit, reason = "RoutesReady", "INTERNAL"
-    if latest is not None and latest.failure and latest.name in service.failure:
-        culprit, reason = "ConfigurationsReady", "REVISION_FAILED"
-    return [
-        Condition(name, State.FAILED, service.updated, service.failure, reason)
-        if name in {"Ready", culprit}
-        else Condition(name, State.SUCCEEDED, service.updated)
-        for name in types
-    ]
+        said = ("The change is being applied.", "WAITING_FOR_OPERATION")
+        return [Condition(name, State.RECONCILING, at, *said) for name in names]
+    if service.failure:
+        latest = service.revisions.get(service.latest_created)
+        culprit, reason = "RoutesReady", "INTERNAL"
+        if latest is not None and latest.failure and latest.name in service.failure:
+            culprit, reason = "ConfigurationsReady", "REVISION_FAILED"
+        failed = (Condition(name, State.FAILED, at, service.failure, reason) for name in ("Ready", culprit))
+        conditions |= {condition.type: condition for condition in failed}
+    return [*conditions.values()]
 
 
 def of_revision(revision: Revision) -> list[Condition]:
     """Ready tells whether it can serve; Active, and the instances kept warm, only whether it serves now."""
+    at = revision.created
     if revision.failure:
-        return _failed(revision)
+        reason = "HEALTH_CHECK_CONTAINER_ERROR"
+        return [
+            _of_revision("Ready", State.FAILED, at, revision.failure, reason),
+            _of_revision("ContainerHealthy", State.FAILED, at, revision.failure, reason),
+            Condition("ResourcesAvailable", State.SUCCEEDED, at),
+            _informing("Active", at, "The revision is retired.", "RETIRED"),
+        ]
     if not revision.ready:
-        return [
-            Condition(
-                name, State.RECONCILING, revision.created, "The container is starting.", revision_reason="PENDING"
-            )
-            for name in ("Ready", "ContainerHealthy")
-        ]
-    good = [
-        Condition(name, State.SUCCEEDED, revision.created)
-        for name in ("Ready", "ContainerHealthy", "ContainerReady", "ResourcesAvailable")
-    ]
+        said = ("The container is starting.", "PENDING")
+        return [_of_revision(name, State.RECONCILING, at, *said) for name in ("Ready", "ContainerHealthy")]
+    names = ["Ready", "ContainerHealthy", "ContainerReady", "ResourcesAvailable"]
     if revision.retired is None:
-        return [
-            *good,
-            *(Condition(name, State.SUCCEEDED, revision.created) for name in ("Active", "MinInstancesProvisioned")),
-        ]
+        return [Condition(name, State.SUCCEEDED, at) for name in (*names, "Active", "MinInstancesProvisioned")]
+    idle, retired = "MIN_INSTANCES_NOT_PROVISIONED", revision.retired
     return [
-        *good,
-        Condition(
-            "Active", State.FAILED, revision.retired, "The revision is retired.", revision_reason="RETIRED", info=True
-        ),
-        Condition(
-            "MinInstancesProvisioned",
-            State.FAILED,
-            revision.retired,
-            "The revision serves no traffic.",
-            revision_reason="MIN_INSTANCES_NOT_PROVISIONED",
-            info=True,
-        ),
+        *(Condition(name, State.SUCCEEDED, at) for name in names),
+        _informing("Active", retired, "The revision is retired.", "RETIRED"),
+        _informing("MinInstancesProvisioned", retired, "The revision serves no traffic.", idle),
     ]
 
 
-def _failed(revision: Revision) -> list[Condition]:
-    since, message = revision.created, revision.failure
-    return [
-        Condition(name, State.FAILED, since, message, revision_reason="HEALTH_CHECK_CONTAINER_ERROR")
-        for name in ("Ready", "ContainerHealthy")
-    ] + [
-        Condition("ResourcesAvailable", State.SUCCEEDED, since),
-        Condition("Active", State.FAILED, since, "The revision is retired.", revision_reason="RETIRED", info=True),
-    ]
+def _of_revision(name: str, state: State, since: datetime, message: str, reason: str) -> Condition:
+    return Condition(name, state, since, message, revision_reason=reason)
+
+
+def _informing(name: str, since: datetime, message: str, reason: str) -> Condition:
+    return Condition(name, State.FAILED, since, message, revision_reason=reason, info=True)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Protocol
 
 import httpx
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, Response
 
+from sandbox.platform.listener import plain_transport
 from sandbox.platform.log_store import HttpRequest
-from sandbox.platform.transport import plain_transport
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -29,7 +31,7 @@ _HOP_BY_HOP = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"expect"}
 )
 
-Headers = list[tuple[bytes, bytes]]
+Headers = Sequence[tuple[bytes, bytes]]
 
 
 class Routes(Protocol):
@@ -112,7 +114,7 @@ class Ingress:
         name = self._routes.tagged(self.service.name, tag) if tag else self._routes.route(self.service.name)
         return self.service.revisions.get(name) if name else None
 
-    async def send(self, revision: Revision, request: _Incoming) -> httpx.Response | None:
+    async def send(self, revision: Revision, request: Request) -> httpx.Response | None:
         """Pass a request on to a revision and return its response, unread; None when the revision is not there.
 
         Raises httpx.TimeoutException or httpx.TransportError when the revision got the request but no response came.
@@ -122,7 +124,7 @@ class Ingress:
             if origin is None:
                 return None
             try:
-                return await self._transport.handle_async_request(request.for_origin(origin))
+                return await self._transport.handle_async_request(_for_origin(request, origin))
             except httpx.ConnectError:
                 continue
         return None
@@ -137,106 +139,78 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        request = _Incoming(scope, receive)
-        started = time.monotonic()
+        request, started, response = Request(scope, receive), time.monotonic(), None
+        status = 404 if self._tag else 503  # a tag that was removed is an unknown host
         revision = await self._ingress.choose(self._tag)
-        if revision is None:
-            status = 404 if self._tag else 503  # a tag that was removed is an unknown host
-            self._note(scope, request, status, "", started)
-            await _refuse(send, status)
-            return
-        try:
-            response = await self._ingress.send(revision, request)
-        except httpx.TimeoutException:
-            self._note(scope, request, 504, revision.name, started)
-            await _refuse(send, 504)
-            return
-        except httpx.TransportError:
-            self._note(scope, request, 503, revision.name, started)
-            await _refuse(send, 503)
-            return
+        reached = revision.name if revision else ""
+        if revision is not None:
+            try:
+                response = await self._ingress.send(revision, request)
+                status, reached = (response.status_code, reached) if response else (503, "")
+            except httpx.TimeoutException:
+                status = 504
+            except (httpx.TransportError, ClientDisconnect):
+                status = 503
+        self._note(request, status, reached, time.monotonic() - started)
         if response is None:
-            self._note(scope, request, 503, "", started)
-            await _refuse(send, 503)
-            return
-        self._note(scope, request, response.status_code, revision.name, started)
-        await _pass_on(response, send)
+            await _refusal(status)(scope, receive, send)
+        else:
+            await _pass_on(response, send)
 
-    def _note(self, scope: Scope, request: _Incoming, status: int, revision: str, started: float) -> None:
-        ingress, seconds = self._ingress, time.monotonic() - started
-        name, target = ingress.service.name, request.target.decode("ascii")
-        agent = request.header(b"user-agent").decode("latin-1")
+    def _note(self, request: Request, status: int, revision: str, seconds: float) -> None:
+        ingress, target = self._ingress, _target(request).decode("ascii")
+        name, agent = ingress.service.name, request.headers.get("user-agent", "")
         if revision:  # what reaches no revision is in no revision's metrics
             ingress.traffic.add(name, revision, status, seconds)
-        url = f"{scope['scheme']}://{request.header(b'host').decode('latin-1')}{target}"
-        line = HttpRequest(scope["method"], url, status, seconds, agent, scope["client"][0])
+        url = f"{request.scope['scheme']}://{request.headers.get('host', '')}{target}"
+        line = HttpRequest(request.method, url, status, seconds, agent, request.scope["client"][0])
         ingress.logs.request(name, revision, line)
-        ingress.record.add(
-            Served(datetime.now(UTC), scope["method"], target, status, revision, self._tag, agent, seconds)
-        )
-
-
-class _Incoming:
-    """A request as it came in, and the same request as it goes to a revision."""
-
-    def __init__(self, scope: Scope, receive: Receive) -> None:
-        self._method: str = scope["method"]
-        self._headers: Headers = list(scope["headers"])
-        self._scheme: str = scope["scheme"]
-        self._client: str = scope["client"][0]
-        self._receive = receive
-        query = scope["query_string"]
-        self.target: bytes = scope["raw_path"] + (b"?" + query if query else b"")
-
-    def header(self, name: bytes) -> bytes:
-        """The first value of a header, given in lower case; empty when there is none."""
-        return next((value for key, value in self._headers if key == name), b"")
-
-    def for_origin(self, origin: str) -> httpx.Request:
-        """The request to a revision's server. The target travels as bytes, so that nothing normalises it."""
-        timeout = httpx.Timeout(_RESPONSE_SECONDS, connect=_CONNECT_SECONDS)
-        chunked = b"chunked" in self.header(b"transfer-encoding").lower()
-        has_body = chunked or self.header(b"content-length") not in {b"", b"0"}
-        return httpx.Request(
-            self._method,
-            origin,
-            headers=self._forwarded(origin, chunked=chunked),
-            stream=_Body(self._receive) if has_body else httpx.ByteStream(b""),
-            extensions={"target": self.target, "timeout": timeout.as_dict()},
-        )
-
-    def _forwarded(self, origin: str, *, chunked: bool) -> Headers:
-        replaced = {b"x-forwarded-for", b"x-forwarded-proto"}
-        headers = [(name, value) for name, value in _end_to_end(self._headers) if name not in replaced]
-        earlier = self.header(b"x-forwarded-for")
-        client = self._client.encode()
-        headers.append((b"x-forwarded-for", earlier + b"," + client if earlier else client))
-        headers.append((b"x-forwarded-proto", self._scheme.encode()))
-        if not self.header(b"host"):  # HTTP/1.0
-            headers.append((b"host", origin.removeprefix("http://").encode()))
-        if chunked:
-            headers.append((b"transfer-encoding", b"chunked"))
-        return headers
+        served = Served(datetime.now(UTC), request.method, target, status, revision, self._tag, agent, seconds)
+        ingress.record.add(served)
 
 
 class _Body(httpx.AsyncByteStream):
     """A request body that is passed on as it arrives."""
 
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
+    def __init__(self, request: Request) -> None:
+        self._request = request
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        more = True
-        while more:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise httpx.ReadError("the client went away before its request was complete")
-            if message.get("body"):
-                yield message["body"]
-            more = message.get("more_body", False)
+        async for chunk in self._request.stream():
+            if chunk:
+                yield chunk
 
 
-def _end_to_end(headers: Headers) -> Headers:
+def _target(request: Request) -> bytes:
+    query: bytes = request.scope["query_string"]
+    path: bytes = request.scope["raw_path"]
+    return path + (b"?" + query if query else b"")
+
+
+def _for_origin(request: Request, origin: str) -> httpx.Request:
+    """The request to a revision's server. The target travels as bytes, so that nothing normalises it."""
+    chunked = "chunked" in request.headers.get("transfer-encoding", "").lower()
+    has_body = chunked or request.headers.get("content-length", "0") != "0"
+    forwarded = [request.headers["x-forwarded-for"]] if "x-forwarded-for" in request.headers else []
+    replaced = {b"x-forwarded-for", b"x-forwarded-proto"}
+    headers = [(name, value) for name, value in _end_to_end(request.headers.raw) if name not in replaced]
+    headers.append((b"x-forwarded-for", ",".join([*forwarded, request.scope["client"][0]]).encode()))
+    headers.append((b"x-forwarded-proto", request.scope["scheme"].encode()))
+    if "host" not in request.headers:  # HTTP/1.0
+        headers.append((b"host", origin.removeprefix("http://").encode()))
+    if chunked:
+        headers.append((b"transfer-encoding", b"chunked"))
+    timeout = httpx.Timeout(_RESPONSE_SECONDS, connect=_CONNECT_SECONDS)
+    return httpx.Request(
+        request.method,
+        origin,
+        headers=headers,
+        stream=_Body(request) if has_body else httpx.ByteStream(b""),
+        extensions={"target": _target(request), "timeout": timeout.as_dict()},
+    )
+
+
+def _end_to_end(headers: Headers) -> list[tuple[bytes, bytes]]:
     lines = [value for name, value in headers if name.lower() == b"connection"]
     dropped = _HOP_BY_HOP | {part.strip().lower() for line in lines for part in line.split(b",")}
     return [(name, value) for name, value in headers if name.lower() not in dropped]
@@ -256,12 +230,12 @@ async def _pass_on(response: httpx.Response, send: Send) -> None:
         await response.aclose()
 
 
-async def _refuse(send: Send, status: int) -> None:
+def _refusal(status: int) -> Response:
     reason = {404: "Page not found", 503: "Service Unavailable", 504: "Gateway Timeout"}[status]
-    page = f"<html><head><title>{status} {reason}</title></head><body><h1>Error: {reason}</h1></body></html>\n".encode()
-    headers = [(b"content-type", b"text/html; charset=UTF-8"), (b"content-length", b"%d" % len(page))]
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, *_front_end_headers()]})
-    await send({"type": "http.response.body", "body": page})
+    page = f"<html><head><title>{status} {reason}</title></head><body><h1>Error: {reason}</h1></body></html>\n"
+    response = HTMLResponse(page, status)
+    response.raw_headers += _front_end_headers()
+    return response
 
 
 def _front_end_headers() -> Headers:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from sandbox.platform.transport import plain_transport
+from sandbox.platform.listener import plain_transport
 
 if TYPE_CHECKING:
     from sandbox.platform.model import Deployment, Service

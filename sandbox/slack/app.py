@@ -14,9 +14,8 @@ from starlette.routing import Route
 
 from sandbox.slack.blocks import SlackError
 from sandbox.slack.files import Files
-from sandbox.slack.history import seed_slack
 from sandbox.slack.methods import Arguments, Methods
-from sandbox.slack.model import Workspace
+from sandbox.slack.model import Workspace, seed_slack
 from sandbox.slack.page import page
 from sandbox.vendor_api import RateLimit, VendorApp
 

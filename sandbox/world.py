@@ -35,6 +35,7 @@ from sandbox.platform.control_plane import ControlPlane
 from sandbox.platform.ingress import Ingress
 from sandbox.platform.listener import Listener
 from sandbox.platform.log_store import LogStore
+from sandbox.platform.model import Service
 from sandbox.platform.runtime import RevisionRuntime
 from sandbox.platform.seed_revisions import seed
 from sandbox.platform.traffic_log import TrafficLog, seed_past
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 
     from sandbox.backend.database import Database, User
     from sandbox.faults import Faults
-    from sandbox.platform.model import Revision, Service
+    from sandbox.platform.model import Revision
     from sandbox.platform.runtime import Host
     from sandbox.timing import Pace
 
@@ -189,14 +190,14 @@ class World:
         return {environment: (note.commit, note.at) for environment, note in notes.items()}
 
     def _add_service(self, environment: str, name: str) -> None:
-        service = self._control.add_service(name, environment, url="")
+        service = self._control.services[name] = Service(name, environment)
         ingress = Ingress(service, self._control, self._runtime, self._traffic, self._logs)
         self._closing.push_async_callback(ingress.close)
         self._ingresses[environment] = ingress
         self._http[environment] = Listener(ingress.door())
         self._https[environment] = Listener(ingress.door(), self._certificates)
         service.url = self._http[environment].url
-        serving = seed(self._control, service, self._commit_of(environment))
+        serving = seed(service, self._commit_of(environment))
         if environment == "production":
             seed_past(self._traffic, name, serving.name, self._pace.users_rpm or USUAL_RPM)
             self._users = SyntheticUsers(

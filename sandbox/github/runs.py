@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
+from sandbox.platform.changes import Change
 from sandbox.platform.errors import ApiError
 from sandbox.platform.model import Traffic
 
@@ -137,7 +138,7 @@ class Runner:
             return f"Previous revision: {note.previous}\nCurrent revision: {note.current}"
         service = self._control.service(self._service)
         tags = [Traffic(line.revision, 0, line.tag) for line in service.traffic if line.tag]
-        operation = await self._control.update_traffic(self._service, [Traffic(target, 100), *tags], None)
+        operation = await self._control.update(self._service, Change(traffic=[Traffic(target, 100), *tags]), None)
         await operation.finished.wait()
         if operation.error is not None:
             raise operation.error

@@ -197,7 +197,7 @@ def _service_metadata(control: ControlPlane, service: Service) -> dict[str, Json
         "run.googleapis.com/ingress": "all",
         "run.googleapis.com/ingress-status": "all",
     }
-    if operation := control.last_operation(service):
+    if operation := service.last_operation:
         annotations["run.googleapis.com/operation-id"] = operation
     return {
         "name": service.name,
@@ -246,8 +246,8 @@ def _target_object(line: Traffic) -> dict[str, Json]:
 def _traffic_statuses(control: ControlPlane, service: Service) -> list[Json]:
     """What flows; unlike v2, a line that follows the latest also names the revision it reaches."""
     found: list[Json] = []
-    for target, revision in control.flowing(service):
-        status = _target_object(target) | {"revisionName": revision}
+    for target, line in zip(service.targets, service.serving, strict=True):
+        status = _target_object(target) | {"revisionName": line.revision}
         if url := control.tag_urls.get((service.name, target.tag)):
             status["url"] = url
         found.append(status)

@@ -234,5 +234,5 @@ def _status_messages(control: ControlPlane, service: Service) -> list[run_v2.Tra
             tag=target.tag,
             uri=control.tag_urls.get((service.name, target.tag), ""),
         )
-        for target, _ in control.flowing(service)
+        for target in service.targets
     ]

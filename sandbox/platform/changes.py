@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sandbox.platform.errors import ApiError, InvalidArgument
-from sandbox.platform.model import USUAL, Resources, Traffic
+from sandbox.platform.model import ALL_TO_LATEST, USUAL, Resources, Revision, Traffic
 
-ALL_TO_LATEST = Traffic(revision=None, percent=100)
 _HUNDRED_PERCENT = 100
 _TAG = re.compile(r"[a-z]([a-z0-9-]{0,44}[a-z0-9])?")
 
@@ -23,6 +22,11 @@ class Template:
     commit: str = ""
     revision: str = ""
     resources: Resources = USUAL
+
+    def describes(self, revision: Revision) -> bool:
+        """Whether the revision is what this would make."""
+        wanted = (self.image, self.commit, self.resources)
+        return (revision.image, revision.commit, revision.resources) == wanted
 
 
 @dataclass(frozen=True, slots=True)

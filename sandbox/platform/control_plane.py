@@ -10,21 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import re
-import secrets
-import string
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
 from sandbox.faults import Faults
-from sandbox.platform.changes import ALL_TO_LATEST, Change, Operation, Template, checked
+from sandbox.platform.changes import Change, Operation, Template, checked
 from sandbox.platform.errors import AlreadyExists, ApiError, Conflict, FailedPrecondition, NotFound
-from sandbox.platform.model import USUAL, Deployment, Resources, Revision, Service, Traffic
+from sandbox.platform.model import USUAL, Deployment, Resources, Revision, Service, Traffic, new_image
 
 MAX_OPERATIONS = 1000
-_HUNDRED_PERCENT = 100
 _ASKED_AGAIN = 0.05
 _log = logging.getLogger(__name__)
 
@@ -53,9 +49,6 @@ class ControlPlane:
         self.operations: dict[str, Operation] = {}
         self.tag_urls: dict[tuple[str, str], str] = {}
         self._runtime = runtime
-        self._targets: dict[str, list[Traffic]] = {}  # by service: the targets in force, in step with `serving`
-        self._last_operation: dict[str, str] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
         self._callbacks: list[Callable[[Service], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -64,43 +57,24 @@ class ControlPlane:
         """The resource name of the region, `projects/P/locations/R`."""
         return f"projects/{self.project}/locations/{self.region}"
 
-    # Reading
-
     def service(self, name: str) -> Service:
         """The service of this short name. Raises NotFound."""
-        try:
-            return self.services[name]
-        except KeyError:
-            raise NotFound(
-                f"Resource '{name}' of kind 'SERVICE' in region '{self.region}' in project "
-                f"'{self.project}' does not exist."
-            ) from None
+        if name not in self.services:
+            raise self._no_such("SERVICE", name)
+        return self.services[name]
 
     def revision(self, service: str, name: str) -> Revision:
         """The revision of these short names. Raises NotFound."""
-        try:
-            return self.service(service).revisions[name]
-        except KeyError:
-            raise NotFound(
-                f"Resource '{name}' of kind 'REVISION' in region '{self.region}' in project "
-                f"'{self.project}' does not exist."
-            ) from None
+        revision = self.service(service).revisions.get(name)
+        if revision is None:
+            raise self._no_such("REVISION", name)
+        return revision
 
     def operation(self, name: str) -> Operation:
         """The operation of this short name. Raises NotFound."""
-        try:
-            return self.operations[name]
-        except KeyError:
-            raise NotFound(f"Operation '{name}' does not exist.") from None
-
-    def flowing(self, service: Service) -> list[tuple[Traffic, str]]:
-        """The targets in force, each with the short name of the revision it reaches now."""
-        resolved = [line.revision or "" for line in service.serving]
-        return list(zip(self._targets[service.name], resolved, strict=True))
-
-    def last_operation(self, service: Service) -> str:
-        """The short name of the newest operation on the service; empty when there was none."""
-        return self._last_operation.get(service.name, "")
+        if name not in self.operations:
+            raise NotFound(f"Operation '{name}' does not exist.")
+        return self.operations[name]
 
     def route(self, service: str) -> str | None:
         """The revision (short name) that answers one request, drawn by the percentages; None when nothing serves."""
@@ -113,47 +87,9 @@ class ControlPlane:
         """The revision (short name) behind a tag, or None."""
         return next((line.revision for line in self.service(service).serving if line.tag == tag), None)
 
-    # Seeding
-
-    def add_service(self, name: str, environment: str, url: str) -> Service:
-        """Create an empty service that follows the latest ready revision."""
-        now = datetime.now(UTC)
-        service = Service(
-            name=name,
-            environment=environment,
-            uid=str(uuid.uuid4()),
-            created=now,
-            updated=now,
-            traffic=[ALL_TO_LATEST],
-            serving=[],
-            etag=_etag(),
-            url=url,
-        )
-        self.services[name] = service
-        self._targets[name] = []
-        self._locks[name] = asyncio.Lock()
-        return service
-
-    def seed_revision(self, service: Service, revision: Revision, *, serving: bool) -> None:
-        """Add a piece of history: no operation, nothing started. `serving` gives it all traffic, through LATEST."""
-        service.created = min(service.created, revision.created)
-        service.revisions[revision.name] = revision
-        service.latest_created = revision.name
-        service.generation = service.observed_generation = len(service.revisions)
-        service.updated = revision.created
-        service.failure = "" if revision.ready else _not_ready(revision)
-        if revision.ready:
-            service.latest_ready = revision.name
-        if serving:
-            service.traffic = self._targets[service.name] = [ALL_TO_LATEST]
-            service.serving = [Traffic(revision.name, _HUNDRED_PERCENT)]
-        self._announce(service)
-
     def on_change(self, callback: Callable[[Service], None]) -> None:
         """Have `callback` called after each change of what a service serves, tags included."""
         self._callbacks.append(callback)
-
-    # Writing
 
     async def deploy(
         self, service: str, *, faults: frozenset[str], commit: str, resources: Resources = USUAL
@@ -165,7 +101,7 @@ class ControlPlane:
         """
         target = self.service(service)
         previous = max(target.serving, key=lambda line: line.percent).revision if target.serving else None
-        revision = self._new_revision(target, Template(_image(), commit, resources=resources), faults)
+        revision = self._new_revision(target, Template(new_image(), commit, resources=resources), faults)
         operation = self._begin(target, revision)
         await operation.finished.wait()
         if operation.error is not None:
@@ -173,10 +109,6 @@ class ControlPlane:
         note = Deployment(at=datetime.now(UTC), previous=previous or "", current=revision.name, commit=commit)
         target.deployments.append(note)
         return note
-
-    async def update_traffic(self, service: str, traffic: list[Traffic], etag: str | None) -> Operation:
-        """Ask for a traffic split; an empty one means all to the latest. Raises as `update` does."""
-        return await self.update(service, Change(traffic=traffic), etag)
 
     async def update(self, service: str, change: Change, etag: str | None, *, validate_only: bool = False) -> Operation:
         """Accept a write and return its operation, which is still running.
@@ -213,6 +145,10 @@ class ControlPlane:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def _no_such(self, kind: str, name: str) -> NotFound:
+        place = f"in region '{self.region}' in project '{self.project}'"
+        return NotFound(f"Resource '{name}' of kind '{kind}' {place} does not exist.")
+
     def _interfere(self, service: Service) -> None:
         """Somebody else's harmless change, once, between the caller's read and the caller's write."""
         self.faults.discard("rollback-conflict")
@@ -224,13 +160,13 @@ class ControlPlane:
         if template is None:
             return None
         if template.revision and (there := service.revisions.get(template.revision)) is not None:
-            if not _is_like(there, template):
+            if not template.describes(there):
                 raise AlreadyExists(
                     f"Revision named '{template.revision}' with different configuration already exists."
                 )
             return None
         latest = service.revisions.get(service.latest_created)
-        same = latest is not None and _is_like(latest, template)
+        same = latest is not None and template.describes(latest)
         return None if same and not template.revision else template
 
     def _revision_from(self, service: Service, template: Template) -> Revision:
@@ -240,7 +176,7 @@ class ControlPlane:
         return self._new_revision(service, template, inherited)
 
     def _new_revision(self, service: Service, template: Template, faults: frozenset[str]) -> Revision:
-        name = template.revision or _next_name(service)
+        name = template.revision or service.next_revision_name()
         revision = Revision(
             name=name,
             service=service.name,
@@ -264,9 +200,9 @@ class ControlPlane:
     def _begin(self, service: Service, starting: Revision | None) -> Operation:
         service.generation += 1
         service.reconciling = True
-        _touch(service)
+        service.touch()
         operation = self._operation(service)
-        self._last_operation[service.name] = operation.id
+        service.last_operation = operation.id
         task = asyncio.create_task(self._reconcile(service, operation, service.generation, starting))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -275,7 +211,7 @@ class ControlPlane:
     async def _reconcile(
         self, service: Service, operation: Operation, generation: int, starting: Revision | None
     ) -> None:
-        async with self._locks[service.name]:
+        async with service.lock:
             await asyncio.sleep(self.operation_seconds)
             try:
                 await self._bring_up(service, starting)
@@ -294,7 +230,7 @@ class ControlPlane:
             service.reconciling = False
             service.failure = "" if operation.error is None else operation.error.message
         service.observed_generation = generation
-        _touch(service)
+        service.touch()
         operation.finished.set()
 
     async def _bring_up(self, service: Service, starting: Revision | None) -> None:
@@ -302,15 +238,15 @@ class ControlPlane:
             return
         if not await self._runtime.start(starting):
             starting.failure = f"The container did not start and listen on port 8080 in time ({starting.image})."
-            raise FailedPrecondition(_not_ready(starting))
+            raise FailedPrecondition(starting.refusal)
         starting.ready = True
         service.latest_ready = starting.name
 
     async def _shift(self, service: Service) -> None:
         """Let the asked targets flow. Raises, with nothing moved, when one of them cannot serve."""
-        if service.traffic != self._targets[service.name] and "rollback-fails" in self.faults:
-            raise ApiError("The traffic of the service could not be changed: its routes did not become ready.")
-        if service.traffic != self._targets[service.name]:
+        if service.traffic != service.targets:
+            if "rollback-fails" in self.faults:
+                raise ApiError("The traffic of the service could not be changed: its routes did not become ready.")
             if "success-without-effect" in self.faults:
                 return
             if "operation-never-ends" in self.faults:
@@ -325,48 +261,12 @@ class ControlPlane:
                     f"Revision '{line.revision}' does not exist or is deleted; send traffic to revisions that exist."
                 )
             if not revision.ready or not await self._runtime.start(revision):
-                raise FailedPrecondition(_not_ready(revision))
-        self._targets[service.name] = list(service.traffic)
+                raise FailedPrecondition(revision.refusal)
+        service.targets = list(service.traffic)
         service.moves += serving != service.serving
         service.serving = serving
-        self._retire(service)
-
-    def _retire(self, service: Service) -> None:
-        active = {line.revision for line in service.serving if line.percent > 0 or line.tag}
-        for revision in service.revisions.values():
-            if revision.name in active:
-                revision.retired = None
-            elif revision.ready and revision.retired is None:
-                revision.retired = datetime.now(UTC)
+        service.retire_idle()
 
     def _announce(self, service: Service) -> None:
         for callback in self._callbacks:
             callback(service)
-
-
-def _not_ready(revision: Revision) -> str:
-    return f"Revision '{revision.name}' is not ready and cannot serve traffic. {revision.failure}".rstrip()
-
-
-def _is_like(revision: Revision, template: Template) -> bool:
-    wanted = (template.image, template.commit, template.resources)
-    return (revision.image, revision.commit, revision.resources) == wanted
-
-
-def _touch(service: Service) -> None:
-    service.updated = datetime.now(UTC)
-    service.etag = _etag()
-
-
-def _etag() -> str:
-    return f'"{secrets.token_urlsafe(12)}"'  # the quotes belong to the value, as in Cloud Run
-
-
-def _next_name(service: Service) -> str:
-    numbers = [int(found[1]) for name in service.revisions if (found := re.search(r"-(\d{5})-[a-z0-9]{3}$", name))]
-    letters = "".join(random.choices(string.ascii_lowercase, k=3))
-    return f"{service.name}-{max(numbers, default=0) + 1:05}-{letters}"
-
-
-def _image() -> str:
-    return f"us-docker.pkg.dev/sandbox-project/bayit/backend@sha256:{secrets.token_hex(32)}"

@@ -6,8 +6,16 @@ rendered from this one state. Only `sandbox.platform.control_plane` changes it.
 
 from __future__ import annotations
 
+import asyncio
+import random
+import re
+import secrets
+import string
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from uuid import uuid4
+
+_NUMBERED = re.compile(r"-(\d{5})-[a-z0-9]{3}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +25,9 @@ class Traffic:
     revision: str | None
     percent: int
     tag: str = ""
+
+
+ALL_TO_LATEST = Traffic(revision=None, percent=100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,31 +58,80 @@ class Revision:
     retired: datetime | None = None  # when it last stopped receiving traffic
     resources: Resources = USUAL
 
+    @property
+    def refusal(self) -> str:
+        """Why it cannot serve, if it cannot."""
+        return f"Revision '{self.name}' is not ready and cannot serve traffic. {self.failure}".rstrip()
+
+
+def revision_name(service: str, number: int) -> str:
+    """A name as Cloud Run gives them out."""
+    return f"{service}-{number:05}-{''.join(random.choices(string.ascii_lowercase, k=3))}"
+
+
+def new_image() -> str:
+    """The image of a build."""
+    return f"us-docker.pkg.dev/sandbox-project/bayit/backend@sha256:{secrets.token_hex(32)}"
+
+
+def new_etag() -> str:
+    """An etag, of whose value the quotes are a part, as in Cloud Run."""
+    return f'"{secrets.token_urlsafe(12)}"'
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
 
 @dataclass(slots=True)
 class Service:
-    """A service with the traffic that was asked for (`traffic`) and the traffic that flows (`serving`)."""
+    """A service with the traffic that was asked for (`traffic`) and the traffic that flows (`targets`, `serving`)."""
 
     name: str
     environment: str  # "staging" or "production"
-    uid: str
-    created: datetime
-    updated: datetime
-    traffic: list[Traffic]
-    serving: list[Traffic]  # resolved: every revision is named, percent adds up to 100
+    url: str = ""
+    uid: str = field(default_factory=lambda: str(uuid4()))
+    created: datetime = field(default_factory=_now)
+    updated: datetime = field(default_factory=_now)
+    traffic: list[Traffic] = field(default_factory=lambda: [ALL_TO_LATEST])
+    targets: list[Traffic] = field(default_factory=list)  # those in force
+    serving: list[Traffic] = field(default_factory=list)  # the same resolved: every revision is named
     revisions: dict[str, Revision] = field(default_factory=dict)  # in order of creation
     latest_created: str = ""
     latest_ready: str = ""
     generation: int = 1
     observed_generation: int = 1
-    etag: str = ""
+    etag: str = field(default_factory=new_etag)
     reconciling: bool = False
     failure: str = ""  # the terminal condition's message when the last change failed
-    url: str = ""
     labels: dict[str, str] = field(default_factory=dict)
     annotations: dict[str, str] = field(default_factory=dict)
     deployments: list[Deployment] = field(default_factory=list)
     moves: int = 0  # how often what flows has changed, releases included
+    last_operation: str = ""
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # held by the operation that takes effect
+
+    def active(self) -> set[str | None]:
+        """The revisions that somebody can reach: by traffic, or by a tag."""
+        return {line.revision for line in self.serving if line.percent > 0 or line.tag}
+
+    def retire_idle(self) -> None:
+        """Note which revisions stopped receiving traffic, and which receive it again."""
+        active = self.active()
+        for revision in self.revisions.values():
+            if revision.name in active:
+                revision.retired = None
+            elif revision.ready and revision.retired is None:
+                revision.retired = _now()
+
+    def touch(self) -> None:
+        """Note that it changed."""
+        self.updated, self.etag = _now(), new_etag()
+
+    def next_revision_name(self) -> str:
+        """A name for a new revision, in the series that Cloud Run numbers."""
+        numbers = [int(found[1]) for name in self.revisions if (found := _NUMBERED.search(name))]
+        return revision_name(self.name, max(numbers, default=0) + 1)
 
 
 @dataclass(frozen=True, slots=True)

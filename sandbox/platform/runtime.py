@@ -127,7 +127,7 @@ class RevisionRuntime:
 
     def scale(self, service: Service) -> None:
         """Stop what no longer receives traffic and has no tag, as an autoscaler does; a later request starts it."""
-        active = {line.revision for line in service.serving if line.percent > 0 or line.tag}
+        active = service.active()
         for revision in service.revisions.values():
             if revision.name in self._running and revision.name not in active:
                 stopping = asyncio.create_task(self.stop(revision))

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import random
 import secrets
-import string
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
-from sandbox.platform.model import Deployment, Revision
-
-if TYPE_CHECKING:
-    from sandbox.platform.control_plane import ControlPlane
-    from sandbox.platform.model import Service
-
-_REPOSITORY = "us-docker.pkg.dev/sandbox-project/bayit/backend"
+from sandbox.platform.model import ALL_TO_LATEST, Deployment, Revision, Service, Traffic, new_image, revision_name
 
 
-def seed(control: ControlPlane, service: Service, commit: str) -> Revision:
+def seed(service: Service, commit: str) -> Revision:
     """Give a new service its past and return the revision that serves, which runs `commit`.
 
     It serves through LATEST, yet production's is not the newest: whoever takes "the newest" for the one that serves,
@@ -28,23 +19,32 @@ def seed(control: ControlPlane, service: Service, commit: str) -> Revision:
     first.ready, first.retired = True, now - timedelta(days=3)
     second = _revision(service, 2, now - timedelta(days=3))
     second.ready, second.commit = True, commit
-    control.seed_revision(service, first, serving=True)
-    control.seed_revision(service, second, serving=True)
+    add_past(service, first, serving=True)
+    add_past(service, second, serving=True)
     if service.environment == "production":
         third = _revision(service, 3, now - timedelta(days=1))
         third.failure = "The user-provided container failed to start and listen on the port defined by PORT=8080."
         third.retired = third.created
-        control.seed_revision(service, third, serving=False)
+        add_past(service, third, serving=False)
     service.deployments.append(Deployment(second.created, first.name, second.name, second.commit))
     return second
 
 
+def add_past(service: Service, revision: Revision, *, serving: bool) -> None:
+    """Add a piece of the past: no operation, nothing started. `serving` gives it all traffic, through LATEST."""
+    service.created = min(service.created, revision.created)
+    service.updated = revision.created
+    service.revisions[revision.name] = revision
+    service.latest_created = revision.name
+    service.generation = service.observed_generation = len(service.revisions)
+    service.failure = "" if revision.ready else revision.refusal
+    if revision.ready:
+        service.latest_ready = revision.name
+    if serving:
+        service.traffic = service.targets = [ALL_TO_LATEST]
+        service.serving = [Traffic(revision.name, 100)]
+
+
 def _revision(service: Service, number: int, created: datetime) -> Revision:
-    letters = "".join(random.choices(string.ascii_lowercase, k=3))
-    return Revision(
-        name=f"{service.name}-{number:05}-{letters}",
-        service=service.name,
-        created=created,
-        image=f"{_REPOSITORY}@sha256:{secrets.token_hex(32)}",
-        commit=secrets.token_hex(20),
-    )
+    name = revision_name(service.name, number)
+    return Revision(name, service.name, created, new_image(), secrets.token_hex(20))

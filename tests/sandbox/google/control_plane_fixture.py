@@ -17,6 +17,7 @@ from sandbox.google.cloud_run_rest import rest_app
 from sandbox.platform.control_plane import ControlPlane
 from sandbox.platform.listener import Listener
 from sandbox.platform.model import Revision, Service
+from sandbox.platform.seed_revisions import add_past
 
 PROJECT, REGION, SERVICE = "sandbox-project", "us-east1", "bayit-plus-backend"
 PARENT = f"projects/{PROJECT}/locations/{REGION}"
@@ -70,9 +71,9 @@ class RunningControlPlane:
 def seed(control: ControlPlane, name: str = SERVICE) -> Service:
     """A service with the history that the sandbox starts with: one retired, one serving, one that never started."""
     now = datetime.now(UTC)
-    service = control.add_service(name, "production", "http://127.0.0.1:1")
+    service = control.services[name] = Service(name, "production", "http://127.0.0.1:1")
     for number, suffix, age, ready in ((1, "abc", 9, True), (2, "def", 3, True), (3, "ghi", 1, False)):
-        control.seed_revision(
+        add_past(
             service,
             Revision(
                 name=f"{name}-{number:05}-{suffix}",

@@ -52,7 +52,7 @@ class Fleet:
 
     def service(self) -> Service:
         revisions = {name: Revision(name, "s", NOW, "image", "c") for name in ("old", "new", "broken")}
-        return Service("s", "production", "u", NOW, NOW, [], [Traffic("old", 100)], revisions)
+        return Service("s", "production", serving=[Traffic("old", 100)], revisions=revisions)
 
 
 @dataclass

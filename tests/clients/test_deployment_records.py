@@ -11,7 +11,7 @@ import pytest
 
 from tests.clients.hostile import Conversation, hostile
 from verification.clients.github.client import DeploymentState, GitHubClient
-from verification.clients.sentry.releases import record_deploy
+from verification.clients.sentry.client import Sentry
 from verification.clients.web_api import System, WebApi
 from verification.errors import NotPermitted, ObserverError
 from verification.local_sandbox import Sandbox
@@ -24,15 +24,9 @@ NOW = datetime.now(UTC)
 def deploy(sandbox: Sandbox, version: str, name: str, token: str | None = None) -> bool:
     there = sandbox.addresses.sentry
     settings = SentrySettings(url=there.url, organization=there.organization, project=there.project)
-    return record_deploy(
-        settings,
-        {"SENTRY_AUTH_TOKEN": token or there.token},
-        version=version,
-        environment="production",
-        name=name,
-        started=NOW - timedelta(minutes=8),
-        finished=NOW,
-    )
+    variables = {"SENTRY_AUTH_TOKEN": token or there.token}
+    with closing(Sentry(settings, variables, "project:releases and org:read")) as sentry:
+        return sentry.record_deploy(version, "production", name, NOW - timedelta(minutes=8), NOW)
 
 
 def status(sandbox: Sandbox, commit: str, state: DeploymentState, description: str) -> bool:

@@ -13,8 +13,9 @@ import pytest
 
 from tests.clients.hostile import Conversation, hostile
 from tests.conftest import Address, Start
+from verification.clients.sentry.answers import Window
 from verification.clients.sentry.canary import CANARY_TITLE, send_canary
-from verification.clients.sentry.client import Sentry, Window, dsn_of
+from verification.clients.sentry.client import Sentry, dsn_of
 from verification.errors import NotAsked, NotPermitted, ObserverError, ServiceError, SettingsError
 from verification.probes.sentry import SentryReview, review
 from verification.redaction import redact
@@ -55,7 +56,7 @@ def reviewed(address: Address, dry_run: bool = False, role: str = "staging", **c
 
 @pytest.fixture
 def sentry(address: Address) -> Iterator[Sentry]:
-    client = Sentry.of(settings_of(address), variables_of(address))
+    client = Sentry(settings_of(address), variables_of(address))
     yield client
     client.close()
 
@@ -124,7 +125,7 @@ def test_an_empty_search_is_not_believed(address: Address, faults: Callable[...,
 def test_a_canary_that_does_not_turn_up_means_that_nothing_is_known(
     address: Address, faults: Callable[..., None]
 ) -> None:
-    client = Sentry.of(settings_of(address, canary_within="2s"), variables_of(address))
+    client = Sentry(settings_of(address, canary_within="2s"), variables_of(address))
     client.must_know("staging")
     faults("sentry-empty")
     with pytest.raises(ObserverError, match="events and issues did not find it"):
@@ -196,7 +197,9 @@ def test_issues_that_the_server_should_have_filtered_are_filtered_here() -> None
         one.answer(PROJECT if "/projects/" in one.request else f"[{issues}]".encode())
 
     with hostile(script) as server:
-        client = Sentry(Settings(url=server.url, organization="o", project="api"), "sntryu_2222222222")
+        client = Sentry(
+            Settings(url=server.url, organization="o", project="api"), {"SENTRY_AUTH_TOKEN": "sntryu_2222222222"}
+        )
         found = client.new_issues("staging", Window.last(DAY))
         client.close()
     assert [(one.title, one.count, one.users) for one in found] == [("New", 3, 2)]

@@ -8,14 +8,13 @@ from email.utils import format_datetime
 import pytest
 
 from verification.clients.service.answer import Answer
-from verification.clients.service.server_time import skew
 
 NOW = datetime(2026, 3, 3, 15, 0, tzinfo=UTC)
 
 
 def answered(date: str | None, **more: str) -> timedelta:
     headers = {**({} if date is None else {"date": date}), **more}
-    return skew(Answer("GET /health", 200, headers, observed_at=NOW))
+    return Answer("GET /health", 200, headers, observed_at=NOW).clock_skew
 
 
 @pytest.mark.parametrize("seconds", [-3600, -60, -6, 6, 600, 86_000])

@@ -20,7 +20,7 @@ from tests.sandbox.google.control_plane_fixture import (
 from verification.clients.google.cloud_monitoring import Histogram, Traffic
 from verification.clients.google.cloud_run import Absent, CloudRun
 from verification.clients.google.cloud_run_state import Allotment
-from verification.clients.sentry.client import ErrorRate, Window
+from verification.clients.sentry.answers import ErrorRate, Window
 from verification.criteria.sign_off import Line
 from verification.errors import NotAsked, ObserverError, ServiceError
 from verification.probes.followup.deployment import Followed, follow

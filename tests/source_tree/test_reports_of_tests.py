@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from verification.errors import ObserverError
-from verification.source_tree.coverage import read_coverage
-from verification.source_tree.junit import read_junit
-from verification.source_tree.tox import Check, read_tox
+from verification.source_tree.result_files import Check, read_coverage, read_junit, read_tox
 
 PYTEST = """<?xml version="1.0" encoding="utf-8"?>
 <testsuites name="pytest tests"><testsuite name="pytest" errors="1" failures="1" skipped="1" tests="4">

@@ -383,7 +383,7 @@ def asked(world: Address) -> Iterator[Callable[[bool], SentryAsked]]:
 
     def make(dry_run: bool) -> SentryAsked:
         since = datetime.now(UTC) - timedelta(minutes=30)
-        client = Sentry.of(settings, variables)
+        client = Sentry(settings, variables)
         made.append(SentryAsked(client, settings, since, every=1, variables=variables, dry_run=dry_run))
         return made[-1]
 

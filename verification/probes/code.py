@@ -16,9 +16,14 @@ from verification.settings.code import Code
 from verification.settings.units import duration_text
 from verification.source_tree.checkout import Checkout
 from verification.source_tree.commands import Commands, Ended
-from verification.source_tree.coverage import Coverage, read_coverage
-from verification.source_tree.junit import SuiteResult, read_junit
-from verification.source_tree.tox import RESULT_VARIABLE, read_tox
+from verification.source_tree.result_files import (
+    TOX_RESULT_VARIABLE,
+    Coverage,
+    SuiteResult,
+    read_coverage,
+    read_junit,
+    read_tox,
+)
 from verification.verdict import Measurement, Value, all_must_be_one_of
 
 Stamp = tuple[int, int, int] | None
@@ -131,7 +136,7 @@ def run_quality(commands: Commands, checkout: Path, code: Code) -> QualityRun:
         with TemporaryDirectory(prefix="tox-") as private:
             file = Path(private) / "tox.json"
             log = f"quality-{''.join(one if one.isalnum() else '_' for one in name)}.log"
-            ended = commands.run(command, checkout / code.directory, left, log, {RESULT_VARIABLE: str(file)})
+            ended = commands.run(command, checkout / code.directory, left, log, {TOX_RESULT_VARIABLE: str(file)})
             checks += _checks(name, ended, file)
         left -= ended.seconds
     return QualityRun(tuple(checks))

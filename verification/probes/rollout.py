@@ -84,7 +84,7 @@ def _systems(settings: Settings, variables: Mapping[str, str]) -> dict[str, Call
     sentry, slack, github = settings.sentry, settings.slack, settings.github
     questions: dict[str, Callable[[], object]] = {}
     if sentry:
-        questions["Sentry"] = lambda: _reach_sentry(Sentry.of(sentry, variables), sentry.production)
+        questions["Sentry"] = lambda: _reach_sentry(Sentry(sentry, variables), sentry.production)
     if slack:
         questions[f"Slack {slack.deployments}"] = lambda: Slack.of(slack, variables).reach(slack.deployments)
         questions[f"Slack {slack.incidents}"] = lambda: Slack.of(slack, variables).reach(slack.incidents)

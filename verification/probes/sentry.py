@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-from verification.clients.sentry.client import ErrorRate, Issue, Sentry, Window, dsn_of
+from verification.clients.sentry.answers import ErrorRate, Issue, Window
+from verification.clients.sentry.client import Sentry, dsn_of
 from verification.errors import NotAsked, ServiceError
 from verification.probe import probe
 from verification.probes.health import given
@@ -61,7 +62,7 @@ def review(
 ) -> SentryReview:
     """Review `window`. Raises ObserverError where Sentry cannot tell, or where its "nothing" cannot be believed."""
     environment = settings.environment(role)
-    with closing(Sentry.of(settings, variables)) as sentry:
+    with closing(Sentry(settings, variables)) as sentry:
         sentry.must_know(environment)
         errors = sentry.error_rate(environment, window)
         new = sentry.new_issues(environment, window)

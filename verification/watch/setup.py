@@ -13,7 +13,6 @@ from verification.clients.google.cloud_logging import CloudLogging
 from verification.clients.google.cloud_monitoring import CloudMonitoring
 from verification.clients.google.cloud_run import CloudRun
 from verification.clients.service.client import Service
-from verification.clients.service.server_time import skew
 from verification.deadline import Deadline, poll
 from verification.errors import ObserverError, SettingsError, VerificationError
 from verification.probe import Resources
@@ -125,7 +124,7 @@ class Watcher:
         health = self._settings.health.basic
         if health is None:
             return
-        self._skew = skew(self._systems.service.get(health.path, retry_503=False))
+        self._skew = self._systems.service.get(health.path, retry_503=False).clock_skew
         if seconds := round(self._skew.total_seconds()):
             late = "behind" if seconds > 0 else "ahead of"
             notices.append(f"this machine's clock is {abs(seconds)} s {late} the service's: the watch goes by theirs")

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 
 from verification.errors import ServiceError, VerificationError
-from verification.redaction import redact
+from verification.redaction import redact_and_truncate
 from verification.settings.model import FieldType, ListFlow
 from verification.verdict import Measurement, Value, now, show
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 _SNIPPET = 120
-_LONGEST_SECRET = 16_000  # bytes that are looked through for secrets before a snippet is cut
+_SLIGHT_SKEW = 5.0  # seconds: the Date header has whole ones, and the way takes some
+_LARGEST_SKEW = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +55,24 @@ class Answer:
     @property
     def snippet(self) -> str:
         """The beginning of the body, on one line."""
-        # Cleaned before it is cut: half a secret would not be known as one.
-        text = redact(" ".join(self.body[:_LONGEST_SECRET].decode("utf-8", "replace").split()))
-        return text if len(text) <= _SNIPPET else text[:_SNIPPET] + "…"
+        return redact_and_truncate(self.body, _SNIPPET)
+
+    @property
+    def clock_skew(self) -> timedelta:
+        """What must be added to this machine's time to have that of the service's front end; 0 where both agree.
+
+        By the Date header (https://www.rfc-editor.org/rfc/rfc9110#field.date). An answer out of a cache was made
+        earlier than it is read: it does not tell.
+        """
+        date = self.headers.get("date", "")
+        if not date or self.headers.get("age", "0") != "0":
+            return timedelta()
+        try:
+            there = parsedate_to_datetime(date)
+        except (ValueError, OverflowError):
+            return timedelta()
+        found = (there if there.tzinfo else there.replace(tzinfo=UTC)) - self.observed_at
+        return found if _SLIGHT_SKEW < abs(found.total_seconds()) < _LARGEST_SKEW else timedelta()
 
     def field(self, path: str) -> Measurement:
         """The value at the dotted `path` of a JSON answer, such as `services.mongodb.status`."""

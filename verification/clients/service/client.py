@@ -1,23 +1,14 @@
-"""Ask the service under verification, as its users do: over HTTP, with a limit on time and size.
-
-Which failures blame whom: once a connection stands (with TLS, where there is TLS), silence, a broken answer or a bad
-certificate is the service's (`ServiceError`). A name that does not resolve, no route, or no connection at all says more
-about the network between us, or this machine, than about a revision, and no other revision would mend it
-(`ObserverError`). A refused connection is the service's: somebody was there to refuse. A certificate that is not
-trusted is bad for users, but TLS ends before any revision: it fails and never rolls back (`Unmendable`).
-"""
+"""Ask the service under verification, as its users do: over HTTP, with a limit on time and size."""
 
 from __future__ import annotations
 
 import asyncio
 import atexit
-import errno
 import ipaddress
 import json
 import socket
-import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
@@ -25,15 +16,15 @@ from functools import cache, partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import PackageNotFoundError, version
 from threading import Lock
-from urllib.request import getproxies, proxy_bypass
 
 import httpx
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from verification.clients.service.answer import Answer
 from verification.clients.service.certificate import trust
+from verification.clients.service.failures import blamed
 from verification.deadline import Deadline, Stopwatch
-from verification.errors import NotAsked, ObserverError, ServiceError, Unmendable, VerificationError
+from verification.errors import NotAsked, ObserverError, ServiceError, VerificationError
 from verification.settings.model import Smoke, Target
 from verification.settings.units import duration_text
 
@@ -41,7 +32,6 @@ _REDIRECTS = 5
 _STARTING = 503
 _TOO_MANY = 429  # says how often this machine asks, not how the revision does
 _LESS_OFTEN = "Exempt the suite's user agent from the limit, or ask less often."
-_NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN}
 _ENCODINGS = {"", "identity", "gzip"}
 
 
@@ -140,8 +130,7 @@ class Service:
         except TimeoutError:
             answer = Answer(question, problem=ServiceError(f"{question}: no complete answer within {self._limit}"))
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            problem = _blame_proxy(error, request.url) or _blame(error, question, self._limit)
-            answer = Answer(question, problem=problem)
+            answer = Answer(question, problem=blamed(error, request.url, question, self._limit))
         except UnicodeError:
             answer = Answer(question, problem=ServiceError(f"{question}: its host name is none"))
         except CancelledError:
@@ -242,60 +231,5 @@ def _is_inside(host: str) -> bool:
     return address.is_link_local or (mapped is not None and mapped.is_link_local)
 
 
-def _blame_proxy(error: Exception, url: httpx.URL) -> ObserverError | None:
-    """What went wrong on the way to a proxy of ours says nothing about the service behind it."""
-    if not isinstance(error, (httpx.ConnectError, httpx.ProxyError)):
-        return None
-    proxies = getproxies()
-    proxy = proxies.get(url.scheme) or proxies.get("all")
-    if not proxy or proxy_bypass(url.host):
-        return None
-    words = f"{url.scheme.upper()}_PROXY is set, and the way through that proxy failed: {error}"
-    return ObserverError(words, "Mend the proxy, or name the service's host in NO_PROXY.")
-
-
-def _blame(error: Exception, question: str, limit: str) -> VerificationError:
-    """The exception of the right side (see the module's docstring), in words."""
-    causes = list(_causes(error))
-    if any(isinstance(cause, socket.gaierror) for cause in causes):
-        return ObserverError(
-            f"{question}: the host name does not resolve", "Look at the url in deployment.toml and at the DNS here."
-        )
-    if isinstance(error, httpx.ConnectTimeout) or any(isinstance(c, OSError) and c.errno in _NO_ROUTE for c in causes):
-        return ObserverError(
-            f"{question}: no connection within {limit}", "Look at the network between here and the service."
-        )
-    tls = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
-    if tls is not None:
-        reason = tls.verify_message if isinstance(tls, ssl.SSLCertVerificationError) else tls.reason or str(tls)
-        # Without a connection it is the front door's (or this machine's idea of whom to trust), not the revision's.
-        kind = Unmendable if isinstance(error, httpx.ConnectError) else ServiceError
-        return kind(f"{question}: no trusted TLS connection: {reason}")
-    if isinstance(error, httpx.TimeoutException):
-        return ServiceError(f"{question}: no complete answer within {limit}")
-    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-        return ServiceError(f"{question}: connection refused")
-    if isinstance(error, httpx.ConnectError) and not any(isinstance(cause, ConnectionError) for cause in causes):
-        reason = next((str(cause) for cause in causes if isinstance(cause, OSError) and cause.errno), str(error))
-        return ObserverError(f"{question}: no connection could be made: {reason}", "Look at this machine first.")
-    return ServiceError(f"{question}: {str(error) or type(error).__name__}")
-
-
 def _over(question: str) -> NotAsked:
     return NotAsked(f"{question}: the run was over before there was an answer")
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    pending: list[BaseException | None] = [error]
-    while pending:
-        cause = pending.pop()
-        if cause is None or id(cause) in seen:
-            continue
-        seen.add(id(cause))
-        yield cause
-        pending += [
-            cause.__cause__,
-            cause.__context__,
-            *(cause.exceptions if isinstance(cause, BaseExceptionGroup) else ()),
-        ]

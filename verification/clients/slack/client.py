@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
-
 from verification.clients.lazy_imports import load
+from verification.clients.slack.answers import (
+    Channel,
+    Myself,
+    PostedMessage,
+    explained,
+    rate_limit_handler,
+    read_answer,
+)
 from verification.clients.slack.text import Section, blocks_of, escape, marked
 from verification.clients.web_api import System, token_of
 from verification.deadline import Deadline, bounded
-from verification.errors import NotPermitted, ObserverError, SettingsError
+from verification.errors import ObserverError, SettingsError
 from verification.redaction import redact_and_truncate
 from verification.settings.observers import Slack as SlackSettings
 from verification.settings.observers import keeps_secrets
@@ -23,8 +28,6 @@ from verification.settings.units import duration_text
 from verification.verdict import now
 
 if TYPE_CHECKING:
-    from slack_sdk.errors import SlackApiError
-    from slack_sdk.http_retry.builtin_handlers import RateLimitErrorRetryHandler
     from slack_sdk.web import SlackResponse
 
 T = TypeVar("T")
@@ -38,41 +41,6 @@ SYSTEM = System(
 EVENT_TYPE = "deployment_verification"
 _LOOK_BACK = dt.timedelta(days=14)
 _PAGES = 50
-_REFUSED = {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "no_permission"}
-_CHANNEL_REMEDIES = {
-    "channel_not_found": "Mend the channel in [slack] of deployment.toml; invite the bot if it is a private one.",
-    "not_in_channel": "Invite the bot to the channel (/invite).",
-    "is_archived": "Name a channel in [slack] that is not archived.",
-}
-
-
-class _Channel(BaseModel):
-    id: str
-    name: str = ""
-
-
-class _Metadata(BaseModel):
-    event_type: str = ""
-    event_payload: dict[str, object] = {}
-
-
-class _File(BaseModel):
-    id: str
-    name: str = ""
-
-
-class _Message(BaseModel):
-    ts: str
-    text: str = ""
-    user: str = ""
-    bot_id: str = ""
-    metadata: _Metadata = _Metadata()
-    files: list[_File] = []
-
-
-class _Myself(BaseModel):
-    user_id: str = ""
-    bot_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +80,7 @@ class Slack:
         self._of_thread = threading.local()  # the deadline of the method that this thread runs
         base = url.rstrip("/") + "/"
         # What was sent twice is said twice: only what Slack did not take (a rate limit) is sent again.
-        limit = _patient_handler(self._left)
+        limit = rate_limit_handler(self._left)
         self._writer = WebClient(token=token, base_url=base, timeout=int(timeout) or 1, retry_handlers=[limit])
         self._reader = WebClient(token=token, base_url=base, timeout=int(timeout) or 1)
         self._reader.retry_handlers += [limit, ServerErrorRetryHandler(max_retry_count=2)]
@@ -200,7 +168,7 @@ class Slack:
             ),
             "chat.postMessage",
         )
-        return Post(there, _read(str, answer.get("ts"), "chat.postMessage"))
+        return Post(there, read_answer(str, answer.get("ts"), "chat.postMessage"))
 
     def _posted(self, channel: str, key: str, thread: Post | None) -> str:
         """The `ts` of our message with `key`; empty when there is none. Nobody else's message counts."""
@@ -214,8 +182,8 @@ class Slack:
                 return message.ts
         return ""
 
-    def _myself(self) -> _Myself:
-        return _read(_Myself, self._call(self._reader.auth_test, "auth.test").data, "auth.test")
+    def _myself(self) -> Myself:
+        return read_answer(Myself, self._call(self._reader.auth_test, "auth.test").data, "auth.test")
 
     def _channel(self, name: str) -> str:
         """The id of a channel that is named `#name`, or is an id already."""
@@ -227,7 +195,7 @@ class Slack:
             ),
             "conversations.list",
         ):
-            for listed in _read(list[_Channel], page.get("channels"), "conversations.list"):
+            for listed in read_answer(list[Channel], page.get("channels"), "conversations.list"):
                 if listed.name == name.removeprefix("#"):
                     return listed.id
         raise ObserverError(
@@ -235,7 +203,7 @@ class Slack:
             "Mend [slack] in deployment.toml; a private channel is named by its id there (C0…).",
         )
 
-    def _history(self, channel: str, since: dt.datetime, thread: Post | None) -> Iterator[_Message]:
+    def _history(self, channel: str, since: dt.datetime, thread: Post | None) -> Iterator[PostedMessage]:
         oldest = f"{since.timestamp():.6f}"
 
         def ask(cursor: str | None) -> SlackResponse:
@@ -249,7 +217,7 @@ class Slack:
 
         question = "conversations.replies" if thread else "conversations.history"
         for page in self._pages(ask, question):
-            yield from _read(list[_Message], page.get("messages"), question)
+            yield from read_answer(list[PostedMessage], page.get("messages"), question)
 
     def _pages(self, ask: Callable[[str | None], SlackResponse], question: str) -> Iterator[SlackResponse]:
         cursor: str | None = None
@@ -268,7 +236,7 @@ class Slack:
         try:
             return ask()
         except SlackApiError as error:
-            raise _words(error, question) from None
+            raise explained(error, question) from None
         except (SlackClientError, OSError, ValueError) as error:
             raise ObserverError(
                 f"Slack {question}: {redact_and_truncate(str(error), 200) or type(error).__name__}",
@@ -292,60 +260,3 @@ class Slack:
     def _left(self) -> float:
         deadline: Deadline | None = getattr(self._of_thread, "deadline", None)
         return deadline.remaining if deadline else 0.0
-
-
-def _patient_handler(left: Callable[[], float]) -> RateLimitErrorRetryHandler:
-    """Waits for a rate limit to be lifted, unless that takes longer than the time that is left."""
-    from slack_sdk.http_retry.builtin_handlers import RateLimitErrorRetryHandler as Handler
-    from slack_sdk.http_retry.request import HttpRequest
-    from slack_sdk.http_retry.response import HttpResponse
-    from slack_sdk.http_retry.state import RetryState
-
-    class Patient(Handler):
-        def _can_retry(
-            self,
-            *,
-            state: RetryState,  # noqa: ARG002  (the base class asks for these)
-            request: HttpRequest,  # noqa: ARG002
-            response: HttpResponse | None = None,
-            error: Exception | None = None,  # noqa: ARG002
-        ) -> bool:
-            if response is None or response.status_code != 429:
-                return False
-            asked = next((v for k, v in response.headers.items() if k.lower() == "retry-after"), ["1"])
-            seconds = asked if isinstance(asked, str) else asked[0]
-            return seconds.isdecimal() and int(seconds) + 1 < left()
-
-    return Patient(max_retry_count=3)
-
-
-def _read(shape: type[T], value: object, question: str) -> T:
-    try:
-        return TypeAdapter(shape).validate_python(value)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise ObserverError(
-            f"Slack {question}: the answer has an unexpected shape: {first['msg']}", "Is slack.url that of Slack's API?"
-        ) from None
-
-
-def _words(error: SlackApiError, question: str) -> ObserverError:
-    response = error.response
-    status = getattr(response, "status_code", 0)
-    data = getattr(response, "data", response)
-    reason = data.get("error", "") if isinstance(data, dict) else ""
-    if reason == "missing_scope":
-        needed = data.get("needed", "one that is missing")
-        return NotPermitted(
-            f"Slack {question}: the token lacks the scope {needed}",
-            f"Add {needed} to the app's bot scopes and install it anew (SLACK_BOT_TOKEN).",
-        )
-    if reason in _REFUSED:
-        return NotPermitted(f"Slack {question}: the token is refused ({reason})", "Set SLACK_BOT_TOKEN anew.")
-    if status == 429 or reason == "ratelimited":
-        return ObserverError(
-            f"Slack {question}: the rate limit is used up for longer than the time that is left", "Ask again later."
-        )
-    said = reason or redact_and_truncate(json.dumps(data, default=str) if isinstance(data, dict) else str(data))
-    remedy = _CHANNEL_REMEDIES.get(reason, "Is Slack up? Look at its status page.")
-    return ObserverError(f"Slack {question}: status {status}: {said}", remedy)

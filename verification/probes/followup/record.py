@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from verification.clients.github.client import DeploymentState, GitHubClient
-from verification.clients.sentry.releases import record_deploy
+from verification.clients.sentry.client import Sentry
 from verification.errors import NotAsked, VerificationError
 from verification.probe import probe
 from verification.probes.followup.deployment import Followed
@@ -17,6 +17,7 @@ from verification.records.deployments import Deployment, State
 from verification.records.events import deployed
 from verification.settings.model import Settings
 from verification.settings.observers import GitHub
+from verification.settings.observers import Sentry as SentrySettings
 from verification.verdict import Measurement, all_must_be_one_of, now
 
 if TYPE_CHECKING:
@@ -65,18 +66,16 @@ def _outside(settings: Settings, variables: Mapping[str, str], one: Deployment) 
     sentry, github, role = settings.sentry, settings.github, settings.main_role
     writers: dict[str, Callable[[], bool]] = {}
     if sentry:
-        writers["Sentry release"] = lambda: record_deploy(
-            sentry,
-            variables,
-            version=_commit(one),
-            environment=sentry.environment(role),
-            name=one.revision,
-            started=one.deployed,
-            finished=one.first_smoke or one.deployed,
-        )
+        writers["Sentry release"] = lambda: _sentry_deploy(sentry, variables, one, sentry.environment(role))
     if github:
         writers["GitHub deployment"] = lambda: _github_deployment(github, variables, one, role)
     return writers
+
+
+def _sentry_deploy(settings: SentrySettings, variables: Mapping[str, str], one: Deployment, environment: str) -> bool:
+    with closing(Sentry(settings, variables, "project:releases and org:read")) as sentry:
+        finished = one.first_smoke or one.deployed
+        return sentry.record_deploy(_commit(one), environment, one.revision, one.deployed, finished)
 
 
 def _github_deployment(settings: GitHub, variables: Mapping[str, str], one: Deployment, environment: str) -> bool:

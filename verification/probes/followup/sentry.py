@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from math import sqrt
 
-from verification.clients.sentry.client import ErrorRate, Sentry, Window
+from verification.clients.sentry.answers import ErrorRate, Window
+from verification.clients.sentry.client import Sentry
 from verification.errors import NotAsked
 from verification.probe import probe
 from verification.probes.followup.deployment import Followed
@@ -85,7 +86,7 @@ def error_trend(
     end = min(clock(), max(due, followed_deployment.deployment.deployed + _DAY))
     sentry = given(settings.sentry, "sentry")
     day = review(sentry, settings.main_role, Window(end - _DAY, end), variables, dry_run)
-    with closing(Sentry.of(sentry, variables)) as client:
+    with closing(Sentry(sentry, variables)) as client:
         before = client.error_rate(sentry.environment(settings.main_role), Window(end - 2 * _DAY, end - _DAY))
     return ErrorTrend(day.errors, before, settings.followup.trend_growth, day.proof)
 

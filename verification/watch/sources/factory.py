@@ -131,7 +131,7 @@ class Sources:
         from verification.clients.sentry.client import Sentry
 
         return SentryAsked(
-            Sentry.of(settings, self.variables),
+            Sentry(settings, self.variables),
             settings,
             self.created,
             every=self.monitor.observers_every,

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from verification.clients.google.cloud_logging import CloudLogging, Entry
-from verification.clients.sentry.client import Issue, Sentry, Window, dsn_of
+from verification.clients.sentry.answers import Issue, Window
+from verification.clients.sentry.client import Sentry, dsn_of
 from verification.errors import NotAsked
 from verification.settings.observers import Sentry as SentrySettings
 from verification.watch.criteria.forbidden_events import (

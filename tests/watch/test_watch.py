@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -269,6 +270,28 @@ def test_the_end_waits_for_blocks_that_can_be_read_late(stage: Stage) -> None:
     stage.watch([counting], traffic=[blocks]).run()  # type: ignore[list-item]
     assert len(counting.taken) >= 60
     assert not any(one.missing for one in counting.taken[:60])
+
+
+class SlowToHandOver:
+    """Blocks whose thread stands still between its last answer and handing it over, as on a machine under load."""
+
+    def __init__(self, blocks: ScriptedBlocks) -> None:
+        self._blocks = blocks
+
+    @property
+    def every(self) -> float:
+        if self._blocks.told >= 60 and threading.current_thread() is not threading.main_thread():
+            time.sleep(0.5)
+        return self._blocks.every
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._blocks, name)
+
+
+def test_the_end_waits_for_an_answer_that_is_there_and_not_handed_over(stage: Stage) -> None:
+    counting = Counting()
+    stage.watch([counting], traffic=[SlowToHandOver(ScriptedBlocks((), good))]).run()  # type: ignore[list-item]
+    assert [one.at for one in counting.taken[:60]] == [START + timedelta(seconds=n) for n in range(60)]
 
 
 def test_blocks_that_never_came_are_missing_and_not_just_absent(stage: Stage) -> None:

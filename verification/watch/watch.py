@@ -164,6 +164,10 @@ class Watch:
         except queue.Empty:
             return
 
+    def _take_what_came(self) -> None:
+        for _ in range(self._came.qsize()):
+            self.take(self._came.get())
+
     def _settle(self, seconds: float) -> None:
         """Wait until the blocks up to `seconds` are told; those of the next source only where the first one failed."""
         end = self.plan.start + timedelta(seconds=seconds)
@@ -171,7 +175,9 @@ class Watch:
             deadline = Deadline.after(blocks.delay + 3 * blocks.every + _PATIENCE)
             while not self._over and not blocks.covers(end) and not deadline.is_over:
                 self._listen(_TICK)
-            self.take(asker.give_up(blocks, end))
+            given_up = asker.give_up(blocks, end)
+            self._take_what_came()
+            self.take(given_up)
             if not self._too_much_missing(blocks.stream):
                 return
 
@@ -242,8 +248,9 @@ class _Asker:
             self._last = clock()
             while not stopped.is_set():
                 asked, at = Stopwatch.start(), clock()
-                samples = self._asked(at)
-                came.put([*self.unanswered(at), *samples])
+                with self._lock:  # until it is handed over: whoever gives up waits for that
+                    samples = self._asked(at)
+                    came.put([*self.unanswered(at), *samples])
                 self._last = max(at, self._last)
                 stopped.wait(max(self._source.every - asked.seconds, 0.0))
             self._source.close()
@@ -274,14 +281,13 @@ class _Asker:
         return [Sample(one, when, text=words, missing=True) for when in begun for one in self._source.streams]
 
     def _asked(self, at: datetime) -> list[Sample]:
-        with self._lock:
-            try:
-                return list(self._source.ask(at))
-            except VerificationError as problem:
-                words = problem.cause
-            except Exception as error:  # a source that breaks is one that cannot tell
-                words = f"{type(error).__name__}: {error}"
-            return [Sample(stream, at, text=redact(words), missing=True) for stream in self._source.streams]
+        try:
+            return list(self._source.ask(at))
+        except VerificationError as problem:
+            words = problem.cause
+        except Exception as error:  # a source that breaks is one that cannot tell
+            words = f"{type(error).__name__}: {error}"
+        return [Sample(stream, at, text=redact(words), missing=True) for stream in self._source.streams]
 
 
 def _redacted(standing: Standing) -> Standing:

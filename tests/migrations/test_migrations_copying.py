@@ -148,7 +148,7 @@ def test_documents_that_are_about_to_expire_are_left_out(stage: Stage) -> None:
     sessions.insert_one({"at": NOW - dt.timedelta(seconds=3601)})
 
     assert before.differences(of(stage)) == ()
-    assert before.collections["sessions"].contents.documents == 1
+    assert before.collections["sessions"].documents == 1
 
 
 # --- copies ----------------------------------------------------------------------------------------------------------

@@ -17,27 +17,18 @@ _HASH_SPACE = 1 << 256
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
-    """How many documents, and one hash over all of them, whatever their order."""
+class CollectionState:
+    """A collection or view: how many documents, and one hash over all of them, whatever their order."""
 
+    definition: CollectionDefinition
     documents: int
     digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class CollectionState:
-    """One collection or view: its indexes by name, and its options, such as validator and collation."""
-
-    kind: str
-    contents: Contents
-    options: str
-    indexes: Mapping[str, str]
 
     @property
     def is_nothing(self) -> bool:
         """Whether it is as if the collection were not there: MongoDB makes such a one by itself when it is used."""
-        plain = self.options == "{}" and not self.indexes
-        return self.kind == "collection" and plain and not self.contents.documents
+        plain = not self.definition.options and not self.definition.indexes
+        return self.definition.kind == "collection" and plain and not self.documents
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +40,7 @@ class Snapshot:
     @property
     def documents(self) -> int:
         """How many documents there are in all collections."""
-        return sum(state.contents.documents for state in self.collections.values())
+        return sum(state.documents for state in self.collections.values())
 
     def differences(self, other: Snapshot) -> tuple[str, ...]:
         """In words, what is different in `other`; empty where the two are equal."""
@@ -83,17 +74,12 @@ def take(database: Database, leave_out: frozenset[str], expiring_before: datetim
 
 def state_of(definition: CollectionDefinition, documents: Iterable[RawBSONDocument]) -> CollectionState:
     """A collection with its documents, counted and hashed; a view has none."""
-    contents = _contents(() if definition.is_view else documents)
-    return CollectionState(definition.kind, contents, definition.options_text, definition.index_texts)
-
-
-def _contents(documents: Iterable[RawBSONDocument]) -> Contents:
-    """Count and hash. The hashes of the documents are added up, so that their order does not matter."""
     total, count = 0, 0
-    for document in documents:
+    for document in () if definition.is_view else documents:
+        # The hashes are added up, so that the order of the documents does not matter.
         total += int.from_bytes(hashlib.sha256(canonical(bytes(document.raw))).digest(), "big")
         count += 1
-    return Contents(count, f"{total % _HASH_SPACE:064x}")
+    return CollectionState(definition, count, f"{total % _HASH_SPACE:064x}")
 
 
 def _lasting(definition: CollectionDefinition, expiring_before: datetime) -> Document:
@@ -105,19 +91,20 @@ def _lasting(definition: CollectionDefinition, expiring_before: datetime) -> Doc
 
 
 def _differences(mine: CollectionState, theirs: CollectionState) -> Iterator[str]:
-    if mine.kind != theirs.kind:
-        yield f"was a {mine.kind} and is a {theirs.kind}"
-    before, after = mine.contents, theirs.contents
-    if before.documents != after.documents:
-        yield f"had {before.documents} documents and has {after.documents}"
-    elif before.digest != after.digest:
-        yield f"some of its {after.documents} documents are different"
-    if mine.options != theirs.options:
-        yield f"had the options {mine.options} and has {theirs.options}"
-    for name in sorted({*mine.indexes, *theirs.indexes}):
-        if name not in theirs.indexes:
+    was, is_ = mine.definition, theirs.definition
+    if was.kind != is_.kind:
+        yield f"was a {was.kind} and is a {is_.kind}"
+    if mine.documents != theirs.documents:
+        yield f"had {mine.documents} documents and has {theirs.documents}"
+    elif mine.digest != theirs.digest:
+        yield f"some of its {theirs.documents} documents are different"
+    if was.options_text != is_.options_text:
+        yield f"had the options {was.options_text} and has {is_.options_text}"
+    before, after = was.index_texts, is_.index_texts
+    for name in sorted({*before, *after}):
+        if name not in after:
             yield f"its index {name} is gone"
-        elif name not in mine.indexes:
+        elif name not in before:
             yield f"its index {name} is new"
-        elif mine.indexes[name] != theirs.indexes[name]:
+        elif before[name] != after[name]:
             yield f"its index {name} is defined differently"

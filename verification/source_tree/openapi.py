@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 
 from verification.errors import ObserverError
-from verification.source_tree.openapi_schema import Schema, Tree, compare_answer, compare_request, tree
-
-Comparison = Callable[[str, Schema, Schema], Iterator[str]]
+from verification.source_tree.openapi_schema import Direction, Node, Tree, compare_schemas
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _TEMPLATE = re.compile(r"\{[^{}]*\}")
@@ -37,100 +34,71 @@ def parse_openapi(text: str, name: str) -> Tree:
 
 def breaking_changes(before: Tree, after: Tree) -> tuple[str, ...]:
     """What a client of `before` could stumble over in `after`, one line each."""
-    return tuple(dict.fromkeys(_changes(_Document(before), _Document(after))))
+    return tuple(dict.fromkeys(_changes(Node(before, before), Node(after, after))))
 
 
-@dataclass(slots=True)
-class _Document:
-    root: Tree
-    paths: dict[str, tuple[str, Tree]] = field(init=False)  # by path, with its parameters' names taken out
-
-    def __post_init__(self) -> None:
-        listed = tree(self.root.get("paths"))
-        self.paths = {_TEMPLATE.sub("{}", path): (path, self.resolve(item)) for path, item in listed.items()}
-
-    def resolve(self, value: object) -> Tree:
-        return Schema(value, self.root).node
-
-    def schema(self, value: object) -> Schema:
-        return Schema(value, self.root)
-
-    def parameters(self, item: Tree, operation: Tree) -> dict[tuple[str, str], Tree]:
-        listed = [*_list(item.get("parameters")), *_list(operation.get("parameters"))]
-        found = [self.resolve(one) for one in listed]
-        # A path parameter's name is its place in the path, and no client sends it.
-        return {(str(one.get("in")), str(one.get("name"))): one for one in found if one.get("in") != "path"}
-
-
-def _changes(before: _Document, after: _Document) -> Iterator[str]:
-    for key, (path, item) in before.paths.items():
-        if key not in after.paths:
+def _changes(before: Node, after: Node) -> Iterator[str]:
+    # A path parameter's name is its place in the path, and no client sends it.
+    there = {_TEMPLATE.sub("{}", path): item for path, item in after.named("paths").items()}
+    for path, old_item in before.named("paths").items():
+        new_item = there.get(_TEMPLATE.sub("{}", path))
+        if new_item is None:
             yield f"{path}: the path is gone"
             continue
-        there = after.paths[key][1]
         for method in _METHODS:
-            if method not in item:
+            if method not in old_item.tree:
                 continue
             where = f"{method.upper()} {path}"
-            if method not in there:
+            if method not in new_item.tree:
                 yield f"{where}: the method is gone"
                 continue
-            old, new = before.resolve(item[method]), after.resolve(there[method])
-            yield from _parameters(where, before, before.parameters(item, old), after, after.parameters(there, new))
-            yield from _body(where, before, old, after, new)
-            yield from _answers(where, before, old, after, new)
+            old, new = old_item.at(method), new_item.at(method)
+            yield from _parameters(where, _parameters_of(old_item, old), _parameters_of(new_item, new))
+            yield from _body(where, old.at("requestBody"), new.at("requestBody"))
+            yield from _answers(where, old, new)
 
 
-def _parameters(
-    where: str,
-    before: _Document,
-    old: Mapping[tuple[str, str], Tree],
-    after: _Document,
-    new: Mapping[tuple[str, str], Tree],
-) -> Iterator[str]:
+def _parameters_of(item: Node, operation: Node) -> dict[tuple[str, str], Node]:
+    listed = [*item.listed("parameters"), *operation.listed("parameters")]
+    found = {(str(parameter.tree.get("in")), str(parameter.tree.get("name"))): parameter for parameter in listed}
+    return {(place, name): parameter for (place, name), parameter in found.items() if place != "path"}
+
+
+def _parameters(where: str, old: Mapping[tuple[str, str], Node], new: Mapping[tuple[str, str], Node]) -> Iterator[str]:
     for (place, name), parameter in new.items():
         was = old.get((place, name))
-        if parameter.get("required") is True and (was is None or was.get("required") is not True):
+        if parameter.is_set("required") and (was is None or not was.is_set("required")):
             yield f"{where}: the {place} parameter {name} is required now"
         if was is not None:
-            schemas = before.schema(was.get("schema")), after.schema(parameter.get("schema"))
-            yield from compare_request(f"{where}: {place} parameter {name}", *schemas)
+            named = f"{where}: {place} parameter {name}"
+            yield from compare_schemas(named, was.at("schema"), parameter.at("schema"), "request")
 
 
-def _body(where: str, before: _Document, old: Tree, after: _Document, new: Tree) -> Iterator[str]:
-    was, body = before.resolve(old.get("requestBody")), after.resolve(new.get("requestBody"))
-    if body.get("required") is True and was.get("required") is not True:
+def _body(where: str, old: Node, new: Node) -> Iterator[str]:
+    if new.is_set("required") and not old.is_set("required"):
         yield f"{where}: a request body is required now"
-    yield from _contents(f"{where}: request", before, was, after, body, compare=compare_request)
+    yield from _contents(f"{where}: request", old, new, "request")
 
 
-def _answers(where: str, before: _Document, old: Tree, after: _Document, new: Tree) -> Iterator[str]:
-    there = tree(new.get("responses"))
-    for status, answer in tree(old.get("responses")).items():
+def _answers(where: str, old: Node, new: Node) -> Iterator[str]:
+    there = new.named("responses")
+    for status, answer in old.named("responses").items():
         if not status.startswith("2"):
             continue
         now = there.get(status, there.get("2XX", there.get("default")))
         if now is None:
             yield f"{where}: the answer {status} is gone"
-            continue
-        was, will_be = before.resolve(answer), after.resolve(now)
-        yield from _contents(f"{where}: answer {status}", before, was, after, will_be, compare=compare_answer)
+        else:
+            yield from _contents(f"{where}: answer {status}", answer, now, "answer")
 
 
-def _contents(
-    where: str, before: _Document, old: Tree, after: _Document, new: Tree, *, compare: Comparison
-) -> Iterator[str]:
-    there = tree(new.get("content"))
-    for media, content in tree(old.get("content")).items():
-        if media not in there:
+def _contents(where: str, old: Node, new: Node, direction: Direction) -> Iterator[str]:
+    there = new.named("content")
+    for media, content in old.named("content").items():
+        if media in there:
+            yield from compare_schemas(where, content.at("schema"), there[media].at("schema"), direction)
+        else:
             yield f"{where}: {media} is gone"
-            continue
-        schemas = before.schema(tree(content).get("schema")), after.schema(tree(there[media]).get("schema"))
-        yield from compare(where, *schemas)
-
-
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
 
 
 def _yaml(text: str) -> object:

@@ -1,12 +1,14 @@
-"""Schemas of an OpenAPI description, as far as compatibility goes: types, fields, required fields."""
+"""Nodes of an OpenAPI description, and its schemas as far as compatibility goes: types, fields, required fields."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 Tree = dict[str, object]
+Direction = Literal["request", "answer"]
+SeenPairs = frozenset[tuple[int, int]]
 
 _DEEPEST = 40  # references in a row: more is a circle
 
@@ -17,148 +19,119 @@ def tree(value: object) -> Tree:
 
 
 @dataclass(frozen=True, slots=True)
-class Schema:
+class Node:
     """A node of the document `root`; a reference is followed."""
 
     raw: object
     root: Tree
 
     @property
-    def node(self) -> Tree:
-        """The node itself; empty for a reference that leads nowhere, or out of the document."""
+    def tree(self) -> Tree:
+        """What stands in it; nothing for a reference that leads nowhere, or out of the document."""
         node = tree(self.raw)
         for _ in range(_DEEPEST):
             reference = node.get("$ref")
             if not isinstance(reference, str):
                 return node
-            node = tree(self._at(reference))
+            found: object = self.root
+            for part in reference.removeprefix("#/").split("/"):
+                found = tree(found).get(part.replace("~1", "/").replace("~0", "~"))
+            node = tree(found)
         return {}
 
-    @property
-    def types(self) -> frozenset[str]:
-        """The JSON types that it allows, `null` among them; empty where it does not say."""
-        return frozenset(kind for one in _alternatives(self) for kind in one.own_types)
+    def at(self, key: str) -> Node:
+        """The node below it at `key`; an empty one where there is none."""
+        return Node(self.tree.get(key), self.root)
 
-    @property
-    def own_types(self) -> set[str]:
-        """The types of this node alone."""
-        node = self.node
-        kind = node.get("type")
-        found = (
-            {str(one) for one in kind} if isinstance(kind, list) else {str(kind)} if isinstance(kind, str) else set()
-        )
-        return found | {"null"} if found and node.get("nullable") is True else found
+    def named(self, key: str) -> dict[str, Node]:
+        """The nodes of the object at `key`, by their names."""
+        return {name: Node(raw, self.root) for name, raw in tree(self.tree.get(key)).items()}
 
-    @property
-    def fields(self) -> dict[str, Schema]:
-        """Its fields, those of all its parts and alternatives together."""
-        found: dict[str, Schema] = {}
-        for one in _alternatives(self):
-            for name, raw in tree(one.node.get("properties")).items():
-                found.setdefault(name, Schema(raw, self.root))
-        return found
+    def listed(self, key: str) -> list[Node]:
+        """The nodes of the list at `key`."""
+        listed = self.tree.get(key)
+        return [Node(raw, self.root) for raw in listed] if isinstance(listed, list) else []
 
-    @property
-    def required(self) -> frozenset[str]:
-        """The fields that every alternative requires."""
-        return _required(self)
-
-    @property
-    def items(self) -> Schema:
-        """What its lists hold."""
-        held = (one.node["items"] for one in _alternatives(self) if "items" in one.node)
-        return Schema(next(held, None), self.root)
-
-    def parts(self, keyword: str) -> list[Schema]:
-        """What stands under `allOf`, `anyOf` or `oneOf`."""
-        parts = self.node.get(keyword)
-        return [Schema(one, self.root) for one in parts] if isinstance(parts, list) else []
-
-    def _at(self, reference: str) -> object:
-        found: object = self.root
-        for part in reference.removeprefix("#/").split("/"):
-            found = tree(found).get(part.replace("~1", "/").replace("~0", "~"))
-        return found
+    def is_set(self, key: str) -> bool:
+        """Whether `key` is true."""
+        return self.tree.get(key) is True
 
 
-def _required(schema: Schema, above: frozenset[int] = frozenset()) -> frozenset[str]:
-    if id(schema.node) in above:
-        return frozenset()
-    above |= {id(schema.node)}
-    names = schema.node.get("required")
-    found = {str(one) for one in names} if isinstance(names, list) else set()
-    for part in schema.parts("allOf"):
-        found |= _required(part, above)
-    for keyword in ("anyOf", "oneOf"):
-        alternatives = [one for one in schema.parts(keyword) if one.own_types != {"null"}]
-        if alternatives:
-            found |= frozenset.intersection(*(_required(one, above) for one in alternatives))
-    return frozenset(found)
+def compare_schemas(where: str, before: Node, after: Node, direction: Direction) -> Iterator[str]:
+    """What a client that knows the schema as it was `before` stumbles over: in what it sends, or in what it is sent."""
+    yield from _compare(where, "", before, after, direction, frozenset())
 
 
-def _alternatives(schema: Schema) -> list[Schema]:
-    """The node itself, and everything that it is put together from; each once, however they refer to each other."""
-    found: dict[int, Schema] = {}
-    waiting = [schema]
-    while waiting:
-        one = waiting.pop(0)
-        if id(one.node) not in found:
-            found[id(one.node)] = one
-            waiting += [part for keyword in ("allOf", "anyOf", "oneOf") for part in one.parts(keyword)]
-    return list(found.values())
-
-
-def compare_request(where: str, before: Schema, after: Schema) -> Iterator[str]:
-    """What was good to send before and is not any more."""
-    yield from _request(where, "", before, after, frozenset())
-
-
-def compare_answer(where: str, before: Schema, after: Schema) -> Iterator[str]:
-    """What was answered before and is not any more, or is of another type."""
-    yield from _answer(where, "", before, after, frozenset())
-
-
-Seen = frozenset[tuple[int, int]]
-
-
-def _request(where: str, path: str, before: Schema, after: Schema, seen: Seen) -> Iterator[str]:
-    if (pair := _pair(before, after)) in seen:
+def _compare(where: str, path: str, before: Node, after: Node, direction: Direction, seen: SeenPairs) -> Iterator[str]:
+    pair = id(before.tree), id(after.tree)
+    if pair in seen:
         return
-    seen |= {pair}
-    yield from _types(where, path, sent=before.types, taken=after.types, was=before.types, now=after.types)
-    old, new = before.fields, after.fields
-    for name in sorted(after.required - before.required):
-        yield f"{where}: the field {path}{name} is required now"
-    for name in old.keys() & new.keys():
-        yield from _request(where, f"{path}{name}.", old[name], new[name], seen)
-    if "array" in before.types & after.types:
-        yield from _request(where, f"{path}[].", before.items, after.items, seen)
-
-
-def _answer(where: str, path: str, before: Schema, after: Schema, seen: Seen) -> Iterator[str]:
-    if (pair := _pair(before, after)) in seen:
-        return
-    seen |= {pair}
-    yield from _types(where, path, sent=after.types, taken=before.types, was=before.types, now=after.types)
-    old, new = before.fields, after.fields
-    # Where the type itself changed, that its fields are gone is no news.
-    gone = sorted(old.keys() - new.keys()) if not after.types or "object" in after.types else []
-    for name in gone:
-        yield f"{where}: the field {path}{name} is gone"
-    for name in sorted(old.keys() & new.keys()):
-        yield from _answer(where, f"{path}{name}.", old[name], new[name], seen)
-    if "array" in before.types & after.types:
-        yield from _answer(where, f"{path}[].", before.items, after.items, seen)
-
-
-def _types(
-    where: str, path: str, *, sent: frozenset[str], taken: frozenset[str], was: frozenset[str], now: frozenset[str]
-) -> Iterator[str]:
-    """Where the one side would send a type that the other does not take; unsaid types are not held against anyone."""
-    if sent and taken and not {"number" if one == "integer" and "number" in taken else one for one in sent} <= taken:
+    was, now = _types(before), _types(after)
+    sent, taken = (was, now) if direction == "request" else (now, was)
+    # Types that are not told are not held against anyone.
+    if sent and taken and not {"number" if kind == "integer" and "number" in taken else kind for kind in sent} <= taken:
         name = f"the type of {path.rstrip('.')}" if path else "the type"
         yield f"{where}: {name} was {' or '.join(sorted(was))}, and is {' or '.join(sorted(now))}"
+    old, new = _fields(before), _fields(after)
+    if direction == "request":
+        for name in sorted(_required(after) - _required(before)):
+            yield f"{where}: the field {path}{name} is required now"
+    elif not now or "object" in now:  # where the type itself changed, that its fields are gone is no news
+        for name in sorted(old.keys() - new.keys()):
+            yield f"{where}: the field {path}{name} is gone"
+    for name in sorted(old.keys() & new.keys()):
+        yield from _compare(where, f"{path}{name}.", old[name], new[name], direction, seen | {pair})
+    if "array" in was & now:
+        yield from _compare(where, f"{path}[].", _items(before), _items(after), direction, seen | {pair})
 
 
-def _pair(before: Schema, after: Schema) -> tuple[int, int]:
-    return id(before.node), id(after.node)
+def _types(schema: Node) -> frozenset[str]:
+    """The JSON types that it allows, `null` among them; empty where it does not say."""
+    return frozenset(kind for part in _parts(schema) for kind in _own_types(part))
+
+
+def _own_types(schema: Node) -> set[str]:
+    kind = schema.tree.get("type")
+    found = set(map(str, kind)) if isinstance(kind, list) else {kind} if isinstance(kind, str) else set()
+    return found | {"null"} if found and schema.is_set("nullable") else found
+
+
+def _fields(schema: Node) -> dict[str, Node]:
+    """Its fields, those of all its parts and alternatives together."""
+    found: dict[str, Node] = {}
+    for part in _parts(schema):
+        found = {**part.named("properties"), **found}
+    return found
+
+
+def _items(schema: Node) -> Node:
+    """What its lists hold."""
+    return next((part.at("items") for part in _parts(schema) if "items" in part.tree), Node(None, schema.root))
+
+
+def _required(schema: Node, above: frozenset[int] = frozenset()) -> frozenset[str]:
+    """The fields that every alternative requires."""
+    if id(schema.tree) in above:
+        return frozenset()
+    above |= {id(schema.tree)}
+    names = schema.tree.get("required")
+    found = frozenset(map(str, names)) if isinstance(names, list) else frozenset()
+    for part in schema.listed("allOf"):
+        found |= _required(part, above)
+    for keyword in ("anyOf", "oneOf"):
+        alternatives = [part for part in schema.listed(keyword) if _own_types(part) != {"null"}]
+        if alternatives:
+            found |= frozenset.intersection(*(_required(part, above) for part in alternatives))
+    return found
+
+
+def _parts(schema: Node) -> list[Node]:
+    """The node itself, and everything that it is put together from; each once, however they refer to each other."""
+    found: dict[int, Node] = {}
+    waiting = [schema]
+    while waiting:
+        part = waiting.pop(0)
+        if id(part.tree) not in found:
+            found[id(part.tree)] = part
+            waiting += [inner for keyword in ("allOf", "anyOf", "oneOf") for inner in part.listed(keyword)]
+    return list(found.values())

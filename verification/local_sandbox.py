@@ -25,8 +25,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from verification.deadline import Deadline
 from verification.errors import ObserverError, SettingsError
 from verification.settings.code import CheckoutFolder
-from verification.settings.model import CloudRun, Role, Settings, Target
-from verification.settings.observers import GitHub, Jira
+from verification.settings.model import CloudRunSettings, Role, Settings, Target
+from verification.settings.observers import GitHubSettings, JiraSettings
 from verification.settings.tables import Table
 
 _READY_WITHIN = 20.0
@@ -190,7 +190,7 @@ class Sandbox:
         """The tables of the systems around the service, with the sandbox's addresses."""
         there, incidents = self.addresses, settings.incidents
         sentry = {"url": there.sentry.url, "organization": there.sentry.organization, "project": there.sentry.project}
-        github = settings.github or GitHub(repository=there.github.repository, workflow="Deploy to Production")
+        github = settings.github or GitHubSettings(repository=there.github.repository, workflow="Deploy to Production")
         pagerduty = incidents.pagerduty if incidents else None
         moved = pagerduty.model_copy(update={"url": there.pagerduty.url}) if pagerduty else None
         events = settings.people.pagerduty
@@ -201,7 +201,7 @@ class Sandbox:
             "github": github.model_copy(update={"url": there.github.url, "repository": there.github.repository}),
             "incidents": incidents.model_copy(update={"pagerduty": moved}) if incidents else None,
             "people": settings.people.model_copy(update={"pagerduty": called}),
-            "jira": Jira(url=there.jira.url),
+            "jira": JiraSettings(url=there.jira.url),
         }
 
     def _target(self, role: Role) -> Target:
@@ -210,7 +210,7 @@ class Sandbox:
             url=there.url,
             certificate_url=there.tls_url,
             ca_file=self.addresses.ca_file,
-            cloud_run=CloudRun(
+            cloud_run=CloudRunSettings(
                 service=there.service,
                 region=self.addresses.region,
                 project=self.addresses.project,

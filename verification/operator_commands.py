@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from verification.settings.model import CloudRun
+from verification.settings.model import CloudRunSettings
 
 
 def by_hand(environment: str, revision: str = "") -> str:
@@ -22,7 +22,7 @@ def resume(environment: str) -> str:
     return f"python -m rollback resume -e {shlex.quote(environment)}"
 
 
-def at_once(service: CloudRun, revision: str = "") -> str:
+def at_once(service: CloudRunSettings, revision: str = "") -> str:
     """A sentence with the command that rolls back without this suite, for when the suite could not."""
     return (
         f"Roll back now with `{_update_traffic(service)} --to-revisions={_name(revision)}=100`, "
@@ -30,12 +30,12 @@ def at_once(service: CloudRun, revision: str = "") -> str:
     )
 
 
-def to_latest(service: CloudRun) -> str:
+def to_latest(service: CloudRunSettings) -> str:
     """Let the traffic follow new deployments again."""
     return f"{_update_traffic(service)} --to-latest"
 
 
-def update_traffic(service: CloudRun, revision: str) -> list[str]:
+def update_traffic(service: CloudRunSettings, revision: str) -> list[str]:
     """gcloud's words that send all traffic to `revision`; tags stay."""
     return [
         "gcloud",
@@ -48,7 +48,7 @@ def update_traffic(service: CloudRun, revision: str) -> list[str]:
     ]
 
 
-def describe(service: CloudRun) -> list[str]:
+def describe(service: CloudRunSettings) -> list[str]:
     """gcloud's words that tell what serves, as JSON."""
     return ["gcloud", "run", "services", "describe", service.service, *_there(service), "--format=json"]
 
@@ -57,10 +57,10 @@ def _name(revision: str) -> str:
     return shlex.quote(revision) if revision else "NAME"
 
 
-def _there(service: CloudRun) -> list[str]:
+def _there(service: CloudRunSettings) -> list[str]:
     return ["--project", service.project, "--region", service.region]
 
 
-def _update_traffic(service: CloudRun) -> str:
+def _update_traffic(service: CloudRunSettings) -> str:
     name, project, region = (shlex.quote(one) for one in (service.service, service.project, service.region))
     return f"gcloud run services update-traffic {name} --project {project} --region {region}"

@@ -15,7 +15,7 @@ from verification.records.deployment_log import open_log
 from verification.records.deployments import Deployment
 from verification.records.metrics import by_month, over_all
 from verification.redaction import redact
-from verification.settings.followup import DeploymentLog
+from verification.settings.followup import DeploymentLogSettings
 from verification.settings.loading import environments, load
 from verification.verdict import now
 
@@ -94,7 +94,7 @@ def _read(options: argparse.Namespace) -> tuple[dict[str, list[Deployment]], str
     return found, log.place
 
 
-def _settings(options: argparse.Namespace, environment: str) -> DeploymentLog:
+def _settings(options: argparse.Namespace, environment: str) -> DeploymentLogSettings:
     """The table of `environment`; of the file's first one for an environment that the file does not have (any more)."""
     names = environments(options.deployment)
     if options.environment and options.environment not in names:

@@ -12,7 +12,7 @@ from verification.records.run_record import POST_DEPLOY_PHASES, RunRecord
 from verification.redaction import redact
 
 if TYPE_CHECKING:
-    from verification.settings.observers import Slack as SlackSettings
+    from verification.settings.observers import SlackSettings
 
 
 def update_thread(record: RunRecord, slack: SlackSettings | None, variables: Mapping[str, str], run: str) -> None:

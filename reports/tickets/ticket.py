@@ -129,22 +129,22 @@ class _Parcel:
 
 
 def _to_github_issue(parcel: _Parcel) -> None:
-    from verification.clients.github.client import GitHubClient
+    from verification.clients.github.client import GitHub
 
     if parcel.settings.github is None:
         raise SettingsError("[github] is not configured", "Add the table [github] to deployment.toml.")
-    with closing(GitHubClient(parcel.settings.github, parcel.variables)) as github:
+    with closing(GitHub(parcel.settings.github, parcel.variables)) as github:
         # GitHub takes no files by its API: the summary says it all, and where the report is.
         where = _where(parcel)
         github.comment(int(parcel.ticket.name), f"{summary.markdown(parcel.record)}\n{where}", parcel.key)
 
 
 def _to_github_release(parcel: _Parcel) -> None:
-    from verification.clients.github.client import GitHubClient
+    from verification.clients.github.client import GitHub
 
     if parcel.settings.github is None:
         raise SettingsError("[github] is not configured", "Add the table [github] to deployment.toml.")
-    with closing(GitHubClient(parcel.settings.github, parcel.variables)) as github:
+    with closing(GitHub(parcel.settings.github, parcel.variables)) as github:
         text = summary.short(parcel.record)
         github.add_to_release(parcel.ticket.name, parcel.name, parcel.report, text, parcel.key)
 

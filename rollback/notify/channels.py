@@ -9,14 +9,13 @@ from datetime import datetime
 from typing import Protocol
 
 from rollback.notify.message import Incident
-from verification.clients.github.client import GitHubClient
+from verification.clients.github.client import GitHub
 from verification.clients.incidents.pagerduty import trigger
 from verification.clients.slack.client import SYSTEM, Slack
 from verification.clients.web_api import token_of
 from verification.settings.model import Settings
-from verification.settings.observers import GitHub
-from verification.settings.observers import Slack as SlackSettings
-from verification.settings.people import PagerDutyEvent, Ticket
+from verification.settings.observers import GitHubSettings, SlackSettings
+from verification.settings.people import IncidentTicket, PagerDutyEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +77,8 @@ class SlackChannel:
 class TicketChannel:
     """An issue on GitHub."""
 
-    github: GitHub
-    settings: Ticket
+    github: GitHubSettings
+    settings: IncidentTicket
     name: str = "github"
     where: str = "an incident ticket on GitHub"
 
@@ -89,7 +88,7 @@ class TicketChannel:
 
     def send(self, call: Call, variables: Mapping[str, str], timeout: float) -> str:
         """See Channel. Known again by a mark in its text."""
-        with closing(GitHubClient(self.github, variables, "write access to issues", timeout)) as github:
+        with closing(GitHub(self.github, variables, "write access to issues", timeout)) as github:
             return github.open_ticket(call.title, call.text, self.settings.labels, call.id, call.at)
 
 

@@ -18,7 +18,7 @@ from tests.sandbox.google.control_plane_fixture import (
 )
 from verification.clients.google.cloud_run import CloudRun
 from verification.clients.google.cloud_run_state import Allotment, quantity, revision_state
-from verification.settings.model import CloudRun as Place
+from verification.settings.model import CloudRunSettings
 
 GIB = 1024**3
 
@@ -30,7 +30,7 @@ def running() -> Iterator[RunningControlPlane]:
 
 
 def allotment(running: RunningControlPlane, revision: str) -> Allotment:
-    place = Place(service=SERVICE, region=REGION, project=PROJECT, endpoint=running.rest)
+    place = CloudRunSettings(service=SERVICE, region=REGION, project=PROJECT, endpoint=running.rest)
     return CloudRun(place).revision(revision).allotment
 
 

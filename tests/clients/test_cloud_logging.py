@@ -14,10 +14,10 @@ import httpx
 import pytest
 
 from tests.clients.hostile import Conversation, free_port, hostile
-from verification.clients.google.cloud_logging import CloudLogging, Entry, Request, RequestLog, _client
+from verification.clients.google.cloud_logging import CloudLogging, LogEntry, LoggedRequest, LoggedRequests, _client
 from verification.errors import NotPermitted, ObserverError, SettingsError
 from verification.local_sandbox import Sandbox
-from verification.settings.model import CloudRun
+from verification.settings.model import CloudRunSettings
 
 T = TypeVar("T")
 WITHIN = 20.0
@@ -33,7 +33,7 @@ def client_of(sandbox: Sandbox, **changes: str) -> Iterator[CloudLogging]:
         "project": there.project,
         "logging": there.logging,
     }
-    with closing(CloudLogging(CloudRun.model_validate(settings | changes), timeout=5)) as client:
+    with closing(CloudLogging(CloudRunSettings.model_validate(settings | changes), timeout=5)) as client:
         yield client
 
 
@@ -62,7 +62,7 @@ def test_every_request_is_there_once_with_what_became_of_it(logs: CloudLogging, 
         for path in ("/health", "/api/v1/content?limit=1", "/nowhere"):
             http.get(path)
 
-    def mine() -> list[Request]:
+    def mine() -> list[LoggedRequest]:
         log = logs.requests(*lately())
         assert log.complete
         assert log.unreadable == 0
@@ -95,7 +95,7 @@ def test_troubles_are_errors_and_what_befell_containers(sandbox: Sandbox) -> Non
             statuses = [http.get("/api/v1/search?q=x").status_code for _ in range(50)]
             assert statuses == [500] * 49 + [503]
 
-            def told() -> tuple[Entry, ...] | None:
+            def told() -> tuple[LogEntry, ...] | None:
                 some = logs.troubles(*lately())
                 return some if any(one.severity == "WARNING" for one in some) else None
 
@@ -116,7 +116,7 @@ def test_troubles_are_errors_and_what_befell_containers(sandbox: Sandbox) -> Non
 def test_reading_asks_nobody_else_where_this_machine_is(sandbox: Sandbox) -> None:
     """The library's own loggers would ask a metadata server, by a name that is found in Google's cloud alone."""
     there = sandbox.addresses
-    run = CloudRun(service="s", region="r", project=there.project, logging=there.logging)
+    run = CloudRunSettings(service="s", region="r", project=there.project, logging=there.logging)
     with closing(_client(run)) as library:
         logger = library.logger("stderr")  # type: ignore[no-untyped-call]
         assert logger.default_resource.type == "global"
@@ -170,7 +170,7 @@ def line(number: int, **changes: object) -> dict[str, object]:
     }
 
 
-def read(*lines: dict[str, object]) -> RequestLog:
+def read(*lines: dict[str, object]) -> LoggedRequests:
     """What the client makes of these lines."""
 
     def script(conversation: Conversation) -> None:
@@ -179,7 +179,7 @@ def read(*lines: dict[str, object]) -> RequestLog:
 
     settings = {"service": "s", "region": "r", "project": "p"}
     with hostile(script) as server:
-        run = CloudRun.model_validate({**settings, "logging": server.url})
+        run = CloudRunSettings.model_validate({**settings, "logging": server.url})
         with closing(CloudLogging(run, timeout=5)) as logs:
             return logs.requests(NOON, NOON + timedelta(minutes=1))
 
@@ -234,7 +234,7 @@ def test_what_cannot_be_counted_is_left_out_and_said(http: object) -> None:
 def test_a_line_without_id_or_time_is_unreadable(missing: str) -> None:
     whole = line(1)
     del whole[missing]
-    assert read(whole) == RequestLog((), complete=True, unreadable=1)
+    assert read(whole) == LoggedRequests((), complete=True, unreadable=1)
 
 
 def test_a_request_that_reached_no_revision_has_none() -> None:
@@ -256,6 +256,6 @@ def test_an_answer_that_is_none_is_the_observers_error(body: bytes, sandbox: San
 def test_a_server_that_says_nothing_costs_the_timeout(sandbox: Sandbox) -> None:
     run = {"service": "s", "region": "r", "project": "p"}
     with hostile(Conversation.hold) as server:
-        logs = CloudLogging(CloudRun.model_validate({**run, "logging": server.url}), timeout=0.3)
+        logs = CloudLogging(CloudRunSettings.model_validate({**run, "logging": server.url}), timeout=0.3)
         with closing(logs), pytest.raises(ObserverError, match=r"within 0\.3 s"):
             logs.reach()

@@ -16,7 +16,7 @@ from tests.conftest import Address
 from verification.clients.google.cloud_monitoring import CloudMonitoring, Histogram, _histogram, _whole
 from verification.errors import NotPermitted, ObserverError, SettingsError
 from verification.local_sandbox import Addresses, Sandbox
-from verification.settings.model import CloudRun
+from verification.settings.model import CloudRunSettings
 
 BOUNDS = (100.0, 200.0, 400.0)
 
@@ -29,7 +29,7 @@ def client_of(sandbox: Sandbox, **changes: str) -> CloudMonitoring:
         "project": there.project,
         "monitoring": there.monitoring,
     }
-    return CloudMonitoring(CloudRun.model_validate(settings | changes), timeout=5)
+    return CloudMonitoring(CloudRunSettings.model_validate(settings | changes), timeout=5)
 
 
 @pytest.fixture

@@ -17,15 +17,17 @@ from verification.clients.google.cloud_run import Absent, Changed, CloudRun, Tag
 from verification.clients.google.cloud_run_state import revision_state, service_state
 from verification.errors import NotPermitted, ObserverError
 from verification.local_sandbox import Sandbox
-from verification.settings.model import CloudRun as Table
+from verification.settings.model import CloudRunSettings
 
 STAGING = "bayit-plus-backend-staging"
 PRODUCTION = "bayit-plus-backend"
 
 
-def table(sandbox: Sandbox, service: str = PRODUCTION, endpoint: str = "") -> Table:
+def table(sandbox: Sandbox, service: str = PRODUCTION, endpoint: str = "") -> CloudRunSettings:
     there = sandbox.addresses
-    return Table(service=service, region=there.region, project=there.project, endpoint=endpoint or there.cloud_run.rest)
+    return CloudRunSettings(
+        service=service, region=there.region, project=there.project, endpoint=endpoint or there.cloud_run.rest
+    )
 
 
 @pytest.fixture
@@ -179,7 +181,7 @@ def test_no_call_waits_for_ever(
 
 
 def test_credentials_are_never_sent_in_the_clear() -> None:
-    open_address = Table(service="s", region="r", project="p", endpoint="http://run.example.com")
+    open_address = CloudRunSettings(service="s", region="r", project="p", endpoint="http://run.example.com")
     with pytest.raises(ObserverError, match="in the clear"):
         CloudRun(open_address).service()
 
@@ -188,7 +190,7 @@ def test_a_search_for_credentials_that_hangs_is_given_up(tmp_path: Path) -> None
     with socket.create_server(("127.0.0.1", 0)) as metadata:  # accepts, and never says a word
         address = f"127.0.0.1:{metadata.getsockname()[1]}"
         code = (
-            "from verification.clients.google.cloud_run import CloudRun; from verification.settings.model import CloudRun as Table;"
+            "from verification.clients.google.cloud_run import CloudRun; from verification.settings.model import CloudRunSettings as Table;"
             "CloudRun(Table(service='s', region='r', project='p'), timeout=3).service()"
         )
         ended = subprocess.run(

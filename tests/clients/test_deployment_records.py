@@ -10,13 +10,12 @@ import httpx
 import pytest
 
 from tests.clients.hostile import Conversation, hostile
-from verification.clients.github.client import DeploymentState, GitHubClient
+from verification.clients.github.client import DeploymentState, GitHub
 from verification.clients.sentry.client import Sentry
 from verification.clients.web_api import System, WebApi
 from verification.errors import NotPermitted, ObserverError
 from verification.local_sandbox import Sandbox
-from verification.settings.observers import GitHub
-from verification.settings.observers import Sentry as SentrySettings
+from verification.settings.observers import GitHubSettings, SentrySettings
 
 NOW = datetime.now(UTC)
 
@@ -31,8 +30,8 @@ def deploy(sandbox: Sandbox, version: str, name: str, token: str | None = None) 
 
 def status(sandbox: Sandbox, commit: str, state: DeploymentState, description: str) -> bool:
     there = sandbox.addresses.github
-    settings = GitHub(url=there.url, repository=there.repository, workflow="Deploy to Production")
-    with closing(GitHubClient(settings, {"GITHUB_TOKEN": there.token})) as github:
+    settings = GitHubSettings(url=there.url, repository=there.repository, workflow="Deploy to Production")
+    with closing(GitHub(settings, {"GITHUB_TOKEN": there.token})) as github:
         return github.record_deployment(commit, "production", state, description)
 
 
@@ -81,6 +80,6 @@ def test_what_github_answers_without_a_shape_is_no_deployment(sandbox: Sandbox) 
         one.answer(b'{"message": "odd"}')
 
     with hostile(script) as server:
-        settings = GitHub(url=server.url, repository="a/b", workflow="Deploy")
+        settings = GitHubSettings(url=server.url, repository="a/b", workflow="Deploy")
         with pytest.raises(ObserverError, match="unexpected shape"):
-            GitHubClient(settings, {"GITHUB_TOKEN": "t" * 9}).record_deployment("c", "e", "success", "")
+            GitHub(settings, {"GITHUB_TOKEN": "t" * 9}).record_deployment("c", "e", "success", "")

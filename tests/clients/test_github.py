@@ -7,10 +7,10 @@ from contextlib import closing
 import pytest
 
 from tests.clients.hostile import Conversation, Script, hostile
-from verification.clients.github.client import GitHubClient
-from verification.clients.incidents.open_incidents import Incident
+from verification.clients.github.client import GitHub
+from verification.clients.incidents.open_incidents import OpenIncident
 from verification.errors import NotPermitted, ObserverError
-from verification.settings.observers import GitHub
+from verification.settings.observers import GitHubSettings
 
 ISSUE = '{"number": %d, "title": "T%d", "state": "%s", "html_url": "https://github.example/%d"%s}'
 
@@ -19,10 +19,10 @@ def issue(number: int, state: str = "open", more: str = "") -> str:
     return ISSUE % (number, number, state, number, more)
 
 
-def opened(script: Script, *labels: str) -> list[Incident]:
+def opened(script: Script, *labels: str) -> list[OpenIncident]:
     with hostile(script) as server:
-        settings = GitHub(url=server.url, repository="o/r", workflow="w")
-        with closing(GitHubClient(settings, {"GITHUB_TOKEN": "ghp-token-1"})) as github:
+        settings = GitHubSettings(url=server.url, repository="o/r", workflow="w")
+        with closing(GitHub(settings, {"GITHUB_TOKEN": "ghp-token-1"})) as github:
             return github.incidents(labels or ("P0",))
 
 

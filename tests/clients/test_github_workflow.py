@@ -12,7 +12,7 @@ from tests.clients.hostile import Conversation, hostile
 from verification.clients.github.workflow import DeployWorkflow, WorkflowRun
 from verification.clients.web_api import MaybeTaken, Refused
 from verification.errors import ObserverError
-from verification.settings.observers import GitHub
+from verification.settings.observers import GitHubSettings
 from verification.verdict import now
 
 Posted = list[str]
@@ -45,7 +45,7 @@ def started(
             one.answer(json.dumps({"total_count": len(runs), "workflow_runs": runs}).encode())
 
     with hostile(script) as server:
-        settings = GitHub(url=server.url, repository="o/r", workflow="w", correlation_input=correlation_input)
+        settings = GitHubSettings(url=server.url, repository="o/r", workflow="w", correlation_input=correlation_input)
         workflow = DeployWorkflow.of(settings, 5, {"GITHUB_TOKEN": "ghp-token-1"})
         try:
             return workflow.start(1, {"rollback_revision": "r-1"}, "mine-1"), posted
@@ -110,7 +110,7 @@ def test_a_list_that_cannot_be_read_at_once_does_not_make_a_run_unbegun() -> Non
             one.answer(json.dumps({"total_count": 1, "workflow_runs": [run(5)]}).encode())
 
     with hostile(script) as server:
-        settings = GitHub(url=server.url, repository="o/r", workflow="w")
+        settings = GitHubSettings(url=server.url, repository="o/r", workflow="w")
         with closing(DeployWorkflow.of(settings, 5, {"GITHUB_TOKEN": "ghp-token-1"})) as workflow:
             found = workflow.start(1, {"rollback_revision": "r-1"}, "mine-1")
     assert found is not None

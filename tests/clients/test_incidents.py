@@ -11,13 +11,19 @@ import pytest
 
 from tests.clients.hostile import Conversation, Script, hostile
 from tests.conftest import Address
-from verification.clients.incidents.open_incidents import Asked, Incident
+from verification.clients.incidents.open_incidents import IncidentAnswers, OpenIncident
 from verification.clients.incidents.pagerduty import pagerduty_incidents
 from verification.clients.incidents.statuspage import statuspage_incidents
 from verification.errors import NotPermitted, ObserverError, ServiceError
 from verification.local_sandbox import Sandbox
 from verification.probes.incidents import OpenIncidents, find_incidents
-from verification.settings.observers import GitHub, Incidents, PagerDutyIncidents, Slack, StatuspageIncidents
+from verification.settings.observers import (
+    GitHubSettings,
+    Incidents,
+    PagerDutyIncidents,
+    SlackSettings,
+    StatuspageIncidents,
+)
 
 Plant = Callable[[str, dict[str, object]], None]
 
@@ -57,8 +63,8 @@ def find(address: Address, *sources: str, **variables: str) -> OpenIncidents:
     slack_url = f"{address['slack']['url']}/api"
     return find_incidents(
         Incidents.model_validate({one: every[one] for one in sources or every}),
-        GitHub(url=address["github"]["url"], repository=address["github"]["repository"], workflow="Deploy"),
-        Slack(url=slack_url, deployments="#deployments", incidents="#incidents"),
+        GitHubSettings(url=address["github"]["url"], repository=address["github"]["repository"], workflow="Deploy"),
+        SlackSettings(url=slack_url, deployments="#deployments", incidents="#incidents"),
         {**tokens, **variables},
     )
 
@@ -141,7 +147,7 @@ def test_a_token_that_is_missing_or_refused_is_unknown_and_named(address: Addres
 
 def test_no_source_is_never_no_incident() -> None:
     with pytest.raises(ObserverError, match="no source"):
-        OpenIncidents(Asked({}, {})).must_be_none()
+        OpenIncidents(IncidentAnswers({}, {})).must_be_none()
 
 
 def test_slack_alone_is_no_source() -> None:
@@ -160,7 +166,7 @@ def incident(number: int, **changed: Any) -> str:
     return json.dumps({**given, **changed})
 
 
-def pagerduty(script: Script, **settings: object) -> list[Incident]:
+def pagerduty(script: Script, **settings: object) -> list[OpenIncident]:
     with hostile(script) as server:
         wanted = PagerDutyIncidents.model_validate({"url": server.url, **settings})
         return pagerduty_incidents(wanted, 5, {"PAGERDUTY_TOKEN": "pd-token-1"})

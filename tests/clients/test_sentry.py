@@ -19,7 +19,7 @@ from verification.clients.sentry.client import Sentry, dsn_of
 from verification.errors import NotAsked, NotPermitted, ObserverError, ServiceError, SettingsError
 from verification.probes.sentry import SentryReview, review
 from verification.redaction import redact
-from verification.settings.observers import Sentry as Settings
+from verification.settings.observers import SentrySettings
 
 DAY = 86_400.0
 DEADLINE = 20.0
@@ -40,10 +40,10 @@ def faults(address: Address) -> Iterator[Callable[..., None]]:
     put()
 
 
-def settings_of(address: Address, **changed: Any) -> Settings:
+def settings_of(address: Address, **changed: Any) -> SentrySettings:
     sentry = address["sentry"]
     given = {"url": sentry["url"], "organization": sentry["organization"], "project": sentry["project"]}
-    return Settings.model_validate({**given, "timeout": "10s", "canary_within": "10s", **changed})
+    return SentrySettings.model_validate({**given, "timeout": "10s", "canary_within": "10s", **changed})
 
 
 def variables_of(address: Address) -> dict[str, str]:
@@ -173,7 +173,7 @@ def nothing(one: Conversation) -> None:
 
 def test_without_proof_nothing_is_believed_in_a_dry_run_or_without_a_dsn() -> None:
     with hostile(nothing) as server:
-        settings = Settings(url=server.url, organization="o", project="api")
+        settings = SentrySettings(url=server.url, organization="o", project="api")
         token = {"SENTRY_AUTH_TOKEN": "sntryu_1111111111"}
         with pytest.raises(NotAsked, match="dry run"):
             review(settings, "staging", Window.last(DAY), token, dry_run=True)
@@ -198,7 +198,7 @@ def test_issues_that_the_server_should_have_filtered_are_filtered_here() -> None
 
     with hostile(script) as server:
         client = Sentry(
-            Settings(url=server.url, organization="o", project="api"), {"SENTRY_AUTH_TOKEN": "sntryu_2222222222"}
+            SentrySettings(url=server.url, organization="o", project="api"), {"SENTRY_AUTH_TOKEN": "sntryu_2222222222"}
         )
         found = client.new_issues("staging", Window.last(DAY))
         client.close()

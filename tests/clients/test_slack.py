@@ -20,7 +20,7 @@ from verification.errors import NotAsked, NotPermitted, ObserverError, SettingsE
 from verification.local_sandbox import Sandbox
 from verification.probes.announcement import Announcement, announce
 from verification.redaction import redact
-from verification.settings.observers import Slack as Settings
+from verification.settings.observers import SlackSettings
 from verification.verdict import now
 
 
@@ -56,8 +56,8 @@ def key() -> str:
     return uuid.uuid4().hex
 
 
-def settings_of(address: Address) -> Settings:
-    return Settings(url=f"{address['slack']['url']}/api", deployments="#deployments", incidents="#incidents")
+def settings_of(address: Address) -> SlackSettings:
+    return SlackSettings(url=f"{address['slack']['url']}/api", deployments="#deployments", incidents="#incidents")
 
 
 def message(reader: WebClient, post: Post) -> dict[str, Any]:

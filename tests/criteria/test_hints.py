@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 from verification.criteria.remedies import hint
-from verification.settings.model import CloudRun, ServiceInfo, Settings, Target
+from verification.settings.model import CloudRunSettings, ServiceInfo, Settings, Target
 
 
 def settings(**target: object) -> Settings:
@@ -17,7 +17,7 @@ def settings(**target: object) -> Settings:
     )
 
 
-RUN = CloudRun(service="back end", region="r", project="pro'ject; rm -rf /")
+RUN = CloudRunSettings(service="back end", region="r", project="pro'ject; rm -rf /")
 
 
 @pytest.mark.parametrize("reason", ["status is 503, expected 200", "status is unhealthy, expected healthy"])

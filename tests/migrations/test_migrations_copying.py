@@ -22,7 +22,7 @@ from verification.errors import ObserverError
 from verification.migrations.canonical import canonical
 from verification.migrations.copying import copy
 from verification.migrations.scratch import MARKER, PREFIX, refuse, scratch
-from verification.migrations.snapshot import Snapshot, take
+from verification.migrations.snapshot import DatabaseSnapshot, take
 
 __all__ = ["stage"]
 
@@ -36,7 +36,7 @@ Value = st.recursive(
 )
 
 
-def of(stage: Stage, name: str | None = None) -> Snapshot:
+def of(stage: Stage, name: str | None = None) -> DatabaseSnapshot:
     return take(stage.client[name or stage.name], frozenset({MARKER}), NOW)
 
 

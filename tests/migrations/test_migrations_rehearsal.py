@@ -12,7 +12,7 @@ import pytest
 from tests.migrations.migration_stage import TOOL_SETTINGS, Stage, stage
 from verification.errors import NotAsked, ObserverError, ServiceError, SettingsError, VerificationError
 from verification.migrations.scratch import MARKER, PREFIX
-from verification.migrations.snapshot import Snapshot, take
+from verification.migrations.snapshot import DatabaseSnapshot, take
 from verification.probes.migrations import MigrationRehearsal
 from verification.redaction import redact
 from verification.verdict import Measurement, now
@@ -25,7 +25,7 @@ GOOD_UP = (
 GOOD_DOWN = 'db.content.update_many({}, {"$unset": {"kind": 1}}); db.content.drop_index("kind_1")'
 
 
-def contents(stage: Stage) -> Snapshot:
+def contents(stage: Stage) -> DatabaseSnapshot:
     return take(stage.database, frozenset(), now())
 
 

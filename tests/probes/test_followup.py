@@ -17,7 +17,7 @@ from tests.sandbox.google.control_plane_fixture import (
     RunningControlPlane,
     running_control_plane,
 )
-from verification.clients.google.cloud_monitoring import Histogram, Traffic
+from verification.clients.google.cloud_monitoring import Histogram, RevisionTraffic
 from verification.clients.google.cloud_run import Absent, CloudRun
 from verification.clients.google.cloud_run_state import Allotment
 from verification.clients.sentry.answers import ErrorRate, Window
@@ -32,8 +32,7 @@ from verification.records.deployments import Deployment, Phase, RolledBack, Sign
 from verification.records.run_record import RollbackOutcome
 from verification.run import Named
 from verification.settings.followup import ApprovedResources, IdlePrices
-from verification.settings.model import CloudRun as Place
-from verification.settings.model import Limits
+from verification.settings.model import CloudRunSettings, Limits
 from verification.verdict import Verdict, collecting
 
 BEGAN = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
@@ -62,7 +61,7 @@ def control_plane() -> Iterator[RunningControlPlane]:
 
 @pytest.fixture(scope="module")
 def cloud_run(control_plane: RunningControlPlane) -> CloudRun:
-    return CloudRun(Place(service=SERVICE, region=REGION, project=PROJECT, endpoint=control_plane.rest))
+    return CloudRun(CloudRunSettings(service=SERVICE, region=REGION, project=PROJECT, endpoint=control_plane.rest))
 
 
 def test_the_latest_of_the_log_is_followed(cloud_run: CloudRun) -> None:
@@ -132,7 +131,10 @@ def test_a_rollback_is_told_as_one() -> None:
 def watch(requests: int, errors: int = 0, slow: int = 0) -> SecondWatch:
     end = BEGAN + timedelta(minutes=15)
     latencies = Histogram((100.0, 400.0, 1000.0), (requests - slow, 0, slow, 0))
-    traffic = [Traffic("b", BEGAN, end, requests, errors, latencies), Traffic("a", BEGAN, end, 900, 900, latencies)]
+    traffic = [
+        RevisionTraffic("b", BEGAN, end, requests, errors, latencies),
+        RevisionTraffic("a", BEGAN, end, 900, 900, latencies),
+    ]
     return watched("b", BEGAN, end, traffic)
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from rollback.serving_history import History, ServingRecord
-from verification.settings.model import CloudRun
+from verification.settings.model import CloudRunSettings
 
-SERVICE = CloudRun(service="s", region="r", project="p")
+SERVICE = CloudRunSettings(service="s", region="r", project="p")
 
 
 def history(path: Path, script: str) -> History:

@@ -10,16 +10,16 @@ import pytest
 from tests.source_tree.clone import reason
 from verification.errors import ServiceError
 from verification.probes.window import openings, window_state
-from verification.settings.model import Weekday, Window
+from verification.settings.model import DeploymentWindow, Weekday
 
 NEW_YORK = "America/New_York"
 
 
 def window(
     opens: str = "10:00", closes: str = "16:00", days: tuple[Weekday, ...] = ("Tuesday", "Thursday"), *freeze: str
-) -> Window:
+) -> DeploymentWindow:
     # Without validation: today's settings refuse a window that crosses midnight.
-    return Window.model_construct(
+    return DeploymentWindow.model_construct(
         days=list(days),
         opens=dt.time.fromisoformat(opens),
         closes=dt.time.fromisoformat(closes),
@@ -36,7 +36,7 @@ def utc(text: str) -> dt.datetime:
     return dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC)
 
 
-def is_open(now: dt.datetime, of: Window) -> bool:
+def is_open(now: dt.datetime, of: DeploymentWindow) -> bool:
     return window_state(of, now).value == "open"
 
 

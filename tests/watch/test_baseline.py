@@ -9,18 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from verification.clients.google.cloud_monitoring import Histogram, Traffic
+from verification.clients.google.cloud_monitoring import Histogram, RevisionTraffic
 from verification.errors import ObserverError
 from verification.watch.baseline import WINDOW, Baseline, baseline_of, store, stored
 
 NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
 
 
-def minute(back: int, requests: int, errors: int = 0, revision: str = "a") -> Traffic:
+def minute(back: int, requests: int, errors: int = 0, revision: str = "a") -> RevisionTraffic:
     """What was served in the minute that ended `back` minutes ago."""
     end = NOW - timedelta(minutes=back)
     latencies = Histogram((100.0, 200.0), (requests, 0, 0))
-    return Traffic(revision, end - timedelta(minutes=1), end, requests, errors, latencies)
+    return RevisionTraffic(revision, end - timedelta(minutes=1), end, requests, errors, latencies)
 
 
 def test_minutes_without_a_request_count_as_such() -> None:

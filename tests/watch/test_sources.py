@@ -12,12 +12,12 @@ import httpx
 import pytest
 
 from tests.conftest import Address, program, ready
-from verification.clients.google.cloud_logging import CloudLogging, Entry, Request, RequestLog
-from verification.clients.google.cloud_monitoring import CloudMonitoring, Histogram, Traffic
+from verification.clients.google.cloud_logging import CloudLogging, LogEntry, LoggedRequest, LoggedRequests
+from verification.clients.google.cloud_monitoring import CloudMonitoring, Histogram, RevisionTraffic
 from verification.clients.sentry.client import Sentry
 from verification.errors import ObserverError, VerificationError
-from verification.settings.model import CloudRun
-from verification.settings.observers import Sentry as SentrySettings
+from verification.settings.model import CloudRunSettings
+from verification.settings.observers import SentrySettings
 from verification.watch.criteria.forbidden_events import (
     CRITICAL_ERRORS,
     DATABASE_ERRORS,
@@ -34,7 +34,7 @@ from verification.watch.sources.request_log import RequestLog as Source
 T = TypeVar("T")
 START = datetime(2026, 3, 3, 15, 0, tzinfo=UTC)
 OURS, OLD = "backend-00002-abc", "backend-00001-xyz"
-NOWHERE = CloudRun.model_validate({"service": "backend", "region": "us-east1", "project": "nowhere"})
+NOWHERE = CloudRunSettings.model_validate({"service": "backend", "region": "us-east1", "project": "nowhere"})
 
 
 def at(seconds: float) -> datetime:
@@ -57,28 +57,28 @@ class ScriptedLogs(CloudLogging):
 
     def __init__(self) -> None:
         super().__init__(NOWHERE)
-        self.lines: list[tuple[datetime, Request]] = []
-        self.entries: list[Entry] = []
+        self.lines: list[tuple[datetime, LoggedRequest]] = []
+        self.entries: list[LogEntry] = []
         self.now = START
         self.most = 5_000
         self.problem: VerificationError | None = None
         self.unreadable = 0
         self.asked: list[tuple[datetime, datetime]] = []
 
-    def request(self, seconds: float, *, seen_after: float = 0.0, **changes: object) -> Request:
-        one = Request(f"line-{len(self.lines)}", at(seconds), OURS, 200, 0.1, "Mozilla/5.0", "/")
+    def request(self, seconds: float, *, seen_after: float = 0.0, **changes: object) -> LoggedRequest:
+        one = LoggedRequest(f"line-{len(self.lines)}", at(seconds), OURS, 200, 0.1, "Mozilla/5.0", "/")
         changed = replace(one, **changes)  # type: ignore[arg-type]
         self.lines.append((changed.at + timedelta(seconds=seen_after), changed))
         return changed
 
-    def requests(self, since: datetime, until: datetime, most: int = 0) -> RequestLog:
+    def requests(self, since: datetime, until: datetime, most: int = 0) -> LoggedRequests:
         self.asked.append((since, until))
         if self.problem:
             raise self.problem
         there = [one for seen, one in self.lines if since <= one.at < until and seen <= self.now]
-        return RequestLog(tuple(there[: most or self.most]), len(there) <= (most or self.most), self.unreadable)
+        return LoggedRequests(tuple(there[: most or self.most]), len(there) <= (most or self.most), self.unreadable)
 
-    def troubles(self, since: datetime, until: datetime) -> tuple[Entry, ...]:
+    def troubles(self, since: datetime, until: datetime) -> tuple[LogEntry, ...]:
         return tuple(one for one in self.entries if since <= one.at < until)
 
 
@@ -246,7 +246,7 @@ class ScriptedMetrics(CloudMonitoring):
 
     def __init__(self) -> None:
         super().__init__(NOWHERE)
-        self.points: list[Traffic] = []
+        self.points: list[RevisionTraffic] = []
         self.counts: list[tuple[datetime, int]] = []
         self.problem: VerificationError | None = None
 
@@ -255,9 +255,9 @@ class ScriptedMetrics(CloudMonitoring):
     ) -> None:
         known = requests if buckets is None else buckets
         latencies = Histogram((100.0, 400.0, 600.0, 2500.0), (known, 0, 0, 0, 0))
-        self.points.append(Traffic(revision, at(end - 60), at(end), requests, errors, latencies))
+        self.points.append(RevisionTraffic(revision, at(end - 60), at(end), requests, errors, latencies))
 
-    def traffic(self, since: datetime, until: datetime) -> tuple[Traffic, ...]:
+    def traffic(self, since: datetime, until: datetime) -> tuple[RevisionTraffic, ...]:
         if self.problem:
             raise self.problem
         return tuple(one for one in self.points if since < one.end <= until)
@@ -341,8 +341,8 @@ def test_instances_are_told_once(monitoring: ScriptedMetrics) -> None:
 # --- the containers' logs ---------------------------------------------------------------------------------------
 
 
-def entry(seconds: float, text: str, revision: str = OURS) -> Entry:
-    return Entry(f"{seconds}-{text}", at(seconds), revision, "ERROR", text, "run.googleapis.com/stderr")
+def entry(seconds: float, text: str, revision: str = OURS) -> LogEntry:
+    return LogEntry(f"{seconds}-{text}", at(seconds), revision, "ERROR", text, "run.googleapis.com/stderr")
 
 
 def test_each_trouble_is_told_once_and_by_its_kind() -> None:

@@ -9,20 +9,20 @@ from pydantic import BaseModel
 
 from verification.clients.web_api import System, WebApi, token_of
 from verification.redaction import register
-from verification.settings.observers import Jira as JiraSettings
+from verification.settings.observers import JiraSettings
 
 _MOST = 32_767  # characters of a comment
 _PAGE = 100
 
 
-class _Comment(BaseModel):
+class _JiraComment(BaseModel):
     id: str
     body: str = ""
 
 
-class _Comments(BaseModel):
+class _JiraComments(BaseModel):
     total: int
-    comments: list[_Comment]
+    comments: list[_JiraComment]
 
 
 class _Attachment(BaseModel):
@@ -34,7 +34,7 @@ class _Fields(BaseModel):
     attachment: list[_Attachment] = []
 
 
-class _Issue(BaseModel):
+class _JiraIssue(BaseModel):
     fields: _Fields
 
 
@@ -60,7 +60,7 @@ class Jira:
     def attach(self, issue: str, name: str, report: bytes) -> None:
         """Put the report on the issue, in the place of an older one of that name."""
         path = f"/rest/api/2/issue/{issue}"
-        found = self._api.get(path, {"fields": "attachment"}).read(_Issue)
+        found = self._api.get(path, {"fields": "attachment"}).read(_JiraIssue)
         for attachment in found.fields.attachment:
             if attachment.filename == name:
                 self._api.write("DELETE", f"/rest/api/2/attachment/{attachment.id}")
@@ -75,7 +75,7 @@ class Jira:
         body = {"body": f"{{noformat}}\n{inert}\n{{noformat}}\n{mark}"}
         start = 0
         while True:
-            page = self._api.get(path, {"startAt": str(start), "maxResults": str(_PAGE)}).read(_Comments)
+            page = self._api.get(path, {"startAt": str(start), "maxResults": str(_PAGE)}).read(_JiraComments)
             for comment in page.comments:
                 if comment.body.rstrip().endswith(mark):
                     self._api.write("PUT", f"{path}/{comment.id}", body)

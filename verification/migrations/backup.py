@@ -17,7 +17,7 @@ from verification.migrations import dump
 from verification.migrations.copying import refuse_large
 from verification.migrations.dump import DumpedCollection
 from verification.migrations.scratch import MARKER, scratch
-from verification.migrations.snapshot import CollectionState, Snapshot, state_of, take
+from verification.migrations.snapshot import CollectionState, DatabaseSnapshot, state_of, take
 from verification.settings.migrations import Backup
 from verification.source_tree.commands import Commands
 
@@ -127,8 +127,8 @@ def _refuse_incomplete(server: MongoDB, dumped: list[DumpedCollection], timeout:
         raise ObserverError(f"the backup lacks {', '.join(sorted(missing))}", "Look at mongodump.log.")
 
 
-def _snapshot(dumped: list[DumpedCollection], expiring_before: datetime) -> Snapshot:
-    return Snapshot({collection.definition.name: _state(collection, expiring_before) for collection in dumped})
+def _snapshot(dumped: list[DumpedCollection], expiring_before: datetime) -> DatabaseSnapshot:
+    return DatabaseSnapshot({collection.definition.name: _state(collection, expiring_before) for collection in dumped})
 
 
 def _state(collection: DumpedCollection, expiring_before: datetime) -> CollectionState:

@@ -19,7 +19,7 @@ from verification.migrations.guard import GuardedTraffic
 from verification.migrations.layouts import MigrationLog, shape
 from verification.migrations.running import MigrationCommands
 from verification.migrations.scratch import MARKER, scratch
-from verification.migrations.snapshot import Snapshot, take
+from verification.migrations.snapshot import DatabaseSnapshot, take
 from verification.settings.migrations import Migrations
 from verification.source_tree.commands import Commands
 
@@ -110,7 +110,7 @@ class _Rehearsal:
             self._rehearsed.incompatible = self._incompatible(surveyed)
             self._back(before)
 
-    def _back(self, before: Snapshot) -> None:
+    def _back(self, before: DatabaseSnapshot) -> None:
         if not self._settings.downgrade:
             self._rehearsed.restored = _NO_DOWNGRADE
             return
@@ -120,7 +120,7 @@ class _Rehearsal:
         except VerificationError as problem:
             self._rehearsed.restored = problem
 
-    def _there_and_back_again(self, migrated: Snapshot) -> None:
+    def _there_and_back_again(self, migrated: DatabaseSnapshot) -> None:
         """The copy was migrated from the start: what it was before is known only after going back."""
         if not self._settings.downgrade:
             self._rehearsed.restored = _NO_DOWNGRADE
@@ -147,7 +147,7 @@ class _Rehearsal:
             "Name a database that has not been migrated yet in migrations.database, or look at the downgrade.",
         )
 
-    def _must_have_acted(self, seen: GuardedTraffic, before: Snapshot) -> None:
+    def _must_have_acted(self, seen: GuardedTraffic, before: DatabaseSnapshot) -> None:
         """Raise unless there is evidence that the command migrated this database: success alone is none."""
         if not seen.commands:
             with self._server.asking(f"{self._server.name} was looked at", self._settings.timeout):
@@ -172,7 +172,7 @@ class _Rehearsal:
                 "Name the tool in migrations.layout, so that its log is put back; or a database not migrated yet.",
             )
 
-    def _snapshot(self) -> Snapshot:
+    def _snapshot(self) -> DatabaseSnapshot:
         with self._server.asking("the copy was read", self._settings.timeout):
             return take(self._database, self._leave_out, self._expiring_before)
 

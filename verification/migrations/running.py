@@ -11,7 +11,7 @@ from verification.clients.mongodb import Database, MongoDB
 from verification.errors import ObserverError, ServiceError, VerificationError
 from verification.migrations.guard import HOST, DatabaseGuard, GuardedTraffic
 from verification.settings.migrations import Migrations
-from verification.source_tree.commands import Commands, Ended
+from verification.source_tree.commands import CommandResult, Commands
 
 _ADDRESS = re.compile(r"mongodb(\+srv)?:", re.IGNORECASE)
 
@@ -80,7 +80,7 @@ def _reached_past(seen: GuardedTraffic, database: str) -> VerificationError | No
     return ObserverError(cause, f"{remedy} What it reads elsewhere is not there in a rehearsal.")
 
 
-def _failed(ended: Ended, what: str) -> VerificationError | None:
+def _failed(ended: CommandResult, what: str) -> VerificationError | None:
     if ended.problem is not None:
         return ObserverError(
             f"the {what} was not rehearsed: {ended.problem.cause}",

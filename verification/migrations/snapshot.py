@@ -32,7 +32,7 @@ class CollectionState:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class DatabaseSnapshot:
     """A whole database at one time."""
 
     collections: Mapping[str, CollectionState]
@@ -42,7 +42,7 @@ class Snapshot:
         """How many documents there are in all collections."""
         return sum(state.documents for state in self.collections.values())
 
-    def differences(self, other: Snapshot) -> tuple[str, ...]:
+    def differences(self, other: DatabaseSnapshot) -> tuple[str, ...]:
         """In words, what is different in `other`; empty where the two are equal."""
         found: list[str] = []
         for name in sorted({*self.collections, *other.collections}):
@@ -56,13 +56,13 @@ class Snapshot:
         return tuple(found)
 
 
-def take(database: Database, leave_out: frozenset[str], expiring_before: datetime) -> Snapshot:
+def take(database: Database, leave_out: frozenset[str], expiring_before: datetime) -> DatabaseSnapshot:
     """A snapshot of `database` without the collections `leave_out`.
 
     Documents that a TTL index will have removed by `expiring_before` are left out: the server removes them when it
     likes. Raises what pymongo raises.
     """
-    return Snapshot(
+    return DatabaseSnapshot(
         {
             definition.name: state_of(
                 definition, documents_of(database, definition.name, _lasting(definition, expiring_before))

@@ -12,7 +12,7 @@ from verification.probes.health import given
 from verification.probes.readiness import ServingRevision
 from verification.probes.release import ReleaseContents
 from verification.settings.model import Settings
-from verification.settings.observers import Slack as SlackSettings
+from verification.settings.observers import SlackSettings
 from verification.verdict import Measurement
 
 _SHOWN = 10

@@ -15,7 +15,7 @@ from verification.probes.source import listed
 from verification.settings.code import Code
 from verification.settings.units import duration_text
 from verification.source_tree.checkout import Checkout
-from verification.source_tree.commands import Commands, Ended
+from verification.source_tree.commands import CommandResult, Commands
 from verification.source_tree.result_files import (
     TOX_RESULT_VARIABLE,
     Coverage,
@@ -33,7 +33,7 @@ Stamp = tuple[int, int, int] | None
 class SuiteRun:
     """A run of the service's test command. `result` or `covered` is an error where it could not be read back."""
 
-    ended: Ended
+    ended: CommandResult
     result: SuiteResult | ObserverError
     covered: Coverage | ObserverError | None = None  # None: not asked for
 
@@ -150,7 +150,7 @@ def _no_time_for(name: str, within: float) -> Measurement:
     return Measurement(name, None, source=f"code.quality.{name}", problem=late)
 
 
-def _junit_of(ended: Ended, file: Path, before: Stamp, *, told: bool) -> SuiteResult | ObserverError:
+def _junit_of(ended: CommandResult, file: Path, before: Stamp, *, told: bool) -> SuiteResult | ObserverError:
     said = f"; it last said:\n{ended.last_lines}" if ended.last_lines else ""
     if _stamp(file) == before:
         what = "no new" if before else "no"
@@ -170,7 +170,7 @@ def _junit_of(ended: Ended, file: Path, before: Stamp, *, told: bool) -> SuiteRe
         return problem
 
 
-def _coverage_of(ended: Ended, file: Path, before: Stamp) -> Coverage | ObserverError:
+def _coverage_of(ended: CommandResult, file: Path, before: Stamp) -> Coverage | ObserverError:
     if _stamp(file) == before:
         what = "what lies there is older" if before else "there is no such file"
         return ObserverError(
@@ -183,7 +183,7 @@ def _coverage_of(ended: Ended, file: Path, before: Stamp) -> Coverage | Observer
         return problem
 
 
-def _checks(name: str, ended: Ended, tox_file: Path) -> list[Measurement]:
+def _checks(name: str, ended: CommandResult, tox_file: Path) -> list[Measurement]:
     if ended.problem is not None:
         return [_of(ended, name, None, ended.problem)]
     outcome = "passed" if ended.exit_code == 0 else "failed"
@@ -222,7 +222,7 @@ def _tox_checks(whole: Measurement, file: Path) -> list[Measurement]:
     return [*parts, whole]
 
 
-def _exit_code(ended: Ended) -> Measurement:
+def _exit_code(ended: CommandResult) -> Measurement:
     problem: VerificationError | None = ended.problem
     if ended.exit_code:
         problem = ServiceError(
@@ -232,7 +232,7 @@ def _exit_code(ended: Ended) -> Measurement:
     return _of(ended, "exit code", ended.exit_code, problem)
 
 
-def _of(ended: Ended, name: str, value: Value | None, problem: VerificationError | None = None) -> Measurement:
+def _of(ended: CommandResult, name: str, value: Value | None, problem: VerificationError | None = None) -> Measurement:
     """What a command came to, with its output; a command that was never started has none."""
     logs = (ended.log.name,) if ended.log.is_file() else ()
     return Measurement(name, value, source=f"`{ended.command}`", logs=logs, problem=problem)

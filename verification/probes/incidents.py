@@ -8,8 +8,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 
-from verification.clients.github.client import GitHubClient
-from verification.clients.incidents.open_incidents import Asked, Incident, ask_all
+from verification.clients.github.client import GitHub
+from verification.clients.incidents.open_incidents import IncidentAnswers, OpenIncident, ask_all
 from verification.clients.incidents.pagerduty import pagerduty_incidents
 from verification.clients.incidents.statuspage import statuspage_incidents
 from verification.clients.slack.client import Slack
@@ -18,8 +18,7 @@ from verification.probe import probe
 from verification.probes.health import given
 from verification.probes.source import listed
 from verification.settings.model import Settings
-from verification.settings.observers import GitHub, Incidents, SlackIncidents
-from verification.settings.observers import Slack as SlackSettings
+from verification.settings.observers import GitHubSettings, Incidents, SlackIncidents, SlackSettings
 from verification.verdict import Measurement, now, record
 
 _ADVISORY = "Slack"
@@ -29,7 +28,7 @@ _ADVISORY = "Slack"
 class OpenIncidents:
     """What the deciding sources said, and the `advice` of Slack, which decides nothing."""
 
-    asked: Asked
+    asked: IncidentAnswers
     advice: Measurement | None = None
 
     def must_be_none(self) -> None:
@@ -52,7 +51,7 @@ class OpenIncidents:
             problem=self._open(found) if found else self._unknown(),
         )
 
-    def _open(self, found: tuple[Incident, ...]) -> ServiceError:
+    def _open(self, found: tuple[OpenIncident, ...]) -> ServiceError:
         silence = f". {self._silence()}" if self.asked.silent else ""
         return ServiceError(
             f"{len(found)} critical incidents are open: {listed(found)}{silence}",
@@ -79,10 +78,10 @@ def open_incidents(settings: Settings, variables: dict[str, str]) -> OpenInciden
 
 
 def find_incidents(
-    settings: Incidents, github: GitHub | None, slack: SlackSettings | None, variables: Mapping[str, str]
+    settings: Incidents, github: GitHubSettings | None, slack: SlackSettings | None, variables: Mapping[str, str]
 ) -> OpenIncidents:
     """Ask the sources that `settings` name; one that fails is noted."""
-    sources: dict[str, Callable[[], list[Incident]]] = {}
+    sources: dict[str, Callable[[], list[OpenIncident]]] = {}
     if settings.github:
         labels = settings.github.labels
         sources["GitHub"] = lambda: _issues(given(github, "github"), labels, settings.timeout, variables)
@@ -96,19 +95,21 @@ def find_incidents(
         words = settings.slack
         sources[_ADVISORY] = lambda: _mentions(given(slack, "slack"), words, variables)
     asked = ask_all(sources)
-    deciding = Asked(
+    deciding = IncidentAnswers(
         {name: found for name, found in asked.found.items() if name != _ADVISORY},
         {name: problem for name, problem in asked.silent.items() if name != _ADVISORY},
     )
     return OpenIncidents(deciding, _advice(asked, settings.slack, slack) if settings.slack else None)
 
 
-def _issues(settings: GitHub, labels: Sequence[str], timeout: float, variables: Mapping[str, str]) -> list[Incident]:
-    with closing(GitHubClient(settings, variables, "read access to issues", timeout)) as github:
+def _issues(
+    settings: GitHubSettings, labels: Sequence[str], timeout: float, variables: Mapping[str, str]
+) -> list[OpenIncident]:
+    with closing(GitHub(settings, variables, "read access to issues", timeout)) as github:
         return github.incidents(labels)
 
 
-def _mentions(slack: SlackSettings, settings: SlackIncidents, variables: Mapping[str, str]) -> list[Incident]:
+def _mentions(slack: SlackSettings, settings: SlackIncidents, variables: Mapping[str, str]) -> list[OpenIncident]:
     """The messages in Slack that mention one of the words, as if each were an incident. Raises ObserverError."""
     words = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, settings.words))})(?!\w)", re.IGNORECASE)
     since = now() - timedelta(seconds=settings.lookback)
@@ -116,11 +117,11 @@ def _mentions(slack: SlackSettings, settings: SlackIncidents, variables: Mapping
     for message in Slack.of(slack, variables).read(slack.incidents, since):
         if word := words.search(message.text):
             text = " ".join(message.text.split())[:200]
-            found.append(Incident(text, word[1], f"{message.at:%Y-%m-%d %H:%M} UTC", f"Slack {slack.incidents}"))
+            found.append(OpenIncident(text, word[1], f"{message.at:%Y-%m-%d %H:%M} UTC", f"Slack {slack.incidents}"))
     return found
 
 
-def _advice(asked: Asked, settings: SlackIncidents, slack: SlackSettings | None) -> Measurement:
+def _advice(asked: IncidentAnswers, settings: SlackIncidents, slack: SlackSettings | None) -> Measurement:
     mentions = asked.found.get(_ADVISORY)
     name = f"mentions of {', '.join(settings.words)} (advisory)"
     source = f"Slack {slack.incidents}" if slack else _ADVISORY

@@ -8,7 +8,7 @@ from verification.errors import ObserverError, ServiceError
 from verification.probe import probe
 from verification.probes.source import listed
 from verification.settings.release import Release
-from verification.source_tree.changelog import Entry, new_entries
+from verification.source_tree.changelog import ChangelogEntry, new_entries
 from verification.source_tree.checkout import Checkout, Commit
 from verification.source_tree.openapi import breaking_changes, parse_openapi
 from verification.verdict import Measurement, record
@@ -25,7 +25,7 @@ class ReleaseContents:
     candidate: str
     commits: tuple[Commit, ...]
     taken_back: tuple[Commit, ...]  # production has them, the release has not
-    entries: tuple[Entry, ...] | ObserverError  # new in the changelog
+    entries: tuple[ChangelogEntry, ...] | ObserverError  # new in the changelog
     noted: frozenset[str]  # the commits that changed the changelog themselves
     spec_changes: tuple[str, ...] | ObserverError
     migrations: tuple[str, ...]
@@ -139,7 +139,7 @@ def contents(checkout: Checkout, settings: Release, deployed: str, candidate: st
     )
 
 
-def _entries(checkout: Checkout, path: str, since: str, until: str) -> tuple[Entry, ...] | ObserverError:
+def _entries(checkout: Checkout, path: str, since: str, until: str) -> tuple[ChangelogEntry, ...] | ObserverError:
     after = checkout.text(until, path)
     if after is None:
         return ObserverError(f"the release {until[:7]} has no {path}", "Write one, or mend release.changelog.")

@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from verification.clients.github.client import GitHubClient
+from verification.clients.github.client import GitHub
 from verification.clients.sentry.client import Sentry
 from verification.clients.slack.client import Slack
 from verification.errors import NotAsked, ServiceError, VerificationError
@@ -89,11 +89,11 @@ def _systems(settings: Settings, variables: Mapping[str, str]) -> dict[str, Call
         questions[f"Slack {slack.deployments}"] = lambda: Slack.of(slack, variables).reach(slack.deployments)
         questions[f"Slack {slack.incidents}"] = lambda: Slack.of(slack, variables).reach(slack.incidents)
     if github:
-        questions["GitHub"] = lambda: _reach_github(GitHubClient(github, variables))
+        questions["GitHub"] = lambda: _reach_github(GitHub(github, variables))
     return questions
 
 
-def _reach_github(github: GitHubClient) -> None:
+def _reach_github(github: GitHub) -> None:
     with closing(github):
         github.must_be_writable()
 

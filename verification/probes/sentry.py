@@ -13,7 +13,7 @@ from verification.probe import probe
 from verification.probes.health import given
 from verification.probes.source import listed
 from verification.settings.model import Settings
-from verification.settings.observers import Sentry as SentrySettings
+from verification.settings.observers import SentrySettings
 from verification.verdict import Measurement
 
 _DAY = 86_400.0

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from verification.errors import ServiceError
 from verification.probe import probe
 from verification.probes.health import given
-from verification.settings.model import Settings, Weekday, Window
+from verification.settings.model import DeploymentWindow, Settings, Weekday
 from verification.verdict import Measurement
 
 Clock = Callable[[], dt.datetime]
@@ -33,7 +33,7 @@ class Opening:
         return self.opens.astimezone(dt.UTC) <= moment.astimezone(dt.UTC) < self.closes.astimezone(dt.UTC)
 
 
-def openings(window: Window, now: dt.datetime) -> Iterator[Opening]:
+def openings(window: DeploymentWindow, now: dt.datetime) -> Iterator[Opening]:
     """The openings that end after `now` and begin within the next 400 days, the earliest first.
 
     A window that closes earlier than it opens crosses midnight, and belongs to the day on which it opens. A frozen day
@@ -55,7 +55,7 @@ def openings(window: Window, now: dt.datetime) -> Iterator[Opening]:
             yield Opening(opens, closes)
 
 
-def window_state(window: Window, now: dt.datetime) -> Measurement:
+def window_state(window: DeploymentWindow, now: dt.datetime) -> Measurement:
     """Whether the window is open at `now` (aware), with its end or its next opening."""
     local = now.astimezone(ZoneInfo(window.timezone))
     source = f"[window] of deployment.toml, {window.timezone}"

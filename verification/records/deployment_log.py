@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from verification.errors import ObserverError
 from verification.records.deployments import Deployment, Event, fold
 from verification.records.jsonl import append_line
-from verification.settings.followup import DeploymentLog as LogSettings
+from verification.settings.followup import DeploymentLogSettings
 from verification.settings.loading import secret
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class DeploymentLog(Protocol):
         """All deployments, the oldest first."""
 
 
-def open_log(settings: LogSettings, output: Path, variables: Mapping[str, str]) -> DeploymentLog:
+def open_log(settings: DeploymentLogSettings, output: Path, variables: Mapping[str, str]) -> DeploymentLog:
     """The log that `settings` name; nothing is touched yet. Raises SettingsError without the variable."""
     if settings.mongodb is None:
         return LogFile(output / FILE)

@@ -19,7 +19,7 @@ from verification.redaction import redact
 from verification.verdict import now
 
 if TYPE_CHECKING:  # the supervisor reads journals, and must not cost every run the import of the settings
-    from verification.settings.model import CloudRun
+    from verification.settings.model import CloudRunSettings
 
 Field = None | bool | int | float | str | Sequence[str]
 
@@ -77,7 +77,7 @@ class Journal:
 
     def armed(
         self,
-        service: CloudRun,
+        service: CloudRunSettings,
         *,
         environment: str,
         policy: str,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from statistics import fmean, median
 
 from verification.records.deployments import Deployment, State
-from verification.settings.followup import DeploymentLog
+from verification.settings.followup import DeploymentLogSettings
 
 _WEEK = timedelta(days=7)
 
@@ -41,13 +41,13 @@ class Period:
     too_few: str  # "2 deployments: too few to tell", or empty
 
 
-def over_all(deployments: Sequence[Deployment], settings: DeploymentLog, now: datetime) -> Period:
+def over_all(deployments: Sequence[Deployment], settings: DeploymentLogSettings, now: datetime) -> Period:
     """From the first deployment until `now`."""
     since = min((one.deployed for one in deployments), default=now)
     return _period("all", deployments, deployments, since, now, settings)
 
 
-def by_month(deployments: Sequence[Deployment], settings: DeploymentLog, now: datetime) -> tuple[Period, ...]:
+def by_month(deployments: Sequence[Deployment], settings: DeploymentLogSettings, now: datetime) -> tuple[Period, ...]:
     """Every month (UTC) from the first deployment until `now`, the oldest first; also those without a deployment."""
     if not deployments:
         return ()
@@ -82,7 +82,7 @@ def _period(
     among: Sequence[Deployment],
     since: datetime,
     until: datetime,
-    settings: DeploymentLog,
+    settings: DeploymentLogSettings,
 ) -> Period:
     count = len(deployments)
     word = "1 deployment" if count == 1 else f"{count} deployments"
@@ -98,7 +98,7 @@ def _period(
     return Period(name, figures, count, states, too_few)
 
 
-def _frequency(deployments: Sequence[Deployment], span: timedelta, settings: DeploymentLog) -> Figure:
+def _frequency(deployments: Sequence[Deployment], span: timedelta, settings: DeploymentLogSettings) -> Figure:
     least, most = settings.targets.per_week
     count = len(deployments)
     weeks = max(span, _WEEK) / _WEEK  # less than a week is no rate
@@ -107,7 +107,7 @@ def _frequency(deployments: Sequence[Deployment], span: timedelta, settings: Dep
     return _figure("deployment frequency", value, "a week", f"{least:g}-{most:g}", count, settings, note, least=least)
 
 
-def _duration(deployments: Sequence[Deployment], settings: DeploymentLog) -> Figure:
+def _duration(deployments: Sequence[Deployment], settings: DeploymentLogSettings) -> Figure:
     known = [one.duration / 60 for one in deployments if one.duration is not None and one.duration >= 0]
     value = round(median(known), 2) if known else None
     note = "median; from the new revision to the end of its smoke phase" if known else "no smoke phase was logged"
@@ -115,7 +115,7 @@ def _duration(deployments: Sequence[Deployment], settings: DeploymentLog) -> Fig
     return _figure("deployment duration", value, "min", f"< {limit:g}", len(known), settings, note, below=limit)
 
 
-def _rollback_rate(deployments: Sequence[Deployment], settings: DeploymentLog) -> Figure:
+def _rollback_rate(deployments: Sequence[Deployment], settings: DeploymentLogSettings) -> Figure:
     count, limit = len(deployments), settings.targets.rollback_rate * 100
     rolled = sum(one.state is State.ROLLED_BACK for one in deployments)
     value = round(100 * rolled / count, 1) if count else None
@@ -131,7 +131,9 @@ def _rollback_rate(deployments: Sequence[Deployment], settings: DeploymentLog) -
     )
 
 
-def _recovery(deployments: Sequence[Deployment], among: Sequence[Deployment], settings: DeploymentLog) -> Figure:
+def _recovery(
+    deployments: Sequence[Deployment], among: Sequence[Deployment], settings: DeploymentLogSettings
+) -> Figure:
     limit, found = settings.targets.recovery / 60, recoveries(deployments, among)
     known = [one / 60 for one in found if one is not None]
     unknown = len(found) - len(known)
@@ -145,7 +147,7 @@ def _recovery(deployments: Sequence[Deployment], among: Sequence[Deployment], se
     return Figure(name, value, unit, target, good, len(known), note)
 
 
-def _success_rate(deployments: Sequence[Deployment], settings: DeploymentLog) -> Figure:
+def _success_rate(deployments: Sequence[Deployment], settings: DeploymentLogSettings) -> Figure:
     limit = settings.targets.success_rate * 100
     known = [one for one in deployments if one.state is not State.UNCLEAR]
     good, unclear = sum(one.state is State.GOOD for one in known), len(deployments) - len(known)
@@ -163,7 +165,7 @@ def _figure(
     unit: str,
     target: str,
     samples: int,
-    settings: DeploymentLog,
+    settings: DeploymentLogSettings,
     note: str,
     *,
     least: float = float("-inf"),

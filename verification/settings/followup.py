@@ -29,7 +29,7 @@ class Targets(Table):
         return self
 
 
-class DeploymentLog(Table):
+class DeploymentLogSettings(Table):
     """`[deployment_log]`: a file beside the runs' folders, or (with `mongodb`) a collection that a team shares.
 
     `mongodb` names the environment variable with the address, as "$NAME". Fewer deployments than `enough` tell nothing.

@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from verification.settings.code import CheckoutFolder, Code
-from verification.settings.followup import DeploymentLog, Followup
+from verification.settings.followup import DeploymentLogSettings, Followup
 from verification.settings.migrations import Migrations
 from verification.settings.monitor import Monitor
-from verification.settings.observers import GitHub, Incidents, Jira, Sentry, Slack
+from verification.settings.observers import GitHubSettings, Incidents, JiraSettings, SentrySettings, SlackSettings
 from verification.settings.people import People
 from verification.settings.release import Release
 from verification.settings.tables import Address, Path, Table, Text
@@ -38,7 +38,7 @@ class ServiceInfo(Table):
     name: Text
 
 
-class CloudRun(Table):
+class CloudRunSettings(Table):
     """`[environments.NAME.cloud_run]`: where the service lives. `endpoint` is for an emulator or a private address.
 
     `monitoring` is the host:port of an emulator of Cloud Monitoring (gRPC) on this machine, `logging` the address of
@@ -53,13 +53,16 @@ class CloudRun(Table):
     logging: Address | None = None
 
 
+CloudRun = CloudRunSettings  # as rollback/ still calls it
+
+
 class Target(Table):
     """The service of one role. `certificate_url`: where TLS ends, if not at `url`; `ca_file`: a private authority."""
 
     url: Address
     certificate_url: Address | None = None
     ca_file: str | None = None
-    cloud_run: CloudRun | None = None
+    cloud_run: CloudRunSettings | None = None
 
 
 class HealthQuestion(Table):
@@ -193,7 +196,7 @@ class Limits(Table):
     staging_soak: Seconds = 86_400
 
 
-class Window(Table):
+class DeploymentWindow(Table):
     """`[window]`: when production may be deployed, in the wall-clock time of `timezone`."""
 
     days: list[Weekday]
@@ -265,12 +268,12 @@ class Settings(Table):
     flows: Flows = Flows()
     smoke: Smoke = Smoke()
     limits: Limits = Limits()
-    window: Window | None = None
+    window: DeploymentWindow | None = None
     monitor: Monitor | None = None
-    sentry: Sentry | None = None
-    slack: Slack | None = None
-    github: GitHub | None = None
-    jira: Jira | None = None
+    sentry: SentrySettings | None = None
+    slack: SlackSettings | None = None
+    github: GitHubSettings | None = None
+    jira: JiraSettings | None = None
     incidents: Incidents | None = None
     checkout: CheckoutFolder | None = None
     code: Code | None = None
@@ -278,7 +281,7 @@ class Settings(Table):
     migrations: Migrations | None = None
     rollback: Rollback = Rollback()
     people: People = People()
-    deployment_log: DeploymentLog = DeploymentLog()
+    deployment_log: DeploymentLogSettings = DeploymentLogSettings()
     followup: Followup = Followup()
     criteria: Criteria = Criteria()
 

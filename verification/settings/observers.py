@@ -37,7 +37,7 @@ Impact = Literal["none", "minor", "major", "critical"]
 Urgency = Literal["high", "low"]
 
 
-class Sentry(Table):
+class SentrySettings(Table):
     """`[sentry]`: `project` is its slug; `staging` and `production` are what Sentry calls these environments.
 
     An issue of one of `critical_priorities` or `critical_levels` is what the checklist calls P0/P1.
@@ -58,7 +58,7 @@ class Sentry(Table):
         return self.production if role == "production" else self.staging
 
 
-class Slack(Table):
+class SlackSettings(Table):
     """`[slack]`: the channels, as `#name` or by id."""
 
     url: PrivateAddress = "https://slack.com/api"
@@ -67,7 +67,7 @@ class Slack(Table):
     timeout: Seconds = Field(default=20, gt=0, le=300)
 
 
-class GitHub(Table):
+class GitHubSettings(Table):
     """`[github]`: the repository (owner/name) and its deploy workflow, by its name or its file.
 
     `correlation_input`: an input of the workflow that its `run-name` shows, by which a run of ours is known again.
@@ -81,7 +81,7 @@ class GitHub(Table):
     timeout: Seconds = Field(default=20, gt=0, le=300)
 
 
-class Jira(Table):
+class JiraSettings(Table):
     """`[jira]`: where deploy tickets live. JIRA_EMAIL and JIRA_API_TOKEN (a token alone at a Data Center) open it."""
 
     url: PrivateAddress
@@ -136,3 +136,6 @@ class Incidents(Table):
                 "name github, pagerduty or statuspage: no message in Slack does not mean that there is no incident"
             )
         return self
+
+
+GitHub = GitHubSettings  # as rollback/ still calls it

@@ -15,7 +15,7 @@ from verification.settings.tables import Table, Text
 from verification.settings.units import Seconds
 
 
-class Ticket(Table):
+class IncidentTicket(Table):
     """`[people.github]`: an issue in `github.repository`, with `labels`."""
 
     labels: list[Text] = ["incident", "P1"]
@@ -32,5 +32,5 @@ class People(Table):
     """`[people]`. `timeout` bounds each call: what does not get through is queued, and sent by a later run."""
 
     timeout: Seconds = Field(default=15, gt=0, le=300)
-    github: Ticket | None = None
+    github: IncidentTicket | None = None
     pagerduty: PagerDutyEvent | None = None

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from verification.settings.model import CloudRun, Settings, Target
+from verification.settings.model import CloudRunSettings, Settings, Target
 from verification.settings.tables import Table
 from verification.settings.units import duration_text
 
@@ -45,7 +45,11 @@ One table for each environment that `--env NAME` may verify. `sandbox` is the lo
 
 def document() -> str:
     """The whole page."""
-    parts = [_HEAD.rstrip(), _rows(Target, skip={"cloud_run"}), _section("environments.NAME.cloud_run", CloudRun)]
+    parts = [
+        _HEAD.rstrip(),
+        _rows(Target, skip={"cloud_run"}),
+        _section("environments.NAME.cloud_run", CloudRunSettings),
+    ]
     tables = (one for one in _tables("", Settings) if one[0].partition(".")[0] not in _FILLED_IN)
     parts += [_section(name, model) for name, model in tables]
     # The rows of a target belong to the table before them.

@@ -32,7 +32,7 @@ _ENOUGH = 0.5  # of a commit's words in one entry: people reword
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ChangelogEntry:
     """A list item or paragraph, and the heading right above it."""
 
     heading: str
@@ -56,12 +56,12 @@ class Entry:
         return len(shared) >= min(2, len(wanted)) and len(shared) >= _ENOUGH * len(wanted) > 0
 
 
-def entries(text: str) -> tuple[Entry, ...]:
+def entries(text: str) -> tuple[ChangelogEntry, ...]:
     """The entries of a changelog, in its order; code blocks and comments are none."""
     return tuple(_entries(_COMMENT.sub("", text)))
 
 
-def new_entries(before: str, after: str) -> tuple[Entry, ...]:
+def new_entries(before: str, after: str) -> tuple[ChangelogEntry, ...]:
     """The entries of `after` that `before` has not; one that only moved below a version's heading is not new."""
     known = Counter(_normal(one.text) for one in entries(before))
     found = []
@@ -73,7 +73,7 @@ def new_entries(before: str, after: str) -> tuple[Entry, ...]:
     return tuple(found)
 
 
-def _entries(text: str) -> Iterator[Entry]:
+def _entries(text: str) -> Iterator[ChangelogEntry]:
     heading, lines, fenced = "", list[str](), False
     for line in [*text.splitlines(), ""]:
         if _FENCE.match(line):
@@ -83,7 +83,7 @@ def _entries(text: str) -> Iterator[Entry]:
             continue
         above, item = _HEADING.match(line), _ITEM.match(line)
         if lines and (above or item or not line.strip()):
-            yield Entry(heading, " ".join(lines))
+            yield ChangelogEntry(heading, " ".join(lines))
             lines = []
         if above:
             heading = above[2]

@@ -48,7 +48,7 @@ _OURS = ("PYTEST_", "GIT_", "COV_CORE_", "FORCE_COLOR", "PY_COLORS")
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class CommandResult:
     """How a command ended. `problem`: why nothing can be said of it; else `exit_code` is what it ended with."""
 
     command: str
@@ -77,7 +77,7 @@ class Commands:
         within: float,
         log: str,
         variables: Mapping[str, str] | None = None,
-    ) -> Ended:
+    ) -> CommandResult:
         """Run `command` in `directory` for at most `within` seconds, with `variables` added to its environment.
 
         Its output goes to the file `log`. Never raises for what the command does: that is in the answer.
@@ -88,7 +88,7 @@ class Commands:
         environment = {**self._variables, **(variables or {})}
         missing = _why_it_cannot_start(words[0], directory, environment)
         if missing:
-            return Ended(
+            return CommandResult(
                 shown, None, 0.0, file, problem=ObserverError(f"`{shown}` did not run: {missing[0]}", missing[1])
             )
         asked = Stopwatch.start()
@@ -102,7 +102,7 @@ class Commands:
         seconds = asked.seconds
         problem = self._problem(shown, process.returncode, timed_out, within, transcript.last_lines(), file)
         code = None if problem else process.returncode
-        return Ended(shown, code, seconds, file, transcript.last_lines(), transcript.problem, problem)
+        return CommandResult(shown, code, seconds, file, transcript.last_lines(), transcript.problem, problem)
 
     def close(self) -> None:
         """End whatever still runs."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from verification.clients.google.cloud_monitoring import CloudMonitoring, Histogram, Traffic
+from verification.clients.google.cloud_monitoring import CloudMonitoring, Histogram, RevisionTraffic
 from verification.errors import ObserverError
 from verification.records.atomic import write_whole
 
@@ -84,7 +84,7 @@ class Baseline(BaseModel):
 def baseline_of(
     service: str,
     until: datetime,
-    traffic: Iterable[Traffic],
+    traffic: Iterable[RevisionTraffic],
     instances: Iterable[tuple[datetime, int]] = (),
     latencies_ms: Mapping[str, float] | None = None,
 ) -> Baseline:

@@ -21,7 +21,7 @@ from verification.records.deployment_log import DeploymentLog, LogFile, open_log
 from verification.records.deployments import Event, State
 from verification.records.events import belongs_in_the_log, events_of, keep, rolled_back_by_hand
 from verification.records.run_record import CriterionResult, RollbackOutcome, RollbackResult, RunRecord
-from verification.settings.followup import DeploymentLog as LogSettings
+from verification.settings.followup import DeploymentLogSettings
 from verification.verdict import Verdict
 
 SHIPPED = (ROOT / "deployment.toml").read_text(encoding="utf-8")
@@ -41,11 +41,11 @@ for line in sys.argv[4:]:
 
 
 @pytest.fixture(params=["file", "mongodb"])
-def settings(request: pytest.FixtureRequest) -> LogSettings:
+def settings(request: pytest.FixtureRequest) -> DeploymentLogSettings:
     """A log of the test's own, of each kind."""
     if request.param == "file":
-        return LogSettings()
-    return LogSettings(mongodb="$DEPLOYMENT_LOG_URL", collection=f"log-{uuid4().hex}")
+        return DeploymentLogSettings()
+    return DeploymentLogSettings(mongodb="$DEPLOYMENT_LOG_URL", collection=f"log-{uuid4().hex}")
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def variables(sandbox: Address) -> dict[str, str]:
 
 
 @pytest.fixture
-def log(settings: LogSettings, variables: dict[str, str], tmp_path: Path) -> DeploymentLog:
+def log(settings: DeploymentLogSettings, variables: dict[str, str], tmp_path: Path) -> DeploymentLog:
     return open_log(settings, tmp_path, variables)
 
 
@@ -92,7 +92,7 @@ def test_the_same_phase_in_another_run_updates(log: DeploymentLog, record: RunRe
 
 
 def test_several_processes_at_once_lose_no_line(
-    log: DeploymentLog, settings: LogSettings, variables: dict[str, str], tmp_path: Path, record: RunRecord
+    log: DeploymentLog, settings: DeploymentLogSettings, variables: dict[str, str], tmp_path: Path, record: RunRecord
 ) -> None:
     def events(writer: int) -> list[Event]:
         shared = [events_of(replace(record, revision="shared"), "run", {})[0]]
@@ -139,7 +139,7 @@ def test_a_place_that_cannot_be_written_is_a_notice(tmp_path: Path, record: RunR
 
 
 def test_a_database_that_is_away_is_a_notice_without_its_password(tmp_path: Path, record: RunRecord) -> None:
-    settings = LogSettings.model_validate({"mongodb": "$DEPLOYMENT_LOG_URL", "timeout": "300ms"})
+    settings = DeploymentLogSettings.model_validate({"mongodb": "$DEPLOYMENT_LOG_URL", "timeout": "300ms"})
     log = open_log(settings, tmp_path, {"DEPLOYMENT_LOG_URL": "mongodb://noa:hunter2-and-more@127.0.0.1:1/log"})
     problem = keep(log, events_of(record, "run-1", {}))
     assert problem.startswith("the deployment log was not written: the deployment log was written: MongoDB cannot be")
@@ -148,7 +148,7 @@ def test_a_database_that_is_away_is_a_notice_without_its_password(tmp_path: Path
 
 def test_a_database_whose_variable_is_not_set_is_said(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="DEPLOYMENT_LOG_URL, which is not set"):
-        open_log(LogSettings(mongodb="$DEPLOYMENT_LOG_URL"), tmp_path, {})
+        open_log(DeploymentLogSettings(mongodb="$DEPLOYMENT_LOG_URL"), tmp_path, {})
 
 
 def test_a_rollback_by_hand_is_one_of_the_deployment_that_was_taken_out(log: DeploymentLog) -> None:
@@ -189,7 +189,7 @@ def test_a_secret_in_a_reason_is_not_kept(record: RunRecord, secret: str) -> Non
 
 @pytest.fixture
 def reports(
-    settings: LogSettings, variables: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    settings: DeploymentLogSettings, variables: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str]]:
     """Runs the command line on the test's own log."""
     file = tmp_path / "deployment.toml"

@@ -13,12 +13,12 @@ from reports.deployments.metrics_table import MetricsFile, bars, entry, table
 from verification.records.deployments import Deployment, Phase, RolledBack
 from verification.records.metrics import Figure, Period, by_month, over_all
 from verification.records.run_record import RollbackOutcome
-from verification.settings.followup import DeploymentLog
+from verification.settings.followup import DeploymentLogSettings
 from verification.verdict import Verdict
 
 BEGAN = datetime(2026, 11, 1, 9, 0, tzinfo=UTC)
 NOW = BEGAN + timedelta(weeks=4)
-SETTINGS = DeploymentLog()
+SETTINGS = DeploymentLogSettings()
 
 
 def deployment(

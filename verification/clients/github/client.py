@@ -13,10 +13,10 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
-from verification.clients.incidents.open_incidents import Incident
+from verification.clients.incidents.open_incidents import OpenIncident
 from verification.clients.web_api import System, WebApi, token_of
 from verification.errors import NotPermitted, ObserverError
-from verification.settings.observers import GitHub
+from verification.settings.observers import GitHubSettings
 
 DeploymentState = Literal["success", "failure"]
 
@@ -70,12 +70,12 @@ class _Release(BaseModel):
     assets: list[_Asset] = []
 
 
-class GitHubClient:
+class GitHub:
     """One repository; `access` says what its token must permit. Each method raises ObserverError, NotPermitted."""
 
     def __init__(
         self,
-        settings: GitHub,
+        settings: GitHubSettings,
         variables: Mapping[str, str],
         access: str = "write access to contents",
         timeout: float | None = None,
@@ -104,18 +104,18 @@ class GitHubClient:
                 "Give GITHUB_TOKEN write access: incident tickets and the deploy workflow need it.",
             )
 
-    def incidents(self, labels: Sequence[str]) -> list[Incident]:
+    def incidents(self, labels: Sequence[str]) -> list[OpenIncident]:
         """The open issues that carry one of `labels`; pull requests are none.
 
         One question for each label: several in one would ask for issues that carry them all.
         """
-        found: dict[str, Incident] = {}
+        found: dict[str, OpenIncident] = {}
         for label in labels:
             asked = {"state": "open", "labels": label, "per_page": "100"}
             for page in self.api.pages(f"{self.path}/issues", asked):
                 for issue in page.read(list[_Issue]):
                     if issue.pull_request is None and issue.state == "open":
-                        found.setdefault(issue.html_url, Incident(issue.title, label, issue.html_url, "GitHub"))
+                        found.setdefault(issue.html_url, OpenIncident(issue.title, label, issue.html_url, "GitHub"))
         return list(found.values())
 
     def open_ticket(self, title: str, body: str, labels: Sequence[str], key: str, since: datetime) -> str:

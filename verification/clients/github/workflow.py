@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel
 
-from verification.clients.github.client import GitHubClient
+from verification.clients.github.client import GitHub
 from verification.clients.web_api import MaybeTaken, Refused
 from verification.deadline import Deadline, poll
 from verification.errors import ObserverError
-from verification.settings.observers import GitHub
+from verification.settings.observers import GitHubSettings
 from verification.verdict import now
 
 _CLOCKS_DIFFER = timedelta(seconds=30)
@@ -81,16 +81,16 @@ class WorkflowRun:
 class DeployWorkflow:
     """The deploy workflow of `[github]`. Each method raises ObserverError, NotPermitted."""
 
-    def __init__(self, github: GitHubClient) -> None:
+    def __init__(self, github: GitHub) -> None:
         self._github = github
         self._api = github.api
         self._settings = github.settings
         self._path = f"{github.path}/actions"
 
     @classmethod
-    def of(cls, settings: GitHub, timeout: float, variables: Mapping[str, str]) -> DeployWorkflow:
+    def of(cls, settings: GitHubSettings, timeout: float, variables: Mapping[str, str]) -> DeployWorkflow:
         """Raises NotPermitted without GITHUB_TOKEN."""
-        return cls(GitHubClient(settings, variables, "write access to actions", timeout))
+        return cls(GitHub(settings, variables, "write access to actions", timeout))
 
     def close(self) -> None:
         """End all connections."""

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from verification.clients.google.errors import GoogleSystem, ask, must_be_local
 from verification.clients.lazy_imports import Lazy, load
 from verification.redaction import redact
-from verification.settings.model import CloudRun
+from verification.settings.model import CloudRunSettings
 
 if TYPE_CHECKING:
     from google.cloud.logging import Client
@@ -37,7 +37,7 @@ class _Resource(Protocol):
     labels: Mapping[str, str]
 
 
-class _Line(Protocol):
+class _LogLine(Protocol):
     """What is read of the library's LogEntry, which has no types of its own."""
 
     log_name: str
@@ -50,7 +50,7 @@ class _Line(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class LoggedRequest:
     """One line of the request log. `at` is when the request came in; `latency_s` is None where none was noted.
 
     `revision` is empty for a request that reached none; `path` has no query.
@@ -66,20 +66,20 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class RequestLog:
+class LoggedRequests:
     """The requests of a window, oldest first, each once.
 
     `complete` is False where there were more than were asked for: the oldest are here, and no count of them may be
     believed. `unreadable` lines had no usable id, time, status or latency, and are left out.
     """
 
-    requests: tuple[Request, ...]
+    requests: tuple[LoggedRequest, ...]
     complete: bool
     unreadable: int
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LogEntry:
     """One line of another log, such as `run.googleapis.com/stderr`; `text` is redacted, and cut where it is long."""
 
     insert_id: str
@@ -93,29 +93,29 @@ class Entry:
 class CloudLogging:
     """The logs of one service. Making this costs nothing; `timeout` (seconds) limits each question. Thread-safe."""
 
-    def __init__(self, settings: CloudRun, timeout: float = 20) -> None:
+    def __init__(self, settings: CloudRunSettings, timeout: float = 20) -> None:
         self._settings = settings
         self._timeout = timeout
         self._client = Lazy(lambda: _client(settings))
 
-    def requests(self, since: datetime, until: datetime, most: int = _MOST_REQUESTS) -> RequestLog:
+    def requests(self, since: datetime, until: datetime, most: int = _MOST_REQUESTS) -> LoggedRequests:
         """The requests that came in from `since` until before `until`, to all revisions and to none.
 
         A line can be read once its request has ended and Logging has taken it in: read a window again, a little later,
         before believing that it is whole. Raises ObserverError, NotPermitted.
         """
 
-        def read_window() -> RequestLog:
+        def read_window() -> LoggedRequests:
             question = f"{self._window(since, until)} AND {_log_is(REQUEST_LOG)}"
             lines = list(self._entries(question, most + 1, "timestamp asc"))
             read = [_request(line) for line in lines[:most]]
             known = {request.insert_id: request for request in read if request}
             ordered = sorted(known.values(), key=lambda request: (request.at, request.insert_id))
-            return RequestLog(tuple(ordered), complete=len(lines) <= most, unreadable=read.count(None))
+            return LoggedRequests(tuple(ordered), complete=len(lines) <= most, unreadable=read.count(None))
 
         return self._asked(read_window, "requests")
 
-    def troubles(self, since: datetime, until: datetime) -> tuple[Entry, ...]:
+    def troubles(self, since: datetime, until: datetime) -> tuple[LogEntry, ...]:
         """What the service or its containers complained of in that window, oldest first; the newest 2000 at most.
 
         Lines of severity ERROR and above, those of Cloud Run itself (`varlog/system`) from WARNING on, and any that
@@ -128,7 +128,7 @@ class CloudLogging:
             f'AND (severity>=ERROR OR ({system} AND severity>=WARNING) OR ({system} AND textPayload:"Memory limit of"))'
         )
 
-        def read_window() -> tuple[Entry, ...]:
+        def read_window() -> tuple[LogEntry, ...]:
             lines = self._entries(question, _MOST_TROUBLES, "timestamp desc")
             known = {entry.insert_id: entry for line in lines if (entry := _entry(line))}
             return tuple(sorted(known.values(), key=lambda entry: (entry.at, entry.insert_id)))
@@ -153,8 +153,8 @@ class CloudLogging:
         first, end = since.astimezone(UTC).isoformat(), until.astimezone(UTC).isoformat()
         return f'{self._ours} AND timestamp>="{first}" AND timestamp<"{end}"'
 
-    def _entries(self, question: str, most: int, order: str) -> Iterator[_Line]:
-        found: Iterator[_Line] = self._client.value.list_entries(  # type: ignore[no-untyped-call]
+    def _entries(self, question: str, most: int, order: str) -> Iterator[_LogLine]:
+        found: Iterator[_LogLine] = self._client.value.list_entries(  # type: ignore[no-untyped-call]
             resource_names=[f"projects/{self._settings.project}"],
             filter_=question,
             order_by=order,
@@ -167,7 +167,7 @@ class CloudLogging:
         return ask(question, self._timeout, _SYSTEM, f"{what} of {self._settings.service}")
 
 
-def _client(settings: CloudRun) -> Client:
+def _client(settings: CloudRunSettings) -> Client:
     """Google's client over HTTP, whose errors come at once; gRPC would repeat a question for a minute first."""
     load("google.cloud.logging", "google.auth.transport.requests")
     from google.auth.credentials import AnonymousCredentials
@@ -212,13 +212,13 @@ def _log_is(name: str) -> str:
     return f'log_id("{name}")'
 
 
-def _request(line: _Line) -> Request | None:
+def _request(line: _LogLine) -> LoggedRequest | None:
     """The line as a request; None where what it says cannot be counted."""
     http = line.http_request if isinstance(line.http_request, Mapping) else {}
     status, latency = _whole(http.get("status")), _seconds(http.get("latency"))
     if not line.insert_id or line.timestamp is None or status is None or (latency is not None and math.isnan(latency)):
         return None
-    return Request(
+    return LoggedRequest(
         insert_id=line.insert_id,
         at=line.timestamp.astimezone(UTC),
         revision=_revision(line),
@@ -229,13 +229,13 @@ def _request(line: _Line) -> Request | None:
     )
 
 
-def _entry(line: _Line) -> Entry | None:
+def _entry(line: _LogLine) -> LogEntry | None:
     if not line.insert_id or line.timestamp is None:
         return None
     log = str(line.log_name).partition("/logs/")[2].replace("%2F", "/")
     text = redact(_said(line.payload))[:_LONGEST_TEXT]
     severity = str(line.severity or "DEFAULT")
-    return Entry(line.insert_id, line.timestamp.astimezone(UTC), _revision(line), severity, text, log)
+    return LogEntry(line.insert_id, line.timestamp.astimezone(UTC), _revision(line), severity, text, log)
 
 
 def _said(payload: object) -> str:
@@ -245,7 +245,7 @@ def _said(payload: object) -> str:
     return "" if payload is None else str(payload)
 
 
-def _revision(line: _Line) -> str:
+def _revision(line: _LogLine) -> str:
     labels = line.resource.labels if line.resource else {}
     return str(labels.get("revision_name", ""))
 

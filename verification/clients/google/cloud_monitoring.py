@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypedDict, TypeVar
 from verification.clients.google.errors import GoogleSystem, ask, must_be_local
 from verification.clients.lazy_imports import Lazy, load
 from verification.errors import ObserverError
-from verification.settings.model import CloudRun
+from verification.settings.model import CloudRunSettings
 
 if TYPE_CHECKING:
     from google.api.distribution_pb2 import Distribution
@@ -80,7 +80,7 @@ class Histogram:
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
+class RevisionTraffic:
     """What one revision served from `start` to `end`. `errors` are answers of the class 5xx."""
 
     revision: str
@@ -99,12 +99,12 @@ class _Patience(TypedDict):
 class CloudMonitoring:
     """The metrics of one service. Making this costs nothing; `timeout` (seconds) limits each question. Thread-safe."""
 
-    def __init__(self, settings: CloudRun, timeout: float = 20) -> None:
+    def __init__(self, settings: CloudRunSettings, timeout: float = 20) -> None:
         self._settings = settings
         self._timeout = timeout
         self._client = Lazy(lambda: _client(settings.monitoring))
 
-    def traffic(self, since: datetime, until: datetime) -> tuple[Traffic, ...]:
+    def traffic(self, since: datetime, until: datetime) -> tuple[RevisionTraffic, ...]:
         """What each revision served, a line for each sampling period, oldest first; empty where nobody asked.
 
         Raises ObserverError, NotPermitted.
@@ -141,7 +141,7 @@ class CloudMonitoring:
         """End the connection."""
         self._client.close(lambda client: client.transport.close())  # type: ignore[no-untyped-call]
 
-    def _traffic(self, since: datetime, until: datetime) -> Iterator[Traffic]:
+    def _traffic(self, since: datetime, until: datetime) -> Iterator[RevisionTraffic]:
         requests: dict[tuple[datetime, datetime, str], list[int]] = {}
         for series in self._series("request_count", since, until):
             failed = series.metric.labels.get("response_code_class") == "5xx"
@@ -156,7 +156,7 @@ class CloudMonitoring:
                 latencies[key] = latencies.get(key, Histogram()) + _histogram(point.value.distribution_value)
         for key, (total, errors) in sorted(requests.items()):
             start, end, revision = key
-            yield Traffic(revision, start, end, total, errors, latencies.get(key, Histogram()))
+            yield RevisionTraffic(revision, start, end, total, errors, latencies.get(key, Histogram()))
 
     def _series(self, metric: str, since: datetime, until: datetime) -> Iterator[monitoring_v3.TimeSeries]:
         settings = self._settings

@@ -32,7 +32,7 @@ from verification.clients.google.errors import (
 from verification.clients.lazy_imports import Lazy, load
 from verification.deadline import Deadline, bounded, poll
 from verification.errors import NotPermitted, ObserverError
-from verification.settings import model as tables
+from verification.settings.model import CloudRunSettings
 
 if TYPE_CHECKING:
     from google.api_core.operation import Operation
@@ -60,7 +60,7 @@ _UPDATE = "run.services.update"
 class CloudRun:
     """One service on Cloud Run. Making this object costs nothing; `timeout` (seconds) limits each call. Thread-safe."""
 
-    def __init__(self, settings: tables.CloudRun, timeout: float = 10) -> None:
+    def __init__(self, settings: CloudRunSettings, timeout: float = 10) -> None:
         self.settings = settings
         self.timeout = timeout
         # Importing them takes half a second, finding credentials up to many.

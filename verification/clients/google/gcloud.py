@@ -13,8 +13,8 @@ from pydantic import BaseModel, Field, ValidationError
 
 from verification.errors import ObserverError
 from verification.operator_commands import describe, update_traffic
-from verification.settings.model import CloudRun
-from verification.source_tree.commands import Commands, Ended
+from verification.settings.model import CloudRunSettings
+from verification.source_tree.commands import CommandResult, Commands
 
 _ALL = 100
 _OVERRIDE = "CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN"
@@ -63,7 +63,7 @@ class Traffic:
 class Gcloud:
     """gcloud for one service. Its output lands in the folder `logs`; it never outlives its time."""
 
-    def __init__(self, service: CloudRun, logs: Path, variables: Mapping[str, str]) -> None:
+    def __init__(self, service: CloudRunSettings, logs: Path, variables: Mapping[str, str]) -> None:
         self._service = service
         self._logs = logs
         self._variables = variables
@@ -91,7 +91,7 @@ class Gcloud:
         """Pin all traffic to `revision`; tags stay. Raises ObserverError, after which nobody knows: look."""
         self._run(update_traffic(self._service, revision), within, "gcloud.log")
 
-    def _run(self, words: list[str], within: float, log: str) -> Ended:
+    def _run(self, words: list[str], within: float, log: str) -> CommandResult:
         obstacle = self.obstacle()
         if obstacle:
             raise ObserverError(obstacle)

@@ -14,7 +14,7 @@ from verification.redaction import redact
 
 
 @dataclass(frozen=True, slots=True)
-class Incident:
+class OpenIncident:
     """An open incident, in the words of its source."""
 
     title: str
@@ -27,21 +27,21 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class IncidentAnswers:
     """What the sources said, by their names: their open incidents, or why they did not answer."""
 
-    found: Mapping[str, tuple[Incident, ...]]
+    found: Mapping[str, tuple[OpenIncident, ...]]
     silent: Mapping[str, VerificationError]
 
     @property
-    def incidents(self) -> tuple[Incident, ...]:
+    def incidents(self) -> tuple[OpenIncident, ...]:
         """All open incidents."""
         return tuple(incident for incidents in self.found.values() for incident in incidents)
 
 
-def ask_all(sources: Mapping[str, Callable[[], list[Incident]]]) -> Asked:
+def ask_all(sources: Mapping[str, Callable[[], list[OpenIncident]]]) -> IncidentAnswers:
     """Ask all sources, side by side. One that fails is noted, and keeps no other from answering."""
-    found: dict[str, tuple[Incident, ...]] = {}
+    found: dict[str, tuple[OpenIncident, ...]] = {}
     silent: dict[str, VerificationError] = {}
     with ThreadPoolExecutor(max(len(sources), 1)) as pool:
         for name, answer in zip(sources, pool.map(_ask, sources, sources.values()), strict=True):
@@ -49,10 +49,10 @@ def ask_all(sources: Mapping[str, Callable[[], list[Incident]]]) -> Asked:
                 silent[name] = answer
             else:
                 found[name] = answer
-    return Asked(found, silent)
+    return IncidentAnswers(found, silent)
 
 
-def _ask(name: str, source: Callable[[], list[Incident]]) -> tuple[Incident, ...] | VerificationError:
+def _ask(name: str, source: Callable[[], list[OpenIncident]]) -> tuple[OpenIncident, ...] | VerificationError:
     try:
         return tuple(source())
     except VerificationError as problem:

@@ -10,7 +10,7 @@ from contextlib import closing
 
 from pydantic import BaseModel
 
-from verification.clients.incidents.open_incidents import Incident
+from verification.clients.incidents.open_incidents import OpenIncident
 from verification.clients.web_api import System, WebApi, token_of
 from verification.errors import ObserverError
 from verification.settings.observers import PagerDutyIncidents
@@ -29,7 +29,7 @@ class _Named(BaseModel):
     name: str | None = None
 
 
-class _Incident(BaseModel):
+class _PagerDutyIncident(BaseModel):
     id: str
     title: str = ""
     summary: str = ""
@@ -51,19 +51,21 @@ class _Incident(BaseModel):
         return self.priority_name in settings.priorities if self.priority_name else self.urgency in settings.urgencies
 
 
-class _Page(BaseModel):
-    incidents: list[_Incident]
+class _IncidentPage(BaseModel):
+    incidents: list[_PagerDutyIncident]
     more: bool = False
 
 
-def pagerduty_incidents(settings: PagerDutyIncidents, timeout: float, variables: Mapping[str, str]) -> list[Incident]:
+def pagerduty_incidents(
+    settings: PagerDutyIncidents, timeout: float, variables: Mapping[str, str]
+) -> list[OpenIncident]:
     """The open incidents that the settings call critical. Raises NotPermitted, ObserverError.
 
     Filtered on our side: a filter that the server does not know would be ignored without a word.
     """
     system = System("PagerDuty", settings.url, "PAGERDUTY_TOKEN", "read access to incidents", "Token token=")
     headers = {"Accept": "application/vnd.pagerduty+json;version=2"}
-    found: list[Incident] = []
+    found: list[OpenIncident] = []
     with closing(WebApi(system, token_of(variables, system), timeout, headers)) as api:
         for number in range(_MOST_PAGES):
             asked: dict[str, str | list[str]] = {
@@ -73,7 +75,7 @@ def pagerduty_incidents(settings: PagerDutyIncidents, timeout: float, variables:
                 "limit": str(_PAGE),
                 "offset": str(number * _PAGE),
             }
-            page = api.get("/incidents", asked).read(_Page)
+            page = api.get("/incidents", asked).read(_IncidentPage)
             found += [_incident(listed, settings) for listed in page.incidents if listed.is_critical(settings)]
             if not page.more:
                 return found
@@ -82,10 +84,10 @@ def pagerduty_incidents(settings: PagerDutyIncidents, timeout: float, variables:
     )
 
 
-def _incident(found: _Incident, settings: PagerDutyIncidents) -> Incident:
+def _incident(found: _PagerDutyIncident, settings: PagerDutyIncidents) -> OpenIncident:
     severity = found.priority_name or f"urgency {found.urgency}"
     title = found.title or found.summary or found.id
-    return Incident(title, severity, found.html_url or settings.url, "PagerDuty")
+    return OpenIncident(title, severity, found.html_url or settings.url, "PagerDuty")
 
 
 def trigger(

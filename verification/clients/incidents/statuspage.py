@@ -6,14 +6,14 @@ from contextlib import closing
 
 from pydantic import BaseModel
 
-from verification.clients.incidents.open_incidents import Incident
+from verification.clients.incidents.open_incidents import OpenIncident
 from verification.clients.web_api import System, WebApi
 from verification.settings.observers import StatuspageIncidents
 
 _OVER = {"resolved", "postmortem", "completed"}
 
 
-class _Incident(BaseModel):
+class _StatuspageIncident(BaseModel):
     name: str
     status: str
     impact: str
@@ -21,10 +21,10 @@ class _Incident(BaseModel):
 
 
 class _Answer(BaseModel):
-    incidents: list[_Incident]
+    incidents: list[_StatuspageIncident]
 
 
-def statuspage_incidents(settings: StatuspageIncidents, timeout: float) -> list[Incident]:
+def statuspage_incidents(settings: StatuspageIncidents, timeout: float) -> list[OpenIncident]:
     """The unresolved incidents of the impacts that the settings call critical, filtered on our side. No token needed.
 
     Raises ObserverError.
@@ -32,7 +32,7 @@ def statuspage_incidents(settings: StatuspageIncidents, timeout: float) -> list[
     with closing(WebApi(System("Statuspage", settings.url), "", timeout)) as api:
         answer = api.get("/api/v2/incidents/unresolved.json").read(_Answer)
     return [
-        Incident(incident.name, incident.impact, incident.shortlink or settings.url, "Statuspage")
+        OpenIncident(incident.name, incident.impact, incident.shortlink or settings.url, "Statuspage")
         for incident in answer.incidents
         if incident.impact in settings.impacts and incident.status not in _OVER
     ]

@@ -17,7 +17,7 @@ from verification.clients.sentry.canary import CANARY_RELEASE, CANARY_TAG, CANAR
 from verification.clients.web_api import Parameters, System, WebApi, token_of
 from verification.deadline import Deadline, poll
 from verification.errors import NotPermitted, ObserverError
-from verification.settings.observers import Sentry as SentrySettings
+from verification.settings.observers import SentrySettings
 from verification.settings.units import duration_text
 from verification.verdict import now
 

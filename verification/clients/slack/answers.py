@@ -25,7 +25,7 @@ _CHANNEL_REMEDIES = {
 }
 
 
-class Channel(BaseModel):
+class ListedChannel(BaseModel):
     """A channel."""
 
     id: str

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from verification.clients.lazy_imports import load
 from verification.clients.slack.answers import (
-    Channel,
+    ListedChannel,
     Myself,
     PostedMessage,
     explained,
@@ -22,8 +22,7 @@ from verification.clients.web_api import System, token_of
 from verification.deadline import Deadline, bounded
 from verification.errors import ObserverError, SettingsError
 from verification.redaction import redact_and_truncate
-from verification.settings.observers import Slack as SlackSettings
-from verification.settings.observers import keeps_secrets
+from verification.settings.observers import SlackSettings, keeps_secrets
 from verification.settings.units import duration_text
 from verification.verdict import now
 
@@ -195,7 +194,7 @@ class Slack:
             ),
             "conversations.list",
         ):
-            for listed in read_answer(list[Channel], page.get("channels"), "conversations.list"):
+            for listed in read_answer(list[ListedChannel], page.get("channels"), "conversations.list"):
                 if listed.name == name.removeprefix("#"):
                     return listed.id
         raise ObserverError(

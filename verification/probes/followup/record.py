@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from verification.clients.github.client import DeploymentState, GitHubClient
+from verification.clients.github.client import DeploymentState, GitHub
 from verification.clients.sentry.client import Sentry
 from verification.errors import NotAsked, VerificationError
 from verification.probe import probe
@@ -16,8 +16,7 @@ from verification.probes.followup.deployment import Followed
 from verification.records.deployments import Deployment, State
 from verification.records.events import deployed
 from verification.settings.model import Settings
-from verification.settings.observers import GitHub
-from verification.settings.observers import Sentry as SentrySettings
+from verification.settings.observers import GitHubSettings, SentrySettings
 from verification.verdict import Measurement, all_must_be_one_of, now
 
 if TYPE_CHECKING:
@@ -78,9 +77,11 @@ def _sentry_deploy(settings: SentrySettings, variables: Mapping[str, str], one: 
         return sentry.record_deploy(_commit(one), environment, one.revision, one.deployed, finished)
 
 
-def _github_deployment(settings: GitHub, variables: Mapping[str, str], one: Deployment, environment: str) -> bool:
+def _github_deployment(
+    settings: GitHubSettings, variables: Mapping[str, str], one: Deployment, environment: str
+) -> bool:
     state: DeploymentState = "failure" if one.state in {State.FAILED, State.ROLLED_BACK} else "success"
-    with closing(GitHubClient(settings, variables, "write access to deployments")) as github:
+    with closing(GitHub(settings, variables, "write access to deployments")) as github:
         return github.record_deployment(_commit(one), environment, state, f"{one.revision}: {one.state}")
 
 

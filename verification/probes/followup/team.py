@@ -15,7 +15,7 @@ from verification.probes.health import given
 from verification.records.deployments import Deployment, State
 from verification.records.run_record import POST_DEPLOY_PHASES
 from verification.settings.model import Settings
-from verification.settings.observers import Slack as SlackSettings
+from verification.settings.observers import SlackSettings
 from verification.verdict import Measurement, Verdict
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from verification.clients.google.cloud_monitoring import SYSTEM, CloudMonitoring, Histogram, Traffic
+from verification.clients.google.cloud_monitoring import SYSTEM, CloudMonitoring, Histogram, RevisionTraffic
 from verification.errors import NotAsked, ObserverError
 from verification.probe import probe
 from verification.probes.followup.deployment import Followed
@@ -96,7 +96,7 @@ def second_watch(
     return watched(followed_deployment.serves, start, end, cloud_monitoring.traffic(start, end))
 
 
-def watched(revision: str, start: datetime, end: datetime, traffic: Iterable[Traffic]) -> SecondWatch:
+def watched(revision: str, start: datetime, end: datetime, traffic: Iterable[RevisionTraffic]) -> SecondWatch:
     """The sums over what `revision` served. Raises ObserverError where latencies cannot be added."""
     own = [one for one in traffic if one.revision == revision]
     try:

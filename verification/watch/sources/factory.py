@@ -25,7 +25,7 @@ from verification.watch.sources.serving import DatabasePinged, ServingAsked, Unr
 from verification.watch.sources.source import Blocks, Source
 
 if TYPE_CHECKING:
-    from verification.settings.observers import Sentry as SentrySettings
+    from verification.settings.observers import SentrySettings
 
 
 @dataclass(frozen=True, slots=True)

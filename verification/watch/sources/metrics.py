@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
-from verification.clients.google.cloud_monitoring import CloudMonitoring, Histogram
-from verification.clients.google.cloud_monitoring import Traffic as Point
+from verification.clients.google.cloud_monitoring import CloudMonitoring, Histogram, RevisionTraffic
 from verification.errors import VerificationError
 from verification.watch.criteria.gauges import INSTANCES
 from verification.watch.criteria.traffic import METRICS
@@ -79,8 +78,8 @@ class Metrics:
     def close(self) -> None:
         """See Source. The client belongs to the run."""
 
-    def _blocks(self, points: Iterable[Point], count: int) -> list[list[Point]]:
-        blocks: list[list[Point]] = [[] for _ in range(count)]
+    def _blocks(self, points: Iterable[RevisionTraffic], count: int) -> list[list[RevisionTraffic]]:
+        blocks: list[list[RevisionTraffic]] = [[] for _ in range(count)]
         for one in points:
             # A point belongs where it ends; a hair before, so that the end of a block is its own.
             place = int((one.end - self._next - timedelta(microseconds=1)) / self._period)
@@ -88,12 +87,12 @@ class Metrics:
                 blocks[place].append(one)
         return blocks
 
-    def _told(self, blocks: list[list[Point]]) -> Iterator[Sample]:
+    def _told(self, blocks: list[list[RevisionTraffic]]) -> Iterator[Sample]:
         for block in blocks:
             yield Sample(METRICS, self._next, traffic=self._counted(block))
             self._next += self._period
 
-    def _counted(self, points: list[Point]) -> Traffic:
+    def _counted(self, points: list[RevisionTraffic]) -> Traffic:
         ours = [one for one in points if one.revision == self._revision]
         total = sum(one.requests for one in ours)
         found = Histogram()

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
-from verification.clients.google.cloud_logging import CloudLogging, Entry
+from verification.clients.google.cloud_logging import CloudLogging, LogEntry
 from verification.clients.sentry.answers import Issue, Window
 from verification.clients.sentry.client import Sentry, dsn_of
 from verification.errors import NotAsked
-from verification.settings.observers import Sentry as SentrySettings
+from verification.settings.observers import SentrySettings
 from verification.watch.criteria.forbidden_events import (
     CRITICAL_ERRORS,
     DATABASE_ERRORS,
@@ -120,5 +120,5 @@ class TroublesLogged:
         """See Source. The client belongs to the run."""
 
 
-def _told(stream: str, entry: Entry) -> Sample:
+def _told(stream: str, entry: LogEntry) -> Sample:
     return Sample(stream, entry.at, 1.0, entry.insert_id, entry.text[:200])

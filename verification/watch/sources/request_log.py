@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
-from verification.clients.google.cloud_logging import CloudLogging, Request
-from verification.clients.google.cloud_logging import RequestLog as Log
+from verification.clients.google.cloud_logging import CloudLogging, LoggedRequest, LoggedRequests
 from verification.errors import VerificationError
 from verification.watch.criteria.traffic import LOG
 from verification.watch.samples import Sample, Traffic
@@ -88,7 +87,7 @@ class RequestLog:
     def close(self) -> None:
         """See Source. The client belongs to the run."""
 
-    def _read(self, count: int) -> tuple[Log, int]:
+    def _read(self, count: int) -> tuple[LoggedRequests, int]:
         """The lines of the next `count` blocks, or of fewer where they are more than can be asked for at once."""
         while True:
             since = max(self._start, self._next - _OVERLAP * self._block)
@@ -97,13 +96,13 @@ class RequestLog:
                 return log, count
             count //= 2
 
-    def _reached(self, log: Log, count: int) -> int:
+    def _reached(self, log: LoggedRequests, count: int) -> int:
         """How many of the next `count` blocks the log has got to, by its newest line."""
         newest = max((one.at for one in log.requests), default=self._next - self._block)
         return min(int((newest - self._next) / self._block) + 1, count) if newest >= self._next else 0
 
-    def _told(self, log: Log, count: int) -> Iterator[Sample]:
-        blocks: list[list[Request]] = [[] for _ in range(count)]
+    def _told(self, log: LoggedRequests, count: int) -> Iterator[Sample]:
+        blocks: list[list[LoggedRequest]] = [[] for _ in range(count)]
         end = self._next + count * self._block
         lines = [one for one in log.requests if count and one.at < end and one.insert_id not in self._known]
         fresh = {one.insert_id: one for one in lines}
@@ -115,7 +114,7 @@ class RequestLog:
             yield Sample(LOG, self._next, traffic=self._counted(block))
             self._next += self._block
 
-    def _counted(self, requests: list[Request]) -> Traffic:
+    def _counted(self, requests: list[LoggedRequest]) -> Traffic:
         ours = [one for one in requests if one.revision in {self._revision, ""}]
         known = [one.latency_s for one in ours if one.latency_s is not None]
         unknown = len(ours) - len(known)  # of those nobody knows whether they were slow

@@ -53,8 +53,8 @@ def _log(options: argparse.Namespace, console: Console) -> Exit:
     every = [one for several in found.values() for one in several]
     every.sort(key=lambda one: one.deployed)
     if options.json:
-        entries = tuple(log_table.entry(one) for one in every)
-        print(redact(log_table.LogFile(place=place, deployments=entries).model_dump_json(indent=2)))
+        entries = tuple(map(log_table.DeploymentEntry.model_validate, every))
+        print(redact(log_table.DeploymentLogFile(place=place, deployments=entries).model_dump_json(indent=2)))
         return Exit.DONE
     if not every:
         console.print(f"no deployment is in {place} yet", soft_wrap=True, markup=False)
@@ -70,7 +70,9 @@ def _metrics(options: argparse.Namespace, console: Console) -> Exit:
     months = {name: by_month(several, settings[name], present) for name, several in found.items()}
     overall = {name: over_all(several, settings[name], present) for name, several in found.items()}
     if options.json:
-        whole = {name: tuple(map(metrics_table.entry, (overall[name], *months[name]))) for name in found}
+        whole = {
+            name: tuple(map(metrics_table.PeriodEntry.model_validate, (overall[name], *months[name]))) for name in found
+        }
         print(redact(metrics_table.MetricsFile(environments=whole).model_dump_json(indent=2)))
         return Exit.DONE
     if not found:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from rich.table import Table
 from rich.text import Text
 
@@ -17,25 +17,25 @@ _COLOURS = {State.GOOD: "green", State.UNCLEAR: "yellow", State.FAILED: "red", S
 _MARKS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?"}
 
 
-class SignatureEntry(BaseModel):
-    """Who answers for a line, since when."""
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, from_attributes=True)
 
-    model_config = ConfigDict(frozen=True)
+
+class SignatureEntry(_Entry):
+    """Who answers for a line, since when."""
 
     line: str
     name: str
     at: datetime
 
 
-class DeploymentEntry(BaseModel):
+class DeploymentEntry(_Entry):
     """One deployment for other programs; durations are in seconds, null stands for "not known"."""
-
-    model_config = ConfigDict(frozen=True)
 
     environment: str
     service: str
     revision: str
-    previous_revision: str
+    previous_revision: str = Field(validation_alias="previous")
     commit: str
     deployed: datetime
     verified: datetime | None
@@ -43,45 +43,20 @@ class DeploymentEntry(BaseModel):
     verdicts: dict[str, Verdict]
     profiles: tuple[str, ...]
     issues: tuple[str, ...]
-    duration_s: float | None
+    duration_s: float | None = Field(validation_alias="duration")
     failed_at: datetime | None
-    recovery_s: float | None
+    recovery_s: float | None = Field(validation_alias="recovery")
     rollback: RolledBack | None
     rolled_back_at: datetime | None
-    signed_off: tuple[SignatureEntry, ...]
+    signed_off: tuple[SignatureEntry, ...] = Field(validation_alias="signed")
 
 
-class LogFile(BaseModel):
+class DeploymentLogFile(_Entry):
     """`python -m reports log --json`: the deployments, the oldest first."""
-
-    model_config = ConfigDict(frozen=True)
 
     version: int = 1
     place: str
     deployments: tuple[DeploymentEntry, ...]
-
-
-def entry(one: Deployment) -> DeploymentEntry:
-    """A deployment as JSON states it."""
-    return DeploymentEntry(
-        environment=one.environment,
-        service=one.service,
-        revision=one.revision,
-        previous_revision=one.previous,
-        commit=one.commit,
-        deployed=one.deployed,
-        verified=one.verified,
-        state=one.state,
-        verdicts=one.verdicts,
-        profiles=one.profiles,
-        issues=one.issues,
-        duration_s=one.duration,
-        failed_at=one.failed_at,
-        recovery_s=one.recovery,
-        rollback=one.rollback,
-        rolled_back_at=one.rolled_back_at,
-        signed_off=tuple(SignatureEntry(line=each.line, name=each.name, at=each.at) for each in one.signed),
-    )
 
 
 def table(deployments: Iterable[Deployment], place: str) -> Table:

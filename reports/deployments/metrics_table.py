@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from rich.table import Table
 from rich.text import Text
 
@@ -18,62 +18,37 @@ _BLOCKS[State.ROLLED_BACK] = ("▒", "red")
 _MARKS = {True: ("✓", "green"), False: ("✗", "red"), None: ("?", "yellow")}
 
 
-class FigureEntry(BaseModel):
-    """One metric; `good` is null where it cannot be told."""
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, from_attributes=True)
 
-    model_config = ConfigDict(frozen=True)
+
+class FigureEntry(_Entry):
+    """One metric; `good` is null where it cannot be told."""
 
     name: str
     value: float | None
     unit: str
     target: str
     good: bool | None
-    deployments: int
+    deployments: int = Field(validation_alias="samples")
     note: str
 
 
-class PeriodEntry(BaseModel):
+class PeriodEntry(_Entry):
     """The metrics of one stretch of time."""
 
-    model_config = ConfigDict(frozen=True)
-
-    period: str
+    period: str = Field(validation_alias="name")
     deployments: int
     states: dict[State, int]
     too_few: str
-    metrics: tuple[FigureEntry, ...]
+    metrics: tuple[FigureEntry, ...] = Field(validation_alias="figures")
 
 
-class MetricsFile(BaseModel):
+class MetricsFile(_Entry):
     """`python -m reports metrics --json`: for each environment all time, then month by month."""
-
-    model_config = ConfigDict(frozen=True)
 
     version: int = 1
     environments: dict[str, tuple[PeriodEntry, ...]]
-
-
-def entry(period: Period) -> PeriodEntry:
-    """A period as JSON states it."""
-    figures = tuple(
-        FigureEntry(
-            name=one.name,
-            value=one.value,
-            unit=one.unit,
-            target=one.target,
-            good=one.good,
-            deployments=one.samples,
-            note=one.note,
-        )
-        for one in period.figures
-    )
-    return PeriodEntry(
-        period=period.name,
-        deployments=period.deployments,
-        states=period.states,
-        too_few=period.too_few,
-        metrics=figures,
-    )
 
 
 def table(environment: str, overall: Period, months: Sequence[Period]) -> Table:

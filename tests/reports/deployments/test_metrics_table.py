@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from reports.deployments.metrics_table import MetricsFile, bars, entry, table
+from reports.deployments.metrics_table import MetricsFile, PeriodEntry, bars, table
 from verification.records.deployments import Deployment, Phase, RolledBack
 from verification.records.metrics import Figure, Period, by_month, over_all
 from verification.records.run_record import RollbackOutcome
@@ -150,7 +150,9 @@ def test_a_busy_month_keeps_its_bar_on_the_screen() -> None:
 
 def test_the_same_in_json() -> None:
     overall = over_all(TEN, SETTINGS, NOW)
-    document = json.loads(MetricsFile(environments={"production": (entry(overall),)}).model_dump_json())
+    document = json.loads(
+        MetricsFile(environments={"production": (PeriodEntry.model_validate(overall),)}).model_dump_json()
+    )
     period = document["environments"]["production"][0]
     assert (period["period"], period["deployments"], period["states"]["good"]) == ("all", 10, 10)
     assert period["metrics"][0] == {

@@ -91,13 +91,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def _report_on(config: pytest.Config, run: Run) -> None:
     from reports.plugin import Reporting
     from reports.run_files import RunFiles
-    from reports.tickets.ticket import Ticket
+    from reports.tickets.ticket import DeployTicket
     from rollback.controller import SafetyNet
 
     output = Path(config.getoption("--output"))
     results = Results()
     try:
-        tickets = [Ticket.parse(one) for one in config.getoption("--ticket")]
+        tickets = [DeployTicket.parse(one) for one in config.getoption("--ticket")]
         files = RunFiles.create(output, run.record, _phases_named(config))
     except SettingsError as error:
         raise pytest.UsageError(str(error)) from None

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
 
-from reports.command_line import Exit, Parser
+from reports.command_line import CommandExit, CommandParser
 from reports.deployments.commands import add_log, add_metrics
 from reports.tickets.commands import add_attach, add_join
 from verification.errors import ObserverError, SettingsError
@@ -18,7 +18,7 @@ from verification.redaction import redact
 _PIPED_WIDTH = 200
 _EPILOG = "exit codes: 0 done; 1 not done, the reason is printed; 4 wrong usage; 75 something could not be read"
 
-Command = Callable[[argparse.Namespace, Console], Exit]
+Command = Callable[[argparse.Namespace, Console], CommandExit]
 
 
 def main(arguments: Sequence[str] | None = None, variables: Mapping[str, str] = os.environ) -> int:
@@ -30,20 +30,20 @@ def main(arguments: Sequence[str] | None = None, variables: Mapping[str, str] = 
         return command(options, Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH))
     except SettingsError as mistake:
         print(redact(str(mistake)), file=sys.stderr)
-        return Exit.USAGE
+        return CommandExit.USAGE
     except ObserverError as problem:
         print(redact(str(problem)), file=sys.stderr)
-        return Exit.UNKNOWN
+        return CommandExit.UNKNOWN
     except BrokenPipeError:  # whoever read it, such as `head`, has seen enough
         sys.stdout = None  # or Python complains at its end, when it cannot write what is left
-        return Exit.DONE
+        return CommandExit.DONE
     except OSError as error:
         print(f"{error.filename} cannot be read or written: {error.strerror}", file=sys.stderr)
-        return Exit.NOT_DONE
+        return CommandExit.NOT_DONE
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="python -m reports", description=__doc__, epilog=_EPILOG)
+    parser = CommandParser(prog="python -m reports", description=__doc__, epilog=_EPILOG)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in (add_log, add_metrics, add_join, add_attach):
         add(commands)

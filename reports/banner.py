@@ -43,7 +43,7 @@ class Headline:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class RemedyStep:
     """One line of what a person must do: prose, or a command to paste."""
 
     text: str
@@ -111,7 +111,7 @@ def rollback_sentence(record: RunRecord) -> str:
             return f"The rollback {way} was withheld{why}"
     if record.triggers or result.reason:
         return f"No rollback took place{why}"
-    if any(one.phase in POST_DEPLOY_PHASES for one in record.failures):
+    if any(result.phase in POST_DEPLOY_PHASES for result in record.failures):
         return "No rollback: what failed is nothing that another revision would mend."
     finished = record.finished is not None
     if finished and record.verdict is Verdict.INCONCLUSIVE and POST_DEPLOY_PHASES.intersection(record.phases):
@@ -127,34 +127,34 @@ def rollback_state(record: RunRecord) -> str:
     return "done, but not verified" if result.verified is False else result.outcome.value
 
 
-def next_steps(record: RunRecord) -> tuple[Step, ...]:
+def next_steps(record: RunRecord) -> tuple[RemedyStep, ...]:
     """What a person must do now, if anything; commands stand alone, to be pasted."""
     if record.rollback.next_step:
         return steps(record.rollback.next_step)
     if headline(record).mood is Mood.EMERGENCY:
         return (
-            Step("See what serves, and what a rollback would do:"),
-            Step(f"python -m rollback -e {shlex.quote(record.environment)} status", is_command=True),
+            RemedyStep("See what serves, and what a rollback would do:"),
+            RemedyStep(f"python -m rollback -e {shlex.quote(record.environment)} status", is_command=True),
         )
     return ()
 
 
-def steps(text: str) -> tuple[Step, ...]:
+def steps(text: str) -> tuple[RemedyStep, ...]:
     """A remedy taken apart, in order: its prose, and the commands in it."""
-    found: list[Step] = []
+    found: list[RemedyStep] = []
     for line in (line.strip() for line in text.splitlines()):
         end = 0
         for command in _COMMAND.finditer(line):
             found += _prose(line[end : command.start()])
-            found.append(Step((command[1] or command[2]).strip(), is_command=True))
+            found.append(RemedyStep((command[1] or command[2]).strip(), is_command=True))
             end = command.end()
         found += _prose(line[end:])
     return tuple(found)
 
 
-def _prose(text: str) -> list[Step]:
+def _prose(text: str) -> list[RemedyStep]:
     text = text.strip(" ,;")
-    return [Step(text)] if re.search(r"\w", text) else []
+    return [RemedyStep(text)] if re.search(r"\w", text) else []
 
 
 def notices(record: RunRecord) -> tuple[str, ...]:
@@ -189,12 +189,12 @@ def tally(record: RunRecord) -> str:
 def counted(record: RunRecord) -> dict[Verdict, int]:
     """How many criteria came to each verdict, the worst first."""
     order = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
-    return {verdict: sum(one.verdict is verdict for one in record.criteria) for verdict in order}
+    return {verdict: sum(result.verdict is verdict for result in record.criteria) for verdict in order}
 
 
 def troubled(record: RunRecord) -> list[CriterionResult]:
     """The criteria that did not pass: failed ones first."""
-    unclear = [one for one in record.criteria if one.verdict is Verdict.INCONCLUSIVE]
+    unclear = [result for result in record.criteria if result.verdict is Verdict.INCONCLUSIVE]
     return [*record.failures, *unclear]
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from reports.checklist_lines import AFTER_ROLLBACK, BEFORE_ROLLBACK, Line, Section
+from reports.checklist_lines import AFTER_ROLLBACK, BEFORE_ROLLBACK, ChecklistLine, ChecklistSection
 from verification.records.run_record import CriterionResult, RollbackOutcome, RunRecord
 from verification.verdict import Measurement, Verdict
 
 _WORST_FIRST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
 
 
-class State(StrEnum):
+class LineState(StrEnum):
     """How a line stands; the first three are verdicts."""
 
     PASS = "pass"  # noqa: S105  (a verdict)
@@ -26,11 +26,11 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class FilledLine:
     """A line with how it stands. `results` are the criteria behind it; `values` what else was measured for it."""
 
     text: str
-    state: State
+    state: LineState
     results: tuple[CriterionResult, ...] = ()
     values: tuple[Measurement, ...] = ()
     note: str = ""
@@ -41,7 +41,7 @@ class FilledPart:
     """A part of a section, line by line."""
 
     heading: str
-    answers: tuple[Answer, ...]
+    lines: tuple[FilledLine, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,93 +54,93 @@ class FilledSection:
     @property
     def is_touched(self) -> bool:
         """Whether the run says anything about it."""
-        return any(answer.state not in {State.ABSENT, State.PERSON} for answer in self._answers)
+        return any(line.state not in {LineState.ABSENT, LineState.PERSON} for line in self._lines)
 
     @property
     def why_untouched(self) -> str:
         """Why the run says nothing about it."""
-        notes = dict.fromkeys(answer.note for answer in self._answers if answer.note)
+        notes = dict.fromkeys(line.note for line in self._lines if line.note)
         return "; ".join(notes).capitalize() or "Not part of this run"
 
     @property
     def left_to_people(self) -> list[str]:
         """The lines at which somebody must look in any case."""
-        return [answer.text for answer in self._answers if answer.state is State.PERSON]
+        return [line.text for line in self._lines if line.state is LineState.PERSON]
 
     @property
-    def _answers(self) -> list[Answer]:
-        return [answer for part in self.parts for answer in part.answers]
+    def _lines(self) -> list[FilledLine]:
+        return [line for part in self.parts for line in part.lines]
 
 
 def fill(record: RunRecord) -> tuple[FilledSection, ...]:
     """The whole checklist, in the document's order; then the criteria that are a team's own."""
-    before = tuple(_section(one, record) for one in BEFORE_ROLLBACK)
-    after = tuple(_section(one, record) for one in AFTER_ROLLBACK)
+    before = tuple(_section(section, record) for section in BEFORE_ROLLBACK)
+    after = tuple(_section(section, record) for section in AFTER_ROLLBACK)
     return (*before, _rollback(record), *after, *_own(record, (*BEFORE_ROLLBACK, *AFTER_ROLLBACK)))
 
 
-def _section(section: Section, record: RunRecord) -> FilledSection:
-    parts = (FilledPart(one.heading, tuple(_answer(line, record) for line in one.lines)) for one in section.parts)
+def _section(section: ChecklistSection, record: RunRecord) -> FilledSection:
+    parts = (
+        FilledPart(part.heading, tuple(_filled_line(line, record) for line in part.lines)) for part in section.parts
+    )
     return FilledSection(section.heading, tuple(parts))
 
 
-def _answer(line: Line, record: RunRecord) -> Answer:
-    results = tuple(one for one in record.criteria if one.name in line.criteria and one.phase in line.phases)
+def _filled_line(line: ChecklistLine, record: RunRecord) -> FilledLine:
+    results = tuple(
+        result for result in record.criteria if result.name in line.criteria and result.phase in line.phases
+    )
     if not results:
-        return _unanswered(line, record)
-    asked = {one.name for one in results}
+        return _line_without_result(line, record)
+    asked = {result.name for result in results}
     missing = [f"{name}: {_why_not(name, record)}" for name in line.criteria if name not in asked]
-    return Answer(line.text, State(_worst(results).value), results, note="; ".join(missing))
+    return FilledLine(line.text, LineState(_worst(results).value), results, note="; ".join(missing))
 
 
-def _unanswered(line: Line, record: RunRecord) -> Answer:
+def _line_without_result(line: ChecklistLine, record: RunRecord) -> FilledLine:
     if line.person:
-        return Answer(line.text, State.PERSON)
+        return FilledLine(line.text, LineState.PERSON)
     if not set(line.phases) & set(record.phases):
-        return Answer(line.text, State.ABSENT)
-    if lacking := dict.fromkeys(section for name in line.criteria if (section := _lacking(name, record))):
-        return Answer(line.text, State.NOT_CONFIGURED, note=f"needs {', '.join(lacking)}")
-    reasons = dict.fromkeys(why for name in line.criteria if (why := _reason(name, record)))
-    return Answer(line.text, State.LEFT_OUT if reasons else State.ABSENT, note="; ".join(reasons))
+        return FilledLine(line.text, LineState.ABSENT)
+    if lacking := dict.fromkeys(section for name in line.criteria if (section := _noted(name, record.not_configured))):
+        return FilledLine(line.text, LineState.NOT_CONFIGURED, note=f"needs {', '.join(lacking)}")
+    reasons = dict.fromkeys(why for name in line.criteria if (why := _noted(name, record.not_asked)))
+    return FilledLine(line.text, LineState.LEFT_OUT if reasons else LineState.ABSENT, note="; ".join(reasons))
 
 
 def _why_not(name: str, record: RunRecord) -> str:
-    if section := _lacking(name, record):
+    if section := _noted(name, record.not_configured):
         return f"not configured (needs {section})"
-    return _reason(name, record) or "not part of this run"
+    return _noted(name, record.not_asked) or "not part of this run"
 
 
-def _lacking(name: str, record: RunRecord) -> str:
-    """The section of deployment.toml without which the criterion does not exist; empty where it does."""
-    return next((section for one, section in record.not_configured.items() if one.partition("[")[0] == name), "")
-
-
-def _reason(name: str, record: RunRecord) -> str:
-    return next((why for one, why in record.not_asked.items() if one.partition("[")[0] == name), "")
+def _noted(name: str, notes: Mapping[str, str]) -> str:
+    """What `notes` say of the criterion, for whichever role; empty where they say nothing."""
+    return next((note for criterion, note in notes.items() if criterion.partition("[")[0] == name), "")
 
 
 def _worst(results: Sequence[CriterionResult]) -> Verdict:
-    return min((one.verdict for one in results), key=_WORST_FIRST.index)
+    return min((result.verdict for result in results), key=_WORST_FIRST.index)
 
 
 def _rollback(record: RunRecord) -> FilledSection:
     """What became of production: the checklist's rollback procedure, as far as it was needed."""
     result = record.rollback
-    if result.outcome is RollbackOutcome.NOT_NEEDED:
-        absent = tuple(Answer(text, State.ABSENT, note="no rollback was needed") for text in _ROLLBACK_LINES)
-        return FilledSection("Rollback", (FilledPart("", absent),))
-    if result.outcome is not RollbackOutcome.DONE:
-        state = State.FAIL if result.outcome is RollbackOutcome.FAILED else State.INCONCLUSIVE
-        moved = Answer(_ROLLBACK_LINES[0], state, note=f"{result.outcome}: {result.reason}")
-        rest = tuple(Answer(text, State.PERSON) for text in _ROLLBACK_LINES[1:])
-        return FilledSection("Rollback", (FilledPart("", (moved, *rest)),))
-    took = f" in {result.seconds:.1f} s" if result.seconds is not None else ""
-    moved = Answer(
-        _ROLLBACK_LINES[0], State.PASS, note=f"to {result.to_revision}, through {result.strategy or 'Cloud Run'}{took}"
-    )
-    verified = {True: State.PASS, False: State.FAIL, None: State.INCONCLUSIVE}[result.verified]
-    checked = Answer(_ROLLBACK_LINES[1], verified, values=result.checks)
-    return FilledSection("Rollback", (FilledPart("", (moved, checked, Answer(_ROLLBACK_LINES[2], State.PERSON))),))
+    moved, checked, reviewed = (FilledLine(text, LineState.PERSON) for text in _ROLLBACK_LINES)
+    match result.outcome:
+        case RollbackOutcome.NOT_NEEDED:
+            note = "no rollback was needed"
+            moved, checked, reviewed = (FilledLine(text, LineState.ABSENT, note=note) for text in _ROLLBACK_LINES)
+        case RollbackOutcome.DONE:
+            took = f" in {result.seconds:.1f} s" if result.seconds is not None else ""
+            note = f"to {result.to_revision}, through {result.strategy or 'Cloud Run'}{took}"
+            state = {True: LineState.PASS, False: LineState.FAIL, None: LineState.INCONCLUSIVE}[result.verified]
+            moved = replace(moved, state=LineState.PASS, note=note)
+            checked = replace(checked, state=state, values=result.checks)
+        case _:
+            state = LineState.FAIL if result.outcome is RollbackOutcome.FAILED else LineState.INCONCLUSIVE
+            moved = replace(moved, state=state, note=f"{result.outcome}: {result.reason}")
+    return FilledSection("Rollback", (FilledPart("", (moved, checked, reviewed)),))
 
 
 _ROLLBACK_LINES = (
@@ -150,7 +150,7 @@ _ROLLBACK_LINES = (
 )
 
 
-def _own(record: RunRecord, sections: Sequence[Section]) -> tuple[FilledSection, ...]:
+def _own(record: RunRecord, sections: Sequence[ChecklistSection]) -> tuple[FilledSection, ...]:
     known = {
         (name, phase)
         for section in sections
@@ -159,6 +159,6 @@ def _own(record: RunRecord, sections: Sequence[Section]) -> tuple[FilledSection,
         for name in line.criteria
         for phase in line.phases
     }
-    own = [one for one in record.criteria if (one.name, one.phase) not in known]
-    answers = tuple(Answer(one.title or one.id, State(one.verdict.value), (one,)) for one in own)
-    return (FilledSection("Criteria of your own", (FilledPart("", answers),)),) if answers else ()
+    own = [result for result in record.criteria if (result.name, result.phase) not in known]
+    lines = tuple(FilledLine(result.title or result.id, LineState(result.verdict.value), (result,)) for result in own)
+    return (FilledSection("Criteria of your own", (FilledPart("", lines),)),) if lines else ()

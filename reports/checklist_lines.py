@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ChecklistLine:
     """One line. `criteria` answer it in `phases`; `person` says that somebody must look in any case."""
 
     text: str
@@ -16,19 +16,19 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ChecklistPart:
     """A headed part of a section; the heading is empty where a section has none."""
 
     heading: str
-    lines: tuple[Line, ...]
+    lines: tuple[ChecklistLine, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class ChecklistSection:
     """A section of the checklist."""
 
     heading: str
-    parts: tuple[Part, ...]
+    parts: tuple[ChecklistPart, ...]
 
 
 HEALTH = ("basic_health", "readiness", "deep_health")
@@ -36,34 +36,34 @@ FLOWS = ("login", "content_listing", "search", "video_playback")
 SMOKE = (*HEALTH, "serving_the_deployed_revision", "certificate_is_valid", *FLOWS)
 
 
-def _pre(text: str, *criteria: str, person: bool = False) -> Line:
-    return Line(text, criteria, ("pre",), person)
+def _pre(text: str, *criteria: str, person: bool = False) -> ChecklistLine:
+    return ChecklistLine(text, criteria, ("pre",), person)
 
 
-def _deploy(text: str, *criteria: str) -> Line:
-    return Line(text, criteria, ("deploy",))
+def _deploy(text: str, *criteria: str) -> ChecklistLine:
+    return ChecklistLine(text, criteria, ("deploy",))
 
 
-def _smoke(text: str, *criteria: str) -> Line:
-    return Line(text, criteria, ("smoke",))
+def _smoke(text: str, *criteria: str) -> ChecklistLine:
+    return ChecklistLine(text, criteria, ("smoke",))
 
 
-def _monitor(text: str, *criteria: str) -> Line:
-    return Line(text, criteria, ("monitor",))
+def _monitor(text: str, *criteria: str) -> ChecklistLine:
+    return ChecklistLine(text, criteria, ("monitor",))
 
 
-def _after(text: str, *criteria: str) -> Line:
-    return Line(text, criteria, ("smoke", "monitor"))
+def _after(text: str, *criteria: str) -> ChecklistLine:
+    return ChecklistLine(text, criteria, ("smoke", "monitor"))
 
 
-def _followup(text: str, *criteria: str, person: bool = False) -> Line:
-    return Line(text, criteria, ("followup",), person)
+def _followup(text: str, *criteria: str, person: bool = False) -> ChecklistLine:
+    return ChecklistLine(text, criteria, ("followup",), person)
 
 
-PRE_DEPLOYMENT = Section(
+PRE_DEPLOYMENT = ChecklistSection(
     "Pre-Deployment",
     (
-        Part(
+        ChecklistPart(
             "Code Quality Verification",
             (
                 _pre("The full test suite passes, with enough coverage", "test_suite_passes", "coverage_meets_minimum"),
@@ -71,7 +71,7 @@ PRE_DEPLOYMENT = Section(
                 _pre("No TODO, FIXME, MOCK or STUB", "no_placeholder_code"),
             ),
         ),
-        Part(
+        ChecklistPart(
             "Staging Environment Verification",
             (
                 _pre("Staging has run the release for 24 hours", "staging_soaked", "staging_runs_release_candidate"),
@@ -80,7 +80,7 @@ PRE_DEPLOYMENT = Section(
                 _pre("Staging's errors in Sentry", "staging_error_rate", "staging_has_no_new_error_types"),
             ),
         ),
-        Part(
+        ChecklistPart(
             "Production Readiness",
             (
                 _pre("Inside the deployment window", "inside_deployment_window"),
@@ -106,15 +106,15 @@ PRE_DEPLOYMENT = Section(
                 _pre("The team is notified", "team_is_notified"),
             ),
         ),
-        Part("Database Migration Deployment", (_pre("The backup can be restored", "backup_is_restorable"),)),
+        ChecklistPart("Database Migration Deployment", (_pre("The backup can be restored", "backup_is_restorable"),)),
     ),
 )
 
-DEPLOYMENT = Section(
+DEPLOYMENT = ChecklistSection(
     "Deployment Execution",
     (
-        Part("Trigger Deployment", (_deploy("The deployment workflow runs", "deployment_is_triggered"),)),
-        Part(
+        ChecklistPart("Trigger Deployment", (_deploy("The deployment workflow runs", "deployment_is_triggered"),)),
+        ChecklistPart(
             "Monitor Deployment Progress",
             (
                 _deploy("Startup and database connection in the logs, and no error", "startup_logs_are_clean"),
@@ -123,7 +123,7 @@ DEPLOYMENT = Section(
                 _deploy("High risk: the canary holds at each step", "canary_steps_hold"),
             ),
         ),
-        Part(
+        ChecklistPart(
             "Verify Deployment Success",
             (
                 _deploy("All jobs are green", "workflow_jobs_are_green"),
@@ -134,10 +134,10 @@ DEPLOYMENT = Section(
     ),
 )
 
-VERIFICATION = Section(
+VERIFICATION = ChecklistSection(
     "Post-Deployment Verification",
     (
-        Part(
+        ChecklistPart(
             "Immediate Verification",
             (
                 _smoke("Health: basic", "basic_health"),
@@ -147,7 +147,7 @@ VERIFICATION = Section(
                 _smoke("The certificate is valid", "certificate_is_valid"),
             ),
         ),
-        Part(
+        ChecklistPart(
             "Critical User Flows",
             (
                 _smoke("User login", "login"),
@@ -159,10 +159,10 @@ VERIFICATION = Section(
     ),
 )
 
-MONITORING = Section(
+MONITORING = ChecklistSection(
     "Monitoring Period",
     (
-        Part(
+        ChecklistPart(
             "Sentry",
             (
                 _monitor("Error rate", "sentry_error_rate"),
@@ -170,7 +170,7 @@ MONITORING = Section(
                 _monitor("No critical errors", "no_critical_errors"),
             ),
         ),
-        Part(
+        ChecklistPart(
             "Cloud Run",
             (
                 _monitor("Request count matches the baseline", "traffic_matches_baseline"),
@@ -180,7 +180,7 @@ MONITORING = Section(
                 _monitor("No container restarts", "no_container_restarts"),
             ),
         ),
-        Part(
+        ChecklistPart(
             "Database and external services",
             (
                 _monitor("MongoDB: latency", "mongodb_latency"),
@@ -190,7 +190,7 @@ MONITORING = Section(
                 _monitor("Pinecone: latency", "pinecone_latency"),
             ),
         ),
-        Part(
+        ChecklistPart(
             "All along",
             (
                 _monitor("The service stays healthy", "service_stays_healthy"),
@@ -200,10 +200,10 @@ MONITORING = Section(
     ),
 )
 
-SUCCESS = Section(
+SUCCESS = ChecklistSection(
     "Success Criteria",
     (
-        Part(
+        ChecklistPart(
             "",
             (
                 _smoke("All smoke tests pass", *SMOKE),
@@ -219,10 +219,10 @@ SUCCESS = Section(
     ),
 )
 
-FOLLOWUP = Section(
+FOLLOWUP = ChecklistSection(
     "Post-Deployment Actions",
     (
-        Part(
+        ChecklistPart(
             "Immediate (T+15 to T+30 minutes)",
             (
                 _followup("The deployment log is updated", "deployment_is_logged"),
@@ -230,7 +230,7 @@ FOLLOWUP = Section(
                 _followup("Fifteen more minutes are quiet", "second_watch_is_quiet"),
             ),
         ),
-        Part(
+        ChecklistPart(
             "Short-term (T+1 to T+24 hours)",
             (
                 _followup("The error trend is flat", "error_trend_is_flat"),
@@ -240,14 +240,14 @@ FOLLOWUP = Section(
                 _followup("User feedback is read", "user_feedback_reviewed", person=True),
             ),
         ),
-        Part(
+        ChecklistPart(
             "Weekly",
             (
                 _followup("CHANGELOG.md is updated", "changelog_is_updated"),
                 _followup("Deployment metrics are within their targets", "deployment_metrics"),
             ),
         ),
-        Part(
+        ChecklistPart(
             "After a hotfix",
             (
                 _followup(

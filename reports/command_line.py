@@ -8,8 +8,8 @@ from enum import IntEnum
 from typing import NoReturn, Protocol
 
 
-class Exit(IntEnum):
-    """Exit codes."""
+class CommandExit(IntEnum):
+    """CommandExit codes."""
 
     DONE = 0
     NOT_DONE = 1
@@ -17,13 +17,13 @@ class Exit(IntEnum):
     UNKNOWN = 75
 
 
-class Parser(argparse.ArgumentParser):
+class CommandParser(argparse.ArgumentParser):
     """A parser that ends with our exit code for wrong usage."""
 
     def error(self, message: str) -> NoReturn:
         """See argparse."""
         self.print_usage(sys.stderr)
-        self.exit(Exit.USAGE, f"{self.prog}: {message}\n")
+        self.exit(CommandExit.USAGE, f"{self.prog}: {message}\n")
 
 
 class Subcommands(Protocol):

@@ -14,14 +14,14 @@ import pytest
 from pytest_metadata.plugin import metadata_key
 
 from reports import summary
-from reports.live.onlooker import Onlooker
+from reports.live.onlooker import ProgressReporter
 from reports.page import banner_html, environment_table, page_title, table_header, table_row
-from reports.resilient_stdout import Outlet, let_go
+from reports.resilient_stdout import ResilientStdout, flush_or_drop
 from reports.run_files import RunFiles
 from reports.text import one_line
 from reports.tickets.slack_thread import update_thread
 from reports.tickets.step_summary import write_step_summary
-from reports.tickets.ticket import Ticket, attach
+from reports.tickets.ticket import DeployTicket, attach
 from verification.criteria.results import Results
 from verification.criteria.scheduling import Waiting
 from verification.errors import SettingsError, VerificationError
@@ -46,7 +46,7 @@ class Reporting:
         record: RunRecord,
         results: Results,
         files: RunFiles,
-        tickets: Sequence[Ticket] = (),
+        tickets: Sequence[DeployTicket] = (),
     ) -> None:
         self._record = record
         self._results = results
@@ -58,7 +58,7 @@ class Reporting:
         self._run: Run | None = None
         self._page: _Page | None = None
         self._said = False
-        self._outlet = Outlet()
+        self._stdout = ResilientStdout()
         self._tickets = tickets
         self._handed: list[str] = []  # what became of the tickets
 
@@ -67,7 +67,9 @@ class Reporting:
         reporter = config.pluginmanager.getplugin("terminalreporter")
         if reporter is None:
             return lambda: nullcontext(lambda: None)
-        return Onlooker(config.get_terminal_writer(), reporter.write_line, run.probes.progress, run.snapshot).waiting
+        return ProgressReporter(
+            config.get_terminal_writer(), reporter.write_line, run.probes.progress, run.snapshot
+        ).waiting
 
     def tell(self, run: Run) -> None:
         """Tell the team what came of the deployment that it was told of."""
@@ -101,7 +103,7 @@ class Reporting:
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Keep of the environment table what helps a reader; from here on, output that nobody takes breaks nothing."""
         if session.config.pluginmanager.hasplugin("terminalreporter"):
-            self._outlet.take(session.config.get_terminal_writer())
+            self._stdout.take(session.config.get_terminal_writer())
         table: MutableMapping[str, object] = session.config.stash[metadata_key]
         kept = environment_table(table)
         table.clear()
@@ -147,16 +149,18 @@ class Reporting:
         if run is None or not run.started or not self._tickets:
             return
         if self._record.dry_run:
-            self._handed = [f"Ticket {one}: not attached, because this is a dry run" for one in self._tickets]
+            self._handed = [f"Ticket {ticket}: not attached, because this is a dry run" for ticket in self._tickets]
             return
         try:
-            entries = attach(folder, self._tickets, run.settings, run.variables)
+            statuses = attach(folder, self._tickets, run.settings, run.variables)
         except (OSError, VerificationError) as error:
             self._handed = [f"No ticket was attached to: {redact(str(error))}"]
             return
-        for one in entries:
-            self._handed.append(f"Ticket {one.ticket}: {one.state}{': ' if one.problem else ''}{one.problem}")
-            if one.state == "queued":
+        for status in statuses:
+            self._handed.append(
+                f"Ticket {status.ticket}: {status.state}{': ' if status.problem else ''}{status.problem}"
+            )
+            if status.state == "queued":
                 self._handed.append(f"  Send it later: python -m reports attach {folder}")
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -171,8 +175,8 @@ class Reporting:
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
         """Say the verdict if it could not be said before, and copy the files to where somebody asked for them."""
-        self._outlet.close()
-        if self._record.finished is not None and (self._outlet.lost or not self._said):
+        self._stdout.close()
+        if self._record.finished is not None and (self._stdout.lost or not self._said):
             with suppress(OSError):  # whoever read it may have gone
                 print(
                     *(line for line, _ in summary.terminal(self._record, self.files.report)), sep="\n", file=sys.stderr
@@ -185,4 +189,4 @@ class Reporting:
             except OSError as error:  # it is a copy: the exit code stays the verdict's
                 with suppress(OSError):
                     print(f"no copy of {file} could be written to {copy}: {error.strerror}", file=sys.stderr)
-        let_go(sys.__stderr__)
+        flush_or_drop(sys.__stderr__)

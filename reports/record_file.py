@@ -18,16 +18,16 @@ from verification.records.atomic import write_whole
 from verification.records.run_record import RunRecord
 
 _SHAPE = TypeAdapter(RunRecord)
-Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
 
 
 def write(path: Path, record: RunRecord) -> None:
     """Write the record, whole or not at all and without secrets. Raises OSError."""
     criteria = [
-        replace(one, measurements=tuple(replace(each, problem=None) for each in one.measurements))
-        for one in record.criteria
+        replace(result, measurements=tuple(replace(value, problem=None) for value in result.measurements))
+        for result in record.criteria
     ]
-    checks = tuple(replace(one, problem=None) for one in record.rollback.checks)
+    checks = tuple(replace(check, problem=None) for check in record.rollback.checks)
     whole = replace(record, criteria=criteria, rollback=replace(record.rollback, checks=checks))
     write_whole(path, json.dumps(_clean(_SHAPE.dump_python(whole, mode="json")), separators=(",", ":")) + "\n")
 
@@ -46,13 +46,13 @@ def read(path: Path) -> RunRecord:
         ) from None
 
 
-def _clean(value: Json) -> Json:
+def _clean(value: JsonValue) -> JsonValue:
     if isinstance(value, str):
         return plain(value)
     if isinstance(value, float) and not isfinite(value):
         return str(value)  # JSON has no number for it
     if isinstance(value, list):
-        return [_clean(one) for one in value]
+        return [_clean(inner) for inner in value]
     if isinstance(value, dict):
-        return {plain(name): _clean(one) for name, one in value.items()}
+        return {plain(name): _clean(inner) for name, inner in value.items()}
     return value

@@ -14,7 +14,7 @@ from typing import TextIO, cast
 from _pytest._io import TerminalWriter
 
 
-class Outlet:
+class ResilientStdout:
     """What pytest's terminal writer writes to, from `take` on. `lost` once somebody does not take it any more."""
 
     def __init__(self) -> None:
@@ -45,14 +45,14 @@ class Outlet:
 
     def close(self) -> None:
         """Flush for the last time."""
-        self.lost |= let_go(self._file) | let_go(sys.__stdout__)
+        self.lost |= flush_or_drop(self._file) | flush_or_drop(sys.__stdout__)
 
     def __getattr__(self, name: str) -> object:
         """Whatever else is asked of a file."""
         return getattr(self._file, name)
 
 
-def let_go(file: TextIO | None) -> bool:
+def flush_or_drop(file: TextIO | None) -> bool:
     """Whether nobody takes what `file` still holds, which is dropped then: it must not cost a run its exit code."""
     if file is None:
         return False

@@ -10,7 +10,7 @@ from reports.banner import (
     SYMBOLS,
     VERDICT_SYMBOLS,
     Mood,
-    Step,
+    RemedyStep,
     facts,
     headline,
     measured,
@@ -37,7 +37,7 @@ def markdown(record: RunRecord) -> str:
     """The run in GitHub-flavoured Markdown: verdict first; text from outside stays text, whatever it holds."""
     head = headline(record)
     parts = [f"# {SYMBOLS[head.mood]} {head.word}: {_prose(head.sentence)}", _prose(tally(record)) + "."]
-    parts += [f"> **Note:** {_prose(one)}" for one in notices(record)]
+    parts += [f"> **Note:** {_prose(notice)}" for notice in notices(record)]
     if sentence := rollback_sentence(record):
         triggers = _bullets("Triggered by", record.rollback.triggers)
         parts += ["## Rollback", _prose(sentence), *triggers, *_bullets("People", record.called), *_checks(record)]
@@ -78,8 +78,8 @@ def terminal(record: RunRecord, report: Path | None = None) -> list[tuple[str, d
         lines += [(f"      {one_line(step.text)}", {"bold": step.is_command}) for step in steps(result.hint)]
     if sentence := rollback_sentence(record):
         lines.append((f"Rollback: {one_line(sentence)}", {colour: True}))
-        lines += [(f"    {one_line(one)}", {}) for one in record.called]
-    lines += [(f"Note: {one_line(one)}", {"yellow": True}) for one in notices(record)]
+        lines += [(f"    {one_line(name)}", {}) for name in record.called]
+    lines += [(f"Note: {one_line(notice)}", {"yellow": True}) for notice in notices(record)]
     if todo := next_steps(record):
         lines.append(("What to do now:", {"bold": True}))
         lines += [(f"    {one_line(step.text)}", {"bold": step.is_command}) for step in todo]
@@ -98,26 +98,26 @@ def _trouble(result: CriterionResult) -> str:
 def _criteria(record: RunRecord) -> str:
     rows = [
         [
-            f"{VERDICT_SYMBOLS[one.verdict]} {one.verdict}",
-            f"{_prose(one.title or one.id)} ({_prose(one.id)})",
-            _prose(one.phase),
-            "<br>".join(f"{_prose(each.name)}: {_prose(measured(each))}" for each in one.measurements),
-            f"{one.seconds:.1f}",
+            f"{VERDICT_SYMBOLS[result.verdict]} {result.verdict}",
+            f"{_prose(result.title or result.id)} ({_prose(result.id)})",
+            _prose(result.phase),
+            "<br>".join(f"{_prose(value.name)}: {_prose(measured(value))}" for value in result.measurements),
+            f"{result.seconds:.1f}",
         ]
-        for one in record.criteria
+        for result in record.criteria
     ]
     return _table(["Verdict", "Criterion", "Phase", "Measured", "Seconds"], rows)
 
 
 def _checks(record: RunRecord) -> list[str]:
-    return _bullets("Checked afterwards", [f"{one.name}: {measured(one)}" for one in record.rollback.checks])
+    return _bullets("Checked afterwards", [f"{check.name}: {measured(check)}" for check in record.rollback.checks])
 
 
 def _bullets(label: str, texts: Sequence[str]) -> list[str]:
-    return ["\n".join([f"{label}:", "", *(f"- {_code(one)}" for one in texts)])] if texts else []
+    return ["\n".join([f"{label}:", "", *(f"- {_code(text)}" for text in texts)])] if texts else []
 
 
-def _step(step: Step) -> str:
+def _step(step: RemedyStep) -> str:
     if not step.is_command:
         return _prose(step.text)
     text = one_line(step.text)

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from html import escape
 from math import isfinite
 
-from reports.charts.points import Point, gaps, observed, strokes, thinned
-from reports.charts.scale import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Scale, limits, rounds
+from reports.charts.points import ChartPoint, gaps, observed, strokes, thinned
+from reports.charts.scale import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, ChartScale, limits, rounds
 from reports.text import one_line
 from verification.series import Series
 from verification.verdict import show
@@ -29,9 +29,11 @@ def chart(series: Series) -> str:
     not in order of time.
     """
     _check(series)
-    scale = Scale.of(series)
+    scale = ChartScale.fitting(series)
     name = f"chart-{zlib.crc32(repr(series).encode('utf-8', 'replace')):08x}"
-    points = [Point(scale.x(when), None if value is None else scale.y(value)) for when, value in thinned(series.points)]
+    points = [
+        ChartPoint(scale.x(when), None if value is None else scale.y(value)) for when, value in thinned(series.points)
+    ]
     parts = (
         f'<title id="{name}-title">{_text(series.title)}</title>',
         f'<desc id="{name}-desc">{_text(describe(series))}</desc>',
@@ -69,7 +71,7 @@ def describe(series: Series) -> str:
     return " ".join(said)
 
 
-def _axes(series: Series, scale: Scale) -> Iterator[str]:
+def _axes(series: Series, scale: ChartScale) -> Iterator[str]:
     for value in scale.ticks():
         y = scale.y(value)
         yield f'<path class="chart-grid" d="M{LEFT} {y:.1f}H{RIGHT}" stroke="currentColor" stroke-opacity=".18"/>'
@@ -79,11 +81,11 @@ def _axes(series: Series, scale: Scale) -> Iterator[str]:
     if series.points:
         part, word = (60.0, "minutes") if scale.seconds >= _MINUTES_FROM else (1.0, "seconds")
         for tick in rounds(0.0, scale.seconds / part):
-            yield _label(scale.at(tick * part), BOTTOM + 15, f"{tick:.4g}", "middle")
+            yield _label(scale.x_of_second(tick * part), BOTTOM + 15, f"{tick:.4g}", "middle")
         yield _label(RIGHT, BOTTOM + 32, f"{word} since {series.points[0][0]:%H:%M:%S %Z}", "end")
 
 
-def _values(points: list[Point]) -> Iterator[str]:
+def _values(points: list[ChartPoint]) -> Iterator[str]:
     line, dots = strokes(points)
     for kind, path, width in (("line", line, 1.6), ("dots", dots, 5)):
         if path:
@@ -93,7 +95,7 @@ def _values(points: list[Point]) -> Iterator[str]:
             )
 
 
-def _not_observed(points: list[Point], name: str) -> Iterator[str]:
+def _not_observed(points: list[ChartPoint], name: str) -> Iterator[str]:
     bands = [(left, right, TOP, BOTTOM) for left, right in gaps(points, LEFT, RIGHT)]
     if not bands:
         return
@@ -109,7 +111,7 @@ def _not_observed(points: list[Point], name: str) -> Iterator[str]:
     yield _label(LEFT + 27, BOTTOM + 32, "not observed", "start")
 
 
-def _limits(series: Series, scale: Scale) -> Iterator[str]:
+def _limits(series: Series, scale: ChartScale) -> Iterator[str]:
     """Both lines, each with its name above it; where they are close to each other, the lower one's is below."""
     lines = [
         (scale.y(value), f"{words} {show(value, series.unit)}", look)
@@ -130,7 +132,7 @@ def _limits(series: Series, scale: Scale) -> Iterator[str]:
         upper = y
 
 
-def _decision(series: Series, scale: Scale) -> Iterator[str]:
+def _decision(series: Series, scale: ChartScale) -> Iterator[str]:
     if series.decided_at is None or not series.points:
         return
     x = scale.x(series.decided_at)

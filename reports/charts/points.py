@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 Points = Sequence[tuple[datetime, float | None]]
 
-MOST = 360  # points that are drawn; more would lie on the same spot
+MOST_POINTS = 360  # points that are drawn; more would lie on the same spot
 _KEPT = 3  # of each stretch: its highest, its lowest, its first gap
 
 
-class Point(NamedTuple):
+class ChartPoint(NamedTuple):
     """A point on the page; `y` is None where nothing was observed."""
 
     x: float
@@ -26,24 +26,24 @@ def observed(points: Points) -> list[float]:
 
 
 def thinned(points: Points) -> Points:
-    """At most `MOST` of the points, in their order: of each stretch the highest, the lowest and the first gap.
+    """At most `MOST_POINTS` of the points, in their order: of each stretch the highest, the lowest and the first gap.
 
     The highest alone would hide what is bad by being low, and a gap that is shorter than a stretch.
     """
-    if len(points) <= MOST:
+    if len(points) <= MOST_POINTS:
         return points
-    stretch = -(-len(points) * _KEPT // MOST)
+    stretch = -(-len(points) * _KEPT // MOST_POINTS)
     kept: list[tuple[datetime, float | None]] = []
     for start in range(0, len(points), stretch):
         part = range(start, min(start + stretch, len(points)))
         seen = [(value, index) for index in part if (value := points[index][1]) is not None]
         missing = [index for index in part if points[index][1] is None]
-        chosen = {one[1] for one in (min(seen), max(seen))} if seen else set()
+        chosen = {extreme[1] for extreme in (min(seen), max(seen))} if seen else set()
         kept += [points[index] for index in sorted(chosen | set(missing[:1]))]
     return kept
 
 
-def strokes(points: Sequence[Point]) -> tuple[str, str]:
+def strokes(points: Sequence[ChartPoint]) -> tuple[str, str]:
     """The path through the points, which begins anew after each gap; and one of dots, for points between two gaps."""
     line = dots = ""
     for observed_here, stretch in groupby(points, lambda point: point.y is not None):
@@ -55,7 +55,7 @@ def strokes(points: Sequence[Point]) -> tuple[str, str]:
     return line, dots
 
 
-def gaps(points: Sequence[Point], left: float, right: float) -> Iterator[tuple[float, float]]:
+def gaps(points: Sequence[ChartPoint], left: float, right: float) -> Iterator[tuple[float, float]]:
     """From where to where nothing was observed: between the points beside a gap, or to the chart's edge.
 
     Without any point, all of it.

@@ -17,7 +17,7 @@ _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class ChartScale:
     """`low` and `high` are at the bottom and at the top, in units of `power`: a sum of two values may be too large."""
 
     start: datetime | None  # None for a series without points
@@ -27,7 +27,7 @@ class Scale:
     power: float
 
     @classmethod
-    def of(cls, series: Series) -> Scale:
+    def fitting(cls, series: Series) -> ChartScale:
         """The scale on which zero, all values, both limits and the moment of the decision have their place."""
         values = [0.0, *observed(series.points), *limits(series)]
         largest = max(map(abs, values))
@@ -41,9 +41,9 @@ class Scale:
     def x(self, when: datetime) -> float:
         """Where a time is; one before the start is at the start."""
         assert self.start is not None, "a series without points has no times"
-        return self.at(max((when - self.start).total_seconds(), 0.0))
+        return self.x_of_second(max((when - self.start).total_seconds(), 0.0))
 
-    def at(self, second: float) -> float:
+    def x_of_second(self, second: float) -> float:
         """Where the second after the start is."""
         return LEFT + second / self.seconds * (RIGHT - LEFT)
 
@@ -53,7 +53,7 @@ class Scale:
 
     def ticks(self) -> list[float]:
         """A few round values."""
-        return [value for one in rounds(self.low, self.high) if isfinite(value := one * self.power)]
+        return [value for rounded in rounds(self.low, self.high) if isfinite(value := rounded * self.power)]
 
 
 def rounds(low: float, high: float) -> list[float]:
@@ -61,13 +61,13 @@ def rounds(low: float, high: float) -> list[float]:
     rough = (high - low) / 4
     power = 10.0 ** floor(log10(rough))
     # Divided by a little more than one, because 0.1 + 0.2 is not 0.3.
-    step = next(one * power for one in _STEPS if one * power >= rough / 1.001)
+    step = next(step * power for step in _STEPS if step * power >= rough / 1.001)
     return [number * step for number in range(ceil(low / step), floor(high / step) + 1)]
 
 
 def limits(series: Series) -> list[float]:
     """The values that have a line across the chart."""
-    return [one for one in (series.limit, series.roll_back_at) if one is not None]
+    return [limit for limit in (series.limit, series.roll_back_at) if limit is not None]
 
 
 def _times(series: Series) -> tuple[datetime | None, float]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from reports.command_line import Exit, Subcommands
+from reports.command_line import CommandExit, Subcommands
 from reports.deployments import log_table, metrics_table
 from verification.errors import SettingsError
 from verification.records.deployment_log import open_log
@@ -48,33 +48,33 @@ def _add_what_all_take(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _log(options: argparse.Namespace, console: Console) -> Exit:
+def _log(options: argparse.Namespace, console: Console) -> CommandExit:
     found, place = _read(options)
-    every = [one for several in found.values() for one in several]
-    every.sort(key=lambda one: one.deployed)
+    every = [deployment for deployments in found.values() for deployment in deployments]
+    every.sort(key=lambda deployment: deployment.deployed)
     if options.json:
         entries = tuple(map(log_table.DeploymentEntry.model_validate, every))
         print(redact(log_table.DeploymentLogFile(place=place, deployments=entries).model_dump_json(indent=2)))
-        return Exit.DONE
+        return CommandExit.DONE
     if not every:
         console.print(f"no deployment is in {place} yet", soft_wrap=True, markup=False)
-        return Exit.DONE
+        return CommandExit.DONE
     console.print(log_table.table(every, place))
-    return Exit.DONE
+    return CommandExit.DONE
 
 
-def _metrics(options: argparse.Namespace, console: Console) -> Exit:
+def _metrics(options: argparse.Namespace, console: Console) -> CommandExit:
     found, place = _read(options)
     present = now()
     settings = {name: _settings(options, name) for name in found}
-    months = {name: by_month(several, settings[name], present) for name, several in found.items()}
+    months = {name: by_month(deployments, settings[name], present) for name, deployments in found.items()}
     overall = {name: over_all(several, settings[name], present) for name, several in found.items()}
     if options.json:
         whole = {
             name: tuple(map(metrics_table.PeriodEntry.model_validate, (overall[name], *months[name]))) for name in found
         }
         print(redact(metrics_table.MetricsFile(environments=whole).model_dump_json(indent=2)))
-        return Exit.DONE
+        return CommandExit.DONE
     if not found:
         console.print(f"no deployment is in {place} yet", soft_wrap=True, markup=False)
     for name in found:
@@ -82,7 +82,7 @@ def _metrics(options: argparse.Namespace, console: Console) -> Exit:
         if overall[name].too_few:
             console.print(overall[name].too_few, style="yellow")
         console.print(metrics_table.bars(months[name]), "")
-    return Exit.DONE
+    return CommandExit.DONE
 
 
 def _read(options: argparse.Namespace) -> tuple[dict[str, list[Deployment]], str]:
@@ -90,9 +90,9 @@ def _read(options: argparse.Namespace) -> tuple[dict[str, list[Deployment]], str
     wanted = options.environment
     log = open_log(_settings(options, wanted or ""), options.output, options.variables)
     found: dict[str, list[Deployment]] = {}
-    for one in log.deployments():
-        if wanted in {None, one.environment}:
-            found.setdefault(one.environment, []).append(one)
+    for deployment in log.deployments():
+        if wanted in {None, deployment.environment}:
+            found.setdefault(deployment.environment, []).append(deployment)
     return found, log.place
 
 

@@ -64,28 +64,31 @@ def table(deployments: Iterable[Deployment], place: str) -> Table:
     shown = Table(title=f"Deployments, from {one_line(place)}", title_justify="left", title_style="bold")
     for heading in ("Deployed", "Environment", "Revision", "Commit", "State", "Verdicts", "Rollback", "Signed off"):
         shown.add_column(heading)
-    for one in deployments:
+    for deployment in deployments:
         shown.add_row(
-            moment(one.deployed),
-            one_line(one.environment),
-            one_line(one.revision),
-            one_line(one.commit[:7]),
-            Text(one.state, style=_COLOURS[one.state]),
-            " ".join(f"{one_line(phase)} {_MARKS[verdict]}" for phase, verdict in one.verdicts.items()),
-            Text(_rollback(one)),
-            Text("\n".join(f"{one_line(each.line)}: {one_line(each.name)}" for each in one.signed)),
+            moment(deployment.deployed),
+            one_line(deployment.environment),
+            one_line(deployment.revision),
+            one_line(deployment.commit[:7]),
+            Text(deployment.state, style=_COLOURS[deployment.state]),
+            " ".join(f"{one_line(phase)} {_MARKS[verdict]}" for phase, verdict in deployment.verdicts.items()),
+            Text(_rollback(deployment)),
+            Text(
+                "\n".join(f"{one_line(signature.line)}: {one_line(signature.name)}" for signature in deployment.signed)
+            ),
         )
     return shown
 
 
-def _rollback(one: Deployment) -> str:
-    if one.rollback is None:
+def _rollback(deployment: Deployment) -> str:
+    rollback = deployment.rollback
+    if rollback is None:
         return ""
-    words = f"{one.rollback.outcome} by {one.rollback.by}: to {one.rollback.to_revision or 'the revision before'}"
-    if one.rollback.seconds is not None:
-        words += f" in {one.rollback.seconds:.1f} s"
-    if one.rollback.triggers:
-        words += f", because of {', '.join(one.rollback.triggers)}"
-    if one.recovery is not None:
-        words += f"; well again {one.recovery:.1f} s after the first failure"
-    return one_line(words)
+    text = f"{rollback.outcome} by {rollback.by}: to {rollback.to_revision or 'the revision before'}"
+    if rollback.seconds is not None:
+        text += f" in {rollback.seconds:.1f} s"
+    if rollback.triggers:
+        text += f", because of {', '.join(rollback.triggers)}"
+    if deployment.recovery is not None:
+        text += f"; well again {deployment.recovery:.1f} s after the first failure"
+    return one_line(text)

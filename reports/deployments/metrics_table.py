@@ -67,7 +67,7 @@ def table(environment: str, overall: Period, months: Sequence[Period]) -> Table:
 
 def bars(months: Sequence[Period]) -> Text:
     """A bar for each month, as long as it has deployments, in the colours of what they came to; and the legend."""
-    most = max((one.deployments for one in months), default=0)
+    most = max((month.deployments for month in months), default=0)
     scale = min(1.0, _BAR / most) if most else 1.0
     chart = Text()
     for month in months:

@@ -15,13 +15,13 @@ from typing import Protocol, TextIO
 
 from _pytest._io import TerminalWriter
 
-from reports.live.lines import Lines
+from reports.live.lines import ProgressLines
 from reports.text import one_line
 from verification.probe import Progress
 from verification.series import Snapshot
 
 
-class View(Protocol):
+class ProgressView(Protocol):
     """One way to show how far a run is."""
 
     def show(self, progress: Progress, snapshot: Snapshot | None) -> None:
@@ -31,7 +31,7 @@ class View(Protocol):
         """Take away what would stand in the way of other output."""
 
 
-class Onlooker:
+class ProgressReporter:
     """Shows `progress` and, while a watch is on, its `snapshot`: through pytest's `writer`, or line by line (`say`)."""
 
     def __init__(
@@ -73,12 +73,12 @@ class Onlooker:
                 self._say(one_line(f"note: the live view is off: {type(error).__name__}: {error}"))
 
 
-def _view(writer: TerminalWriter, file: TextIO, say: Callable[[str], None]) -> View:
+def _view(writer: TerminalWriter, file: TextIO, say: Callable[[str], None]) -> ProgressView:
     if not _can_draw(file):
-        return Lines(say)
-    from reports.live.table import Table
+        return ProgressLines(say)
+    from reports.live.table import ProgressTable
 
-    return Table(file, colour=writer.hasmarkup, column=lambda: writer.width_of_current_line)
+    return ProgressTable(file, colour=writer.hasmarkup, column=lambda: writer.width_of_current_line)
 
 
 def _can_draw(file: TextIO) -> bool:

@@ -37,7 +37,7 @@ def sparkline(values: Iterable[float | None]) -> str:
     )
 
 
-class Table:
+class ProgressTable:
     """Draws below the line at which pytest is (`column` says how far it is written), and puts the cursor back there."""
 
     def __init__(
@@ -110,16 +110,16 @@ def _frame(console: Console, progress: Progress, snapshot: Snapshot | None) -> R
 
 def _watch(snapshot: Snapshot, width: int) -> Iterator[RenderableType]:
     from rich.progress_bar import ProgressBar
-    from rich.table import Table as Grid
+    from rich.table import Table
     from rich.text import Text
 
-    head = Grid.grid(padding=(0, 1))
+    head = Table.grid(padding=(0, 1))
     gone = max(snapshot.of_s - snapshot.left_s, 0.0)
     left = f"{clock_text(snapshot.left_s)} of {clock_text(snapshot.of_s)} left"
     head.add_row("watch", ProgressBar(total=snapshot.of_s, completed=gone, width=max(width - 32, 10)), left)
     yield head
     sparks = min(max(width - _WORDS_WIDTH, _LEAST_SPARKS), _MOST_SPARKS)
-    rows = Grid(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
+    rows = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
     for heading in ("", "criterion", "value", "limit", "lately"):
         rows.add_column(heading, no_wrap=True, overflow="ellipsis", justify="left")
     for row in snapshot.rows:

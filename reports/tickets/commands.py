@@ -9,11 +9,11 @@ from pathlib import Path
 from rich.console import Console
 
 from reports import record_file
-from reports.command_line import Exit, Subcommands
+from reports.command_line import CommandExit, Subcommands
 from reports.page import full_page, page_title
 from reports.text import one_line
 from reports.tickets.merge_runs import join
-from reports.tickets.ticket import Ticket, attach, waiting
+from reports.tickets.ticket import DeployTicket, attach, waiting
 from verification.errors import SettingsError
 from verification.local_sandbox import open_sandbox
 from verification.records.atomic import write_whole
@@ -28,11 +28,11 @@ def add_join(commands: Subcommands) -> None:
     parser.set_defaults(command=_join)
 
 
-def _join(options: argparse.Namespace, console: Console) -> Exit:
+def _join(options: argparse.Namespace, console: Console) -> CommandExit:
     record = join([record_file.read(folder / "record.json") for folder in options.runs])
     write_whole(options.output, full_page(record))
     console.print(f"{page_title(record)}\n{options.output}", soft_wrap=True, markup=False)
-    return Exit.DONE
+    return CommandExit.DONE
 
 
 def add_attach(commands: Subcommands) -> None:
@@ -44,12 +44,12 @@ def add_attach(commands: Subcommands) -> None:
     parser.set_defaults(command=_attach)
 
 
-def _attach(options: argparse.Namespace, console: Console) -> Exit:
+def _attach(options: argparse.Namespace, console: Console) -> CommandExit:
     record = record_file.read(options.folder / "record.json")
-    tickets = [Ticket.parse(one) for one in options.ticket] or waiting(options.folder)
+    tickets = [DeployTicket.parse(text) for text in options.ticket] or waiting(options.folder)
     if not tickets:
         console.print("No ticket waits for this run's report. Name one with --ticket.", soft_wrap=True)
-        return Exit.DONE
+        return CommandExit.DONE
     settings, variables = load(options.deployment, record.environment).settings, dict(options.variables)
     with ExitStack() as stack:
         if settings.sandbox:
@@ -57,8 +57,8 @@ def _attach(options: argparse.Namespace, console: Console) -> Exit:
                 raise SettingsError("the sandbox of this run has ended", "Set SANDBOX to one that runs.")
             sandbox = stack.enter_context(open_sandbox(variables))
             settings, variables = sandbox.settings(settings), sandbox.variables(variables)
-        entries = attach(options.folder, tickets, settings, variables)
-    for one in entries:
-        words = f"{one.ticket}: {one.state}{': ' if one.problem else ''}{one_line(one.problem)}"
+        statuses = attach(options.folder, tickets, settings, variables)
+    for status in statuses:
+        words = f"{status.ticket}: {status.state}{': ' if status.problem else ''}{one_line(status.problem)}"
         console.print(words, soft_wrap=True, markup=False)
-    return Exit.NOT_DONE if any(one.state == "queued" for one in entries) else Exit.DONE
+    return CommandExit.NOT_DONE if any(status.state == "queued" for status in statuses) else CommandExit.DONE

@@ -16,40 +16,40 @@ from verification.records.run_record import CriterionResult, RollbackOutcome, Ro
 
 def join(records: Sequence[RunRecord]) -> RunRecord:
     """One record of all. Raises ObserverError where they are not of one release."""
-    runs = sorted(records, key=lambda one: one.started)
+    runs = sorted(records, key=lambda run: run.started)
     _must_be_one_release(runs)
     counting, superseded = _counting(runs)
     last = runs[-1]
     return replace(
         last,
-        environment=", ".join(dict.fromkeys(one.environment for one in runs)),
-        phases=tuple(sorted({phase for one in runs for phase in one.phases}, key=phase_rank)),
-        profiles=tuple(dict.fromkeys(profile for one in runs for profile in one.profiles)),
-        service=_latest(one.service for one in _of_production(runs)),
-        target=_latest(one.target for one in _of_production(runs)),
-        revision=_latest(one.revision for one in _of_production(runs)),
-        previous_revision=_latest(one.previous_revision for one in _of_production(runs)),
-        commit=_latest(_commit(one) for one in runs),
-        dry_run=any(one.dry_run for one in runs),
+        environment=", ".join(dict.fromkeys(run.environment for run in runs)),
+        phases=tuple(sorted({phase for run in runs for phase in run.phases}, key=phase_rank)),
+        profiles=tuple(dict.fromkeys(profile for run in runs for profile in run.profiles)),
+        service=_latest(run.service for run in _of_production(runs)),
+        target=_latest(run.target for run in _of_production(runs)),
+        revision=_latest(run.revision for run in _of_production(runs)),
+        previous_revision=_latest(run.previous_revision for run in _of_production(runs)),
+        commit=_latest(_commit(run) for run in runs),
+        dry_run=any(run.dry_run for run in runs),
         started=runs[0].started,
-        finished=None if any(one.finished is None for one in counting) else _end(runs),
-        criteria_selected=sum(one.criteria_selected for one in counting),
-        criteria_in_phase=sum(one.criteria_in_phase for one in counting),
-        not_configured={name: why for one in counting for name, why in one.not_configured.items()},
-        not_asked={name: why for one in counting for name, why in one.not_asked.items()},
-        criteria=[_named(result, one, runs) for one in counting for result in one.criteria],
-        notices=[f"{_name(one)}: {notice}" for one in counting for notice in one.notices] + superseded,
-        interrupted="; ".join(dict.fromkeys(one.interrupted for one in counting if one.interrupted)),
+        finished=None if any(run.finished is None for run in counting) else _end(runs),
+        criteria_selected=sum(run.criteria_selected for run in counting),
+        criteria_in_phase=sum(run.criteria_in_phase for run in counting),
+        not_configured={name: why for run in counting for name, why in run.not_configured.items()},
+        not_asked={name: why for run in counting for name, why in run.not_asked.items()},
+        criteria=[_named(result, run, runs) for run in counting for result in run.criteria],
+        notices=[f"{_name(run)}: {notice}" for run in counting for notice in run.notices] + superseded,
+        interrupted="; ".join(dict.fromkeys(run.interrupted for run in counting if run.interrupted)),
         rollback=_rollback(runs, last),
-        called=[line for one in counting for line in one.called],
-        timeline=sorted((event for one in runs for event in one.timeline), key=lambda event: event.at),
+        called=[line for run in counting for line in run.called],
+        timeline=sorted((event for run in runs for event in run.timeline), key=lambda event: event.at),
     )
 
 
 def _must_be_one_release(runs: Sequence[RunRecord]) -> None:
     for what, values in (
-        ("commits", {_commit(one) for one in runs}),
-        ("revisions", {one.revision for one in _of_production(runs)}),
+        ("commits", {_commit(run) for run in runs}),
+        ("revisions", {run.revision for run in _of_production(runs)}),
     ):
         known = sorted(values - {""})
         if len(known) > 1:
@@ -63,22 +63,22 @@ def _counting(runs: Sequence[RunRecord]) -> tuple[list[RunRecord], list[str]]:
     """The runs that count, oldest first, and a word on each that a later one replaces."""
     newest: dict[tuple[str, tuple[str, ...]], RunRecord] = {}
     superseded = []
-    for one in runs:
-        key = (one.environment, one.phases)
+    for run in runs:
+        key = (run.environment, run.phases)
         before = newest.get(key)
         if before is not None and before.rollback.outcome is not RollbackOutcome.NOT_NEEDED:
-            key = (one.environment, (*one.phases, "after a rollback"))
+            key = (run.environment, (*run.phases, "after a rollback"))
         elif before is not None:
             superseded.append(
                 f"{_name(before)} was run again; the run of {before.started:%H:%M:%S} UTC is left out here"
             )
-        newest[key] = one
-    return sorted(newest.values(), key=lambda one: one.started), superseded
+        newest[key] = run
+    return sorted(newest.values(), key=lambda run: run.started), superseded
 
 
 def _rollback(runs: Sequence[RunRecord], last: RunRecord) -> RollbackResult:
     return next(
-        (one.rollback for one in reversed(runs) if one.rollback.outcome is not RollbackOutcome.NOT_NEEDED),
+        (run.rollback for run in reversed(runs) if run.rollback.outcome is not RollbackOutcome.NOT_NEEDED),
         last.rollback,
     )
 
@@ -86,34 +86,35 @@ def _rollback(runs: Sequence[RunRecord], last: RunRecord) -> RollbackResult:
 def _commit(run: RunRecord) -> str:
     """The release's commit; before the deployment, the one that staging was held against."""
     compared = [
-        str(each.limit)
-        for one in run.criteria
-        if one.name == "staging_runs_release_candidate"
-        for each in one.measurements
-        if each.name == "commit" and each.limit
+        str(value.limit)
+        for result in run.criteria
+        if result.name == "staging_runs_release_candidate"
+        for value in result.measurements
+        if value.name == "commit" and value.limit
     ]
     return run.commit or (compared[0] if compared else "")
 
 
 def _of_production(runs: Sequence[RunRecord]) -> list[RunRecord]:
     """The runs that saw the release deployed; all of them where none did."""
-    return [one for one in runs if set(one.phases) - {"pre"}] or list(runs)
+    return [run for run in runs if set(run.phases) - {"pre"}] or list(runs)
 
 
 def _named(result: CriterionResult, run: RunRecord, runs: Sequence[RunRecord]) -> CriterionResult:
     """The result under an id of its own: staging and production may both have been asked the same."""
     twice = any(
-        other.environment != run.environment and any(one.id == result.id for one in other.criteria) for other in runs
+        other.environment != run.environment and result.id in {other_result.id for other_result in other.criteria}
+        for other in runs
     )
     return replace(result, id=f"{result.id}[{run.environment}]") if twice else result
 
 
 def _latest(values: Iterable[str]) -> str:
-    return next((one for one in reversed(list(values)) if one), "")
+    return next((value for value in reversed(list(values)) if value), "")
 
 
 def _end(runs: Sequence[RunRecord]) -> datetime | None:
-    return max((one.finished for one in runs if one.finished), default=None)
+    return max((run.finished for run in runs if run.finished), default=None)
 
 
 def _name(run: RunRecord) -> str:

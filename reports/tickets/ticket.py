@@ -12,13 +12,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from reports import record_file, summary
-from reports.banner import SYMBOLS, headline, tally
-from reports.text import plain
+from reports.tickets import slack_thread
 from verification.errors import SettingsError, VerificationError
 from verification.records.atomic import write_whole
 from verification.records.run_record import RunRecord
@@ -26,6 +25,7 @@ from verification.redaction import redact
 from verification.settings.model import Settings
 from verification.verdict import now
 
+_Table = TypeVar("_Table")
 _FORMS = {
     "github": (r"[1-9]\d{0,9}", "github:NUMBER (an issue)"),
     "github-release": (r"\S{1,200}", "github-release:TAG"),
@@ -35,14 +35,14 @@ _FORMS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
+class DeployTicket:
     """Where a report goes: `system` is one of `_FORMS`, `name` says which ticket there."""
 
     system: str
     name: str
 
     @classmethod
-    def parse(cls, text: str) -> Ticket:
+    def parse(cls, text: str) -> DeployTicket:
         """Raises SettingsError."""
         system, colon, name = text.strip().partition(":")
         form = _FORMS.get(system)
@@ -59,7 +59,7 @@ class _Closed(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Entry(_Closed):
+class TicketStatus(_Closed):
     """What became of one ticket; `problem` is why it waits."""
 
     ticket: str
@@ -68,40 +68,43 @@ class Entry(_Closed):
     problem: str = ""
 
 
-class _File(_Closed):
-    tickets: tuple[Entry, ...] = ()
+class _TicketFile(_Closed):
+    tickets: tuple[TicketStatus, ...] = ()
 
 
-def waiting(folder: Path) -> list[Ticket]:
+def waiting(folder: Path) -> list[DeployTicket]:
     """The tickets that a run's report has not reached yet. Raises SettingsError for a file that is not ours."""
-    return [Ticket.parse(one.ticket) for one in _entries(folder) if one.state == "queued"]
+    return [DeployTicket.parse(status.ticket) for status in _statuses(folder) if status.state == "queued"]
 
 
 def attach(
-    folder: Path, tickets: Sequence[Ticket], settings: Settings, variables: Mapping[str, str]
-) -> tuple[Entry, ...]:
+    folder: Path, tickets: Sequence[DeployTicket], settings: Settings, variables: Mapping[str, str]
+) -> tuple[TicketStatus, ...]:
     """Hand the run in `folder` to each of `tickets`, and note what became of it. Raises OSError, VerificationError."""
     record = record_file.read(folder / "record.json")
-    _note(folder, [Entry(ticket=str(one), state="queued", at=now(), problem="not sent yet") for one in tickets])
-    entries = tuple(_attached(one, folder, record, settings, variables) for one in tickets)
-    _note(folder, entries)
-    return entries
+    _note(
+        folder,
+        [TicketStatus(ticket=str(ticket), state="queued", at=now(), problem="not sent yet") for ticket in tickets],
+    )
+    statuses = tuple(_attached(ticket, folder, record, settings, variables) for ticket in tickets)
+    _note(folder, statuses)
+    return statuses
 
 
 def _attached(
-    ticket: Ticket, folder: Path, record: RunRecord, settings: Settings, variables: Mapping[str, str]
-) -> Entry:
+    ticket: DeployTicket, folder: Path, record: RunRecord, settings: Settings, variables: Mapping[str, str]
+) -> TicketStatus:
     try:
-        _SYSTEMS[ticket.system](_Parcel(ticket, folder, record, settings, variables))
+        _SYSTEMS[ticket.system](_Delivery(ticket, folder, record, settings, variables))
     except (VerificationError, OSError) as problem:
         words = problem.cause if isinstance(problem, VerificationError) else str(problem)
-        return Entry(ticket=str(ticket), state="queued", at=now(), problem=redact(words))
-    return Entry(ticket=str(ticket), state="attached", at=now())
+        return TicketStatus(ticket=str(ticket), state="queued", at=now(), problem=redact(words))
+    return TicketStatus(ticket=str(ticket), state="attached", at=now())
 
 
 @dataclass(frozen=True, slots=True)
-class _Parcel:
-    ticket: Ticket
+class _Delivery:
+    ticket: DeployTicket
     folder: Path
     record: RunRecord
     settings: Settings
@@ -113,77 +116,69 @@ class _Parcel:
         return self.folder.resolve().name
 
     @property
-    def name(self) -> str:
+    def file_name(self) -> str:
         return f"deployment-report-{self.key}.html"
 
     @property
     def report(self) -> bytes:
         return (self.folder / "report.html").read_bytes()
 
-    @property
-    def words(self) -> str:
-        """Two lines of plain text."""
-        head = headline(self.record)
-        said = f"{SYMBOLS[head.mood]} {', '.join(self.record.phases)}: {head.word}: {head.sentence}"
-        return f"{plain(said)}\n{plain(tally(self.record))}"
 
-
-def _to_github_issue(parcel: _Parcel) -> None:
+def _to_github_issue(delivery: _Delivery) -> None:
     from verification.clients.github.client import GitHub
 
-    if parcel.settings.github is None:
-        raise SettingsError("[github] is not configured", "Add the table [github] to deployment.toml.")
-    with closing(GitHub(parcel.settings.github, parcel.variables)) as github:
+    with closing(GitHub(_configured(delivery.settings.github, "github"), delivery.variables)) as github:
         # GitHub takes no files by its API: the summary says it all, and where the report is.
-        where = _where(parcel)
-        github.comment(int(parcel.ticket.name), f"{summary.markdown(parcel.record)}\n{where}", parcel.key)
+        text = f"{summary.markdown(delivery.record)}\n{_where(delivery)}"
+        github.comment(int(delivery.ticket.name), text, delivery.key)
 
 
-def _to_github_release(parcel: _Parcel) -> None:
+def _to_github_release(delivery: _Delivery) -> None:
     from verification.clients.github.client import GitHub
 
-    if parcel.settings.github is None:
-        raise SettingsError("[github] is not configured", "Add the table [github] to deployment.toml.")
-    with closing(GitHub(parcel.settings.github, parcel.variables)) as github:
-        text = summary.short(parcel.record)
-        github.add_to_release(parcel.ticket.name, parcel.name, parcel.report, text, parcel.key)
+    with closing(GitHub(_configured(delivery.settings.github, "github"), delivery.variables)) as github:
+        text = summary.short(delivery.record)
+        github.add_to_release(delivery.ticket.name, delivery.file_name, delivery.report, text, delivery.key)
 
 
-def _to_jira(parcel: _Parcel) -> None:
+def _to_jira(delivery: _Delivery) -> None:
     from verification.clients.jira import Jira
 
-    if parcel.settings.jira is None:
-        raise SettingsError("[jira] is not configured", 'Add [jira] url = "https://…" to deployment.toml.')
-    with closing(Jira(parcel.settings.jira, parcel.variables)) as jira:
-        jira.attach(parcel.ticket.name, parcel.name, parcel.report)
-        lines = [line for line, _ in summary.terminal(parcel.record)]
-        jira.comment(parcel.ticket.name, "\n".join([*lines, f"Report: {parcel.name}"]), parcel.key)
+    with closing(Jira(_configured(delivery.settings.jira, "jira"), delivery.variables)) as jira:
+        jira.attach(delivery.ticket.name, delivery.file_name, delivery.report)
+        lines = [line for line, _ in summary.terminal(delivery.record)]
+        jira.comment(delivery.ticket.name, "\n".join([*lines, f"Report: {delivery.file_name}"]), delivery.key)
 
 
-def _to_slack(parcel: _Parcel) -> None:
+def _to_slack(delivery: _Delivery) -> None:
     from verification.clients.slack.client import Slack, release_key
 
-    settings = parcel.settings.slack
-    if settings is None:
-        raise SettingsError("[slack] is not configured", "Add the table [slack] to deployment.toml.")
-    client = Slack.of(settings, parcel.variables)
-    commit = parcel.record.commit
+    settings = _configured(delivery.settings.slack, "slack")
+    client = Slack.of(settings, delivery.variables)
+    commit, text = delivery.record.commit, slack_thread.message(delivery.record)
     thread = client.find(settings.deployments, release_key(commit)) if commit else None
     if thread is None:
-        thread = client.announce(settings.deployments, parcel.words, [parcel.words], f"report-of-{parcel.key}")
-    client.upload(parcel.name, parcel.report, parcel.words, thread)
+        thread = client.announce(settings.deployments, text, [text], f"report-of-{delivery.key}")
+    client.upload(delivery.file_name, delivery.report, text, thread)
 
 
-def _where(parcel: _Parcel) -> str:
+def _configured(table: _Table | None, name: str) -> _Table:
+    """The settings' table `name`. Raises SettingsError where there is none."""
+    if table is None:
+        raise SettingsError(f"[{name}] is not configured", f"Add the table [{name}] to deployment.toml.")
+    return table
+
+
+def _where(delivery: _Delivery) -> str:
     server, repository, run = (
-        parcel.variables.get(name, "") for name in ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")
+        delivery.variables.get(name, "") for name in ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")
     )
     if re.fullmatch(r"https://[\w.-]+", server) and re.fullmatch(r"[\w.-]+/[\w.-]+", repository) and run.isdigit():
         return f"The report is among the files of [this run]({server}/{repository}/actions/runs/{run}).\n"
     return ""
 
 
-_SYSTEMS: dict[str, Callable[[_Parcel], None]] = {
+_SYSTEMS: dict[str, Callable[[_Delivery], None]] = {
     "github": _to_github_issue,
     "github-release": _to_github_release,
     "jira": _to_jira,
@@ -191,14 +186,14 @@ _SYSTEMS: dict[str, Callable[[_Parcel], None]] = {
 }
 
 
-def _note(folder: Path, entries: Sequence[Entry]) -> None:
-    known = {one.ticket: one for one in (*_entries(folder), *entries)}
-    write_whole(folder / "ticket.json", _File(tickets=tuple(known.values())).model_dump_json(indent=2) + "\n")
+def _note(folder: Path, statuses: Sequence[TicketStatus]) -> None:
+    known = {status.ticket: status for status in (*_statuses(folder), *statuses)}
+    write_whole(folder / "ticket.json", _TicketFile(tickets=tuple(known.values())).model_dump_json(indent=2) + "\n")
 
 
-def _entries(folder: Path) -> tuple[Entry, ...]:
+def _statuses(folder: Path) -> tuple[TicketStatus, ...]:
     try:
-        return _File.model_validate_json((folder / "ticket.json").read_bytes()).tickets
+        return _TicketFile.model_validate_json((folder / "ticket.json").read_bytes()).tickets
     except FileNotFoundError:
         return ()
     except (ValidationError, OSError) as error:

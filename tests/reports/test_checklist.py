@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.checklist import Answer, State, fill
+from reports.checklist import FilledLine, LineState, fill
 from reports.checklist_lines import AFTER_ROLLBACK, BEFORE_ROLLBACK
 from reports.page import banner_html, full_page
 from reports.timeline import timeline
@@ -23,12 +23,12 @@ from verification.verdict import Measurement, Verdict
 LINES = [line for section in (*BEFORE_ROLLBACK, *AFTER_ROLLBACK) for part in section.parts for line in part.lines]
 
 
-def _answers(record: RunRecord) -> dict[str, Answer]:
+def _filled_lines(record: RunRecord) -> dict[str, FilledLine]:
     """The answers by their line; of two lines with one text, the first."""
-    found: dict[str, Answer] = {}
+    found: dict[str, FilledLine] = {}
     for section in fill(record):
         for part in section.parts:
-            for one in part.answers:
+            for one in part.lines:
                 found.setdefault(one.text, one)
     return found
 
@@ -53,59 +53,59 @@ def test_sections_are_in_the_document_s_order(record: RunRecord) -> None:
 
 
 def test_a_line_is_as_good_as_its_worst_criterion(failed: RunRecord) -> None:
-    answers = _answers(failed)
-    assert answers["User login"].state is State.FAIL
-    assert answers["Health: basic"].state is State.PASS
-    assert answers["All smoke tests pass"].state is State.FAIL
+    answers = _filled_lines(failed)
+    assert answers["User login"].state is LineState.FAIL
+    assert answers["Health: basic"].state is LineState.PASS
+    assert answers["All smoke tests pass"].state is LineState.FAIL
     assert answers["All smoke tests pass"].note.startswith("readiness: not part of this run")
 
 
 @pytest.mark.parametrize(
     ("phase", "not_configured", "not_asked", "state"),
     [
-        ("smoke", {}, {}, State.ABSENT),
-        ("monitor", {}, {}, State.ABSENT),
-        ("monitor", {"openai_latency": "monitor"}, {}, State.NOT_CONFIGURED),
-        ("monitor", {}, {"openai_latency": "left out on the command line"}, State.LEFT_OUT),
+        ("smoke", {}, {}, LineState.ABSENT),
+        ("monitor", {}, {}, LineState.ABSENT),
+        ("monitor", {"openai_latency": "monitor"}, {}, LineState.NOT_CONFIGURED),
+        ("monitor", {}, {"openai_latency": "left out on the command line"}, LineState.LEFT_OUT),
     ],
 )
 def test_a_line_without_an_answer_says_why(
-    record: RunRecord, phase: str, not_configured: dict[str, str], not_asked: dict[str, str], state: State
+    record: RunRecord, phase: str, not_configured: dict[str, str], not_asked: dict[str, str], state: LineState
 ) -> None:
     record.phases, record.not_configured, record.not_asked = (phase,), not_configured, not_asked
-    assert _answers(record)["OpenAI: latency"].state is state
-    assert _answers(record)["User feedback is read"].state is State.PERSON
+    assert _filled_lines(record)["OpenAI: latency"].state is state
+    assert _filled_lines(record)["User feedback is read"].state is LineState.PERSON
 
 
 def test_a_criterion_of_staging_answers_staging_s_line(record: RunRecord) -> None:
     record.criteria = [replace(record.criteria[0], id="login[staging]", phase="pre")]
-    answers = _answers(record)
-    assert answers["Smoke tests against staging"].state is State.PASS
-    assert answers["User login"].state is State.ABSENT
+    answers = _filled_lines(record)
+    assert answers["Smoke tests against staging"].state is LineState.PASS
+    assert answers["User login"].state is LineState.ABSENT
 
 
 def test_a_team_s_own_criteria_come_last(record: RunRecord) -> None:
     record.criteria.append(replace(record.criteria[0], id="payments", title="Payments work."))
     last = fill(record)[-1]
-    assert (last.heading, last.parts[0].answers[0].text) == ("Criteria of your own", "Payments work.")
+    assert (last.heading, last.parts[0].lines[0].text) == ("Criteria of your own", "Payments work.")
 
 
 @pytest.mark.parametrize(
     ("result", "states"),
     [
-        (RollbackResult(RollbackOutcome.NOT_NEEDED), {State.ABSENT}),
-        (RollbackResult(RollbackOutcome.DONE, verified=True), {State.PASS, State.PERSON}),
-        (RollbackResult(RollbackOutcome.DONE, verified=False), {State.PASS, State.FAIL, State.PERSON}),
-        (RollbackResult(RollbackOutcome.FAILED), {State.FAIL, State.PERSON}),
-        (RollbackResult(RollbackOutcome.WITHHELD), {State.INCONCLUSIVE, State.PERSON}),
+        (RollbackResult(RollbackOutcome.NOT_NEEDED), {LineState.ABSENT}),
+        (RollbackResult(RollbackOutcome.DONE, verified=True), {LineState.PASS, LineState.PERSON}),
+        (RollbackResult(RollbackOutcome.DONE, verified=False), {LineState.PASS, LineState.FAIL, LineState.PERSON}),
+        (RollbackResult(RollbackOutcome.FAILED), {LineState.FAIL, LineState.PERSON}),
+        (RollbackResult(RollbackOutcome.WITHHELD), {LineState.INCONCLUSIVE, LineState.PERSON}),
     ],
 )
 def test_the_rollback_section_says_what_became_of_it(
-    record: RunRecord, result: RollbackResult, states: set[State]
+    record: RunRecord, result: RollbackResult, states: set[LineState]
 ) -> None:
     record.rollback = result
     [section] = [one for one in fill(record) if one.heading == "Rollback"]
-    assert {one.state for part in section.parts for one in part.answers} == states
+    assert {one.state for part in section.parts for one in part.lines} == states
 
 
 def test_the_timeline_runs_from_the_start_over_the_failure_to_the_verification(

@@ -7,37 +7,37 @@ from pathlib import Path
 
 from _pytest._io import TerminalWriter
 
-from reports.resilient_stdout import Outlet, let_go
+from reports.resilient_stdout import ResilientStdout, flush_or_drop
 
 FULL = Path("/dev/full")
 
 
 def test_a_full_disk_is_noted_once_and_breaks_nothing() -> None:
     with FULL.open("w", encoding="utf-8") as full:
-        writer, outlet = TerminalWriter(full), Outlet()
+        writer, outlet = TerminalWriter(full), ResilientStdout()
         outlet.take(writer)
         writer.line("12 of 12 criteria ran")
         writer.flush()
         assert outlet.lost
         writer.line("nobody hears this")
-        assert let_go(full), "what is left is dropped"
-        assert not let_go(full)
+        assert flush_or_drop(full), "what is left is dropped"
+        assert not flush_or_drop(full)
 
 
 def test_a_reader_that_has_gone_breaks_nothing() -> None:
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "w", encoding="utf-8") as pipe:
-        writer, outlet = TerminalWriter(pipe), Outlet()
+        writer, outlet = TerminalWriter(pipe), ResilientStdout()
         outlet.take(writer)
         writer.write("F", flush=True)
         assert outlet.lost
-        assert let_go(pipe)
+        assert flush_or_drop(pipe)
 
 
 def test_what_is_taken_is_written(tmp_path: Path) -> None:
     with (tmp_path / "out").open("w", encoding="utf-8") as file:
-        writer, outlet = TerminalWriter(file), Outlet()
+        writer, outlet = TerminalWriter(file), ResilientStdout()
         outlet.take(writer)
         writer.line("all well", green=True)
         outlet.close()

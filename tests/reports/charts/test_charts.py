@@ -10,7 +10,7 @@ from math import inf, nan
 import pytest
 
 from reports.charts.chart import chart
-from reports.charts.points import MOST, Point, gaps, strokes, thinned
+from reports.charts.points import MOST_POINTS, ChartPoint, gaps, strokes, thinned
 from reports.charts.scale import rounds
 from reports.page import table_row
 from tests.reports.conftest import HOSTILE
@@ -100,15 +100,22 @@ def test_nothing_observed_is_a_gap_and_never_zero() -> None:
 
 
 def test_gaps_reach_from_the_point_before_to_the_point_after_and_to_the_edges() -> None:
-    some = [Point(10, None), Point(20, 1.0), Point(30, None), Point(40, None), Point(50, 2.0), Point(60, None)]
+    some = [
+        ChartPoint(10, None),
+        ChartPoint(20, 1.0),
+        ChartPoint(30, None),
+        ChartPoint(40, None),
+        ChartPoint(50, 2.0),
+        ChartPoint(60, None),
+    ]
     assert list(gaps(some, 10, 70)) == [(10, 20), (20, 50), (50, 70)]
-    assert list(gaps([Point(10, 1.0), Point(70, 1.0)], 10, 70)) == []
+    assert list(gaps([ChartPoint(10, 1.0), ChartPoint(70, 1.0)], 10, 70)) == []
     assert list(gaps([], 10, 70)) == [(10, 70)]
 
 
 def test_a_point_between_two_gaps_is_a_dot() -> None:
-    assert strokes([Point(1, None), Point(2, 3.0), Point(4, None)]) == ("", "M2.0 3.0h.01")
-    assert strokes([Point(1, 1.0), Point(2, 3.0), Point(4, None)]) == ("M1.0 1.0L2.0 3.0", "")
+    assert strokes([ChartPoint(1, None), ChartPoint(2, 3.0), ChartPoint(4, None)]) == ("", "M2.0 3.0h.01")
+    assert strokes([ChartPoint(1, 1.0), ChartPoint(2, 3.0), ChartPoint(4, None)]) == ("M1.0 1.0L2.0 3.0", "")
 
 
 @pytest.mark.parametrize(
@@ -155,7 +162,7 @@ def test_of_many_points_every_extreme_and_every_gap_is_kept_and_it_stays_small()
     values[1234], values[5000], values[7777] = 999.0, 1.0, None
     watched = series(*values)
     kept = [value for _, value in thinned(watched.points)]
-    assert len(kept) <= MOST
+    assert len(kept) <= MOST_POINTS
     assert {999.0, 1.0, None} <= set(kept)
     assert [when for when, _ in thinned(watched.points)] == sorted(when for when, _ in thinned(watched.points))
     assert len(chart(watched)) < 15_000

@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 
 from reports.__main__ import main
-from reports.command_line import Exit
+from reports.command_line import CommandExit
 from tests.conftest import ROOT, Address
 from verification.errors import ObserverError, SettingsError
 from verification.records.deployment_log import DeploymentLog, LogFile, open_log
@@ -213,7 +213,7 @@ def test_log_and_metrics_on_the_command_line(
     log.append(events_of(rolled_back, "run-1", {}))
     log.append(events_of(replace(rolled_back, environment="staging", revision="other"), "run-2", {}))
     code, text = reports("log", "-e", "production")
-    assert code == Exit.DONE
+    assert code == CommandExit.DONE
     assert "backend-00043" in text
     assert "rolled back" in text
     assert "other" not in text
@@ -221,7 +221,7 @@ def test_log_and_metrics_on_the_command_line(
     assert [one["revision"] for one in document["deployments"]] == ["backend-00043", "other"]
     assert document["deployments"][0]["recovery_s"] == 912.0
     code, text = reports("metrics")
-    assert code == Exit.DONE
+    assert code == CommandExit.DONE
     assert text.count("1 deployment: too few to tell") == 2
     assert "Mean time to recovery │ < 5 min" in text
     months = json.loads(reports("metrics", "-e", "staging", "--json")[1])["environments"]
@@ -238,11 +238,11 @@ def test_wrong_usage_is_said(arguments: tuple[str, ...], words: str, capsys: pyt
         code = main(arguments)
     except SystemExit as end:
         code = int(str(end.code))
-    assert code == Exit.USAGE
+    assert code == CommandExit.USAGE
     assert words in capsys.readouterr().err
 
 
 def test_a_log_that_cannot_be_read_is_not_an_empty_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "deployments.jsonl").mkdir()
-    assert main(["metrics", f"--output={tmp_path}"]) == Exit.UNKNOWN
+    assert main(["metrics", f"--output={tmp_path}"]) == CommandExit.UNKNOWN
     assert "is no file" in capsys.readouterr().err

@@ -18,9 +18,9 @@ import pyte
 import pytest
 from _pytest._io import TerminalWriter
 
-from reports.live.lines import Lines, clock_text
-from reports.live.onlooker import Onlooker
-from reports.live.table import Table, sparkline
+from reports.live.lines import ProgressLines, clock_text
+from reports.live.onlooker import ProgressReporter
+from reports.live.table import ProgressTable, sparkline
 from verification.probe import Progress
 from verification.series import Row, Snapshot, State
 
@@ -79,7 +79,7 @@ class Drawn:
     file: StringIO = field(default_factory=StringIO)
 
     def __post_init__(self) -> None:
-        self.table = Table(self.file, colour=self.colour, column=lambda: len(self.begun), clock=self.clock)
+        self.table = ProgressTable(self.file, colour=self.colour, column=lambda: len(self.begun), clock=self.clock)
         self.screen.feed(self.begun)
 
     def show(self, progress: Progress, snapshot: Snapshot | None = None) -> str:
@@ -216,7 +216,7 @@ def test_a_sparkline_begins_at_zero_and_has_gaps(values: tuple[float | None, ...
 
 def test_a_log_names_every_30_seconds_what_is_open() -> None:
     clock, said = Clock(), list[str]()
-    lines = Lines(said.append, clock)
+    lines = ProgressLines(said.append, clock)
     for _ in range(4 * 65):
         lines.show(ASKED, None)
         clock.time += 0.25
@@ -228,7 +228,7 @@ def test_a_log_names_every_30_seconds_what_is_open() -> None:
 
 def test_a_log_has_a_line_a_minute_of_a_watch_and_one_at_each_change() -> None:
     clock, said = Clock(), list[str]()
-    lines = Lines(said.append, clock)
+    lines = ProgressLines(said.append, clock)
     watch = replace(WATCH, rows=WATCH.rows[:1], notes=("resumed",))
     bad = replace(watch, rows=(replace(watch.rows[0], value="612 ms", state=State.BAD),))
     for second in range(90):
@@ -243,7 +243,7 @@ def test_a_log_has_a_line_a_minute_of_a_watch_and_one_at_each_change() -> None:
 
 def test_a_log_is_spared_secrets_and_control_characters(secret: str) -> None:
     clock, said = Clock(), list[str]()
-    lines = Lines(said.append, clock)
+    lines = ProgressLines(said.append, clock)
     clock.time += 30
     lines.show(Progress({f"a\n::error::{secret}\x1b[2J": 1.0}, 0, 1), None)
     assert len(said) == 1
@@ -297,7 +297,7 @@ def device() -> Iterator[Device]:
 
 
 def test_what_is_drawn_is_gone_when_the_wait_ends_however_it_ends(device: Device) -> None:
-    onlooker = Onlooker(device.writer(), pytest.fail, lambda: ASKED, lambda: None)
+    onlooker = ProgressReporter(device.writer(), pytest.fail, lambda: ASKED, lambda: None)
 
     def interrupted() -> None:
         with onlooker.waiting() as look:
@@ -319,7 +319,7 @@ def test_a_terminal_that_is_stopped_holds_nobody_up(device: Device) -> None:
         return ASKED
 
     termios.tcflow(device.slave, termios.TCOOFF)  # Ctrl-S
-    with Onlooker(device.writer(), pytest.fail, progress, lambda: None).waiting() as look:
+    with ProgressReporter(device.writer(), pytest.fail, progress, lambda: None).waiting() as look:
         look()
         assert asked == []
         termios.tcflow(device.slave, termios.TCOON)
@@ -333,7 +333,7 @@ def test_what_breaks_is_said_once_and_costs_the_run_nothing(device: Device, secr
     def snapshot() -> Snapshot:
         raise RuntimeError(f"no snapshot: {secret}")
 
-    with Onlooker(device.writer(), said.append, lambda: ASKED, snapshot).waiting() as look:
+    with ProgressReporter(device.writer(), said.append, lambda: ASKED, snapshot).waiting() as look:
         look()
         look()
     assert said == ["note: the live view is off: RuntimeError: no snapshot: [redacted]"]
@@ -343,7 +343,7 @@ def test_a_terminal_that_is_gone_costs_the_run_nothing(device: Device) -> None:
     def say(line: str) -> None:
         raise OSError(line)
 
-    with Onlooker(device.writer(), say, lambda: ASKED, lambda: None).waiting() as look:
+    with ProgressReporter(device.writer(), say, lambda: ASKED, lambda: None).waiting() as look:
         device.file.close()
         look()
 
@@ -354,7 +354,7 @@ def test_a_dumb_terminal_and_a_ci_job_s_have_lines(
 ) -> None:
     terminal.setenv(*variable)
     said: list[str] = []
-    with Onlooker(device.writer(), said.append, lambda: ASKED, lambda: WATCH).waiting() as look:
+    with ProgressReporter(device.writer(), said.append, lambda: ASKED, lambda: WATCH).waiting() as look:
         look()
     assert len(said) == 1
     assert said[0].startswith("watch, 7:12 of 15:00 left: p95_latency good")

@@ -11,7 +11,7 @@ import pytest
 from reports import record_file
 from reports.__main__ import main
 from reports.banner import headline
-from reports.command_line import Exit
+from reports.command_line import CommandExit
 from reports.tickets.merge_runs import join
 from verification.errors import ObserverError
 from verification.records.run_record import RollbackOutcome, RunRecord
@@ -110,5 +110,5 @@ def test_the_command_writes_the_page(
     assert main(["join", str(tmp_path / "one"), str(tmp_path / "two"), "--output", str(page)]) == 0
     assert "NO-GO" in capsys.readouterr().out
     assert "staging_runs_release_candidate" in page.read_text(encoding="utf-8")
-    assert main(["join", str(tmp_path / "nowhere")]) == Exit.UNKNOWN
+    assert main(["join", str(tmp_path / "nowhere")]) == CommandExit.UNKNOWN
     assert "cannot be read" in capsys.readouterr().err

@@ -13,7 +13,7 @@ import pytest
 
 from reports import record_file
 from reports.__main__ import main
-from reports.tickets.ticket import Ticket, attach, waiting
+from reports.tickets.ticket import DeployTicket, attach, waiting
 from tests.conftest import ROOT, Address
 from verification.errors import SettingsError
 from verification.local_sandbox import Sandbox, open_sandbox
@@ -51,7 +51,7 @@ def _run(folder: Path, record: RunRecord) -> Path:
 @pytest.fixture
 def hand_over(there: Sandbox, settings: Settings) -> Attach:
     def attach_it(folder: Path, *tickets: str) -> None:
-        entries = attach(folder, [Ticket.parse(one) for one in tickets], settings, there.variables({}))
+        entries = attach(folder, [DeployTicket.parse(one) for one in tickets], settings, there.variables({}))
         assert [(one.state, one.problem) for one in entries] == [("attached", "")] * len(tickets)
 
     return attach_it
@@ -171,7 +171,7 @@ def test_what_cannot_be_handed_over_waits_and_is_sent_later(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     outage("github-down")
-    tickets = [Ticket.parse("github:2"), Ticket.parse("jira:OPS-12")]
+    tickets = [DeployTicket.parse("github:2"), DeployTicket.parse("jira:OPS-12")]
     waits, sent = attach(folder, tickets, settings.model_copy(update={"github": settings.github}), there.variables({}))
     assert (waits.state, sent.state) == ("queued", "attached")
     assert "503" in waits.problem
@@ -192,7 +192,7 @@ def test_a_token_that_may_not_write_is_said_to(
     folder: Path, there: Sandbox, settings: Settings, sandbox: Address
 ) -> None:
     variables = there.variables({}) | {"GITHUB_TOKEN": sandbox["github"]["token_without_scope"]}
-    [entry] = attach(folder, [Ticket.parse("github:2")], settings, variables)
+    [entry] = attach(folder, [DeployTicket.parse("github:2")], settings, variables)
     assert entry.state == "queued"
     assert "not permitted (403)" in entry.problem
 
@@ -200,4 +200,4 @@ def test_a_token_that_may_not_write_is_said_to(
 @pytest.mark.parametrize("text", ["github", "github:", "github:0", "github:x", "jira:OPS", "slack:x", "mail:me", ""])
 def test_what_names_no_ticket_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="names no ticket"):
-        Ticket.parse(text)
+        DeployTicket.parse(text)

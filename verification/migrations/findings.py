@@ -47,6 +47,7 @@ class ReadResult:
 
 def approval_of(finding: DestructiveOperation, approved: Sequence[Approval]) -> Approval | None:
     """The approval that covers `finding`, if there is one."""
-    return next(
-        (one for one in approved if one.operation == finding.operation and fnmatchcase(finding.file, one.file)), None
-    )
+    for approval in approved:
+        if approval.operation == finding.operation and fnmatchcase(finding.file, approval.file):
+            return approval
+    return None

@@ -67,8 +67,8 @@ class DatabaseGuard:
         with self._lock:
             self._closed = True
             sockets = [self._listener, *self._sockets]
-        for one in sockets:
-            _end(one)
+        for held in sockets:
+            _end(held)
 
     @property
     def seen(self) -> GuardedTraffic:
@@ -147,19 +147,19 @@ class DatabaseGuard:
         with self._lock:
             self._refusals[refusal] = None
 
-    def _hold(self, one: socket.socket) -> bool:
+    def _hold(self, held: socket.socket) -> bool:
         with self._lock:
             if not self._closed:
-                self._sockets.add(one)
+                self._sockets.add(held)
                 return True
-        _end(one)
+        _end(held)
         return False
 
     def _let_go(self, *sockets: socket.socket) -> None:
-        for one in sockets:
-            _end(one)
+        for held in sockets:
+            _end(held)
             with self._lock:
-                self._sockets.discard(one)
+                self._sockets.discard(held)
 
 
 def _message(source: socket.socket) -> bytes:
@@ -186,8 +186,8 @@ def _exactly(source: socket.socket, size: int) -> bytes:
     return bytes(data)
 
 
-def _end(one: socket.socket) -> None:
+def _end(held: socket.socket) -> None:
     with contextlib.suppress(OSError):
-        one.shutdown(socket.SHUT_RDWR)
+        held.shutdown(socket.SHUT_RDWR)
     with contextlib.suppress(OSError):
-        one.close()
+        held.close()

@@ -6,7 +6,7 @@ None of the tools is imported: a layout is what their files and their logs look 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -55,29 +55,24 @@ def _digits(file: str) -> str:
     return found[0] if found else _stem(file)
 
 
-def _applied_states(database: Database) -> list[str]:
-    applied = database["pymongo_migrate"].find({"applied": {"$ne": None}}).sort("applied", 1)
-    return [str(one["name"]) for one in applied]
+def _log(
+    collection: str, name_of: Callable[[str], str], name: str, order: str, only: Mapping[str, object] | None = None
+) -> MigrationLog:
+    """A log with a document for each migration: its `name` stands in that field, `order` is the time of it."""
 
+    def applied(database: Database) -> list[str]:
+        return [str(entry[name]) for entry in database[collection].find(only or {}).sort(order, 1)]
 
-def _forget_states(database: Database, names: Sequence[str], _: str) -> None:
-    database["pymongo_migrate"].delete_many({"name": {"$in": list(names)}})
+    def forget(database: Database, names: Sequence[str], _: str) -> None:
+        database[collection].delete_many({name: {"$in": list(names)}})
 
-
-def _applied_datetimes(database: Database) -> list[str]:
-    return [
-        str(one["migration_datetime"]) for one in database["database_migrations"].find().sort("migration_datetime", 1)
-    ]
-
-
-def _forget_datetimes(database: Database, names: Sequence[str], _: str) -> None:
-    database["database_migrations"].delete_many({"migration_datetime": {"$in": list(names)}})
+    return MigrationLog(collection, name_of, applied, forget)
 
 
 def _applied_pointers(database: Database) -> list[str]:
     current = database["migrations_log"].find_one({"is_current": True})
     # Its files run in the order of their names, and only the last one is pointed at.
-    logged = {str(one["name"]) for one in database["migrations_log"].find()}
+    logged = {str(entry["name"]) for entry in database["migrations_log"].find()}
     return sorted(name for name in logged if current is not None and name <= str(current["name"]))
 
 
@@ -91,10 +86,8 @@ def _forget_pointers(database: Database, _: Sequence[str], previous: str) -> Non
 
 
 _SHAPES: dict[Layout, ToolLayout] = {
-    "pymongo-migrate": ToolLayout(MigrationLog("pymongo_migrate", _stem, _applied_states, _forget_states)),
-    "mongodb-migrations": ToolLayout(
-        MigrationLog("database_migrations", _digits, _applied_datetimes, _forget_datetimes)
-    ),
+    "pymongo-migrate": ToolLayout(_log("pymongo_migrate", _stem, "name", "applied", {"applied": {"$ne": None}})),
+    "mongodb-migrations": ToolLayout(_log("database_migrations", _digits, "migration_datetime", "migration_datetime")),
     "beanie": ToolLayout(
         MigrationLog("migrations_log", lambda file: PurePosixPath(file).name, _applied_pointers, _forget_pointers)
     ),

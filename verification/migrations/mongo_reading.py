@@ -41,8 +41,9 @@ def read_python(source: str, file: str, backward: frozenset[str]) -> ReadResult:
     reader = _Reader(file, _literals(tree))
     for node in _forward(tree, backward):
         reader.look_at(node)
-    found = {(one.line, one.operation): one for one in reader.findings}
-    return ReadResult(tuple(sorted(found.values(), key=lambda one: one.line)), tuple(reader.unreadable))
+    found = {(operation.line, operation.operation): operation for operation in reader.findings}
+    in_order = sorted(found.values(), key=lambda operation: operation.line)
+    return ReadResult(tuple(in_order), tuple(reader.unreadable))
 
 
 def _forward(node: ast.AST, backward: frozenset[str]) -> Iterator[ast.AST]:
@@ -96,7 +97,7 @@ class _Reader:
             self._look_at_filter(node, name)
 
     def _look_at_filter(self, call: ast.Call, name: str) -> None:
-        keyword = next((one.value for one in call.keywords if one.arg == "filter"), None)
+        keyword = next((keyword.value for keyword in call.keywords if keyword.arg == "filter"), None)
         given = keyword or (call.args[0] if call.args else None)
         on_own = name in {"update", "remove"}  # dict.update(), list.remove(): only with a filter like MongoDB's
         operation = f"{'delete' if name in _DELETES else 'update'} without filter"
@@ -125,7 +126,7 @@ class _Reader:
     def _look_at_chain(self, call: ast.Call, asked: ast.expr) -> None:
         """`Model.find(…).delete()`, as beanie has it."""
         if isinstance(asked, ast.Call) and _name(asked.func) in {"find", "find_all", "find_many"}:
-            filters = [one for one in asked.args if not (isinstance(one, ast.Dict) and not one.keys)]
+            filters = [given for given in asked.args if not (isinstance(given, ast.Dict) and not given.keys)]
             if not filters and not asked.keywords:
                 self._found(call, "delete without filter")
 

@@ -80,15 +80,15 @@ class _Rehearsal:
     ) -> None:
         self._server, self._database, self._settings, self._rehearsed = server, database, settings, rehearsed
         self._log = shape(settings.layout).log
-        modules = [one for one in files if not PurePosixPath(one).name.startswith("_")]
-        self._names = sorted(self._log.name_of(one) for one in modules) if self._log else []
+        modules = [file for file in files if not PurePosixPath(file).name.startswith("_")]
+        self._names = sorted(self._log.name_of(file) for file in modules) if self._log else []
         self._leave_out = frozenset({MARKER, *([self._log.collection] if self._log else [])})
         self._expiring_before = datetime.now(UTC) + timedelta(seconds=_RUNS * settings.timeout)
         applied = self._applied()
         self._was_logged = bool({*applied} & {*self._names})
-        previous = next((one for one in reversed(applied) if one not in self._names), "")
+        previous = next((name for name in reversed(applied) if name not in self._names), "")
         if settings.layout == "beanie":  # its log cannot tell later files from earlier ones
-            previous = max((one for one in applied if one < min(self._names, default="")), default="")
+            previous = max((name for name in applied if name < min(self._names, default="")), default="")
         self._previous = previous
         self._steps = MigrationCommands(server, commands, checkout, settings, database, previous, len(modules))
 
@@ -160,7 +160,7 @@ class _Rehearsal:
                     f"If the migration did that, it connects to an address of its own. {remedy}",
                 )
             raise ObserverError(cause, remedy)
-        missing = [one for one in self._names if one not in self._applied()]
+        missing = [name for name in self._names if name not in self._applied()]
         if missing and self._log:
             raise ObserverError(
                 f"the upgrade ended well, but {self._log.collection} does not tell of {', '.join(missing)}",

@@ -72,10 +72,10 @@ class MigrationCommands:
 def _reached_past(seen: GuardedTraffic, database: str) -> VerificationError | None:
     if not seen.refusals:
         return None
-    listed = ", ".join(str(one) for one in seen.refusals[:5])
+    listed = ", ".join(str(refused) for refused in seen.refusals[:5])
     cause = f"the migration does not keep to the database it is given: {listed} was refused"
     remedy = f"Let it take the database from its address, here {database}, and name none in its code."
-    if any(one.writes for one in seen.refusals):
+    if any(refused.writes for refused in seen.refusals):
         return ServiceError(cause, remedy)
     return ObserverError(cause, f"{remedy} What it reads elsewhere is not there in a rehearsal.")
 

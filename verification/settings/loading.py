@@ -169,7 +169,7 @@ def _fill_project(target: Tree, name: str, file: Path, variables: Mapping[str, s
     where = f"{file}, environments.{name}.cloud_run.project"
     project = cloud_run.get("project")
     if project is None:
-        variable = next((one for one in _PROJECT_VARIABLES if variables.get(one)), "")
+        variable = next((name for name in _PROJECT_VARIABLES if variables.get(name)), "")
         project, where = variables.get(variable, ""), f"environment variable {variable}"
     if not project:
         raise SettingsError(
@@ -194,8 +194,8 @@ def _fill_repository(merged: Tree, variables: Mapping[str, str]) -> None:
 def _explain(error: ValidationError, name: str, file: Path, tree: Tree) -> tuple[str, str]:
     """Each mistake of the file in one line, and the remedy of the first."""
     details = error.errors(include_url=False)
-    lines = [f"{file}: {_key(one, name, tree)}: {_words(one)}" for one in details]
-    unknown = next((one for one in details if one["type"] == "extra_forbidden"), None)
+    lines = [f"{file}: {_key(detail, name, tree)}: {_words(detail)}" for detail in details]
+    unknown = next((detail for detail in details if detail["type"] == "extra_forbidden"), None)
     remedy = "Mend it in the file."
     if unknown is not None:
         close = get_close_matches(str(unknown["loc"][-1]), _known_keys(unknown["loc"]), n=1)
@@ -233,6 +233,7 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
             continue
         annotation = fields[part].annotation
         model = next(
-            (one for one in (*getattr(annotation, "__args__", ()), annotation) if hasattr(one, "model_fields")), None
+            (inner for inner in (*getattr(annotation, "__args__", ()), annotation) if hasattr(inner, "model_fields")),
+            None,
         )
     return [*getattr(model, "model_fields", {}), *(_TARGET_KEYS if model is Settings else ())]

@@ -29,7 +29,7 @@ def _reference(text: str) -> str:
 def _template(text: str) -> str:
     unknown = set(re.findall(r"\{(\w*)\}", text)) - PLACEHOLDERS
     if unknown:
-        raise ValueError(f"{{{min(unknown)}}} is none of {', '.join(f'{{{one}}}' for one in sorted(PLACEHOLDERS))}")
+        raise ValueError(f"{{{min(unknown)}}} is none of {', '.join(f'{{{name}}}' for name in sorted(PLACEHOLDERS))}")
     return text
 
 

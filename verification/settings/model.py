@@ -308,7 +308,7 @@ class Settings(Table):
     def playing(self, role: str) -> Settings:
         """These settings for one of the roles alone."""
         return self.model_copy(
-            update={"roles": [role], "targets": {one: at for one, at in self.targets.items() if one == role}}
+            update={"roles": [role], "targets": {played: at for played, at in self.targets.items() if played == role}}
         )
 
     @property

@@ -6,22 +6,20 @@
 from __future__ import annotations
 
 import sys
-import types
-from collections.abc import Iterator, Sequence
-from enum import Enum
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any
 
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
-
-from verification.settings.model import CloudRunSettings, Settings, Target
-from verification.settings.tables import Table
+from verification.settings.model import Settings
 from verification.settings.units import duration_text
+
+JsonSchema = Mapping[str, Any]
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 # These are filled in from the tables [environments.NAME], which the file has and the model has not.
 _FILLED_IN = {"environment", "targets", "roles", "sandbox"}
+_WORDS = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
+_BOUNDS = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤", "pattern": "like"}
 _HEAD = """# Settings: every key of `deployment.toml`
 
 Made from the models by `python -m verification.settings.reference`; a test says when it is stale. Do not edit it.
@@ -45,103 +43,85 @@ One table for each environment that `--env NAME` may verify. `sandbox` is the lo
 
 def document() -> str:
     """The whole page."""
-    parts = [
-        _HEAD.rstrip(),
-        _rows(Target, skip={"cloud_run"}),
-        _section("environments.NAME.cloud_run", CloudRunSettings),
-    ]
-    tables = (one for one in _tables("", Settings) if one[0].partition(".")[0] not in _FILLED_IN)
-    parts += [_section(name, model) for name, model in tables]
-    # The rows of a target belong to the table before them.
-    return f"{parts[0]}\n{parts[1]}\n\n" + "\n\n".join(parts[2:]) + "\n"
+    root = Settings.model_json_schema()
+    tables = _Tables(root["$defs"])
+    target = tables.rows("Target", leave_out=["cloud_run"])
+    parts = [f"{_HEAD.rstrip()}\n{target}", tables.section("environments.NAME.cloud_run", "CloudRunSettings")]
+    for name, field in root["properties"].items():
+        if name not in _FILLED_IN:
+            parts += tables.sections(name, field)
+    return "\n\n".join(parts) + "\n"
 
 
-def _section(name: str, model: type[Table]) -> str:
-    words = (model.__doc__ or "").strip()
-    about = "\n".join(line.strip() for line in words.splitlines())
-    header = "| key | value | default |\n|---|---|---|"
-    rows = _rows(model)
-    return f"## `[{name}]`\n\n{about}" + (f"\n\n{header}\n{rows}" if rows else "")
+class _Tables:
+    """The tables of the file by the names of their models, as JSON schemas."""
+
+    def __init__(self, schemas: Mapping[str, JsonSchema]) -> None:
+        self._schemas = schemas
+
+    def sections(self, path: str, field: JsonSchema) -> list[str]:
+        """The table at `path` and every one below it; none for a key that holds no table."""
+        array = field.get("type") == "array"
+        model = _model(field["items"] if array and "items" in field else field)
+        if not model:
+            return []
+        below = [
+            section
+            for name, inner in self._schemas[model]["properties"].items()
+            for section in self.sections(f"{path}.{name}", inner)
+        ]
+        return [self.section(f"[{path}]" if array else path, model), *below]
+
+    def section(self, path: str, model: str) -> str:
+        """A heading, what the model says of itself, and a line for each key."""
+        rows = self.rows(model)
+        header = "| key | value | default |\n|---|---|---|"
+        return f"## `[{path}]`\n\n{self._schemas[model]['description']}" + (f"\n\n{header}\n{rows}" if rows else "")
+
+    def rows(self, model: str, leave_out: Sequence[str] = ()) -> str:
+        """A line for each key that holds no table of its own."""
+        required = self._schemas[model].get("required", ())
+        return "\n".join(
+            f"| `{name}` | {_cell(_kind(field))} | {_cell('must be given' if name in required else _default(field))} |"
+            for name, field in self._schemas[model]["properties"].items()
+            if name not in leave_out and not _model(field)
+        )
 
 
-def _tables(prefix: str, model: type[Table]) -> Iterator[tuple[str, type[Table]]]:
-    """Every table below `model`, each after the one that holds it."""
-    for name, field in model.model_fields.items():
-        path = f"{prefix}{field.alias or name}"
-        for inner in _models(field.annotation):
-            yield path, inner
-            yield from _tables(f"{path}.", inner)
-        for inner in get_args(field.annotation) if get_origin(field.annotation) is list else ():
-            if _models(inner):
-                yield f"[{path}]", inner  # an array of tables
+def _plain(field: JsonSchema) -> JsonSchema:
+    """The schema of what may stand there; a key that may be left out is of no kind of its own."""
+    kinds = [kind for kind in field.get("anyOf", ()) if kind.get("type") != "null"]
+    return kinds[0] if len(kinds) == 1 else field
 
 
-def _rows(model: type[Table], skip: frozenset[str] | set[str] = frozenset()) -> str:
-    return "\n".join(
-        f"| `{field.alias or name}` | {_cell(_kind(field.annotation, field.metadata))} | {_cell(_default(field))} |"
-        for name, field in model.model_fields.items()
-        if name not in skip and not _models(field.annotation)
-    )
+def _model(field: JsonSchema) -> str:
+    return str(_plain(field).get("$ref", "")).rpartition("/")[2]
 
 
-def _models(annotation: Any) -> list[type[Table]]:
-    """The tables that a key holds; those of a mapping have names of the user's choice."""
-    if isinstance(annotation, type) and issubclass(annotation, Table):
-        return [annotation]
-    if get_origin(annotation) in {list, tuple}:
-        return []
-    return list(dict.fromkeys(one for inner in get_args(annotation) for one in _models(inner)))
-
-
-def _kind(annotation: Any, metadata: Sequence[object] = ()) -> str:
+def _kind(field: JsonSchema) -> str:
     """What may stand there, in words."""
-    origin, inner = get_origin(annotation), get_args(annotation)
-    if any("Seconds" in _name(one) or "seconds" in _name(one) for one in metadata):
-        return "duration" + _bounds(metadata)
-    if any("share" in _name(one) for one in metadata):
-        return "rate" + _bounds(metadata)
-    if origin is Annotated:
-        return _kind(inner[0], [*annotation.__metadata__, *metadata])
-    if origin in {Union, types.UnionType}:
-        return " or ".join(_kind(one) for one in inner if one is not type(None))
-    if origin is Literal:
-        return " or ".join(f'"{one}"' for one in inner)
-    if origin in {list, tuple}:
-        return f"list of: {_kind(inner[0])}"
-    if origin is dict:
-        return f"table of: {_kind(inner[1])}"
-    words = {str: "text", int: "whole number", float: "number", bool: "true or false"}
-    return words.get(annotation, _name(annotation)) + _bounds(metadata)
+    field = _plain(field)
+    if model := _model(field):
+        return model
+    if "anyOf" in field:
+        return " or ".join(map(_kind, field["anyOf"]))
+    if "enum" in field:
+        return " or ".join(f'"{value}"' for value in field["enum"])
+    if field["type"] == "array":
+        return f"list of: {_kind(field.get('items') or field['prefixItems'][0])}"
+    if field["type"] == "object":
+        return f"table of: {_kind(field['additionalProperties'])}"
+    bounds = [f"{sign} {field[name]}" for name, sign in _BOUNDS.items() if name in field]
+    return (field.get("format") or _WORDS[field["type"]]) + (f" ({', '.join(bounds)})" if bounds else "")
 
 
-def _bounds(metadata: Sequence[object]) -> str:
-    signs = (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤"), ("pattern", "like"))
-    found = [
-        f"{sign} {value}" for one in metadata for name, sign in signs if (value := getattr(one, name, None)) is not None
-    ]
-    return f" ({', '.join(found)})" if found else ""
-
-
-def _name(one: object) -> str:
-    function = getattr(one, "func", one)
-    return str(getattr(function, "__name__", type(one).__name__))
-
-
-def _default(field: FieldInfo) -> str:
-    if field.is_required():
-        return "must be given"
-    value = field.get_default(call_default_factory=True)
-    if value is None or value is PydanticUndefined:
+def _default(field: JsonSchema) -> str:
+    value = field.get("default")
+    if value is None:
         return "not configured"
-    if isinstance(value, (int, float)) and any("seconds" in _name(one) for one in _all_metadata(field)):
+    if _plain(field).get("format") == "duration":
         return f'`"{duration_text(value)}"`'
-    if isinstance(value, Enum):
-        value = value.value
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
-
-
-def _all_metadata(field: FieldInfo) -> list[object]:
-    return [*field.metadata, *getattr(field.annotation, "__metadata__", ())]
 
 
 def _cell(text: str) -> str:

@@ -47,7 +47,7 @@ class ChangelogEntry:
 
     def tells_of(self, commit: Commit) -> bool:
         """Whether it names the commit or its pull request, or says what its subject says."""
-        if any(commit.sha.startswith(one) for one in _SHA.findall(self.text)):
+        if any(commit.sha.startswith(sha) for sha in _SHA.findall(self.text)):
             return True
         if set(_NUMBER.findall(self.text)) & set(_NUMBER.findall(commit.subject)):
             return True
@@ -63,7 +63,7 @@ def entries(text: str) -> tuple[ChangelogEntry, ...]:
 
 def new_entries(before: str, after: str) -> tuple[ChangelogEntry, ...]:
     """The entries of `after` that `before` has not; one that only moved below a version's heading is not new."""
-    known = Counter(_normal(one.text) for one in entries(before))
+    known = Counter(_normal(entry.text) for entry in entries(before))
     found = []
     for entry in entries(after):
         if known[_normal(entry.text)] > 0:
@@ -96,8 +96,8 @@ def _normal(text: str) -> str:
 
 
 def _words(text: str) -> frozenset[str]:
-    words = (one.casefold() for one in _WORD.findall(_NUMBER.sub("", text)))
-    return frozenset(_stem(one) for one in words if one not in _EMPTY_WORDS)
+    words = (word.casefold() for word in _WORD.findall(_NUMBER.sub("", text)))
+    return frozenset(_stem(word) for word in words if word not in _EMPTY_WORDS)
 
 
 def _stem(word: str) -> str:

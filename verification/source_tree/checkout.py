@@ -93,19 +93,19 @@ class Checkout:
     def changes(self, but: Sequence[str] = (), below: str = ".") -> tuple[str, ...]:
         """What differs from HEAD: changed files anywhere, and files `below` that git does not know; `but` excepted."""
         self._must_be_repository()
-        excepted = [f":(exclude,literal,top){one}" for one in but]
+        excepted = [f":(exclude,literal,top){file}" for file in but]
         tracked = self._ask(
             "status", "--porcelain", "-z", "--untracked-files=no", "--no-renames", "--", ":(top)", *excepted
         )
         unknown = self._ask("ls-files", "-z", "--others", "--exclude-standard", "--", below, *excepted)
-        listed = [one[3:] for one in _split(tracked)] + _split(unknown)
+        listed = [entry[3:] for entry in _split(tracked)] + _split(unknown)
         return tuple(dict.fromkeys(listed))
 
     def commits(self, since: str, until: str) -> tuple[Commit, ...]:
         """The commits of `until` that are not in `since` (full ids), newest first, without merges."""
         listed = self._ask("log", "--no-merges", "-z", "--format=%H%n%s%n%b", f"{since}..{until}", "--")
         self._must_be_whole(since, until)
-        return tuple(_commit(one) for one in _split(listed))
+        return tuple(_commit(entry) for entry in _split(listed))
 
     def commits_touching(self, path: str, since: str, until: str) -> frozenset[str]:
         """The ids of those commits that change `path`."""
@@ -116,7 +116,7 @@ class Checkout:
         """The files below `globs` that `until` adds or changes against `since`."""
         if not globs:
             return ()
-        patterns = [f":(top,glob){one}" for one in globs]
+        patterns = [f":(top,glob){glob}" for glob in globs]
         return tuple(
             _split(
                 self._ask("diff", "--name-only", "--no-renames", "--diff-filter=d", "-z", since, until, "--", *patterns)
@@ -136,20 +136,20 @@ class Checkout:
         An underscore ends a word: `MOCK_USERS` is found, `STUBBORN` is not. Binary files, what .gitignore names and
         the globs `but` are left out. Works without a repository too.
         """
-        excepted = [f":(top,exclude,glob){one}" for one in ("**/__pycache__/**", *but)]
-        where = ["--", *(f":(top,literal){one}" for one in paths), *excepted]
+        excepted = [f":(top,exclude,glob){glob}" for glob in ("**/__pycache__/**", *but)]
+        where = ["--", *(f":(top,literal){path}" for path in paths), *excepted]
         pattern = f"(^|[^A-Za-z0-9])({'|'.join(words)})([^A-Za-z0-9]|$)"
         with self._somehow_a_repository() as git:
             listed = self._ask(
                 *git, "ls-files", "-z", "--full-name", "--cached", "--others", "--exclude-standard", *where
             )
-            files = [one for one in set(_split(listed)) if (self.path / one).is_file()]
+            files = [file for file in set(_split(listed)) if (self.path / file).is_file()]
             options = ("-n", "-z", "-I", "-E", "--full-name", "--untracked", "--no-color", "-e", pattern)
             found = self._run(*git, "grep", *options, *where)
         if found.returncode not in {0, 1}:  # 1: nothing was found
             raise self._problem(found.stderr)
-        hits = [[part.decode(errors="replace") for part in one.groups()] for one in _HIT.finditer(found.stdout)]
-        return len(files), tuple(Hit(path, int(line), text) for path, line, text in hits)
+        lines = [[part.decode(errors="replace") for part in hit.groups()] for hit in _HIT.finditer(found.stdout)]
+        return len(files), tuple(Hit(path, int(line), text) for path, line, text in lines)
 
     @contextmanager
     def _somehow_a_repository(self) -> Iterator[tuple[str, ...]]:
@@ -234,7 +234,7 @@ class Checkout:
 
 
 def _split(listed: bytes) -> list[str]:
-    return [one.decode(errors="replace") for one in listed.split(b"\0") if one]
+    return [entry.decode(errors="replace") for entry in listed.split(b"\0") if entry]
 
 
 def _commit(text: str) -> Commit:

@@ -26,11 +26,11 @@ def marked(text: str, key: str, *, escaped: bool = False) -> str:
 
 def blocks_of(sections: Sequence[Section]) -> list[Block]:
     """One block for each section; what does not fit is left out, and the last block says so."""
-    shown = [one for one in sections if one.strip()]
+    shown = [section for section in sections if section.strip()]
     left_out = len(shown) - _MOST_BLOCKS
     if left_out > 0:
         shown = [*shown[: _MOST_BLOCKS - 1], f"… and {left_out + 1} more"]
-    return [{"type": "section", "text": _text(one)} for one in shown]
+    return [{"type": "section", "text": _text(section)} for section in shown]
 
 
 def _text(section: Section) -> Block:

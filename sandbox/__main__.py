@@ -17,6 +17,8 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+import psutil
+
 from sandbox.backend.database import Database, User
 from sandbox.timing import LARGEST_RPM, Pace
 
@@ -153,22 +155,15 @@ async def _run(files: _Files, signals: _Signals, options: argparse.Namespace) ->
         thread.shutdown()
 
 
-async def _until_gone(parent: int) -> None:
+async def _until_gone(parent: psutil.Process) -> None:
     while _lives(parent):  # noqa: ASYNC110  # nobody would set an event: processes can only be asked about
         await asyncio.sleep(1)
 
 
-def _lives(pid: int) -> bool:
-    with contextlib.suppress(OSError):
-        # A zombie still has a number, but nobody is there.
-        return Path(f"/proc/{pid}/stat").read_text(encoding="latin-1").rpartition(")")[2].split()[0] != "Z"
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def _lives(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -226,12 +221,14 @@ def _writable(text: str) -> Path:
     return path
 
 
-def _running(text: str) -> int:
+def _running(text: str) -> psutil.Process:
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a process id")
-    if not _lives(int(text)):
-        raise argparse.ArgumentTypeError(f"there is no process {text}")
-    return int(text)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(int(text))
+        if _lives(process):
+            return process
+    raise argparse.ArgumentTypeError(f"there is no process {text}")
 
 
 def _complain(message: str) -> int:

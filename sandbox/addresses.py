@@ -19,16 +19,6 @@ class CloudRunAddresses:
 
 
 @dataclass(frozen=True, slots=True)
-class DeploymentNote:
-    """The latest deployment of an environment, as a deploy workflow would have noted it down."""
-
-    previous: str
-    current: str
-    commit: str
-    at: str  # ISO 8601, UTC
-
-
-@dataclass(frozen=True, slots=True)
 class EnvironmentAddresses:
     """One environment's service, its database, the addresses of its tags and its latest deployment."""
 
@@ -37,7 +27,7 @@ class EnvironmentAddresses:
     tls_url: str
     mongodb: str
     tags: dict[str, str]
-    deployment: DeploymentNote
+    deployment: dict[str, str]  # the latest, as a deploy workflow would have noted it down
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,9 +106,7 @@ CATALOGUE: tuple[Fault, ...] = (
     Fault("sentry-empty", "observer", "Sentry answers every search with nothing, and swallows every event."),
 )
 
-_BY_NAME = {fault.name: fault for fault in CATALOGUE}
-
-
+_KINDS = {fault.name: fault.kind for fault in CATALOGUE}
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 _TIME = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m)", re.ASCII)
 
@@ -162,8 +160,8 @@ class Faults(MutableSet[str]):
 
     def update(self, planted: Iterable[str]) -> None:
         """Add several."""
-        for one in planted:
-            self.add(one)
+        for fault in planted:
+            self.add(fault)
 
     def add(self, value: str) -> None:
         """Plant a fault."""
@@ -219,7 +217,7 @@ def plan(planted: Iterable[str]) -> Plan:
     Raises UnknownFaultError, which lists the catalogue, for a name that it does not have, FaultError for another time.
     """
     wanted = _checked(planted, CATALOGUE)
-    in_revision = frozenset(one for one in wanted if _BY_NAME[parsed(one)[0]].kind == "service")
+    in_revision = frozenset(fault for fault in wanted if _KINDS[parsed(fault)[0]] == "service")
     return Plan(in_revision, wanted - in_revision)
 
 

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
     from sandbox.addresses import AddressDocument
     from sandbox.platform.control_plane import ControlPlane
-    from sandbox.platform.ingress import Ingress, Served
-    from sandbox.platform.model import Deployment
+    from sandbox.platform.ingress import Ingress
     from sandbox.sentry.app import Sentry
     from sandbox.vendors import Vendors
 
@@ -94,7 +93,7 @@ class OperatorApi:
         self.control.faults.update(faults.in_force)
         if SILENT_FAULTS & faults.in_revision and not {"sentry-down", "sentry-empty"} & self.control.faults:
             await first_visit(ingress.service, note, self.sentry.store)
-        return JSONResponse(_deployment(note))
+        return JSONResponse(note.as_json())
 
     async def _served(self, request: Request) -> Response:
         ingress = self._ingress(request.query_params.get("environment"))
@@ -102,7 +101,8 @@ class OperatorApi:
         counts: dict[str, dict[str, int]] = {}
         for (revision, status), count in sorted(record.counts.items()):
             counts.setdefault(revision, {})[str(status)] = count
-        return JSONResponse({"counts": counts, "moves": moves, "requests": [_request(one) for one in record.requests]})
+        requests = [asdict(served) | {"time": served.time.isoformat()} for served in record.requests]
+        return JSONResponse({"counts": counts, "moves": moves, "requests": requests})
 
     async def _set_users(self, request: Request) -> Response:
         """How many requests a minute production's users make from now on."""
@@ -178,14 +178,6 @@ def _resources(body: dict[str, object]) -> Resources:
     if not isinstance(wanted, dict) or not all(type(value) is kinds.get(key) for key, value in wanted.items()):
         raise HTTPException(422, f"resources: give some of {', '.join(kinds)}")
     return replace(USUAL, **wanted)
-
-
-def _deployment(note: Deployment) -> dict[str, str]:
-    return {"previous": note.previous, "current": note.current, "commit": note.commit, "at": note.at.isoformat()}
-
-
-def _request(served: Served) -> dict[str, object]:
-    return asdict(served) | {"time": served.time.isoformat()}
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from sandbox.addresses import (
     AddressDocument,
     CloudRunAddresses,
-    DeploymentNote,
     EnvironmentAddresses,
     SentryAddresses,
     UserAddress,
@@ -46,7 +45,6 @@ from sandbox.sentry.model import PROJECT as SENTRY_PROJECT
 from sandbox.vendors import Vendors
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from pathlib import Path
 
     from sandbox.backend.database import Database, User
@@ -115,8 +113,9 @@ class World:
             await self._open(listener)
         for listener in self._vendors.listeners:
             await self._open(listener)
-        seed_sentry(self._sentry.store, self._commits())
-        seed_deployments(self._vendors.github.repository, self._running())
+        latest = {name: ingress.service.deployments[-1] for name, ingress in self._ingresses.items()}
+        seed_sentry(self._sentry.store, {name: deployment.commit for name, deployment in latest.items()})
+        seed_deployments(self._vendors.github.repository, latest)
         import sandbox.backend.sentry_client  # noqa: F401  # slow, and the database is still computing anyway
 
         await database_started
@@ -164,14 +163,13 @@ class World:
 
     def _environment(self, environment: str) -> EnvironmentAddresses:
         service = self._ingresses[environment].service
-        note = service.deployments[-1]
         return EnvironmentAddresses(
             service=service.name,
             url=self._http[environment].url,
             tls_url=self._https[environment].url,
             mongodb=self._database.uri(environment),
             tags={tag: listener.url for (owner, tag), listener in self._tags.items() if owner == service.name},
-            deployment=DeploymentNote(note.previous, note.current, note.commit, note.at.isoformat()),
+            deployment=service.deployments[-1].as_json(),
         )
 
     def _commit_of(self, environment: str) -> str:
@@ -179,15 +177,6 @@ class World:
         if self._checkout is None:
             return secrets.token_hex(20)
         return self._checkout.candidate if environment == "staging" else self._checkout.deployed
-
-    def _commits(self) -> dict[str, str]:
-        """What runs in each environment."""
-        return {environment: ingress.service.deployments[-1].commit for environment, ingress in self._ingresses.items()}
-
-    def _running(self) -> dict[str, tuple[str, datetime]]:
-        """Commit and time of the latest deployment in each environment."""
-        notes = {environment: ingress.service.deployments[-1] for environment, ingress in self._ingresses.items()}
-        return {environment: (note.commit, note.at) for environment, note in notes.items()}
 
     def _add_service(self, environment: str, name: str) -> None:
         service = self._control.services[name] = Service(name, environment)

@@ -6,7 +6,10 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from sandbox.platform.model import Rollout
 
 REPOSITORY = "bayit-plus/Bayit-Plus"
 MAIN = "main"
@@ -144,10 +147,10 @@ def seed_repository(repository: Repository) -> None:
     repository.add_issue("Try AV1 for the catalogue", [], days_old=1)
 
 
-def seed_deployments(repository: Repository, running: Mapping[str, tuple[str, datetime]]) -> None:
-    """Note the deployments of what runs now: commit and time, by environment."""
-    for environment, (commit, at) in running.items():
-        is_production = environment == "production"
-        deployment = Deployment(repository.next_id(), MAIN, commit, environment, at, is_production)
+def seed_deployments(repository: Repository, running: Mapping[str, Rollout]) -> None:
+    """Note the deployments of what runs now, by environment."""
+    for environment, rollout in running.items():
+        is_production, at = environment == "production", rollout.at
+        deployment = Deployment(repository.next_id(), MAIN, rollout.commit, environment, at, is_production)
         deployment.statuses.append(DeploymentStatus(repository.next_id(), "success", environment, at))
         repository.deployments[deployment.id] = deployment

@@ -98,9 +98,7 @@ class Statuspage(VendorApp):
             "status": incident.status,
             "body": incident.name,
             "incident_id": incident.id,
-            "created_at": at,
-            "updated_at": at,
-            "display_at": at,
+            **dict.fromkeys(("created_at", "updated_at", "display_at"), at),
             "affected_components": None,
         }
         return {
@@ -108,9 +106,7 @@ class Statuspage(VendorApp):
             "name": incident.name,
             "status": incident.status,
             "impact": incident.impact,
-            "created_at": at,
-            "updated_at": at,
-            "started_at": at,
+            **dict.fromkeys(("created_at", "updated_at", "started_at"), at),
             "monitoring_at": at if incident.status == "monitoring" else None,
             "resolved_at": None if incident.is_open else at,
             "shortlink": f"{request.base_url}incidents/{incident.id}",

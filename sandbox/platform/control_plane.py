@@ -18,7 +18,7 @@ from typing import Protocol
 from sandbox.faults import Faults
 from sandbox.platform.changes import Change, Operation, Template, checked
 from sandbox.platform.errors import AlreadyExists, ApiError, Conflict, FailedPrecondition, NotFound
-from sandbox.platform.model import USUAL, Deployment, Resources, Revision, Service, Traffic, new_image
+from sandbox.platform.model import USUAL, Resources, Revision, Rollout, Service, Traffic, new_image
 
 MAX_OPERATIONS = 1000
 _ASKED_AGAIN = 0.05
@@ -93,7 +93,7 @@ class ControlPlane:
 
     async def deploy(
         self, service: str, *, faults: frozenset[str], commit: str, resources: Resources = USUAL
-    ) -> Deployment:
+    ) -> Rollout:
         """Create a revision as `gcloud run deploy` does and wait until it settled.
 
         It receives the traffic of LATEST targets, hence none when traffic is pinned. Raises NotFound, and the
@@ -106,7 +106,7 @@ class ControlPlane:
         await operation.finished.wait()
         if operation.error is not None:
             raise operation.error
-        note = Deployment(at=datetime.now(UTC), previous=previous or "", current=revision.name, commit=commit)
+        note = Rollout(at=datetime.now(UTC), previous=previous or "", current=revision.name, commit=commit)
         target.deployments.append(note)
         return note
 

@@ -106,7 +106,7 @@ class Service:
     failure: str = ""  # the terminal condition's message when the last change failed
     labels: dict[str, str] = field(default_factory=dict)
     annotations: dict[str, str] = field(default_factory=dict)
-    deployments: list[Deployment] = field(default_factory=list)
+    deployments: list[Rollout] = field(default_factory=list)
     moves: int = 0  # how often what flows has changed, releases included
     last_operation: str = ""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # held by the operation that takes effect
@@ -135,10 +135,14 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
-class Deployment:
+class Rollout:
     """What a deploy workflow would note down: which revision served before, and which serves now."""
 
     at: datetime
     previous: str
     current: str
     commit: str
+
+    def as_json(self) -> dict[str, str]:
+        """The form it has in an answer; the time in ISO 8601."""
+        return {"previous": self.previous, "current": self.current, "commit": self.commit, "at": self.at.isoformat()}

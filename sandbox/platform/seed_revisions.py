@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from datetime import UTC, datetime, timedelta
 
-from sandbox.platform.model import ALL_TO_LATEST, Deployment, Revision, Service, Traffic, new_image, revision_name
+from sandbox.platform.model import ALL_TO_LATEST, Revision, Rollout, Service, Traffic, new_image, revision_name
 
 
 def seed(service: Service, commit: str) -> Revision:
@@ -26,7 +26,7 @@ def seed(service: Service, commit: str) -> Revision:
         third.failure = "The user-provided container failed to start and listen on the port defined by PORT=8080."
         third.retired = third.created
         add_past(service, third, serving=False)
-    service.deployments.append(Deployment(second.created, first.name, second.name, second.commit))
+    service.deployments.append(Rollout(second.created, first.name, second.name, second.commit))
     return second
 
 

@@ -97,11 +97,11 @@ class Methods:
         start = _start(arguments, "team")
         end = start + arguments.limit(_MAX_CHANNELS)
         cursor = _cursor("team", end) if end < len(visible) else ""
-        channels: list[Json] = [self._channel(channel) for channel in visible[start:end]]
+        channels: list[Json] = [self._show_channel(channel) for channel in visible[start:end]]
         return {"channels": channels, "response_metadata": {"next_cursor": cursor}}
 
     def _history(self, arguments: Arguments) -> Answer:
-        channel = self._readable(arguments)
+        channel = self._channel(arguments)
         oldest, latest = arguments.timestamp("oldest"), arguments.timestamp("latest")
         inclusive = arguments.flag("inclusive")
         found = [
@@ -112,7 +112,7 @@ class Methods:
         return self._page(arguments, channel, found) | {"pin_count": 0}
 
     def _replies(self, arguments: Arguments) -> Answer:
-        channel = self._readable(arguments)
+        channel = self._channel(arguments)
         message = channel.find(arguments.text("ts"))
         parent = channel.find(message.thread_ts) if message and message.is_reply else message
         if parent is None:
@@ -120,19 +120,17 @@ class Methods:
         return self._page(arguments, channel, [parent, *channel.replies(parent)])
 
     def _post(self, arguments: Arguments) -> Answer:
-        asked = arguments.text("channel")
-        channel = self._workspace.channels.get(asked) or self._workspace.named(asked)
-        channel = self._writable(channel)
+        channel = self._channel(arguments, by_name=True, write=True)
         text, blocks, metadata = _content(arguments, _MAX_TEXT)
         thread_ts = arguments.text("thread_ts")
         if thread_ts and channel.find(thread_ts) is None:
             raise SlackError("thread_not_found")
         message = self._workspace.add_message(channel, self._workspace.bot, text or "", thread_ts=thread_ts)
         message.blocks, message.metadata = blocks or [], metadata
-        return {"channel": channel.id, "ts": message.ts, "message": self._message(channel, message, metadata=True)}
+        return {"channel": channel.id, "ts": message.ts, "message": self._show_message(channel, message, metadata=True)}
 
     def _update(self, arguments: Arguments) -> Answer:
-        channel = self._writable(self._workspace.channels.get(arguments.text("channel")))
+        channel = self._channel(arguments, write=True)
         message = channel.find(arguments.text("ts"))
         if message is None:
             raise SlackError("message_not_found")
@@ -144,22 +142,16 @@ class Methods:
         message.blocks = message.blocks if blocks is None else blocks
         message.metadata = metadata if arguments.has("metadata") else message.metadata
         message.edited_ts = self._workspace.next_ts()
-        answer = self._message(channel, message, metadata=True)
+        answer = self._show_message(channel, message, metadata=True)
         return {"channel": channel.id, "ts": message.ts, "text": message.text, "message": answer}
 
-    def _readable(self, arguments: Arguments) -> Channel:
-        """A channel by its id alone. Raises SlackError."""
-        channel = self._workspace.channels.get(arguments.text("channel"))
+    def _channel(self, arguments: Arguments, *, by_name: bool = False, write: bool = False) -> Channel:
+        """The channel of that id, or of that name, that our app may read or write. Raises SlackError."""
+        asked = arguments.text("channel")
+        channel = self._workspace.channels.get(asked) or (self._workspace.named(asked) if by_name else None)
         if channel is None or (channel.is_private and not channel.is_member):
             raise SlackError("channel_not_found")
-        if not channel.is_member:
-            raise SlackError("not_in_channel")
-        return channel
-
-    def _writable(self, channel: Channel | None) -> Channel:
-        if channel is None or (channel.is_private and not channel.is_member):
-            raise SlackError("channel_not_found")
-        if channel.is_archived:
+        if write and channel.is_archived:
             raise SlackError("is_archived")
         if not channel.is_member:
             raise SlackError("not_in_channel")
@@ -169,12 +161,12 @@ class Methods:
         start = _start(arguments, "msg")
         end = start + arguments.limit(_MAX_MESSAGES)
         metadata = arguments.flag("include_all_metadata")
-        shown: list[Json] = [self._message(channel, message, metadata=metadata) for message in messages[start:end]]
+        shown: list[Json] = [self._show_message(channel, message, metadata=metadata) for message in messages[start:end]]
         more = end < len(messages)
         answer: Answer = {"messages": shown, "has_more": more}
         return answer | ({"response_metadata": {"next_cursor": _cursor("msg", end)}} if more else {})
 
-    def _channel(self, channel: Channel) -> Answer:
+    def _show_channel(self, channel: Channel) -> Answer:
         topic: Answer = {"value": channel.topic, "creator": "", "last_set": 0}
         return {
             "id": channel.id,
@@ -184,14 +176,10 @@ class Methods:
             "creator": self._workspace.bot.user,
             "is_channel": not channel.is_private,
             "is_group": channel.is_private,
-            "is_im": False,
-            "is_mpim": False,
             "is_private": channel.is_private,
             "is_archived": channel.is_archived,
             "is_general": channel.name == "general",
-            "is_shared": False,
-            "is_org_shared": False,
-            "is_ext_shared": False,
+            **dict.fromkeys(("is_im", "is_mpim", "is_shared", "is_org_shared", "is_ext_shared"), False),
             "is_member": channel.is_member,
             "topic": topic,
             "purpose": {"value": "", "creator": "", "last_set": 0},
@@ -199,7 +187,7 @@ class Methods:
             "num_members": 12,
         }
 
-    def _message(self, channel: Channel, message: Message, *, metadata: bool) -> Answer:
+    def _show_message(self, channel: Channel, message: Message, *, metadata: bool) -> Answer:
         answer: Answer = {
             "type": "message",
             "user": message.author.user,

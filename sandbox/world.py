@@ -17,17 +17,16 @@ from sandbox.addresses import (
 )
 from sandbox.backend.app import Backend
 from sandbox.backend.checkout import checkout_or_none
-from sandbox.backend.configuration import Configuration, Surroundings
+from sandbox.backend.configuration import Configuration, Surroundings, upstreams_app
 from sandbox.backend.database import DeadAddress, SlowProxy, mongodb_uri
 from sandbox.backend.synthetic_users import SyntheticUsers
-from sandbox.backend.upstreams import upstreams_app
 from sandbox.github.model import seed_deployments
 from sandbox.github.runs import Runner
 from sandbox.google.cloud_logging import CloudLogging
 from sandbox.google.cloud_monitoring import CloudMonitoring
 from sandbox.google.cloud_run_grpc import start_grpc
 from sandbox.google.cloud_run_rest import rest_app
-from sandbox.google.cloud_run_v1 import gcloud_environment
+from sandbox.google.gcloud import gcloud_environment
 from sandbox.operator import OperatorApi
 from sandbox.platform.certificates import make_certificates
 from sandbox.platform.control_plane import ControlPlane

@@ -1,17 +1,41 @@
-"""What a container learns from its environment variables: who it is, and where its database and other services are."""
+"""What a container is configured with, and stand-ins for the services that it calls: OpenAI, ElevenLabs, Pinecone.
+
+Each answers the one cheap, read-only call that a health check makes, and insists on its vendor's way to authenticate.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sandbox.backend.upstreams import Upstreams, addresses
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
+
     from sandbox.backend.sentry_client import SentrySettings
     from sandbox.faults import Faults
     from sandbox.platform.model import Revision
     from sandbox.platform.runtime import Host
+
+SLOW_SECONDS = 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class Upstreams:
+    """The base addresses that a revision is configured with."""
+
+    openai: str
+    elevenlabs: str
+    pinecone: str
+
+
+def addresses(base: str, *, openai_slow: bool) -> Upstreams:
+    """The addresses below the stand-ins' `base`; the slow OpenAI is an address of its own, for one revision to use."""
+    return Upstreams(f"{base}/{'openai-slow' if openai_slow else 'openai'}", f"{base}/elevenlabs", f"{base}/pinecone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +67,40 @@ class Configuration:
     def upstreams(self) -> Upstreams:
         """Where the services that it calls are now."""
         return addresses(self.surroundings.upstreams, openai_slow="dependency-slow" in self.faults)
+
+
+def upstreams_app() -> Starlette:
+    """All stand-ins as one application."""
+    return Starlette(
+        routes=[
+            Route("/openai/v1/models", _openai_models),
+            Route("/openai-slow/v1/models", _openai_models_slowly),
+            Route("/elevenlabs/v1/models", _elevenlabs_models),
+            Route("/pinecone/indexes", _pinecone_indexes),
+        ]
+    )
+
+
+async def _openai_models(request: Request) -> JSONResponse:
+    if not request.headers.get("authorization", "").startswith("Bearer "):
+        error = {"message": "You didn't provide an API key.", "type": "invalid_request_error", "code": None}
+        return JSONResponse({"error": error}, 401)
+    model = {"id": "gpt-4o-mini", "object": "model", "created": 1721172741, "owned_by": "system"}
+    return JSONResponse({"object": "list", "data": [model]})
+
+
+async def _openai_models_slowly(request: Request) -> JSONResponse:
+    await asyncio.sleep(SLOW_SECONDS)
+    return await _openai_models(request)
+
+
+async def _elevenlabs_models(request: Request) -> JSONResponse:
+    if "xi-api-key" not in request.headers:
+        return JSONResponse({"detail": {"status": "invalid_api_key", "message": "Invalid API key"}}, 401)
+    return JSONResponse([{"model_id": "eleven_multilingual_v2", "name": "Eleven Multilingual v2"}])
+
+
+async def _pinecone_indexes(request: Request) -> JSONResponse:
+    if "api-key" not in request.headers:
+        return JSONResponse({"error": {"code": "UNAUTHENTICATED", "message": "Invalid API Key."}, "status": 401}, 401)
+    return JSONResponse({"indexes": [{"name": "content", "dimension": 1536, "metric": "cosine"}]})

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pymongo import AsyncMongoClient
     from starlette.requests import Request
 
-    from sandbox.backend.upstreams import Upstreams
+    from sandbox.backend.configuration import Upstreams
     from sandbox.platform.model import Revision
 
 APP_NAME = "Bayit+ Backend"

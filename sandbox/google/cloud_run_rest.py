@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.google import cloud_run_v1
 from sandbox.google.cloud_run_api import CloudRunApi, Method
+from sandbox.google.gcloud import V1Api
 from sandbox.google.http import error_response, exception_handlers, json_object, parse_json
 from sandbox.platform.errors import ApiError, PermissionDenied, ResourceExhausted, Unauthenticated, Unavailable
 
@@ -52,7 +52,7 @@ def rest_app(control: ControlPlane, logging: ASGIApp | None = None) -> ASGIApp:
     """
     methods = CloudRunApi(control).methods
     bound = [_route(methods[name], *binding) for name, binding in _BINDINGS.items()]
-    app = Starlette(routes=[*bound, *cloud_run_v1.routes(control)], exception_handlers=exception_handlers())
+    app = Starlette(routes=[*bound, *V1Api(control).routes()], exception_handlers=exception_handlers())
     return _Front(app, control, logging)
 
 

@@ -1,134 +1,28 @@
-"""The Cloud Run API v1 (the Knative dialect), which is what gcloud speaks, rendered from the same state."""
+"""The control plane's state as objects of the Cloud Run API v1 (the Knative dialect), which is what gcloud speaks."""
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from google.longrunning import operations_pb2
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
 
 from sandbox.google import conditions
-from sandbox.google.cloud_run_api import newest_revisions, wait_for
 from sandbox.google.cloud_run_v2 import COMMIT_LABEL, own, revision_uid
 from sandbox.google.conditions import Condition, State
-from sandbox.google.http import json_object, page, parse_json
 from sandbox.platform.changes import Change, Operation, Template
-from sandbox.platform.errors import InvalidArgument, NotFound, PermissionDenied
+from sandbox.platform.errors import InvalidArgument
 from sandbox.platform.model import USUAL, Resources, Revision, Service, Traffic
 from sandbox.vendor_api import Json
 
 if TYPE_CHECKING:
     from sandbox.platform.control_plane import ControlPlane
 
+_DEPLOYER = "deploy@sandbox.invalid"
 _KNATIVE = "serving.knative.dev/v1"
 _STATUSES = {State.RECONCILING: "Unknown", State.FAILED: "False", State.SUCCEEDED: "True"}
 _MIN_SCALE, _MAX_SCALE = "autoscaling.knative.dev/minScale", "autoscaling.knative.dev/maxScale"
-_SERVICE_LABEL = "serving.knative.dev/service"
-
-
-def gcloud_environment(proxy_host: str, proxy_port: int, project: str, region: str) -> dict[str, str]:
-    """The variables that make an unmodified gcloud talk to the sandbox alone.
-
-    gcloud puts the region before an overridden host, so the hosts are invented ones that only the proxy, which is
-    the sandbox, can answer for. The caller adds `CLOUDSDK_CONFIG`, a folder of its own.
-    """
-    overrides = {
-        f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api.upper()}": f"http://{api}.sandbox.invalid/"
-        for api in ("run", "logging", "serviceusage")
-    }
-    return overrides | {
-        "CLOUDSDK_PROXY_TYPE": "http",
-        "CLOUDSDK_PROXY_ADDRESS": proxy_host,
-        "CLOUDSDK_PROXY_PORT": str(proxy_port),
-        "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
-        "CLOUDSDK_CORE_PROJECT": project,
-        "CLOUDSDK_RUN_REGION": region,
-        "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
-        "CLOUDSDK_CORE_SHOULD_PROMPT_TO_ENABLE_API": "false",
-        "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "true",
-        "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "true",
-    }
-
-
-def routes(control: ControlPlane) -> list[BaseRoute]:
-    """The routes of v1: by namespace, as one region answers them, and by location, as all regions do."""
-    api = _Api(control)
-    found: list[BaseRoute] = []
-    for parent in ("/apis/serving.knative.dev/v1/namespaces/{project}", "/v1/projects/{project}/locations/{location}"):
-        found += [
-            Route(f"{parent}/services", api.list_services, methods=["GET"]),
-            Route(f"{parent}/services/{{service}}", api.get_service, methods=["GET"]),
-            Route(f"{parent}/services/{{service}}", api.replace_service, methods=["PUT"]),
-            Route(f"{parent}/revisions", api.list_revisions, methods=["GET"]),
-            Route(f"{parent}/revisions/{{revision}}", api.get_revision, methods=["GET"]),
-        ]
-    operation = "/v1/projects/{project}/locations/{location}/operations/{operation}"
-    return [
-        *found,
-        Route(f"{operation}:wait", api.wait_operation, methods=["POST"]),
-        Route(operation, api.get_operation, methods=["GET"]),
-    ]
-
-
-class _Api:
-    def __init__(self, control: ControlPlane) -> None:
-        self._control = control
-
-    async def list_services(self, request: Request) -> Response:
-        self._check(request)
-        items, rest = page(list(self._control.services.values()), *_paging(request))
-        return _list("ServiceList", [service_object(self._control, each) for each in items], rest)
-
-    async def get_service(self, request: Request) -> Response:
-        self._check(request)
-        return JSONResponse(service_object(self._control, self._control.service(request.path_params["service"])))
-
-    async def replace_service(self, request: Request) -> Response:
-        self._check(request)
-        service = self._control.service(request.path_params["service"])
-        body = await json_object(request)
-        version = _text(_part(body, "metadata"), "resourceVersion")
-        await self._control.update(service.name, _change_from(body), f'"{version}"' if version else None)
-        return JSONResponse(service_object(self._control, service))
-
-    async def list_revisions(self, request: Request) -> Response:
-        self._check(request)
-        wanted = _selected_service(request.query_params.get("labelSelector", ""))
-        services = [each for each in self._control.services.values() if wanted in ("", each.name)]
-        items, rest = page(newest_revisions(services), *_paging(request))
-        return _list("RevisionList", [revision_object(self._control, each) for each in items], rest)
-
-    async def get_revision(self, request: Request) -> Response:
-        self._check(request)
-        name = request.path_params["revision"]
-        for service in self._control.services.values():
-            if name in service.revisions:
-                return JSONResponse(revision_object(self._control, service.revisions[name]))
-        raise NotFound(f"Revision '{name}' could not be found.")
-
-    async def get_operation(self, request: Request) -> Response:
-        self._check(request)
-        operation = self._control.operation(request.path_params["operation"])
-        return JSONResponse(_operation_object(self._control, operation))
-
-    async def wait_operation(self, request: Request) -> Response:
-        self._check(request)
-        operation = self._control.operation(request.path_params["operation"])
-        wanted = operations_pb2.WaitOperationRequest()
-        parse_json(await json_object(request), wanted)
-        await wait_for(operation, wanted)
-        return JSONResponse(_operation_object(self._control, operation))
-
-    def _check(self, request: Request) -> None:
-        project, location = request.path_params["project"], request.path_params.get("location", "-")
-        if project != self._control.project:
-            raise PermissionDenied(f"Permission denied on resource project '{project}' (or it may not exist).")
-        if location not in ("-", self._control.region):
-            raise NotFound(f"Location '{location}' is not found or access is unauthorized.")
+SERVICE_LABEL = "serving.knative.dev/service"
 
 
 def service_object(control: ControlPlane, service: Service) -> dict[str, Json]:
@@ -136,7 +30,7 @@ def service_object(control: ControlPlane, service: Service) -> dict[str, Json]:
     latest = service.revisions.get(service.latest_created)
     status: dict[str, Json] = {
         "observedGeneration": service.observed_generation,
-        "conditions": [_condition_object(each) for each in conditions.of_service(service)],
+        "conditions": [_condition_object(condition) for condition in conditions.of_service(service)],
         "latestCreatedRevisionName": service.latest_created,
         "latestReadyRevisionName": service.latest_ready,
         "traffic": _traffic_statuses(control, service),
@@ -159,7 +53,7 @@ def revision_object(control: ControlPlane, revision: Revision) -> dict[str, Json
     """The revision as `namespaces.revisions.get` answers it."""
     template = _template_object(revision)
     labels = {
-        _SERVICE_LABEL: revision.service,
+        SERVICE_LABEL: revision.service,
         "serving.knative.dev/configuration": revision.service,
         "cloud.googleapis.com/location": control.region,
         COMMIT_LABEL: revision.commit,
@@ -175,30 +69,27 @@ def revision_object(control: ControlPlane, revision: Revision) -> dict[str, Json
             "resourceVersion": revision_uid(revision),
             "creationTimestamp": _time(revision.created),
             "labels": {key: value for key, value in labels.items() if value},
-            "annotations": {
-                "serving.knative.dev/creator": "deploy@sandbox.invalid",
-                **_scaling(revision.resources),
-            },
+            "annotations": {"serving.knative.dev/creator": _DEPLOYER, **_scaling(revision.resources)},
         },
         "spec": template["spec"],
         "status": {
             "observedGeneration": 1,
             "imageDigest": revision.image,
             "serviceName": revision.service,
-            "conditions": [_condition_object(each) for each in conditions.of_revision(revision)],
+            "conditions": [_condition_object(condition) for condition in conditions.of_revision(revision)],
         },
     }
 
 
 def _service_metadata(control: ControlPlane, service: Service) -> dict[str, Json]:
     annotations = service.annotations | {
-        "serving.knative.dev/creator": "deploy@sandbox.invalid",
-        "serving.knative.dev/lastModifier": "deploy@sandbox.invalid",
+        "serving.knative.dev/creator": _DEPLOYER,
+        "serving.knative.dev/lastModifier": _DEPLOYER,
         "run.googleapis.com/ingress": "all",
         "run.googleapis.com/ingress-status": "all",
     }
-    if operation := service.last_operation:
-        annotations["run.googleapis.com/operation-id"] = operation
+    if service.last_operation:
+        annotations["run.googleapis.com/operation-id"] = service.last_operation
     return {
         "name": service.name,
         "namespace": control.project,
@@ -269,7 +160,8 @@ def _condition_object(condition: Condition) -> dict[str, Json]:
     return found
 
 
-def _operation_object(control: ControlPlane, operation: Operation) -> dict[str, Json]:
+def operation_object(control: ControlPlane, operation: Operation) -> dict[str, Json]:
+    """The operation with its error, or with the service as its response."""
     found: dict[str, Json] = {"name": f"{control.parent}/operations/{operation.id}", "done": operation.done}
     if operation.error is not None:
         found["error"] = {"code": operation.error.code, "message": operation.error.message}
@@ -281,13 +173,19 @@ def _operation_object(control: ControlPlane, operation: Operation) -> dict[str, 
     return found
 
 
-def _list(kind: str, items: list[dict[str, Json]], following: str) -> Response:
+def list_object(kind: str, items: list[dict[str, Json]], following: str) -> Response:
+    """One page of a list, and the token of the next."""
     return JSONResponse(
         {"apiVersion": _KNATIVE, "kind": kind, "items": items, "metadata": {"continue": following} if following else {}}
     )
 
 
-def _change_from(body: dict[str, Json]) -> Change:
+def resource_version(body: dict[str, Json]) -> str:
+    """The version that a PUT of the whole service was read at; empty when it does not say."""
+    return _text(_part(body, "metadata"), "resourceVersion")
+
+
+def change_from(body: dict[str, Json]) -> Change:
     """What a PUT of the whole service asks for. Raises InvalidArgument."""
     metadata, spec = _part(body, "metadata"), _part(body, "spec")
     template = _part(spec, "template")
@@ -349,20 +247,6 @@ def _text(body: dict[str, Json], key: str) -> str:
 
 def _texts(body: dict[str, Json], key: str) -> dict[str, str]:
     return {name: str(value) for name, value in _part(body, key).items()}
-
-
-def _paging(request: Request) -> tuple[int, str]:
-    size = request.query_params.get("limit", "0")
-    if not size.isdecimal():
-        raise InvalidArgument(f"Invalid value at 'limit': {size}", "limit")
-    return int(size), request.query_params.get("continue", "")
-
-
-def _selected_service(selector: str) -> str:
-    found = re.fullmatch(rf"{re.escape(_SERVICE_LABEL)}\s*==?\s*(\S+)", selector.strip())
-    if selector and not found:
-        raise InvalidArgument(f"Only a selector on {_SERVICE_LABEL} is kept; got '{selector}'.", "labelSelector")
-    return found[1] if found else ""
 
 
 def _time(moment: datetime) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -76,7 +77,7 @@ class Comparison:
     def holds(self, fields: Fields) -> bool:
         """Whether it is true of an entry."""
         if not self.field:
-            return any(str(self.value) in one.lower() for one in fields.values() if isinstance(one, str))
+            return any(str(self.value) in text.lower() for text in fields.values() if isinstance(text, str))
         found = fields.get(self.field)
         if found is None:
             return False
@@ -107,33 +108,24 @@ class Not:
 
 
 @dataclass(frozen=True, slots=True)
-class All:
-    """What is true where all `parts` are."""
+class Group:
+    """What is true where all `parts` are (`every`), or where one of them is."""
 
     parts: tuple[Expression, ...]
+    every: bool = True
 
     def holds(self, fields: Fields) -> bool:
         """Whether it is true of an entry."""
-        return all(part.holds(fields) for part in self.parts)
+        results = (part.holds(fields) for part in self.parts)
+        return all(results) if self.every else any(results)
 
 
-@dataclass(frozen=True, slots=True)
-class Some:
-    """What is true where one of `parts` is."""
-
-    parts: tuple[Expression, ...]
-
-    def holds(self, fields: Fields) -> bool:
-        """Whether it is true of an entry."""
-        return any(part.holds(fields) for part in self.parts)
-
-
-Expression = Comparison | Not | All | Some
+Expression = Comparison | Not | Group
 
 
 def earliest(expression: Expression) -> float:
     """A time before which nothing that the expression is true of happened."""
-    if isinstance(expression, All):
+    if isinstance(expression, Group) and expression.every:
         return max((earliest(part) for part in expression.parts), default=0.0)
     if isinstance(expression, Comparison) and (expression.field, expression.operator[0]) == ("timestamp", ">"):
         return float(expression.value)
@@ -145,7 +137,7 @@ def parse_filter(text: str) -> Expression:
     if len(text) > LONGEST:
         raise InvalidArgument(f"The filter is longer than {LONGEST} characters.", "filter")
     if not text.strip():
-        return All(())
+        return Group(())
     try:
         return _Parser(text).whole()
     except (ValueError, KeyError, re.error) as error:
@@ -169,81 +161,75 @@ class _Parser:
     """Reads a filter by recursive descent. Raises ValueError or KeyError for what it does not understand."""
 
     def __init__(self, text: str) -> None:
-        self._tokens = _tokens(text)
-        self._place = 0
+        self._tokens = deque(_tokens(text))
         self._depth = 0
 
     def whole(self) -> Expression:
         """The expression that the whole text is."""
-        found = self._all()
-        if self._next is not _END:
-            raise ValueError(f"unexpected {self._next.text!r}")
+        found = self._conjunction()
+        if self._tokens:
+            raise ValueError(f"unexpected {self._tokens[0].text!r}")
         return found
 
-    @property
-    def _next(self) -> _Token:
-        return self._tokens[self._place] if self._place < len(self._tokens) else _END
-
-    def _take(self) -> _Token:
-        token = self._next
-        self._place += 1
+    def _take(self, kind: str = "") -> _Token:
+        """The next token, of that kind."""
+        token = self._tokens.popleft() if self._tokens else _END
+        if kind and token.kind != kind:
+            raise ValueError(f"unexpected {token.text!r} where a {kind} is due")
         return token
 
-    def _all(self) -> Expression:
-        parts = [self._some()]
-        while self._next is not _END and not self._next.is_(")"):
-            if self._next.is_("AND"):
-                self._take()
-            parts.append(self._some())
-        return parts[0] if len(parts) == 1 else All(tuple(parts))
+    def _took(self, *words: str) -> bool:
+        """Whether the next token is one of these; it is taken then."""
+        return bool(self._tokens) and self._tokens[0].is_(*words) and bool(self._take())
 
-    def _some(self) -> Expression:
-        parts = [self._one()]
-        while self._next.is_("OR"):
-            self._take()
-            parts.append(self._one())
-        return parts[0] if len(parts) == 1 else Some(tuple(parts))
+    def _must_take(self, sign: str) -> None:
+        if not self._took(sign):
+            raise ValueError(f"{sign!r} is missing")
 
-    def _one(self) -> Expression:
-        token = self._take()
-        if token.is_("NOT"):
-            return Not(self._nested(self._one))
-        if token.is_("("):
-            found = self._nested(self._all)
-            self._must_be(")")
+    def _conjunction(self) -> Expression:
+        parts = [self._disjunction()]
+        while self._tokens and not self._tokens[0].is_(")"):
+            self._took("AND")
+            parts.append(self._disjunction())
+        return _group(parts)
+
+    def _disjunction(self) -> Expression:
+        parts = [self._term()]
+        while self._took("OR"):
+            parts.append(self._term())
+        return _group(parts, every=False)
+
+    def _term(self) -> Expression:
+        if self._took("NOT"):
+            return Not(self._nested(self._term))
+        if self._took("("):
+            found = self._nested(self._conjunction)
+            self._must_take(")")
             return found
+        token = self._take()
         if token.kind == "quoted":
             return Comparison("", ":", token.text.lower())
         if token.kind != "word" or token.is_("AND", "OR"):
             raise ValueError(f"unexpected {token.text!r}")
         if token.is_("log_id"):
-            return self._log_id()
-        sign = self._take()
-        if sign.kind != "operator":
-            raise ValueError(f"{token.text!r} is not compared with anything; text to search for belongs in quotes")
-        return self._values(token.text, sign.text)
-
-    def _log_id(self) -> Expression:
-        self._must_be("(")
-        token = self._take()
-        if token.kind != "quoted":
-            raise ValueError("log_id() takes one text in quotes")
-        self._must_be(")")
-        return Comparison("log_id", "=", token.text.lower())
+            self._must_take("(")
+            log = self._take("quoted")
+            self._must_take(")")
+            return Comparison("log_id", "=", log.text.lower())
+        return self._values(token.text, self._take("operator").text)
 
     def _values(self, field: str, sign: str) -> Expression:
         """The comparison of a field with one value, or with several: `field=("a" OR "b")`."""
-        token = self._take()
-        if not token.is_("("):
-            return _comparison(field, sign, token)
+        if not self._took("("):
+            return _comparison(field, sign, self._take())
         parts, joints = [_comparison(field, sign, self._take())], set()
-        while self._next.is_("AND", "OR"):
+        while self._tokens and self._tokens[0].is_("AND", "OR"):
             joints.add(self._take().text)
             parts.append(_comparison(field, sign, self._take()))
-        self._must_be(")")
+        self._must_take(")")
         if len(joints) > 1:
             raise ValueError("AND and OR are mixed within one list of values")
-        return Some(tuple(parts)) if joints == {"OR"} else All(tuple(parts))
+        return _group(parts, every=joints != {"OR"})
 
     def _nested(self, read: Callable[[], Expression]) -> Expression:
         self._depth += 1
@@ -253,9 +239,9 @@ class _Parser:
         self._depth -= 1
         return found
 
-    def _must_be(self, sign: str) -> None:
-        if not self._take().is_(sign):
-            raise ValueError(f"{sign!r} is missing")
+
+def _group(parts: Sequence[Expression], *, every: bool = True) -> Expression:
+    return parts[0] if len(parts) == 1 else Group(tuple(parts), every)
 
 
 def _tokens(text: str) -> list[_Token]:

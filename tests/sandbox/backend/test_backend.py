@@ -17,9 +17,9 @@ from pymongo import AsyncMongoClient, MongoClient
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from sandbox.backend.configuration import addresses
 from sandbox.backend.database import SlowProxy
 from sandbox.backend.health import Health
-from sandbox.backend.upstreams import addresses
 from sandbox.faults import Faults
 from sandbox.platform.listener import Listener
 from sandbox.platform.model import Revision

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.google.cloud_run_v1 import gcloud_environment
+from sandbox.google.gcloud import gcloud_environment
 from tests.sandbox.google.control_plane_fixture import (
     BROKEN,
     PROJECT,

@@ -36,6 +36,7 @@ from sandbox.platform.log_store import LogStore
 from sandbox.platform.model import Service
 from sandbox.platform.runtime import RevisionRuntime
 from sandbox.platform.seed_revisions import seed
+from sandbox.platform.tasks import TaskSet
 from sandbox.platform.traffic_log import TrafficLog, seed_past
 from sandbox.sentry.app import Sentry
 from sandbox.sentry.history import seed_sentry
@@ -71,7 +72,7 @@ class World:
         self._gcloud_directory = directory / "gcloud"
         self._gcloud_directory.mkdir()
         self._closing = AsyncExitStack()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = TaskSet()
         self._dead_database = DeadAddress()
         self._slow_database: SlowProxy | None = None
         self._logs = LogStore(pace.ingest_delay)
@@ -125,13 +126,11 @@ class World:
             await self._start_serving(ingress)
         self._closing.push_async_callback(self._users.close)
         self._users.start()
-        sampling = asyncio.create_task(self._sample())
-        self._tasks.add(sampling)
+        self._tasks.start(self._sample())
 
     async def stop(self) -> None:
         """End everything at once, running requests included."""
-        for task in self._tasks:
-            task.cancel()
+        await self._tasks.cancel()
         await self._closing.aclose()
 
     def document(self) -> AddressDocument:
@@ -227,9 +226,7 @@ class World:
                 listener = Listener(ingress.door(tag))
                 self._tags[service.name, tag] = listener
                 self._control.tag_urls[service.name, tag] = listener.url
-                opening = asyncio.create_task(self._open(listener))
-                self._tasks.add(opening)
-                opening.add_done_callback(self._tasks.discard)
+                self._tasks.start(self._open(listener))
 
     def _backend(self, revision: Revision, faults: Faults, host: Host) -> Backend:
         """The container of a revision."""

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sandbox.backend.catalogue import TITLES
+from sandbox.platform.tasks import TaskSet
 
 if TYPE_CHECKING:
     from secantus import SecantusDBServer
@@ -133,7 +134,7 @@ class SlowProxy:
         self._target_port = target_port
         self._reply_seconds = reply_seconds
         self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections = TaskSet()
         self.port = 0
 
     async def start(self) -> None:
@@ -145,16 +146,12 @@ class SlowProxy:
         """Stop listening and cut every connection."""
         if self._server is not None:
             self._server.close()
-        connections = list(self._connections)
-        for connection in connections:
-            connection.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
+        await self._connections.cancel()
 
     async def _serve(self, client_reader: asyncio.StreamReader, client_writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._connections.add(task)
-        task.add_done_callback(self._connections.discard)
+        self._connections.hold(task)
         with contextlib.closing(client_writer), contextlib.suppress(OSError, asyncio.CancelledError):
             server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
             with contextlib.closing(server_writer):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from sandbox.platform.listener import plain_transport
+from sandbox.platform.tasks import TaskSet
 
 if TYPE_CHECKING:
     from sandbox.backend.database import User
@@ -34,7 +35,7 @@ class SyntheticUsers:
         self._http = httpx.AsyncClient(
             transport=plain_transport(), base_url=url, headers={"User-Agent": _AGENT}, timeout=_PATIENCE_SECONDS
         )
-        self._asking: set[asyncio.Task[None]] = set()
+        self._asking = TaskSet()
         self._chance = random.Random(7)
         self._sender: asyncio.Task[None] | None = None
 
@@ -44,10 +45,9 @@ class SyntheticUsers:
 
     async def close(self) -> None:
         """End, answers or not."""
-        tasks = [*self._asking, *([self._sender] if self._sender else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._sender is not None:
+            self._sender.cancel()
+        await self._asking.cancel()
         await self._http.aclose()
 
     async def _send(self) -> None:
@@ -62,9 +62,7 @@ class SyntheticUsers:
             await asyncio.sleep(max(due - time.monotonic(), 0))
             stays_away = self._chance.random() >= self._willingness()
             if not stays_away and len(self._asking) < _AT_ONCE:
-                task = asyncio.create_task(self._ask())
-                self._asking.add(task)
-                task.add_done_callback(self._asking.discard)
+                self._asking.start(self._ask())
 
     async def _ask(self) -> None:
         """One in fifty logs in, one in five searches, the others browse. Who sees an error goes away."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ from sandbox.platform.errors import InvalidArgument, PermissionDenied, Unavailab
 from sandbox.vendor_api import Json
 
 if TYPE_CHECKING:
-    from sandbox.platform.log_store import HttpRequest, LogLine, LogStore
+    from sandbox.platform.log_store import LogLine, LogStore, Served
 
 PATH = "/v2/entries:list"
 _USUAL_PAGE, _LARGEST_PAGE = 50, 1000
@@ -70,23 +71,13 @@ class CloudLogging:
         return [line for line in lines if wanted.holds(self._fields(line))]
 
     def _fields(self, line: LogLine) -> Fields:
-        """What a filter may ask about, under the names that it uses."""
-        fields: dict[str, Value] = {
-            "logName": self._log_name(line),
-            "log_id": line.log,
-            "insertId": line.insert_id,
-            "severity": float(SEVERITIES[line.severity]),
-            "timestamp": round(line.at, 6),
-            "receiveTimestamp": round(line.received, 6),
-            "resource.type": "cloud_run_revision",
-        }
-        fields |= {f"resource.labels.{name}": value for name, value in self._labels(line).items()}
-        if line.http is None:
-            fields["textPayload"] = line.text
-            return fields
-        http = _http(line.http)
-        fields |= {f"httpRequest.{name}": value for name, value in http.items() if isinstance(value, str)}
-        return {**fields, "httpRequest.status": float(line.http.status), "httpRequest.latency": line.http.seconds}
+        """What a filter may ask about: the entry, flat, with numbers for what is compared by size."""
+        fields: dict[str, Value] = {**dict(_flat(self._entry(line))), "log_id": line.log}
+        fields |= {"timestamp": round(line.at, 6), "receiveTimestamp": round(line.received, 6)}
+        fields["severity"] = float(SEVERITIES[line.severity])
+        if line.http is not None:
+            fields |= {"httpRequest.status": float(line.http.status), "httpRequest.latency": line.http.seconds}
+        return fields
 
     def _labels(self, line: LogLine) -> dict[str, str]:
         labels = {
@@ -124,7 +115,16 @@ class CloudLogging:
                 )
 
 
-def _http(http: HttpRequest) -> dict[str, Json]:
+def _flat(entry: Mapping[str, Json], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """The texts of an entry by their paths."""
+    for name, value in entry.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, str):
+            yield f"{prefix}{name}", value
+
+
+def _http(http: Served) -> dict[str, Json]:
     return {
         "requestMethod": http.method,
         "requestUrl": http.url,

@@ -19,6 +19,7 @@ from sandbox.faults import Faults
 from sandbox.platform.changes import Change, Operation, Template, checked
 from sandbox.platform.errors import AlreadyExists, ApiError, Conflict, FailedPrecondition, NotFound
 from sandbox.platform.model import USUAL, Resources, Revision, Rollout, Service, Traffic, new_image
+from sandbox.platform.tasks import TaskSet
 
 MAX_OPERATIONS = 1000
 _ASKED_AGAIN = 0.05
@@ -50,7 +51,7 @@ class ControlPlane:
         self.tag_urls: dict[tuple[str, str], str] = {}
         self._runtime = runtime
         self._callbacks: list[Callable[[Service], None]] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = TaskSet()
 
     @property
     def parent(self) -> str:
@@ -76,16 +77,13 @@ class ControlPlane:
             raise NotFound(f"Operation '{name}' does not exist.")
         return self.operations[name]
 
-    def route(self, service: str) -> str | None:
-        """The revision (short name) that answers one request, drawn by the percentages; None when nothing serves."""
-        lines = [line for line in self.service(service).serving if line.percent > 0]
-        if not lines:
-            return None
-        return random.choices(lines, weights=[line.percent for line in lines])[0].revision
-
-    def tagged(self, service: str, tag: str) -> str | None:
-        """The revision (short name) behind a tag, or None."""
-        return next((line.revision for line in self.service(service).serving if line.tag == tag), None)
+    def route(self, service: str, tag: str = "") -> str | None:
+        """The revision (short name) that answers one request: a tag's, or one drawn by the percentages; or None."""
+        serving = self.service(service).serving
+        if tag:
+            return next((line.revision for line in serving if line.tag == tag), None)
+        lines = [line for line in serving if line.percent > 0]
+        return random.choices(lines, [line.percent for line in lines])[0].revision if lines else None
 
     def on_change(self, callback: Callable[[Service], None]) -> None:
         """Have `callback` called after each change of what a service serves, tags included."""
@@ -141,9 +139,7 @@ class ControlPlane:
 
     async def close(self) -> None:
         """Cancel what is under way; what was started stays up, it is the runtime's."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.cancel()
 
     def _no_such(self, kind: str, name: str) -> NotFound:
         place = f"in region '{self.region}' in project '{self.project}'"
@@ -203,9 +199,7 @@ class ControlPlane:
         service.touch()
         operation = self._operation(service)
         service.last_operation = operation.id
-        task = asyncio.create_task(self._reconcile(service, operation, service.generation, starting))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.start(self._reconcile(service, operation, service.generation, starting))
         return operation
 
     async def _reconcile(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Protocol
@@ -15,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 
 from sandbox.platform.listener import plain_transport
-from sandbox.platform.log_store import HttpRequest
+from sandbox.platform.log_store import Served
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -37,11 +36,8 @@ Headers = Sequence[tuple[bytes, bytes]]
 class Routes(Protocol):
     """What the ingress asks the control plane, by short names."""
 
-    def route(self, service: str) -> str | None:
-        """The revision that answers one request."""
-
-    def tagged(self, service: str, tag: str) -> str | None:
-        """The revision behind a tag."""
+    def route(self, service: str, tag: str) -> str | None:
+        """The revision that answers one request, on the main address or on a tag's."""
 
 
 class Containers(Protocol):
@@ -49,20 +45,6 @@ class Containers(Protocol):
 
     async def origin(self, revision: Revision) -> str | None:
         """The base URL of a revision's server, started on demand."""
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """One request that the ingress answered. `revision` is empty when none could serve, `tag` on the main address."""
-
-    time: datetime
-    method: str
-    path: str
-    status: int
-    revision: str
-    tag: str
-    user_agent: str
-    seconds: float  # until the response began
 
 
 class Record:
@@ -111,7 +93,7 @@ class Ingress:
 
     async def choose(self, tag: str) -> Revision | None:
         """The revision for one request, or None."""
-        name = self._routes.tagged(self.service.name, tag) if tag else self._routes.route(self.service.name)
+        name = self._routes.route(self.service.name, tag)
         return self.service.revisions.get(name) if name else None
 
     async def send(self, revision: Revision, request: Request) -> httpx.Response | None:
@@ -159,13 +141,21 @@ class Door:
 
     def _note(self, request: Request, status: int, revision: str, seconds: float) -> None:
         ingress, target = self._ingress, _target(request).decode("ascii")
-        name, agent = ingress.service.name, request.headers.get("user-agent", "")
         if revision:  # what reaches no revision is in no revision's metrics
-            ingress.traffic.add(name, revision, status, seconds)
-        url = f"{request.scope['scheme']}://{request.headers.get('host', '')}{target}"
-        line = HttpRequest(request.method, url, status, seconds, agent, request.scope["client"][0])
-        ingress.logs.request(name, revision, line)
-        served = Served(datetime.now(UTC), request.method, target, status, revision, self._tag, agent, seconds)
+            ingress.traffic.add(ingress.service.name, revision, status, seconds)
+        served = Served(
+            datetime.now(UTC),
+            request.method,
+            target,
+            status,
+            revision,
+            self._tag,
+            request.headers.get("user-agent", ""),
+            seconds,
+            url=f"{request.scope['scheme']}://{request.headers.get('host', '')}{target}",
+            client=request.scope["client"][0],
+        )
+        ingress.logs.request(ingress.service.name, served)
         ingress.record.add(served)
 
 

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import dropwhile, takewhile
 from typing import Literal
 
@@ -19,14 +20,18 @@ Severity = Literal["INFO", "WARNING", "ERROR"]
 
 
 @dataclass(frozen=True, slots=True)
-class HttpRequest:
-    """One request, as the ingress answered it; `seconds` until the response began."""
+class Served:
+    """One request that the ingress answered. `revision` is empty when none could serve, `tag` on the main address."""
 
+    time: datetime
     method: str
-    url: str
+    path: str
     status: int
-    seconds: float
+    revision: str
+    tag: str
     user_agent: str
+    seconds: float  # until the response began
+    url: str
     client: str  # its address
 
 
@@ -43,7 +48,7 @@ class LogLine:
     severity: Severity
     at: float
     text: str = ""
-    http: HttpRequest | None = None
+    http: Served | None = None
     received: float = field(default_factory=time.time)
     insert_id: str = field(default_factory=lambda: secrets.token_hex(10))
 
@@ -59,10 +64,10 @@ class LogStore:
         """Take in a line that was received now."""
         self._lines.append(line)
 
-    def request(self, service: str, revision: str, http: HttpRequest) -> None:
+    def request(self, service: str, http: Served) -> None:
         """Take in a request that was answered now."""
         severity: Severity = "ERROR" if http.status >= 500 else "WARNING" if http.status >= 400 else "INFO"
-        self.add(LogLine(REQUESTS, service, revision, severity, time.time() - http.seconds, http=http))
+        self.add(LogLine(REQUESTS, service, http.revision, severity, time.time() - http.seconds, http=http))
 
     def write(self, log: str, service: str, revision: str, severity: Severity, text: str) -> None:
         """Take in a line of text that was written now."""

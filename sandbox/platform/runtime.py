@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from sandbox.faults import Faults
 from sandbox.platform.listener import Listener
 from sandbox.platform.log_store import STDERR, STDOUT, SYSTEM
+from sandbox.platform.tasks import TaskSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +76,7 @@ class RevisionRuntime:
         self._faults: dict[str, Faults] = {}  # of the revisions that serve, whichever container does it
         self._running: dict[str, Instance] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._draining: set[asyncio.Task[None]] = set()
+        self._draining = TaskSet()
 
     async def start(self, revision: Revision) -> bool:
         """Bring the revision's server up unless it is; False for a revision whose container failed to start."""
@@ -87,7 +88,7 @@ class RevisionRuntime:
         instance = self._running.pop(revision.name, None)
         if instance is not None:
             self.log(SYSTEM, revision, "INFO", "Container terminated: it receives no traffic any more.")
-            self._let_go(instance, DRAIN_SECONDS)
+            self._draining.start(_end(instance, DRAIN_SECONDS))
 
     def kill(self, revision: Revision) -> None:
         """End the revision's container where it stands, as for too much memory; the next request starts another."""
@@ -95,7 +96,7 @@ class RevisionRuntime:
         if instance is not None:
             self.log(SYSTEM, revision, "ERROR", _MEMORY)
             self.log(SYSTEM, revision, "WARNING", "Container terminated on signal 9.")
-            self._let_go(instance, 0)
+            self._draining.start(_end(instance, 0))
 
     async def origin(self, revision: Revision) -> str | None:
         """The base URL of the revision's server, which is started if it is not up; None when it cannot start."""
@@ -130,21 +131,13 @@ class RevisionRuntime:
         active = service.active()
         for revision in service.revisions.values():
             if revision.name in self._running and revision.name not in active:
-                stopping = asyncio.create_task(self.stop(revision))
-                self._draining.add(stopping)
-                stopping.add_done_callback(self._draining.discard)
+                self._draining.start(self.stop(revision))
 
     async def close(self) -> None:
         """End everything, running requests included."""
-        for drain in list(self._draining):
-            drain.cancel()
         running, self._running = list(self._running.values()), {}
-        await asyncio.gather(*self._draining, *(_end(instance, 0) for instance in running), return_exceptions=True)
-
-    def _let_go(self, instance: Instance, grace_seconds: float) -> None:
-        ending = asyncio.create_task(_end(instance, grace_seconds))
-        self._draining.add(ending)
-        ending.add_done_callback(self._draining.discard)
+        await self._draining.cancel()
+        await asyncio.gather(*(_end(instance, 0) for instance in running), return_exceptions=True)
 
 
 async def _end(instance: Instance, grace_seconds: float) -> None:

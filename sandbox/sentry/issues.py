@@ -121,25 +121,26 @@ class SentryIssues:
 
 
 def _as_json(issue: Issue, seen: Seen) -> dict[str, object]:
+    first = issue.opened_by
     project = {"id": PROJECT_ID, "name": PROJECT, "slug": PROJECT, "platform": "python"}
     return {
         "id": str(issue.id),
         "shortId": issue.short_id,
-        "title": issue.title,
-        "culprit": issue.culprit,
+        "title": first.title,
+        "culprit": first.transaction,
         "permalink": f"{_WEB}/issues/{issue.id}/",
-        "level": issue.level,
+        "level": first.level,
         "status": issue.status,
         "statusDetails": {},
         "substatus": {"unresolved": "ongoing", "ignored": "archived_forever"}.get(issue.status),
         "priority": issue.priority,
         "platform": "python",
         "project": project,
-        "type": "error" if issue.type else "default",
+        "type": "error" if first.type else "default",
         "issueType": "error",
         "issueCategory": "error",
-        "metadata": {"type": issue.type, "value": issue.value} if issue.type else {"title": issue.value},
-        "isUnhandled": not issue.handled,
+        "metadata": {"type": first.type, "value": first.value} if first.type else {"title": first.value},
+        "isUnhandled": not first.handled,
         **dict.fromkeys(("isPublic", "isBookmarked", "isSubscribed", "hasSeen"), False),
         **dict.fromkeys(("assignedTo", "logger", "shareId")),
         **dict.fromkeys(("numComments", "userCount"), 0),

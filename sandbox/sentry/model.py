@@ -69,20 +69,11 @@ class Issue:
     id: int
     number: int  # of the short id
     fingerprint: str
-    type: str
-    value: str
-    culprit: str
-    level: str
+    opened_by: ErrorEvent  # the first, which the issue takes its title, culprit and level from
     priority: str
-    handled: bool = True
     status: Status = "unresolved"
     seen: dict[str, Seen] = field(default_factory=dict)  # by environment
     events: deque[ErrorEvent] = field(default_factory=lambda: deque(maxlen=_KEPT_EVENTS))
-
-    @property
-    def title(self) -> str:
-        """The headline."""
-        return f"{self.type}: {self.value}" if self.type else self.value
 
     @property
     def short_id(self) -> str:
@@ -162,17 +153,7 @@ class SentryStore:
 
     def _open(self, event: ErrorEvent, fingerprint: str) -> Issue:
         number = len(self.issues) + 1
-        issue = Issue(
-            id=_FIRST_ISSUE_ID + number,
-            number=number,
-            fingerprint=fingerprint,
-            type=event.type,
-            value=event.value,
-            culprit=event.transaction,
-            level=event.level,
-            priority=priority_of(event.level),
-            handled=event.handled,
-        )
+        issue = Issue(_FIRST_ISSUE_ID + number, number, fingerprint, event, priority_of(event.level))
         self.issues[issue.id] = self._by_fingerprint[fingerprint] = issue
         return issue
 

@@ -7,6 +7,7 @@ key that is not known is taken for a tag, which nothing carries: the answer is e
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ _DEFAULT_PERIOD = timedelta(days=90)
 _COMPARISON = re.compile(r"(>=|<=|>|<)?(.*)", re.DOTALL)
 _RELATIVE = re.compile(r"([+-])(\d+)([mhdw])")
 _PERIOD = re.compile(r"(\d+)([smhdw])")
+_ORDERINGS = {"": operator.eq, ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -180,11 +182,5 @@ def reader(known: Mapping[str, Value], tags: tuple[tuple[str, str], ...] = ()) -
     return lambda key: known[key] if key in known else by_name.get(key)
 
 
-def _compare(found: Comparable, operator: str, wanted: Comparable) -> bool:
-    return {
-        "": found == wanted,
-        ">": found > wanted,
-        ">=": found >= wanted,
-        "<": found < wanted,
-        "<=": found <= wanted,
-    }[operator]
+def _compare(found: Comparable, order: str, wanted: Comparable) -> bool:
+    return bool(_ORDERINGS[order](found, wanted))

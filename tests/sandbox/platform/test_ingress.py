@@ -36,11 +36,8 @@ class Fleet:
     tags: dict[str, str] = field(default_factory=dict)
     listeners: dict[str, Listener] = field(default_factory=dict)
 
-    def route(self, _service: str) -> str | None:
-        return self.serving
-
-    def tagged(self, _service: str, tag: str) -> str | None:
-        return self.tags.get(tag)
+    def route(self, _service: str, tag: str) -> str | None:
+        return self.tags.get(tag) if tag else self.serving
 
     async def origin(self, revision: Revision) -> str | None:
         if revision.name not in self.apps:

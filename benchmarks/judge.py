@@ -219,7 +219,7 @@ def _cost() -> Figure:
         judge = ProportionJudge.start(rule)
         for block in blocks:
             judge = judge.after(block)
-            judge.finding.reason  # noqa: B018  (worked out when asked)
+            judge.so_far.reason  # noqa: B018  (worked out when asked)
         judge.at_end()
     spent = time.process_time() - start
     share = 100 * spent / _WATCH_S

@@ -137,7 +137,7 @@ def _met(monitor: Monitor, blocks: list[Sample], *, errors: bool) -> bool:
         assert one.traffic is not None
         severe = one.traffic.errors if errors else one.traffic.very_slow
         judge = judge.after(Block(one.traffic.total, severe, severe, severe))
-    return judge.finding.rule == "literal"
+    return judge.so_far.rule == "literal"
 
 
 def _answering(client: httpx.Client, url: str) -> str:

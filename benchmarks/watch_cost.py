@@ -19,15 +19,15 @@ from verification.settings.model import Settings
 from verification.settings.monitor import Monitor
 from verification.watch.baseline import Baseline, Minute
 from verification.watch.criteria.forbidden_events import CRITICAL_ERRORS, DATABASE_ERRORS, NEW_ERRORS, RESTARTS
-from verification.watch.criteria.from_settings import Grid, criteria_of, error_rate
+from verification.watch.criteria.from_settings import BlockGrid, configured_criteria, error_rate
 from verification.watch.criteria.gauges import DEPENDENCY, INSTANCES
 from verification.watch.criteria.repeated_checks import FLOWS, HEALTH
-from verification.watch.criteria.sentry_rate import SentryRate
-from verification.watch.criteria.standing import Watched
+from verification.watch.criteria.sentry_rate import SentryErrorRate
+from verification.watch.criteria.standing import SampleJudge
 from verification.watch.criteria.traffic import LOG, METRICS
-from verification.watch.samples import Sample, SampleFile, Traffic
+from verification.watch.samples import Sample, SampleFile, TrafficBlock
 from verification.watch.sources.serving import SERVING
-from verification.watch.watch import Plan, Watch
+from verification.watch.watch import Watch, WatchPlan
 
 _START = datetime(2026, 3, 3, 15, 0, tzinfo=UTC)
 _WATCH, _DAY = 900, 86_400
@@ -72,26 +72,26 @@ def _baseline(rpm: int) -> Baseline:
     )
 
 
-def _watch(criteria: list[Watched], monitor: Monitor, file: Path) -> Watch:
-    plan = Plan(_REVISION, _START, monitor.watch, monitor.extended_to, monitor)
+def _watch(criteria: list[SampleJudge], monitor: Monitor, file: Path) -> Watch:
+    plan = WatchPlan(_REVISION, _START, monitor.watch, monitor.extended_to, monitor)
     return Watch(plan, criteria, [], [], SampleFile(file), lambda: _START)
 
 
-def _block(chance: np.random.Generator, rpm: int, seconds: int) -> Traffic:
+def _block(chance: np.random.Generator, rpm: int, seconds: int) -> TrafficBlock:
     """A block of a healthy service: one request in a thousand fails, one in a hundred is slow."""
     total = round(rpm / 60 * seconds)
     latencies = chance.lognormal(-2.2, 0.6, total)
     slow, very_slow = (int((latencies >= limit).sum()) for limit in (0.5, 2.0))
     buckets = Counter(float(f"{1000 * one:.2g}") for one in latencies)  # about as many as those of the log
     errors = int(chance.binomial(total, 0.001))
-    return Traffic(seconds, total, errors, slow, slow, very_slow, total, tuple(sorted(buckets.items())))
+    return TrafficBlock(seconds, total, errors, slow, slow, very_slow, total, tuple(sorted(buckets.items())))
 
 
 def _streams(file: Path) -> float:
     """Processor seconds of a watch with twenty judges of traffic, twenty sources, a file and a live view."""
     settings, monitor = _settings()
-    grids = {LOG: Grid(monitor.block, monitor.extended_to)}
-    criteria: list[Watched] = []
+    grids = {LOG: BlockGrid(monitor.block, monitor.extended_to)}
+    criteria: list[SampleJudge] = []
     for number in range(_STREAMS):
         criterion = error_rate(settings, monitor, _baseline(_RPM), grids, LOG)
         criterion.criterion = f"stream {number}"
@@ -101,9 +101,9 @@ def _streams(file: Path) -> float:
     began = time.process_time()
     for number, traffic in enumerate(blocks):
         at = _START + timedelta(seconds=10 * number)
-        watch.take([Sample(LOG, at, traffic=traffic)])  # each of the twenty judges takes it in
+        watch.add_samples([Sample(LOG, at, traffic=traffic)])  # each of the twenty judges takes it in
         for _ in range(_STREAMS - 1):
-            watch.take([Sample(HEALTH, at, 1.0)])  # and each source hands its samples over by itself
+            watch.add_samples([Sample(HEALTH, at, 1.0)])  # and each source hands its samples over by itself
         for _ in range(10):
             watch.snapshot()
     return time.process_time() - began
@@ -112,11 +112,11 @@ def _streams(file: Path) -> float:
 def _whole(file: Path, rpm: int) -> float:
     """MB of samples in a day, of a watch with the shipped criteria, asked as often as shipped."""
     settings, monitor = _settings()
-    grids = {LOG: Grid(monitor.block, monitor.extended_to), METRICS: Grid(60, monitor.extended_to)}
-    watch = _watch(criteria_of(settings, monitor, _baseline(rpm), grids, LOG), monitor, file)
+    grids = {LOG: BlockGrid(monitor.block, monitor.extended_to), METRICS: BlockGrid(60, monitor.extended_to)}
+    watch = _watch(configured_criteria(settings, monitor, _baseline(rpm), grids, LOG), monitor, file)
     watch.begin()
     for samples in _as_shipped(rpm):
-        watch.take(samples)
+        watch.add_samples(samples)
     return file.stat().st_size * (_DAY / _WATCH) / 1e6
 
 
@@ -149,5 +149,5 @@ def _observed(at: datetime, chance: np.random.Generator) -> Iterator[list[Sample
     yield [Sample(f"{DEPENDENCY}{one}", at, round(chance.uniform(20, 90), 1)) for one in names]
     flows = ("login", "content_listing", "search")
     yield [Sample(f"{FLOWS}{one}", at, 1.0, took_ms=round(chance.uniform(20, 90), 1)) for one in flows]
-    yield [SentryRate.counted(at, 3, 9000, "Sentry"), Sample(NEW_ERRORS, at), Sample(CRITICAL_ERRORS, at)]
+    yield [SentryErrorRate.counted(at, 3, 9000, "Sentry"), Sample(NEW_ERRORS, at), Sample(CRITICAL_ERRORS, at)]
     yield [Sample(DATABASE_ERRORS, at), Sample(RESTARTS, at)]

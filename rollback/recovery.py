@@ -17,10 +17,10 @@ from verification.settings.model import Settings
 from verification.settings.monitor import Monitor
 from verification.verdict import Measurement, Verdict, now
 from verification.watch.baseline import Baseline, latest_visible, read_baseline
-from verification.watch.criteria.from_settings import Grid, error_rate, p95_latency
+from verification.watch.criteria.from_settings import BlockGrid, error_rate, p95_latency
 from verification.watch.criteria.standing import Standing
-from verification.watch.criteria.traffic import LOG, OfTraffic
-from verification.watch.sources.request_log import RequestLog
+from verification.watch.criteria.traffic import LOG, TrafficCriterion
+from verification.watch.sources.request_log import RequestLogSource
 
 _PAUSE = 0.5
 
@@ -56,7 +56,7 @@ def _judged(
     seconds: float,
 ) -> Recovery:
     start, limits = now(), settings.limits
-    log = RequestLog(
+    log = RequestLogSource(
         logging,
         revision,
         start,
@@ -65,7 +65,7 @@ def _judged(
         limit=limits.p95_latency,
         severe=monitor.roll_back_at.p95_latency,
     )
-    grids = {LOG: Grid(monitor.block, seconds)}
+    grids = {LOG: BlockGrid(monitor.block, seconds)}
     watched = [
         error_rate(settings, monitor, baseline, grids, LOG),
         p95_latency(settings, monitor, grids, LOG),
@@ -76,7 +76,7 @@ def _judged(
     while not bad and not log.covers(end) and time.monotonic() < until:
         time.sleep(_PAUSE)
         _take(log, watched)
-        bad = any(one.standing(at_end=False).verdict is Verdict.FAIL for one in watched)
+        bad = any(one.judge(at_end=False).verdict is Verdict.FAIL for one in watched)
     return Recovery(
         tuple(_check(one, at_end=not bad) for one in watched),
         "; ".join(filter(None, (_problem(one, at_end=not bad) for one in watched))),
@@ -96,14 +96,14 @@ def _baseline(cloud_run: CloudRun) -> Baseline | None:
         monitoring.close()
 
 
-def _take(log: RequestLog, watched: list[OfTraffic]) -> None:
-    for sample in log.ask(now()):
+def _take(log: RequestLogSource, watched: list[TrafficCriterion]) -> None:
+    for sample in log.read_samples(now()):
         for one in watched:
-            one.take(sample)
+            one.add_sample(sample)
 
 
-def _check(one: OfTraffic, *, at_end: bool) -> Measurement:
-    standing = one.standing(at_end=at_end)
+def _check(one: TrafficCriterion, *, at_end: bool) -> Measurement:
+    standing = one.judge(at_end=at_end)
     return replace(one.measurement(), series=None, note=_words(standing))
 
 
@@ -111,6 +111,6 @@ def _words(standing: Standing) -> str:
     return standing.reason if standing.observed else f"not enough to judge by: {standing.reason}"
 
 
-def _problem(one: OfTraffic, *, at_end: bool) -> str:
-    standing = one.standing(at_end=at_end)
+def _problem(one: TrafficCriterion, *, at_end: bool) -> str:
+    standing = one.judge(at_end=at_end)
     return f"users' requests have not recovered: {standing.reason}" if standing.verdict is Verdict.FAIL else ""

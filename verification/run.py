@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from verification.clients.service.client import Service
     from verification.local_sandbox import DeploymentNote, Sandbox
     from verification.records.deployment_log import DeploymentLog
-    from verification.series import Snapshot
+    from verification.series import WatchSnapshot
     from verification.settings.model import Settings
     from verification.source_tree.checkout import Checkout
     from verification.source_tree.commands import Commands
@@ -122,7 +122,7 @@ class Run:
         self.started = True
         self.probes.start(fixtures)
 
-    def snapshot(self) -> Snapshot | None:
+    def snapshot(self) -> WatchSnapshot | None:
         """The watch as it stands, for whoever looks on; None while nothing is watched."""
         return self._watcher.snapshot() if self._watcher else None
 
@@ -243,11 +243,11 @@ class Run:
             return Commands(self.logs, self.variables)
 
         def watcher() -> Watcher:
-            from verification.watch.setup import Order, Watcher
+            from verification.watch.setup import Watcher, WatchOptions
 
             self._watcher = Watcher(
                 self.resources(role),
-                lambda: Order(
+                lambda: WatchOptions(
                     self.revision, self.record.profiles, self.record.dry_run, self.resume, self.record.notices
                 ),
             )

@@ -24,7 +24,7 @@ class Series:
     decided_at: datetime | None = None
 
 
-class State(StrEnum):
+class RowState(StrEnum):
     """How a criterion stands while it is watched."""
 
     GOOD = "good"
@@ -33,21 +33,21 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class WatchRow:
     """One criterion under watch: its value against its limit, in words, and its latest values, newest last."""
 
     criterion: str
     value: str
     limit: str
-    state: State
+    state: RowState
     recent: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class WatchSnapshot:
     """A watch as it stands: seconds left of `of_s`, a row for each criterion, and what else is worth a line."""
 
     left_s: float
     of_s: float
-    rows: tuple[Row, ...]
+    rows: tuple[WatchRow, ...]
     notes: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from reports.text import one_line
 from verification.probe import Progress
-from verification.series import Row, Snapshot, State
+from verification.series import RowState, WatchRow, WatchSnapshot
 
 QUESTIONS_EVERY = 30.0  # seconds
 WATCH_EVERY = 60.0
@@ -28,9 +28,9 @@ class ProgressLines:
         self._clock = clock
         self._questions_due = clock() + QUESTIONS_EVERY
         self._watch_due = clock()
-        self._states: dict[str, State] = {}
+        self._states: dict[str, RowState] = {}
 
-    def show(self, progress: Progress, snapshot: Snapshot | None) -> None:
+    def show(self, progress: Progress, snapshot: WatchSnapshot | None) -> None:
         """Write the lines that are due."""
         if snapshot is not None:
             self._watch(snapshot)
@@ -42,7 +42,7 @@ class ProgressLines:
     def clear(self) -> None:
         """A line stays."""
 
-    def _watch(self, snapshot: Snapshot) -> None:
+    def _watch(self, snapshot: WatchSnapshot) -> None:
         left = f"{clock_text(snapshot.left_s)} of {clock_text(snapshot.of_s)} left"
         changed = [f"{row.criterion} is now {row.state}: {_against(row)}" for row in self._changed(snapshot)]
         if changed:
@@ -52,7 +52,7 @@ class ProgressLines:
             rows = (f"{row.criterion} {row.state}: {_against(row)}" for row in snapshot.rows)
             self._write(one_line(f"watch, {left}: {'; '.join((*rows, *snapshot.notes))}"))
 
-    def _changed(self, snapshot: Snapshot) -> Iterator[Row]:
+    def _changed(self, snapshot: WatchSnapshot) -> Iterator[WatchRow]:
         for row in snapshot.rows:
             before = self._states.get(row.criterion, row.state)
             self._states[row.criterion] = row.state
@@ -60,5 +60,5 @@ class ProgressLines:
                 yield row
 
 
-def _against(row: Row) -> str:
+def _against(row: WatchRow) -> str:
     return f"{row.value} (limit {row.limit})" if row.limit else row.value

@@ -18,13 +18,13 @@ from _pytest._io import TerminalWriter
 from reports.live.lines import ProgressLines
 from reports.text import one_line
 from verification.probe import Progress
-from verification.series import Snapshot
+from verification.series import WatchSnapshot
 
 
 class ProgressView(Protocol):
     """One way to show how far a run is."""
 
-    def show(self, progress: Progress, snapshot: Snapshot | None) -> None:
+    def show(self, progress: Progress, snapshot: WatchSnapshot | None) -> None:
         """Show it, or leave it be if it is too early to show it again."""
 
     def clear(self) -> None:
@@ -39,7 +39,7 @@ class ProgressReporter:
         writer: TerminalWriter,
         say: Callable[[str], None],
         progress: Callable[[], Progress],
-        snapshot: Callable[[], Snapshot | None],
+        snapshot: Callable[[], WatchSnapshot | None],
     ) -> None:
         self._file = writer._file  # noqa: SLF001  (sys.stdout is what pytest captures)
         self._say = say

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 from reports.live.lines import clock_text
 from reports.text import one_line
 from verification.probe import Progress
-from verification.series import Snapshot, State
+from verification.series import RowState, WatchSnapshot
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _EVERY = 1.0  # seconds between two frames: it counts in seconds
 _BARS = "▁▂▃▄▅▆▇█"
 _GAP = "·"
-_LOOKS = {State.GOOD: ("✓", "green"), State.BAD: ("✗", "bold red"), State.UNKNOWN: ("?", "yellow")}
+_LOOKS = {RowState.GOOD: ("✓", "green"), RowState.BAD: ("✗", "bold red"), RowState.UNKNOWN: ("?", "yellow")}
 _WORDS_WIDTH = 54  # columns of a watch's row beside its sparkline
 _LEAST_SPARKS, _MOST_SPARKS = 6, 40
 
@@ -56,7 +56,7 @@ class ProgressTable:
         self._drawn = 0.0
         self._back_to = 0
 
-    def show(self, progress: Progress, snapshot: Snapshot | None) -> None:
+    def show(self, progress: Progress, snapshot: WatchSnapshot | None) -> None:
         """Draw a frame if the last one is a second old."""
         if self._live is not None and self._clock() - self._drawn < _EVERY:
             return
@@ -100,7 +100,7 @@ class ProgressTable:
         return self._live
 
 
-def _frame(console: Console, progress: Progress, snapshot: Snapshot | None) -> RenderableType:
+def _frame(console: Console, progress: Progress, snapshot: WatchSnapshot | None) -> RenderableType:
     from rich.console import Group
 
     parts = [] if snapshot is None else [*_watch(snapshot, console.width)]
@@ -108,7 +108,7 @@ def _frame(console: Console, progress: Progress, snapshot: Snapshot | None) -> R
     return Group(*parts, *_questions(progress, max(left, 1)))
 
 
-def _watch(snapshot: Snapshot, width: int) -> Iterator[RenderableType]:
+def _watch(snapshot: WatchSnapshot, width: int) -> Iterator[RenderableType]:
     from rich.progress_bar import ProgressBar
     from rich.table import Table
     from rich.text import Text

@@ -47,8 +47,8 @@ def streams(draw: some.DrawFn, longest: int = 14) -> list[Block | None]:
 
 
 def test_five_minutes_in_a_row_above_five_percent_roll_back() -> None:
-    assert judged([bad(51)] * 4, LITERAL).finding.verdict is None
-    found = judged([bad(51)] * 5, LITERAL).finding
+    assert judged([bad(51)] * 4, LITERAL).so_far.verdict is None
+    found = judged([bad(51)] * 5, LITERAL).so_far
     assert (found.verdict, found.roll_back, found.rule) == (Verdict.FAIL, True, "literal")
     assert found.reason == (
         "more than 5 % of requests failed in each of 5 samples in a row, of 1m each: 5.10 %, 5.10 %, 5.10 %, 5.10 %, 5.10 %"
@@ -58,25 +58,25 @@ def test_five_minutes_in_a_row_above_five_percent_roll_back() -> None:
 @pytest.mark.parametrize("between", [bad(50), None, bad(0, 0)], ids=["at the limit", "missing", "no request"])
 def test_a_minute_that_is_not_above_begins_the_count_anew(between: Block | None) -> None:
     before = [bad(51)] * 4
-    assert not judged([*before, between, *before], LITERAL).finding.roll_back
-    assert judged([*before, between, *before, bad(51)], LITERAL).finding.roll_back
+    assert not judged([*before, between, *before], LITERAL).so_far.roll_back
+    assert judged([*before, between, *before, bad(51)], LITERAL).so_far.roll_back
 
 
 def test_the_literal_rule_counts_severe_requests_alone() -> None:
     slow = Block(total=1000, over_limit=900, possibly_over_limit=900, severe=50)
-    assert not judged([slow] * 8, LITERAL).finding.roll_back
-    assert judged([replace(slow, severe=51)] * 5, LITERAL).finding.roll_back
+    assert not judged([slow] * 8, LITERAL).so_far.roll_back
+    assert judged([replace(slow, severe=51)] * 5, LITERAL).so_far.roll_back
 
 
 def test_minutes_are_put_together_from_blocks() -> None:
     """One of six blocks has them all: the minute is above 5 %. A gap in one block is a gap in its minute."""
     rule = replace(LITERAL, block_s=10, blocks=180)
     minute = [*[bad(0, 100)] * 5, bad(31, 100)]
-    assert not judged([*minute * 4, *minute[:5]], rule).finding.roll_back
-    assert judged(minute * 5, rule).finding.roll_back
-    assert not judged([*minute * 4, None, *minute[1:]], rule).finding.roll_back
+    assert not judged([*minute * 4, *minute[:5]], rule).so_far.roll_back
+    assert judged(minute * 5, rule).so_far.roll_back
+    assert not judged([*minute * 4, None, *minute[1:]], rule).so_far.roll_back
     at_the_limit = [*[bad(0, 100)] * 5, bad(30, 100)]
-    assert not judged([*minute * 4, *at_the_limit], rule).finding.roll_back
+    assert not judged([*minute * 4, *at_the_limit], rule).so_far.roll_back
 
 
 def test_a_compressed_watch_has_shorter_samples_and_a_long_block_is_one() -> None:
@@ -129,7 +129,7 @@ def test_exactly_at_the_limit_is_not_below_it() -> None:
     assert (found.verdict, found.observed, found.rule) == (None, True, "limit")
     assert judged([*blocks[1:], bad(9)]).at_end().verdict is Verdict.PASS
     assert judged([bad(7, 100)] * 5, replace(ERRORS, limit=0.07, roll_back_at=0.5)).at_end().rule == "limit"
-    assert not judged([bad(7, 100)] * 5, replace(LITERAL, roll_back_at=0.07)).finding.roll_back
+    assert not judged([bad(7, 100)] * 5, replace(LITERAL, roll_back_at=0.07)).so_far.roll_back
 
 
 def test_what_may_be_over_the_limit_does_not_pass_and_does_not_fail() -> None:
@@ -151,9 +151,9 @@ def test_a_burst_that_is_tolerated_never_fails(at: int) -> None:
     blocks = [bad(0)] * 15
     blocks[at : at + 2] = [replace(bad(1000), severe=0)] * 2
     judge = judged(blocks)
-    assert (judge.finding.verdict, judge.at_end().verdict) == (None, None)
+    assert (judge.so_far.verdict, judge.at_end().verdict) == (None, None)
     blocks[at : at + 3] = [replace(bad(1000), severe=0)] * 3
-    assert judged(blocks[:15]).finding.verdict is Verdict.FAIL or at == 13
+    assert judged(blocks[:15]).so_far.verdict is Verdict.FAIL or at == 13
 
 
 def test_a_burst_that_may_not_be_over_does_not_pass() -> None:
@@ -198,7 +198,7 @@ def test_too_little_is_enough_when_it_is_certain() -> None:
 
 
 def test_certainty_rolls_back_long_before_five_minutes() -> None:
-    found = judged([bad(200)] * 2).finding
+    found = judged([bad(200)] * 2).so_far
     assert (found.verdict, found.roll_back, found.rule) == (Verdict.FAIL, True, "certain")
     assert found.reason == (
         "400 of 2,000 requests failed (20.0 %, more than 5 % with 99.95 % confidence, even without the worst 1m)"
@@ -207,10 +207,10 @@ def test_certainty_rolls_back_long_before_five_minutes() -> None:
 
 def test_a_broken_limit_fails_at_once_and_rolls_back_later_if_it_becomes_severe() -> None:
     judge = judged([bad(30)] * 4)
-    assert (judge.finding.verdict, judge.finding.roll_back, judge.finding.rule) == (Verdict.FAIL, False, "limit")
+    assert (judge.so_far.verdict, judge.so_far.roll_back, judge.so_far.rule) == (Verdict.FAIL, False, "limit")
     for _ in range(2):
         judge = judge.after(bad(500))
-    assert (judge.finding.roll_back, judge.finding.rule) == (True, "certain")
+    assert (judge.so_far.roll_back, judge.so_far.rule) == (True, "certain")
 
 
 def test_a_verdict_stays() -> None:
@@ -218,12 +218,12 @@ def test_a_verdict_stays() -> None:
     later = judge
     for _ in range(20):
         later = later.after(bad(0))
-    assert later.finding == later.at_end() == judge.finding
+    assert later.so_far == later.at_end() == judge.so_far
 
 
 def test_worse_than_before_the_deployment_fails_below_the_limit() -> None:
     before = replace(ERRORS, baseline=(15, 30_000))
-    found = judged([bad(60, 10_000)] * 5, before).finding
+    found = judged([bad(60, 10_000)] * 5, before).so_far
     assert (found.verdict, found.rule) == (Verdict.FAIL, "baseline")
     assert "which is worse than 15 of 30,000 before the deployment" in found.reason
     assert judged([bad(60, 10_000)] * 15).at_end().verdict is Verdict.PASS
@@ -243,7 +243,7 @@ def test_a_baseline_that_asks_for_less_than_the_limit_asks_for_nothing(baseline:
 def test_the_same_blocks_give_the_same_judge(blocks: list[Block | None]) -> None:
     once, again = judged(blocks), judged(blocks)
     assert once == again
-    assert (once.finding, once.at_end()) == (again.finding, again.at_end())
+    assert (once.so_far, once.at_end()) == (again.so_far, again.at_end())
 
 
 @given(streams(), some.integers(0, 13), some.integers(1, 400))
@@ -257,8 +257,8 @@ def test_more_bad_requests_are_never_better(blocks: list[Block | None], at: int,
         one.total, *(min(one.total, count + more) for count in (one.over_limit, one.possibly_over_limit, one.severe))
     )
     before, after = judged(blocks), judged([*blocks[:place], worse, *blocks[place + 1 :]])
-    assert after.finding.verdict is Verdict.FAIL or before.finding.verdict is None
-    assert after.finding.roll_back >= before.finding.roll_back
+    assert after.so_far.verdict is Verdict.FAIL or before.so_far.verdict is None
+    assert after.so_far.roll_back >= before.so_far.roll_back
     if after.at_end().verdict is Verdict.PASS:
         assert before.at_end().verdict is Verdict.PASS
 
@@ -268,7 +268,7 @@ def test_more_bad_requests_are_never_better(blocks: list[Block | None], at: int,
 def test_what_was_not_observed_decides_nothing(blocks: list[Block | None], nothing: Block | None) -> None:
     before, after = judged(blocks), judged([*blocks, nothing])
     assert after.decided == before.decided
-    assert (after.finding.reason, after.finding.lower) == (before.finding.reason, before.finding.lower)
+    assert (after.so_far.reason, after.so_far.lower) == (before.so_far.reason, before.so_far.lower)
 
 
 @given(some.lists(some.integers(0, 9), min_size=90, max_size=90))

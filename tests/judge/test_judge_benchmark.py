@@ -22,7 +22,7 @@ def watched(rule: ProportionRule, blocks: Blocks, run: int) -> tuple[Finding, fl
     for number, (total, over, severe, missing) in enumerate(counts, 1):
         judge = judge.after(None if missing else Block(int(total), int(over), int(over), int(severe)))
         at_end = number * rule.block_s in {900, 1800}
-        found = judge.at_end() if at_end else judge.finding
+        found = judge.at_end() if at_end else judge.so_far
         if found.verdict is not None:
             return found, number * rule.block_s
     return judge.at_end(), 1800

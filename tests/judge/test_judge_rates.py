@@ -35,8 +35,8 @@ def test_half_the_traffic_is_enough_to_the_letter() -> None:
 
 
 def test_traffic_that_is_gone_fails_after_the_tolerated_gap() -> None:
-    assert judged([60, 0, 0], TRAFFIC).finding.verdict is None
-    found = judged([60, 0, 0, 0], TRAFFIC).finding
+    assert judged([60, 0, 0], TRAFFIC).so_far.verdict is None
+    found = judged([60, 0, 0, 0], TRAFFIC).so_far
     assert (found.verdict, found.roll_back, found.rule) == (Verdict.FAIL, False, "certain")
     assert found.reason == (
         "60 requests in 4m (15 a minute, at least 30 a minute expected): "
@@ -56,9 +56,9 @@ def test_events_at_the_pace_of_before_pass() -> None:
 
 
 def test_events_that_pour_in_fail() -> None:
-    found = judged([1, 1, *[20] * 3], EVENTS).finding
+    found = judged([1, 1, *[20] * 3], EVENTS).so_far
     assert (found.verdict, found.roll_back, found.bad) == (Verdict.FAIL, False, 62)
-    assert judged([1, 1, *[20] * 2, *[1] * 11], EVENTS).finding.verdict is None
+    assert judged([1, 1, *[20] * 2, *[1] * 11], EVENTS).so_far.verdict is None
 
 
 def test_no_event_before_allows_what_may_have_been_missed() -> None:
@@ -78,9 +78,9 @@ def test_what_was_hardly_observed_does_not_pass(counts: list[int | None], rule: 
 
 def test_dispersion_makes_it_slower_and_never_quicker() -> None:
     restless = replace(TRAFFIC, dispersion=30)
-    assert judged([0] * 4, TRAFFIC).finding.verdict is Verdict.FAIL
-    assert judged([0] * 4, restless).finding.verdict is None
-    assert judged([0] * 20, restless).finding.verdict is Verdict.FAIL
+    assert judged([0] * 4, TRAFFIC).so_far.verdict is Verdict.FAIL
+    assert judged([0] * 4, restless).so_far.verdict is None
+    assert judged([0] * 20, restless).so_far.verdict is Verdict.FAIL
 
 
 @given(some.lists(some.one_of(some.none(), some.integers(0, 80)), max_size=10), some.integers(0, 9))
@@ -90,8 +90,8 @@ def test_fewer_requests_are_never_better_and_gaps_decide_nothing(counts: list[in
     assert judge == judged(counts, TRAFFIC)
     assert judge.after(None).decided == judge.decided
     fewer = [count // 2 if count and place == at else count for place, count in enumerate(counts)]
-    if judge.finding.verdict is Verdict.FAIL:
-        assert judged(fewer, TRAFFIC).finding.verdict is Verdict.FAIL
+    if judge.so_far.verdict is Verdict.FAIL:
+        assert judged(fewer, TRAFFIC).so_far.verdict is Verdict.FAIL
     if judged(fewer, TRAFFIC).at_end().verdict is Verdict.PASS:
         assert judge.at_end().verdict is Verdict.PASS
 
@@ -99,9 +99,9 @@ def test_fewer_requests_are_never_better_and_gaps_decide_nothing(counts: list[in
 def test_healthy_traffic_raises_no_alarm() -> None:
     rng = np.random.default_rng(5)
     for counts in rng.poisson(40, (40, 30)).tolist():
-        assert judged(counts, TRAFFIC).finding.verdict is None
+        assert judged(counts, TRAFFIC).so_far.verdict is None
     for counts in rng.poisson(1, (40, 30)).tolist():
-        assert judged(counts, EVENTS).finding.verdict is None
+        assert judged(counts, EVENTS).so_far.verdict is None
 
 
 @pytest.mark.parametrize("wrong", [(-1, 60), (math.nan, 60), (1.5, 60), (1, 0), (1, math.inf), (1, math.nan)])

@@ -25,11 +25,10 @@ from verification.watch.criteria.forbidden_events import (
     RESTARTS,
     SENTRY_RATE,
 )
-from verification.watch.samples import Sample
-from verification.watch.samples import Traffic as Counts
-from verification.watch.sources.metrics import InstanceCounts, Metrics
-from verification.watch.sources.observers import SentryAsked, TroublesLogged
-from verification.watch.sources.request_log import RequestLog as Source
+from verification.watch.samples import Sample, TrafficBlock
+from verification.watch.sources.metrics import InstanceSource, MetricsSource
+from verification.watch.sources.observers import SentrySource, TroubleSource
+from verification.watch.sources.request_log import RequestLogSource
 
 T = TypeVar("T")
 START = datetime(2026, 3, 3, 15, 0, tzinfo=UTC)
@@ -41,7 +40,7 @@ def at(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
 
 
-def told(samples: Iterable[Sample]) -> list[Counts | None]:
+def told(samples: Iterable[Sample]) -> list[TrafficBlock | None]:
     return [one.traffic for one in samples]
 
 
@@ -87,11 +86,11 @@ class Reader:
 
     def __init__(self) -> None:
         self.logs = ScriptedLogs()
-        self.source = Source(self.logs, OURS, START, block=10, delay=5, limit=0.5, severe=2.0)
+        self.source = RequestLogSource(self.logs, OURS, START, block=10, delay=5, limit=0.5, severe=2.0)
 
     def __call__(self, seconds: float) -> list[Sample]:
         self.logs.now = at(seconds)
-        return list(self.source.ask(at(seconds)))
+        return list(self.source.read_samples(at(seconds)))
 
 
 @pytest.fixture
@@ -221,7 +220,7 @@ def test_a_clock_that_is_wrong_loses_no_request(read: Reader, skew: float) -> No
     found: list[Sample] = []
     for second in range(0, 120, 5):
         read.logs.now = at(second)
-        found += read.source.ask(at(second + skew))
+        found += read.source.read_samples(at(second + skew))
     assert not any(one.missing for one in found)
     counted = sum(one.traffic.total for one in found if one.traffic)
     assert len(found) >= 6
@@ -271,20 +270,20 @@ def monitoring() -> ScriptedMetrics:
     return ScriptedMetrics()
 
 
-def metrics(monitoring: ScriptedMetrics, start: float = 0) -> Metrics:
-    return Metrics(monitoring, OURS, at(start), period=60, delay=120, every=30, limit=500, severe=2000)
+def metrics(monitoring: ScriptedMetrics, start: float = 0) -> MetricsSource:
+    return MetricsSource(monitoring, OURS, at(start), period=60, delay=120, every=30, limit=500, severe=2000)
 
 
 def test_periods_are_monitorings_own_and_the_first_is_wholly_the_watchs(monitoring: ScriptedMetrics) -> None:
     source = metrics(monitoring, start=7)
     for end in (60, 120, 180):
         monitoring.point(end, 100, 3)
-    assert list(source.ask(at(239))) == [], "the period is over, and cannot be seen yet"
-    (found,) = source.ask(at(240))
+    assert list(source.read_samples(at(239))) == [], "the period is over, and cannot be seen yet"
+    (found,) = source.read_samples(at(240))
     assert found.at == at(60), "the watch began within the one before"
     assert found.traffic is not None
     assert (found.traffic.total, found.traffic.errors, found.traffic.seconds) == (100, 3, 60)
-    assert [one.at for one in source.ask(at(300))] == [at(120)]
+    assert [one.at for one in source.read_samples(at(300))] == [at(120)]
 
 
 def test_points_belong_where_they_end_and_other_revisions_only_to_everyone(monitoring: ScriptedMetrics) -> None:
@@ -292,7 +291,7 @@ def test_points_belong_where_they_end_and_other_revisions_only_to_everyone(monit
     monitoring.point(60, 10, 10, revision=OLD)
     monitoring.point(30.5, 5)  # two in one period: both count
     monitoring.point(120, 7)
-    first, second = told(metrics(monitoring).ask(at(240)))
+    first, second = told(metrics(monitoring).read_samples(at(240)))
     assert first is not None
     assert second is not None
     assert (first.total, first.errors, first.everyone) == (45, 0, 55)
@@ -301,7 +300,7 @@ def test_points_belong_where_they_end_and_other_revisions_only_to_everyone(monit
 
 def test_requests_without_a_latency_may_have_been_slow(monitoring: ScriptedMetrics) -> None:
     monitoring.point(60, 10, buckets=8)
-    (found,) = told(metrics(monitoring).ask(at(180)))
+    (found,) = told(metrics(monitoring).read_samples(at(180)))
     assert found is not None
     assert (found.slow, found.possibly_slow) == (0, 2)
 
@@ -309,11 +308,11 @@ def test_requests_without_a_latency_may_have_been_slow(monitoring: ScriptedMetri
 def test_metrics_that_are_behind_are_no_lack_of_users(monitoring: ScriptedMetrics) -> None:
     source = metrics(monitoring)
     monitoring.point(60, 100)
-    assert totals(source.ask(at(180))) == [100]
-    assert list(source.ask(at(360))) == [], "two periods that nobody can see yet"
+    assert totals(source.read_samples(at(180))) == [100]
+    assert list(source.read_samples(at(360))) == [], "two periods that nobody can see yet"
     monitoring.point(180, 100)
-    assert totals(source.ask(at(360))) == [0, 100], "nobody came in the one between: the next one can be seen"
-    late = list(source.ask(at(180 + 120 + 7 * 60)))
+    assert totals(source.read_samples(at(360))) == [0, 100], "nobody came in the one between: the next one can be seen"
+    late = list(source.read_samples(at(180 + 120 + 7 * 60)))
     assert totals(late) == [None]
     assert late[0].missing
 
@@ -322,20 +321,20 @@ def test_an_outage_of_monitoring_is_a_gap_only_when_it_lasts(monitoring: Scripte
     source = metrics(monitoring)
     monitoring.problem = ObserverError("Cloud Monitoring counts in bool_value")  # of another kind than counts are
     with pytest.raises(ObserverError):
-        source.ask(at(300))
-    assert totals(source.ask(at(540))) == [None]
+        source.read_samples(at(300))
+    assert totals(source.read_samples(at(540))) == [None]
     monitoring.problem = None
     monitoring.point(120, 9)
     monitoring.point(420, 8)
-    assert totals(source.ask(at(540))) == [9, 0, 0, 0, 0, 8]
+    assert totals(source.read_samples(at(540))) == [9, 0, 0, 0, 0, 8]
 
 
 def test_instances_are_told_once(monitoring: ScriptedMetrics) -> None:
-    source = InstanceCounts(monitoring, START, every=30)
+    source = InstanceSource(monitoring, START, every=30)
     monitoring.counts = [(at(60), 2), (at(120), 3)]
-    assert [one.value for one in source.ask(at(100))] == [2]
-    assert [one.value for one in source.ask(at(150))] == [3]
-    assert list(source.ask(at(200))) == []
+    assert [one.value for one in source.read_samples(at(100))] == [2]
+    assert [one.value for one in source.read_samples(at(150))] == [3]
+    assert list(source.read_samples(at(200))) == []
 
 
 # --- the containers' logs ---------------------------------------------------------------------------------------
@@ -347,20 +346,20 @@ def entry(seconds: float, text: str, revision: str = OURS) -> LogEntry:
 
 def test_each_trouble_is_told_once_and_by_its_kind() -> None:
     logs = ScriptedLogs()
-    source = TroublesLogged(logs, OURS, START, every=30, delay=15)
+    source = TroubleSource(logs, OURS, START, every=30, delay=15)
     logs.entries = [
         entry(1, "pymongo.errors.ServerSelectionTimeoutError: mongo:27017 refused"),
         entry(2, "Memory limit of 512 MiB exceeded with 530 MiB used.", revision=""),
         entry(3, "ValueError: a thing of the service's own"),
         entry(4, "AutoReconnect: connection closed", revision=OLD),
     ]
-    told_first = [(one.stream, one.at) for one in source.ask(at(30)) if one.key]
+    told_first = [(one.stream, one.at) for one in source.read_samples(at(30)) if one.key]
     assert told_first == [(DATABASE_ERRORS, at(1)), (RESTARTS, at(2))]
-    looked = list(source.ask(at(60)))
+    looked = list(source.read_samples(at(60)))
     assert [(one.stream, one.key) for one in looked] == [(DATABASE_ERRORS, ""), (RESTARTS, "")], "looked, nothing new"
     logs.entries.append(entry(20, "NetworkTimeout: mongo:27017: timed out"))  # visible late
-    assert [one.at for one in source.ask(at(75)) if one.key] == [at(20)]
-    assert [one for second in (90, 120, 150) for one in source.ask(at(second)) if one.key] == []
+    assert [one.at for one in source.read_samples(at(75)) if one.key] == [at(20)]
+    assert [one for second in (90, 120, 150) for one in source.read_samples(at(second)) if one.key] == []
 
 
 # --- Sentry -----------------------------------------------------------------------------------------------------
@@ -373,18 +372,18 @@ def world() -> Iterator[Address]:
 
 
 @pytest.fixture
-def asked(world: Address) -> Iterator[Callable[[bool], SentryAsked]]:
+def asked(world: Address) -> Iterator[Callable[[bool], SentrySource]]:
     sentry = world["sentry"]
     settings = SentrySettings.model_validate(
         {"url": sentry["url"], "organization": sentry["organization"], "project": sentry["project"], "timeout": "10s"}
     )
     variables = {"SENTRY_AUTH_TOKEN": sentry["token"], "SENTRY_DSN": sentry["dsn"]["production"]}
-    made: list[SentryAsked] = []
+    made: list[SentrySource] = []
 
-    def make(dry_run: bool) -> SentryAsked:
+    def make(dry_run: bool) -> SentrySource:
         since = datetime.now(UTC) - timedelta(minutes=30)
         client = Sentry(settings, variables)
-        made.append(SentryAsked(client, settings, since, every=1, variables=variables, dry_run=dry_run))
+        made.append(SentrySource(client, settings, since, every=1, variables=variables, dry_run=dry_run))
         return made[-1]
 
     yield make
@@ -393,24 +392,24 @@ def asked(world: Address) -> Iterator[Callable[[bool], SentryAsked]]:
         one.close()
 
 
-def test_sentry_tells_its_counts_and_that_it_looked(asked: Callable[[bool], SentryAsked]) -> None:
-    rate, *rest = asked(False).ask(datetime.now(UTC))
+def test_sentry_tells_its_counts_and_that_it_looked(asked: Callable[[bool], SentrySource]) -> None:
+    rate, *rest = asked(False).read_samples(datetime.now(UTC))
     assert (rate.stream, rate.missing) == (SENTRY_RATE, False)
     assert int(rate.key) > 0
     assert [(one.stream, one.key) for one in rest[-2:]] == [(NEW_ERRORS, ""), (CRITICAL_ERRORS, "")]
 
 
 def test_a_sentry_that_finds_nothing_is_not_believed_unproven(
-    asked: Callable[[bool], SentryAsked], world: Address
+    asked: Callable[[bool], SentrySource], world: Address
 ) -> None:
     httpx.put(f"{world['operator']}/faults", json={"faults": ["sentry-empty"]}).raise_for_status()
     with pytest.raises(ObserverError):
-        asked(True).ask(datetime.now(UTC))
+        asked(True).read_samples(datetime.now(UTC))
 
 
-def test_a_new_critical_error_is_told_with_its_name(asked: Callable[[bool], SentryAsked], world: Address) -> None:
+def test_a_new_critical_error_is_told_with_its_name(asked: Callable[[bool], SentrySource], world: Address) -> None:
     source = asked(False)
     release = {"environment": "production", "faults": ["critical-error"]}
     httpx.post(f"{world['operator']}/release", json=release, timeout=20).raise_for_status()
-    found = [one for one in source.ask(datetime.now(UTC) + timedelta(seconds=5)) if one.key and one.value]
+    found = [one for one in source.read_samples(datetime.now(UTC) + timedelta(seconds=5)) if one.key and one.value]
     assert {one.stream for one in found if one.stream != SENTRY_RATE} == {NEW_ERRORS, CRITICAL_ERRORS}

@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 
 from verification.errors import ObserverError, ServiceError
-from verification.series import Row
+from verification.series import WatchRow
 from verification.settings.monitor import Monitor
 from verification.verdict import Measurement, Verdict, collecting
-from verification.watch.criteria.forbidden_events import CRITICAL_ERRORS, NoneOf
-from verification.watch.criteria.gauges import DEPENDENCY, TypicalLatency
-from verification.watch.criteria.repeated_checks import FLOWS, HEALTH, Asked
-from verification.watch.criteria.standing import Conclusion, Standing, Watched
-from verification.watch.samples import Sample, SampleFile, Traffic
+from verification.watch.criteria.forbidden_events import CRITICAL_ERRORS, ForbiddenEvents
+from verification.watch.criteria.gauges import DEPENDENCY, MedianLatency
+from verification.watch.criteria.repeated_checks import FLOWS, HEALTH, RepeatedCheck
+from verification.watch.criteria.standing import SampleJudge, Standing, WatchedCriterion
+from verification.watch.samples import Sample, SampleFile, TrafficBlock
 from verification.watch.sources.serving import SERVING
-from verification.watch.sources.source import Blocks, Source
-from verification.watch.watch import Plan, Watch
+from verification.watch.sources.source import BlockSource, Source
+from verification.watch.watch import Watch, WatchPlan
 
 START = datetime(2026, 3, 3, 15, 0, tzinfo=UTC)
 REVISION = "backend-00002-abc"
@@ -63,7 +63,7 @@ class Scripted:
     every: float = 0.01
     closed: bool = False
 
-    def ask(self, at: datetime) -> Iterable[Sample]:
+    def read_samples(self, at: datetime) -> Iterable[Sample]:
         return self.tell(at)
 
     def close(self) -> None:
@@ -74,8 +74,8 @@ def good(at: datetime) -> Iterable[Sample]:
     yield Sample(HEALTH, at, 1.0)
 
 
-def health() -> Asked:
-    return Asked("service_stays_healthy", "health", HEALTH, lasting=1, in_a_row=2, tolerated=0.01)
+def health() -> RepeatedCheck:
+    return RepeatedCheck("service_stays_healthy", "health", HEALTH, lasting=1, in_a_row=2, tolerated=0.01)
 
 
 @dataclass
@@ -87,13 +87,13 @@ class Stage:
 
     def watch(
         self,
-        criteria: list[Watched],
+        criteria: list[SampleJudge],
         *sources: Source,
         seconds: float = 60,
         most: float = 60,
-        traffic: list[Blocks] | None = None,
+        traffic: list[BlockSource] | None = None,
     ) -> Watch:
-        plan = Plan(REVISION, START, seconds, most, MONITOR)
+        plan = WatchPlan(REVISION, START, seconds, most, MONITOR)
         return Watch(plan, criteria, traffic or [], sources, SampleFile(self.folder / "samples.csv"), self.clock)
 
 
@@ -102,7 +102,7 @@ def stage(tmp_path: Path) -> Stage:
     return Stage(tmp_path)
 
 
-def verdict(conclusion: Conclusion) -> str:
+def verdict(conclusion: WatchedCriterion) -> str:
     with collecting():
         try:
             conclusion.must_be_none()
@@ -120,7 +120,9 @@ def test_a_quiet_watch_lasts_its_time_and_passes(stage: Stage) -> None:
 
 
 def test_what_is_certain_ends_it_at_once_and_the_rest_is_not_judged_by_halves(stage: Stage) -> None:
-    critical = NoneOf("no_critical_errors", "critical errors", CRITICAL_ERRORS, "Sentry", enough=1, at_once=True)
+    critical = ForbiddenEvents(
+        "no_critical_errors", "critical errors", CRITICAL_ERRORS, "Sentry", enough=1, at_once=True
+    )
 
     def tell(at: datetime) -> Iterable[Sample]:
         return [Sample(CRITICAL_ERRORS, at, 1.0, "17", "Boom")] if at > START + timedelta(seconds=5) else []
@@ -153,7 +155,9 @@ def test_a_source_that_fails_is_a_gap_and_no_verdict(stage: Stage, problem: Exce
     def fail(_: datetime) -> Iterable[Sample]:
         raise problem
 
-    critical = NoneOf("no_critical_errors", "critical errors", CRITICAL_ERRORS, "Sentry", enough=1, at_once=True)
+    critical = ForbiddenEvents(
+        "no_critical_errors", "critical errors", CRITICAL_ERRORS, "Sentry", enough=1, at_once=True
+    )
     ended = stage.watch([critical, health()], Scripted((CRITICAL_ERRORS,), fail), Scripted((HEALTH,), good)).run()
     assert verdict(ended["no_critical_errors"]) == "inconclusive"
     assert str(problem) in ended["no_critical_errors"].standing.reason
@@ -164,7 +168,7 @@ def test_every_source_down_at_once_proves_nothing(stage: Stage) -> None:
     def fail(_: datetime) -> Iterable[Sample]:
         raise ObserverError("nobody answers")
 
-    latency = TypicalLatency("mongodb_latency", "mongodb", (f"{DEPENDENCY}mongodb",), 100, "deep health")
+    latency = MedianLatency("mongodb_latency", "mongodb", (f"{DEPENDENCY}mongodb",), 100, "deep health")
     ended = stage.watch([health(), latency], Scripted((HEALTH, f"{DEPENDENCY}mongodb"), fail)).run()
     assert {verdict(one) for one in ended.values()} == {"inconclusive"}
     assert not any(one.standing.observed for one in ended.values())
@@ -205,7 +209,7 @@ def test_what_stays_undecided_is_watched_for_longer(stage: Stage) -> None:
         bad = timedelta(seconds=50) < at - START < timedelta(seconds=70)
         yield Sample(HEALTH, at, 0.0 if bad else 1.0, text="status is 503")
 
-    lenient = Asked("service_stays_healthy", "health", HEALTH, lasting=1000, in_a_row=2, tolerated=1.1)
+    lenient = RepeatedCheck("service_stays_healthy", "health", HEALTH, lasting=1000, in_a_row=2, tolerated=1.1)
     ended = stage.watch([lenient], Scripted((HEALTH,), ends_badly_at_first), seconds=60, most=120).run()
     assert timedelta(seconds=90) <= stage.clock.time - START < timedelta(seconds=115)
     assert verdict(ended["service_stays_healthy"]) == "pass"
@@ -221,7 +225,7 @@ class ScriptedBlocks(Scripted):
     told: int = 0
     deaf: bool = False
 
-    def ask(self, at: datetime) -> Iterable[Sample]:
+    def read_samples(self, at: datetime) -> Iterable[Sample]:
         if self.deaf:  # as the real ones: what is overdue is missing
             overdue = list(self.give_up(at - timedelta(seconds=self.delay + 6)))
             if not overdue:
@@ -229,7 +233,7 @@ class ScriptedBlocks(Scripted):
             yield from overdue
             return
         while START + timedelta(seconds=self.told + 1 + self.delay) <= at:
-            yield self._sample(Traffic(1.0, 10, 0, 0, 0, 0, 10))
+            yield self._sample(TrafficBlock(1.0, 10, 0, 0, 0, 0, 10))
 
     def skip(self, until: datetime) -> None:
         self.told = round((until - START).total_seconds())
@@ -241,7 +245,7 @@ class ScriptedBlocks(Scripted):
         while not self.covers(until):
             yield self._sample(None)
 
-    def _sample(self, traffic: Traffic | None) -> Sample:
+    def _sample(self, traffic: TrafficBlock | None) -> Sample:
         self.told += 1
         return Sample(self.stream, START + timedelta(seconds=self.told - 1), traffic=traffic, missing=traffic is None)
 
@@ -255,10 +259,10 @@ class Counting:
         self.taken: list[Sample] = []
         self._rest = health()
 
-    def take(self, sample: Sample) -> None:
+    def add_sample(self, sample: Sample) -> None:
         if sample.stream.startswith("traffic/"):
             self.taken.append(sample)
-        self._rest.take(Sample(HEALTH, sample.at, 1.0))
+        self._rest.add_sample(Sample(HEALTH, sample.at, 1.0))
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._rest, name)
@@ -273,7 +277,7 @@ def test_the_end_waits_for_blocks_that_can_be_read_late(stage: Stage) -> None:
 
 
 class SlowToHandOver:
-    """Blocks whose thread stands still between its last answer and handing it over, as on a machine under load."""
+    """BlockSource whose thread stands still between its last answer and handing it over, as on a machine under load."""
 
     def __init__(self, blocks: ScriptedBlocks) -> None:
         self._blocks = blocks
@@ -303,7 +307,8 @@ def test_blocks_that_never_came_are_missing_and_not_just_absent(stage: Stage) ->
 
 def test_a_watch_that_was_cut_off_goes_on_without_losing_what_it_saw(stage: Stage) -> None:
     seen = [
-        Sample("traffic/log", START + timedelta(seconds=n), traffic=Traffic(1.0, 10, 0, 0, 0, 0, 10)) for n in range(30)
+        Sample("traffic/log", START + timedelta(seconds=n), traffic=TrafficBlock(1.0, 10, 0, 0, 0, 0, 10))
+        for n in range(30)
     ]
     stage.clock.sleep(40)
     counting, blocks = Counting(), ScriptedBlocks((), good)
@@ -318,26 +323,26 @@ def test_a_watch_that_was_cut_off_goes_on_without_losing_what_it_saw(stage: Stag
     assert [one for one in again if one.traffic][:30] == seen, "so that the next one can go on, too"
 
 
-class Defective(Asked):
+class Defective(RepeatedCheck):
     """A criterion with a defect: it breaks at whatever it is told to break at."""
 
     def __init__(self, breaks_at: str) -> None:
         super().__init__("user_flows_keep_working", "flows", FLOWS, lasting=1, in_a_row=2, tolerated=0.01)
         self.breaks_at = breaks_at
 
-    def take(self, sample: Sample) -> None:
-        super().take(sample)
-        self._break_at("take")
+    def add_sample(self, sample: Sample) -> None:
+        super().add_sample(sample)
+        self._break_at("add_sample")
 
-    def standing(self, *, at_end: bool) -> Standing:
-        self._break_at("standing")
-        return super().standing(at_end=at_end)
+    def judge(self, *, at_end: bool) -> Standing:
+        self._break_at("judge")
+        return super().judge(at_end=at_end)
 
     def measurement(self) -> Measurement:
         self._break_at("measurement")
         return super().measurement()
 
-    def row(self) -> Row:
+    def row(self) -> WatchRow:
         self._break_at("row")
         return super().row()
 
@@ -346,7 +351,7 @@ class Defective(Asked):
             raise ZeroDivisionError(method)
 
 
-@pytest.mark.parametrize("method", ["take", "standing", "measurement", "row"])
+@pytest.mark.parametrize("method", ["add_sample", "judge", "measurement", "row"])
 def test_a_criterion_that_is_broken_takes_no_other_with_it(stage: Stage, method: str) -> None:
     def tell(at: datetime) -> Iterable[Sample]:
         yield Sample(HEALTH, at, float(at < START + timedelta(seconds=20)))

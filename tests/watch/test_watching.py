@@ -12,14 +12,14 @@ import pytest
 
 from verification.judge.judgement import Finding
 from verification.verdict import Verdict
-from verification.watch.criteria.forbidden_events import CRITICAL_ERRORS, DATABASE_ERRORS, NoneOf
-from verification.watch.criteria.gauges import DEPENDENCY, INSTANCES, InstanceCount, TypicalLatency
-from verification.watch.criteria.low_traffic import FewUsers, OwnQuestions
-from verification.watch.criteria.repeated_checks import FLOWS, HEALTH, Asked
-from verification.watch.criteria.sentry_rate import SentryRate
-from verification.watch.criteria.standing import Standing, Watched
-from verification.watch.criteria.traffic import LOG, METRICS, ErrorShare, OfTraffic, percentile
-from verification.watch.samples import Sample, SampleFile, Traffic
+from verification.watch.criteria.forbidden_events import CRITICAL_ERRORS, DATABASE_ERRORS, ForbiddenEvents
+from verification.watch.criteria.gauges import DEPENDENCY, INSTANCES, InstanceCount, MedianLatency
+from verification.watch.criteria.low_traffic import LowTrafficCriterion, OwnChecks
+from verification.watch.criteria.repeated_checks import FLOWS, HEALTH, RepeatedCheck
+from verification.watch.criteria.sentry_rate import SentryErrorRate
+from verification.watch.criteria.standing import SampleJudge, Standing
+from verification.watch.criteria.traffic import LOG, METRICS, ErrorShare, TrafficCriterion, percentile
+from verification.watch.samples import Sample, SampleFile, TrafficBlock
 
 START = datetime(2026, 3, 3, 15, 0, tzinfo=UTC)
 MONGODB = f"{DEPENDENCY}mongodb"
@@ -29,17 +29,17 @@ def at(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
 
 
-def fed(criterion: Watched, samples: Iterable[Sample]) -> Standing:
+def fed(criterion: SampleJudge, samples: Iterable[Sample]) -> Standing:
     for sample in samples:
-        criterion.take(sample)
-    return criterion.standing(at_end=True)
+        criterion.add_sample(sample)
+    return criterion.judge(at_end=True)
 
 
 # --- questions that are put again and again -------------------------------------------------------------------
 
 
-def health(lasting: float = 10, tolerated: float = 0.2) -> Asked:
-    return Asked("service_stays_healthy", "health", HEALTH, lasting=lasting, in_a_row=2, tolerated=tolerated)
+def health(lasting: float = 10, tolerated: float = 0.2) -> RepeatedCheck:
+    return RepeatedCheck("service_stays_healthy", "health", HEALTH, lasting=lasting, in_a_row=2, tolerated=tolerated)
 
 
 def answers(pattern: str, stream: str = HEALTH, every: float = 5, start: float = 0) -> list[Sample]:
@@ -74,16 +74,16 @@ def test_bad_answers_that_last_are_proof(pattern: str, verdict: Verdict | None, 
 def test_missing_answers_are_no_part_of_a_row() -> None:
     criterion = health(lasting=0)
     fed(criterion, answers("+-???"))
-    assert criterion.standing(at_end=False).verdict is None
+    assert criterion.judge(at_end=False).verdict is None
 
 
 def test_a_flow_is_broken_by_its_own_answers_only() -> None:
-    criterion = Asked("user_flows_keep_working", "flows", FLOWS, lasting=0, in_a_row=2, tolerated=1.1)
+    criterion = RepeatedCheck("user_flows_keep_working", "flows", FLOWS, lasting=0, in_a_row=2, tolerated=1.1)
     turns = zip(answers("-+-+-+", f"{FLOWS}login"), answers("+-+-+-", f"{FLOWS}search"), strict=True)
     fed(criterion, [one for turn in turns for one in turn])
-    assert criterion.standing(at_end=False).verdict is None, "two flows, each bad now and then"
+    assert criterion.judge(at_end=False).verdict is None, "two flows, each bad now and then"
     fed(criterion, answers("--", f"{FLOWS}search", start=30))
-    found = criterion.standing(at_end=False)
+    found = criterion.judge(at_end=False)
     assert (found.verdict, found.roll_back) == (Verdict.FAIL, True)
 
 
@@ -94,8 +94,8 @@ def levels(*values: float | None, stream: str = MONGODB) -> list[Sample]:
     return [Sample(stream, at(n), value, missing=value is None) for n, value in enumerate(values)]
 
 
-def mongodb() -> TypicalLatency:
-    return TypicalLatency("mongodb_latency", "mongodb", (MONGODB,), 100, "deep health")
+def mongodb() -> MedianLatency:
+    return MedianLatency("mongodb_latency", "mongodb", (MONGODB,), 100, "deep health")
 
 
 @pytest.mark.parametrize("strange", [math.nan, math.inf, -1.0, None])
@@ -113,7 +113,7 @@ def test_a_latency_is_judged_by_its_median_at_the_end() -> None:
     assert fed(mongodb(), levels(40, 4000, 40)).verdict is Verdict.PASS, "whole numbers are numbers, too"
     slow = mongodb()
     assert fed(slow, levels(140, 150, 40)).verdict is Verdict.FAIL
-    assert slow.standing(at_end=False).verdict is None
+    assert slow.judge(at_end=False).verdict is None
     assert fed(mongodb(), levels(100, 100, 100)).verdict is Verdict.FAIL, "below means below"
 
 
@@ -146,8 +146,8 @@ def looked(seconds: float, *, missing: bool = False, stream: str = DATABASE_ERRO
     return Sample(stream, at(seconds), text="logging is down" if missing else "", missing=missing)
 
 
-def lost_databases() -> NoneOf:
-    return NoneOf("no_database_connection_errors", "lost", DATABASE_ERRORS, "Logging", enough=2, at_once=True)
+def lost_databases() -> ForbiddenEvents:
+    return ForbiddenEvents("no_database_connection_errors", "lost", DATABASE_ERRORS, "Logging", enough=2, at_once=True)
 
 
 def test_the_same_line_told_again_is_still_one() -> None:
@@ -167,8 +167,8 @@ def test_nothing_seen_means_nothing_while_nobody_could_look() -> None:
 
 
 def test_types_of_errors_are_not_added_up_but_their_events_are() -> None:
-    def new() -> NoneOf:
-        return NoneOf("no_new_error_types", "new", CRITICAL_ERRORS, "Sentry", enough=2, at_once=False)
+    def new() -> ForbiddenEvents:
+        return ForbiddenEvents("no_new_error_types", "new", CRITICAL_ERRORS, "Sentry", enough=2, at_once=False)
 
     once = [event(1, "a", 1, CRITICAL_ERRORS), event(1, "b", 1, CRITICAL_ERRORS), looked(2, stream=CRITICAL_ERRORS)]
     assert fed(new(), once).verdict is None
@@ -179,7 +179,7 @@ def test_types_of_errors_are_not_added_up_but_their_events_are() -> None:
 
 
 def counted(*counts: tuple[int, int]) -> list[Sample]:
-    return [SentryRate.counted(at(n), *one, "Sentry") for n, one in enumerate(counts)]
+    return [SentryErrorRate.counted(at(n), *one, "Sentry") for n, one in enumerate(counts)]
 
 
 @pytest.mark.parametrize(
@@ -198,10 +198,10 @@ def counted(*counts: tuple[int, int]) -> list[Sample]:
 def test_sentrys_rate_is_held_against_the_limit_where_it_rests_on_enough(
     errors: int, transactions: int, verdict: Verdict | None, observed: bool
 ) -> None:
-    criterion = SentryRate("sentry_error_rate", 0.01, 300)
+    criterion = SentryErrorRate("sentry_error_rate", 0.01, 300)
     found = fed(criterion, counted((0, 10), (errors, transactions)))
     assert (found.verdict, found.observed) == (verdict, observed), found.reason
-    assert criterion.standing(at_end=False).verdict is None
+    assert criterion.judge(at_end=False).verdict is None
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_sentrys_rate_is_held_against_the_limit_where_it_rests_on_enough(
     ],
 )
 def test_a_count_that_is_none_is_missing(strange: Sample) -> None:
-    found = fed(SentryRate("sentry_error_rate", 0.01, 300), [*counted((1, 1000)), strange])
+    found = fed(SentryErrorRate("sentry_error_rate", 0.01, 300), [*counted((1, 1000)), strange])
     assert (found.verdict, found.observed) == (None, False)
 
 
@@ -230,20 +230,20 @@ class Limit:
     def __init__(self, bad: int = 0, total: int = 0, minimum: int = 0) -> None:
         self.bad, self.total, self.minimum = bad, total, minimum
 
-    def after(self, traffic: Traffic | None) -> Limit:
+    def after(self, traffic: TrafficBlock | None) -> Limit:
         if traffic is None:
             return self
         return Limit(self.bad + traffic.errors, self.total + traffic.total, self.minimum)
 
     @property
-    def finding(self) -> Finding:
+    def so_far(self) -> Finding:
         failed = self.total > 0 and self.bad > self.total / 10
         return self._found(Verdict.FAIL if failed else None, "certain" if failed else "")
 
     def at_end(self) -> Finding:
         if not self.total or self.total < self.minimum:
             return self._found(None, "minimum", observed=False)
-        return self.finding if self.finding.verdict else self._found(Verdict.PASS, "confident")
+        return self.so_far if self.so_far.verdict else self._found(Verdict.PASS, "confident")
 
     def _found(self, verdict: Verdict | None, rule: str, *, observed: bool = True) -> Finding:
         return Finding(
@@ -261,24 +261,24 @@ class Limit:
         )
 
 
-def traffic(total: int = 10, errors: int = 0) -> Traffic:
-    return Traffic(10.0, total, errors, 0, 0, 0, total, ((100.0, total),))
+def traffic(total: int = 10, errors: int = 0) -> TrafficBlock:
+    return TrafficBlock(10.0, total, errors, 0, 0, 0, total, ((100.0, total),))
 
 
-def block(number: int, seen: Traffic | None, stream: str = LOG) -> Sample:
+def block(number: int, seen: TrafficBlock | None, stream: str = LOG) -> Sample:
     return Sample(stream, at(10 * number), traffic=seen, missing=seen is None)
 
 
-def error_rate(minimum: int = 0) -> OfTraffic:
+def error_rate(minimum: int = 0) -> TrafficCriterion:
     judges = {LOG: Limit(minimum=minimum), METRICS: Limit(minimum=minimum)}
-    return OfTraffic("cloud_run_error_rate", "error rate", "%", ErrorShare(), judges, LOG, rule="<", limit=1)
+    return TrafficCriterion("cloud_run_error_rate", "error rate", "%", ErrorShare(), judges, LOG, rule="<", limit=1)
 
 
 def test_the_preferred_source_decides_while_it_sees_enough() -> None:
     criterion = error_rate()
     fed(criterion, [block(n, traffic()) for n in range(9)])
     fed(criterion, [block(9, None), *(block(n, traffic(errors=5), METRICS) for n in range(10))])
-    assert criterion.standing(at_end=True).verdict is Verdict.PASS
+    assert criterion.judge(at_end=True).verdict is Verdict.PASS
     assert criterion.measurement().source == "Cloud Logging, request log"
     assert (criterion.measurement().samples, criterion.measurement().window_s) == (90, 90)
 
@@ -287,7 +287,7 @@ def test_the_other_source_decides_where_too_much_is_missing() -> None:
     criterion = error_rate()
     fed(criterion, [block(0, traffic()), *(block(n, None) for n in range(1, 5))])
     fed(criterion, [block(n, traffic(errors=5), METRICS) for n in range(5)])
-    found = criterion.standing(at_end=False)
+    found = criterion.judge(at_end=False)
     assert found.verdict is Verdict.FAIL
     assert "Cloud Monitoring" in found.reason
     assert criterion.measurement().value == 50
@@ -319,9 +319,9 @@ def test_counts_that_cannot_be_are_refused(strange: dict[str, float]) -> None:
 # --- few users --------------------------------------------------------------------------------------------------
 
 
-def few(own: str, users: int = 0) -> tuple[FewUsers, Standing]:
-    questions = OwnQuestions()
-    criterion = FewUsers(error_rate(minimum=300), questions, lambda: questions.availability(0.01))
+def few(own: str, users: int = 0) -> tuple[LowTrafficCriterion, Standing]:
+    questions = OwnChecks()
+    criterion = LowTrafficCriterion(error_rate(minimum=300), questions, lambda: questions.availability(0.01))
     return criterion, fed(criterion, [block(0, traffic(users)), *answers(own)])
 
 
@@ -342,7 +342,7 @@ def test_where_few_users_came_the_suites_own_questions_count_and_are_named(own: 
     assert found.verdict is verdict, found.reason
     assert not found.observed
     assert "too few users to judge by" in found.reason
-    assert criterion.standing(at_end=False).verdict is None, "before the end, more users may come"
+    assert criterion.judge(at_end=False).verdict is None, "before the end, more users may come"
 
 
 def test_own_questions_are_never_pooled_with_users() -> None:
@@ -352,17 +352,17 @@ def test_own_questions_are_never_pooled_with_users() -> None:
 
 
 def test_users_who_were_not_seen_are_not_users_who_did_not_come() -> None:
-    questions = OwnQuestions()
-    criterion = FewUsers(error_rate(), questions, lambda: questions.availability(0.01))
+    questions = OwnChecks()
+    criterion = LowTrafficCriterion(error_rate(), questions, lambda: questions.availability(0.01))
     blind = [one for n in range(3) for one in (block(n, None), block(n, None, METRICS))]
     assert fed(criterion, [*blind, *answers("+" * 100)]).verdict is None
 
 
 def test_slow_questions_of_our_own_prove_nothing_and_fast_ones_do() -> None:
     def asked(ms: float, times: int = 30) -> Standing:
-        questions = OwnQuestions()
+        questions = OwnChecks()
         for n in range(times):
-            questions.take(Sample(HEALTH, at(n), 1.0, took_ms=ms))
+            questions.add_sample(Sample(HEALTH, at(n), 1.0, took_ms=ms))
         return questions.latency(0.5)
 
     assert asked(120).verdict is Verdict.PASS
@@ -378,7 +378,7 @@ ALL = [
     Sample(HEALTH, at(2), 0.0, text="status is 503"),
     Sample(MONGODB, at(3), 7),
     Sample(MONGODB, at(3), -7.25),
-    Sample(LOG, at(4), traffic=Traffic(10.0, 5, 1, 2, 3, 1, 9, ((100.0, 4), (math.inf, 1)))),
+    Sample(LOG, at(4), traffic=TrafficBlock(10.0, 5, 1, 2, 3, 1, 9, ((100.0, 4), (math.inf, 1)))),
     Sample(LOG, at(5), missing=True, text="the request log could not be read"),
 ]
 

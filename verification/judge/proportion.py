@@ -117,7 +117,7 @@ class ProportionRule:
 
 
 @dataclass(frozen=True, slots=True)
-class _Counts:
+class _Sums:
     """Blocks, added up."""
 
     blocks: int = 0
@@ -127,10 +127,10 @@ class _Counts:
     possibly: int = 0
     severe: int = 0
 
-    def plus(self, block: Block | None) -> _Counts:
+    def plus(self, block: Block | None) -> _Sums:
         if block is None:
             return replace(self, blocks=self.blocks + 1, missing=self.missing + 1)
-        return _Counts(
+        return _Sums(
             self.blocks + 1,
             self.missing,
             self.total + int(block.total),
@@ -167,7 +167,7 @@ class ProportionJudge:
     rule: ProportionRule
     blocks: tuple[Block | None, ...]
     decided: Finding | None  # what became certain, as it was then
-    _counts: _Counts = field(repr=False)
+    _counts: _Sums = field(repr=False)
     _severe: Evidence = field(repr=False, compare=False)
     _over: Evidence = field(repr=False, compare=False)
     _worse: Evidence | None = field(repr=False, compare=False)  # than before the deployment
@@ -181,7 +181,7 @@ class ProportionJudge:
             return Evidence.start(rule.burst_blocks(burst_s), rule.blocks)
 
         worse = None if rule.baseline_limit is None else evidence(rule.burst_fail_s)
-        return cls(rule, (), None, _Counts(), evidence(rule.burst_roll_back_s), evidence(rule.burst_fail_s), worse)
+        return cls(rule, (), None, _Sums(), evidence(rule.burst_roll_back_s), evidence(rule.burst_fail_s), worse)
 
     def after(self, block: Block | None) -> ProportionJudge:
         """The judge after one more block; None: it is missing. Raises ValueError beyond `rule.blocks`."""
@@ -206,7 +206,7 @@ class ProportionJudge:
         return replace(after, decided=found)
 
     @property
-    def finding(self) -> Finding:
+    def so_far(self) -> Finding:
         """So far: a fail once it is certain, undecided until then."""
         return self.decided or self._found("", self._counts.words(self.rule), observed=self._counts.total > 0)
 

@@ -124,7 +124,7 @@ class RateJudge:
         return replace(after, decided=after._found("certain", f"{side} than the limit {sure}", Verdict.FAIL))
 
     @property
-    def finding(self) -> Finding:
+    def so_far(self) -> Finding:
         """So far: a fail once it is certain, undecided until then."""
         return self.decided or self._found("", "", observed=any(self.blocks))
 

@@ -15,7 +15,7 @@ from verification.redaction import redact
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
+class TrafficBlock:
     """One closed block of users' traffic, `seconds` long.
 
     `total` requests reached the revision under watch (or none at all), of which so many failed with a 5xx, were surely
@@ -54,7 +54,7 @@ class Sample:
     value: float | None = None
     key: str = ""
     text: str = ""
-    traffic: Traffic | None = None
+    traffic: TrafficBlock | None = None
     missing: bool = False
     took_ms: float | None = None
 
@@ -126,7 +126,7 @@ def _short(text: str) -> str:
     return redact(" ".join(text.split()))[:_LONGEST]
 
 
-def _counts(traffic: Traffic) -> dict[str, object]:
+def _counts(traffic: TrafficBlock) -> dict[str, object]:
     buckets = " ".join(f"{upper:g}:{count}" for upper, count in traffic.latencies)
     return {**asdict(traffic), "latencies": buckets}
 
@@ -151,9 +151,9 @@ def _sample(line: dict[str, str]) -> Sample | None:
         return None
 
 
-def _traffic(line: dict[str, str]) -> Traffic:
+def _traffic(line: dict[str, str]) -> TrafficBlock:
     pairs = (one.partition(":") for one in line["latencies"].split())
-    return Traffic(
+    return TrafficBlock(
         seconds=float(line["seconds"]),
         total=int(line["total"]),
         errors=int(line["errors"]),

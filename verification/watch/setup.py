@@ -16,16 +16,16 @@ from verification.clients.service.client import Service
 from verification.deadline import Deadline, poll
 from verification.errors import ObserverError, SettingsError, VerificationError
 from verification.probe import Resources
-from verification.series import Snapshot
+from verification.series import WatchSnapshot
 from verification.settings.model import Settings
 from verification.settings.monitor import Monitor
 from verification.watch.baseline import Baseline, file_of, latest_visible, read_baseline, stored
-from verification.watch.criteria.from_settings import Grid, criteria_of
+from verification.watch.criteria.from_settings import BlockGrid, configured_criteria
 from verification.watch.criteria.traffic import LOG, METRICS
 from verification.watch.result import WatchResult
 from verification.watch.samples import Sample, SampleFile
-from verification.watch.sources.factory import Sources, Systems, pace_of
-from verification.watch.watch import BEGUN, Plan, Watch
+from verification.watch.sources.factory import SourceFactory, Systems, pace_of
+from verification.watch.watch import BEGUN, Watch, WatchPlan
 
 SAMPLES = "samples.csv"
 _PAUSE = 0.5
@@ -33,7 +33,7 @@ _BY_SETTING = {"cloud_logging": LOG, "cloud_monitoring": METRICS}
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class WatchOptions:
     """What the run was asked for: the revision (empty: the newest), profiles, and the run whose watch is resumed."""
 
     revision: str
@@ -46,7 +46,7 @@ class Order:
 class Watcher:
     """The watch of one run, made from the run's `resources`; `order` is asked for when it begins."""
 
-    def __init__(self, resources: Resources, order: Callable[[], Order]) -> None:
+    def __init__(self, resources: Resources, order: Callable[[], WatchOptions]) -> None:
         self._resources, self._order = resources, order
         self._watch: Watch | None = None
         self._stopped = threading.Event()
@@ -62,15 +62,15 @@ class Watcher:
         # Both may take their time, where Cloud Monitoring is down: the watch begins after that.
         baseline, pace = self._baseline(created), pace_of(self._systems.monitoring)
         start = earlier[0].at if earlier else self._clock()
-        plan = Plan(revision, start, monitor.seconds(order.profiles), monitor.at_most(order.profiles), monitor)
-        sources = Sources(
+        plan = WatchPlan(revision, start, monitor.seconds(order.profiles), monitor.at_most(order.profiles), monitor)
+        sources = SourceFactory(
             self._systems, self._settings, monitor, self._variables, revision, created, start, pace, order.dry_run
         )
         traffic = sources.traffic() if revision else []
         first = self._first(baseline)
         traffic.sort(key=lambda one: one.stream != first)
-        grids = {one.stream: Grid(one.block, plan.at_most) for one in traffic}
-        criteria = criteria_of(self._settings, monitor, baseline, grids, traffic[0].stream if traffic else "")
+        grids = {one.stream: BlockGrid(one.block, plan.at_most) for one in traffic}
+        criteria = configured_criteria(self._settings, monitor, baseline, grids, traffic[0].stream if traffic else "")
         self._watch = Watch(plan, criteria, traffic, sources.others(), SampleFile(self._logs / SAMPLES), self._clock)
         self._watch.begin()
         self._watch.replay(earlier[1:])
@@ -78,7 +78,7 @@ class Watcher:
             self._watch.stop()
         return WatchResult(self._watch.run(), "there is nothing to watch it with (which revision serves is not known)")
 
-    def snapshot(self) -> Snapshot | None:
+    def snapshot(self) -> WatchSnapshot | None:
         """The watch as it stands, for whoever looks on; None while there is none."""
         return self._watch.snapshot() if self._watch else None
 

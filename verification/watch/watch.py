@@ -15,14 +15,14 @@ from datetime import datetime, timedelta
 from verification.deadline import Deadline, Stopwatch
 from verification.errors import VerificationError
 from verification.redaction import redact
-from verification.series import Snapshot
+from verification.series import WatchSnapshot
 from verification.settings.monitor import Monitor
 from verification.verdict import Verdict
-from verification.watch.criteria.guarded import Guarded
-from verification.watch.criteria.standing import Conclusion, Standing, Watched
+from verification.watch.criteria.guarded import GuardedCriterion
+from verification.watch.criteria.standing import SampleJudge, Standing, WatchedCriterion
 from verification.watch.samples import Sample, SampleFile
 from verification.watch.sources.serving import SERVING
-from verification.watch.sources.source import Blocks, Source
+from verification.watch.sources.source import BlockSource, Source
 
 BEGUN = "watch"  # the stream about the watch itself
 _TICK = 0.25
@@ -32,7 +32,7 @@ _TOO_MUCH_MISSING = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class WatchPlan:
     """Which revision is watched, since when, for how many seconds, and at most how many where it stays undecided."""
 
     revision: str
@@ -53,19 +53,19 @@ class Watch:
 
     def __init__(
         self,
-        plan: Plan,
-        criteria: Sequence[Watched],
-        traffic: Sequence[Blocks],
+        plan: WatchPlan,
+        criteria: Sequence[SampleJudge],
+        traffic: Sequence[BlockSource],
         sources: Sequence[Source],
         file: SampleFile,
         clock: Callable[[], datetime],
     ) -> None:
         self.plan = plan
-        self._criteria = {one.criterion: Guarded(one) for one in criteria}
+        self._criteria = {one.criterion: GuardedCriterion(one) for one in criteria}
         self._traffic, self._file, self._clock = traffic, file, clock
         self._blocks_of = {one.stream for one in traffic}
         self._end = plan.start + timedelta(seconds=plan.at_most)
-        self._askers = [_Asker(one) for one in (*traffic, *sources)]
+        self._askers = [_SourceThread(one) for one in (*traffic, *sources)]
         self._came: queue.SimpleQueue[list[Sample]] = queue.SimpleQueue()
         self._stopped = threading.Event()
         self._lock = threading.Lock()
@@ -76,7 +76,7 @@ class Watch:
         self._decided: tuple[str, datetime] | None = None  # the criterion that ended it, and when
         self._missing: dict[str, list[int]] = {}  # by stream: samples, and how many of them are missing
 
-    def run(self) -> Mapping[str, Conclusion]:
+    def run(self) -> Mapping[str, WatchedCriterion]:
         """Watch to the end; what came of it, by criterion. Never raises."""
         for asker in self._askers:
             asker.start(self._clock, self._came, self._stopped)
@@ -87,7 +87,7 @@ class Watch:
                 if self._over:
                     break
                 self._settle(length)
-                self.take(sample for asker in self._askers for sample in asker.unanswered(self._clock()))
+                self.add_samples(sample for asker in self._askers for sample in asker.unanswered(self._clock()))
                 if self._over or not self._undecided():
                     break
         finally:
@@ -98,7 +98,7 @@ class Watch:
         """End it now: nobody waits for what it will come to."""
         self._stopped.set()
 
-    def take(self, samples: Iterable[Sample]) -> None:
+    def add_samples(self, samples: Iterable[Sample]) -> None:
         """Take in what a source saw, note it, and see whether something is certain now."""
         several = list(samples)
         with self._lock:
@@ -123,17 +123,17 @@ class Watch:
         """Note that it begins, so that another one can go on in its place."""
         self._file.append([Sample(BEGUN, self.plan.start, self.plan.seconds, self.plan.revision)])
 
-    def conclusions(self) -> dict[str, Conclusion]:
+    def conclusions(self) -> dict[str, WatchedCriterion]:
         """What it comes to now, by criterion."""
         with self._lock:
             cut_short = self._cut_short or ("it was stopped" if not self._complete else "")
             return {name: self._concluded(one, cut_short) for name, one in self._criteria.items()}
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> WatchSnapshot:
         """How it stands, for whoever looks on."""
         with self._lock:
             notes = [f"extended: {self._length:g} s instead of {self.plan.seconds:g} s"]
-            return Snapshot(
+            return WatchSnapshot(
                 max(self._length - self._elapsed, 0.0),
                 self._length,
                 tuple(one.row() for one in self._criteria.values()),
@@ -160,13 +160,13 @@ class Watch:
 
     def _listen(self, left: float) -> None:
         try:
-            self.take(self._came.get(timeout=min(max(left, 0.01), _TICK)))
+            self.add_samples(self._came.get(timeout=min(max(left, 0.01), _TICK)))
         except queue.Empty:
             return
 
     def _take_what_came(self) -> None:
         for _ in range(self._came.qsize()):
-            self.take(self._came.get())
+            self.add_samples(self._came.get())
 
     def _settle(self, seconds: float) -> None:
         """Wait until the blocks up to `seconds` are told; those of the next source only where the first one failed."""
@@ -177,7 +177,7 @@ class Watch:
                 self._listen(_TICK)
             given_up = asker.give_up(blocks, end)
             self._take_what_came()
-            self.take(given_up)
+            self.add_samples(given_up)
             if not self._too_much_missing(blocks.stream):
                 return
 
@@ -194,7 +194,7 @@ class Watch:
         counts[0] += 1
         counts[1] += sample.missing
         for one in self._criteria.values():
-            one.take(sample)
+            one.add_sample(sample)
 
     def _look_who_serves(self, sample: Sample) -> None:
         if not sample.missing and sample.key != self.plan.revision and not self._cut_short:
@@ -207,7 +207,7 @@ class Watch:
         if self._cut_short:
             return
         for name, one in self._criteria.items():
-            standing = one.standing(at_end=False)
+            standing = one.judge(at_end=False)
             if standing.verdict is Verdict.FAIL:
                 self._decided = (name, self._clock())
                 self._cut_short = f"{name} was certain to fail after {self._elapsed:.0f} s, which ended it"
@@ -215,23 +215,23 @@ class Watch:
 
     def _undecided(self) -> bool:
         with self._lock:
-            return any(one.standing(at_end=True).verdict is None for one in self._criteria.values())
+            return any(one.judge(at_end=True).verdict is None for one in self._criteria.values())
 
-    def _concluded(self, one: Watched, cut_short: str) -> Conclusion:
+    def _concluded(self, one: SampleJudge, cut_short: str) -> WatchedCriterion:
         settings, measurement = self.plan.settings, one.measurement()
         if self._decided and self._decided[0] == one.criterion and measurement.series:
             decided = replace(measurement.series, decided_at=self._decided[1])
             measurement = replace(measurement, series=decided)
-        return Conclusion(
+        return WatchedCriterion(
             measurement,
-            _redacted(one.standing(at_end=not cut_short)),
+            _redacted(one.judge(at_end=not cut_short)),
             settings.when_ambiguous,
             settings.when_unobserved,
             cut_short,
         )
 
 
-class _Asker:
+class _SourceThread:
     """A source's thread: asks, hands over, waits. What goes wrong is a gap in its streams, never the end of a watch."""
 
     def __init__(self, source: Source) -> None:
@@ -257,7 +257,7 @@ class _Asker:
 
         threading.Thread(target=work, name=f"watch {type(self._source).__name__}", daemon=True).start()
 
-    def give_up(self, blocks: Blocks, end: datetime) -> list[Sample]:
+    def give_up(self, blocks: BlockSource, end: datetime) -> list[Sample]:
         """The blocks up to `end` that were not told, as missing; once the question that is open has its answer.
 
         One that hangs is not waited for: what it may tell then is not heard any more.
@@ -282,7 +282,7 @@ class _Asker:
 
     def _asked(self, at: datetime) -> list[Sample]:
         try:
-            return list(self._source.ask(at))
+            return list(self._source.read_samples(at))
         except VerificationError as problem:
             words = problem.cause
         except Exception as error:  # a source that breaks is one that cannot tell

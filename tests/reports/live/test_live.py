@@ -22,18 +22,18 @@ from reports.live.lines import ProgressLines, clock_text
 from reports.live.onlooker import ProgressReporter
 from reports.live.table import ProgressTable, sparkline
 from verification.probe import Progress
-from verification.series import Row, Snapshot, State
+from verification.series import RowState, WatchRow, WatchSnapshot
 
 ROOT = Path(__file__).parents[3]
 ASKED = Progress({"test_suite": 42.4, "sentry_review": 41.6}, answered=14, of=20)
 NOTHING = Progress({}, answered=20, of=20)
-WATCH = Snapshot(
+WATCH = WatchSnapshot(
     432.0,
     900.0,
     (
-        Row("p95_latency", "312 ms", "500 ms", State.GOOD, (300.0, 310.0, None, 312.0)),
-        Row("error_rate", "7.3 %", "1 %", State.BAD, (0.0, 0.1, 7.3)),
-        Row("sentry_error_rate", "missing", "1 %", State.UNKNOWN, (None, None)),
+        WatchRow("p95_latency", "312 ms", "500 ms", RowState.GOOD, (300.0, 310.0, None, 312.0)),
+        WatchRow("error_rate", "7.3 %", "1 %", RowState.BAD, (0.0, 0.1, 7.3)),
+        WatchRow("sentry_error_rate", "missing", "1 %", RowState.UNKNOWN, (None, None)),
     ),
     ("started with the first request at 10:15:07 UTC",),
 )
@@ -82,7 +82,7 @@ class Drawn:
         self.table = ProgressTable(self.file, colour=self.colour, column=lambda: len(self.begun), clock=self.clock)
         self.screen.feed(self.begun)
 
-    def show(self, progress: Progress, snapshot: Snapshot | None = None) -> str:
+    def show(self, progress: Progress, snapshot: WatchSnapshot | None = None) -> str:
         self.table.show(progress, snapshot)
         return self.written()
 
@@ -185,7 +185,7 @@ def test_a_low_terminal_shows_what_fits_and_counts_the_rest(terminal: pytest.Mon
 
 def test_hostile_text_is_shown_as_text_and_secrets_are_hidden(secret: str) -> None:
     drawn = Drawn(Screen())
-    row = Row("[bold]a[/bold]\x1b[2J", f"{secret} ms", "1\n2", State.BAD, (1.0,))
+    row = WatchRow("[bold]a[/bold]\x1b[2J", f"{secret} ms", "1\n2", RowState.BAD, (1.0,))
     drawn.show(Progress({f"b\x1b[2J {secret}": 1.0}, 0, 1), replace(WATCH, rows=(row,), notes=(f"[red] {secret}",)))
     assert "[bold]a[/bold]" in drawn.screen.text
     assert "[red] [redacted]" in drawn.screen.text
@@ -230,7 +230,7 @@ def test_a_log_has_a_line_a_minute_of_a_watch_and_one_at_each_change() -> None:
     clock, said = Clock(), list[str]()
     lines = ProgressLines(said.append, clock)
     watch = replace(WATCH, rows=WATCH.rows[:1], notes=("resumed",))
-    bad = replace(watch, rows=(replace(watch.rows[0], value="612 ms", state=State.BAD),))
+    bad = replace(watch, rows=(replace(watch.rows[0], value="612 ms", state=RowState.BAD),))
     for second in range(90):
         lines.show(ASKED, watch if second < 30 else bad)
         clock.time += 1
@@ -330,7 +330,7 @@ def test_a_terminal_that_is_stopped_holds_nobody_up(device: Device) -> None:
 def test_what_breaks_is_said_once_and_costs_the_run_nothing(device: Device, secret: str) -> None:
     said: list[str] = []
 
-    def snapshot() -> Snapshot:
+    def snapshot() -> WatchSnapshot:
         raise RuntimeError(f"no snapshot: {secret}")
 
     with ProgressReporter(device.writer(), said.append, lambda: ASKED, snapshot).waiting() as look:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from verification.series import Row, Series, State
+from verification.series import RowState, Series, WatchRow
 from verification.verdict import Measurement, Verdict, now
 from verification.watch.criteria.standing import Standing
 from verification.watch.samples import Sample
@@ -15,7 +15,7 @@ _SHOWN = 30
 _LISTED = 5
 
 
-class NoneOf:
+class ForbiddenEvents:
     """Things by their key, each with how often it was seen (`value`); `enough` times prove it, fewer are ambiguous.
 
     A sample without a key says that the source looked and found nothing more.
@@ -29,8 +29,8 @@ class NoneOf:
         self._points: list[tuple[datetime, float | None]] = []
         self._why = ""
 
-    def take(self, sample: Sample) -> None:
-        """See Watched."""
+    def add_sample(self, sample: Sample) -> None:
+        """See SampleJudge."""
         if sample.stream != self._stream:
             return
         if sample.key:
@@ -39,8 +39,8 @@ class NoneOf:
         self._why = sample.text if sample.missing else ""
         self._points.append((sample.at, None if sample.missing else float(len(self._seen))))
 
-    def standing(self, *, at_end: bool) -> Standing:
-        """See Watched."""
+    def judge(self, *, at_end: bool) -> Standing:
+        """See SampleJudge."""
         if self._times >= self._enough:
             return Standing(Verdict.FAIL, f"{len(self._seen)} {self._title}: {self._listed}", roll_back=self._at_once)
         if not at_end:
@@ -54,7 +54,7 @@ class NoneOf:
         return Standing(Verdict.PASS)
 
     def measurement(self) -> Measurement:
-        """See Watched."""
+        """See SampleJudge."""
         looked = [one for one in self._points if one[1] is not None]
         return Measurement(
             self._title,
@@ -67,15 +67,15 @@ class NoneOf:
         )
 
     def series(self) -> Series:
-        """See Watched."""
+        """See SampleJudge."""
         return Series(self.criterion, self._title, "", tuple(self._points))
 
-    def row(self) -> Row:
-        """See Watched."""
+    def row(self) -> WatchRow:
+        """See SampleJudge."""
         unseen = not self._points or self._points[-1][1] is None
-        state = State.BAD if self._seen else State.UNKNOWN if unseen else State.GOOD
+        state = RowState.BAD if self._seen else RowState.UNKNOWN if unseen else RowState.GOOD
         recent = tuple(value for _, value in self._points[-_SHOWN:])
-        return Row(self.criterion, "not seen yet" if unseen else str(len(self._seen)), "none", state, recent)
+        return WatchRow(self.criterion, "not seen yet" if unseen else str(len(self._seen)), "none", state, recent)
 
     @property
     def _times(self) -> float:

@@ -12,15 +12,21 @@ from verification.judge.rate import CountBlock, RateJudge, traffic_rule
 from verification.settings.model import Settings
 from verification.settings.monitor import Instances, Monitor
 from verification.watch.baseline import Baseline
-from verification.watch.criteria.forbidden_events import CRITICAL_ERRORS, DATABASE_ERRORS, NEW_ERRORS, RESTARTS, NoneOf
-from verification.watch.criteria.gauges import DEPENDENCY, INSTANCES, PING, InstanceCount, TypicalLatency
-from verification.watch.criteria.guarded import Unwatchable
-from verification.watch.criteria.low_traffic import FewUsers, OwnQuestions
-from verification.watch.criteria.repeated_checks import FLOWS, HEALTH, Asked
-from verification.watch.criteria.sentry_rate import SentryRate
-from verification.watch.criteria.standing import Watched
-from verification.watch.criteria.traffic import ErrorShare, Judged, OfTraffic, Percentile, ShareOfUsual
-from verification.watch.samples import Traffic
+from verification.watch.criteria.forbidden_events import (
+    CRITICAL_ERRORS,
+    DATABASE_ERRORS,
+    NEW_ERRORS,
+    RESTARTS,
+    ForbiddenEvents,
+)
+from verification.watch.criteria.gauges import DEPENDENCY, INSTANCES, PING, InstanceCount, MedianLatency
+from verification.watch.criteria.guarded import UnjudgeableCriterion
+from verification.watch.criteria.low_traffic import LowTrafficCriterion, OwnChecks
+from verification.watch.criteria.repeated_checks import FLOWS, HEALTH, RepeatedCheck
+from verification.watch.criteria.sentry_rate import SentryErrorRate
+from verification.watch.criteria.standing import SampleJudge
+from verification.watch.criteria.traffic import BlockJudge, ErrorShare, P95Latency, ShareOfBaseline, TrafficCriterion
+from verification.watch.samples import TrafficBlock
 
 SLOW_SHARE = 0.05  # "P95 below the limit" allows one in twenty to be slower
 DEPENDENCIES = ("mongodb", "openai", "elevenlabs", "pinecone")
@@ -29,7 +35,7 @@ _SPARE_BLOCKS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class BlockGrid:
     """The blocks of a stream: how long each is, and for how many seconds there may be any."""
 
     block_s: float
@@ -47,20 +53,20 @@ class _Shares:
     def __init__(self, judge: ProportionJudge, *, errors: bool) -> None:
         self._judge, self._errors = judge, errors
 
-    def after(self, traffic: Traffic | None) -> Judged:
-        """See Judged."""
+    def after(self, traffic: TrafficBlock | None) -> BlockJudge:
+        """See BlockJudge."""
         return _Shares(self._judge.after(self._block(traffic) if traffic else None), errors=self._errors)
 
     @property
-    def finding(self) -> Finding:
-        """See Judged."""
-        return self._judge.finding
+    def so_far(self) -> Finding:
+        """See BlockJudge."""
+        return self._judge.so_far
 
     def at_end(self) -> Finding:
-        """See Judged."""
+        """See BlockJudge."""
         return self._judge.at_end()
 
-    def _block(self, one: Traffic) -> Block:
+    def _block(self, one: TrafficBlock) -> Block:
         if self._errors:
             return Block(one.total, one.errors, one.errors, one.errors)
         return Block(one.total, one.slow, one.possibly_slow, one.very_slow)
@@ -72,29 +78,29 @@ class _Counts:
     def __init__(self, judge: RateJudge) -> None:
         self._judge = judge
 
-    def after(self, traffic: Traffic | None) -> Judged:
-        """See Judged."""
+    def after(self, traffic: TrafficBlock | None) -> BlockJudge:
+        """See BlockJudge."""
         return _Counts(self._judge.after(CountBlock(traffic.everyone, traffic.seconds) if traffic else None))
 
     @property
-    def finding(self) -> Finding:
-        """See Judged."""
-        return self._judge.finding
+    def so_far(self) -> Finding:
+        """See BlockJudge."""
+        return self._judge.so_far
 
     def at_end(self) -> Finding:
-        """See Judged."""
+        """See BlockJudge."""
         return self._judge.at_end()
 
 
-def criteria_of(
-    settings: Settings, monitor: Monitor, baseline: Baseline | None, grids: Mapping[str, Grid], first: str
-) -> list[Watched]:
+def configured_criteria(
+    settings: Settings, monitor: Monitor, baseline: Baseline | None, grids: Mapping[str, BlockGrid], first: str
+) -> list[SampleJudge]:
     """All criteria that `settings` configure; `grids` are those of the traffic's streams, `first` is preferred."""
     limits = settings.limits
-    found: list[Watched] = []
+    found: list[SampleJudge] = []
     if settings.health.basic:
         found.append(
-            Asked(
+            RepeatedCheck(
                 "service_stays_healthy",
                 "lasting failures of the health path",
                 HEALTH,
@@ -117,19 +123,23 @@ def criteria_of(
         ]
     if settings.sentry:
         found += [
-            SentryRate("sentry_error_rate", limits.error_rate, monitor.minimum_requests),
-            NoneOf("no_new_error_types", "new types of errors", NEW_ERRORS, "Sentry", enough=2, at_once=False),
-            NoneOf("no_critical_errors", "new critical errors", CRITICAL_ERRORS, "Sentry", enough=1, at_once=True),
+            SentryErrorRate("sentry_error_rate", limits.error_rate, monitor.minimum_requests),
+            ForbiddenEvents("no_new_error_types", "new types of errors", NEW_ERRORS, "Sentry", enough=2, at_once=False),
+            ForbiddenEvents(
+                "no_critical_errors", "new critical errors", CRITICAL_ERRORS, "Sentry", enough=1, at_once=True
+            ),
         ]
     if settings.health.deep:
         found += [
-            TypicalLatency(f"{name}_latency", name, _streams(name, monitor), limit * 1000, settings.health.deep.path)
+            MedianLatency(f"{name}_latency", name, _streams(name, monitor), limit * 1000, settings.health.deep.path)
             for name in DEPENDENCIES
             if (limit := getattr(limits, f"{name}_latency")) is not None
         ]
     if settings.flows.login or settings.flows.content_listing or settings.flows.search:
         # One bad answer now and then is within what the error rate allows; a flow that is broken stays so.
-        found.append(Asked("user_flows_keep_working", "flows that broke", FLOWS, lasting=0, in_a_row=2, tolerated=1.1))
+        found.append(
+            RepeatedCheck("user_flows_keep_working", "flows that broke", FLOWS, lasting=0, in_a_row=2, tolerated=1.1)
+        )
     return found
 
 
@@ -138,11 +148,11 @@ def _streams(name: str, monitor: Monitor) -> tuple[str, ...]:
     return (f"{DEPENDENCY}{name}", *direct)
 
 
-def _none_of(criterion: str, title: str, stream: str, enough: int) -> NoneOf:
-    return NoneOf(criterion, title, stream, "Cloud Logging", enough=enough, at_once=True)
+def _none_of(criterion: str, title: str, stream: str, enough: int) -> ForbiddenEvents:
+    return ForbiddenEvents(criterion, title, stream, "Cloud Logging", enough=enough, at_once=True)
 
 
-def _rule(monitor: Monitor, grid: Grid, noun: str, limit: float, roll_back_at: float) -> ProportionRule:
+def _rule(monitor: Monitor, grid: BlockGrid, noun: str, limit: float, roll_back_at: float) -> ProportionRule:
     return ProportionRule(
         noun=noun,
         limit=limit,
@@ -156,28 +166,28 @@ def _rule(monitor: Monitor, grid: Grid, noun: str, limit: float, roll_back_at: f
     )
 
 
-def _by_few_users(settings: Settings, errors: OfTraffic, latency: OfTraffic) -> list[Watched]:
+def _by_few_users(settings: Settings, errors: TrafficCriterion, latency: TrafficCriterion) -> list[SampleJudge]:
     limits = settings.limits
-    first, second = OwnQuestions(), OwnQuestions()
+    first, second = OwnChecks(), OwnChecks()
     return [
-        FewUsers(errors, first, lambda: first.availability(limits.error_rate)),
-        FewUsers(latency, second, lambda: second.latency(limits.p95_latency)),
+        LowTrafficCriterion(errors, first, lambda: first.availability(limits.error_rate)),
+        LowTrafficCriterion(latency, second, lambda: second.latency(limits.p95_latency)),
     ]
 
 
 def error_rate(
-    settings: Settings, monitor: Monitor, baseline: Baseline | None, grids: Mapping[str, Grid], first: str
-) -> OfTraffic:
+    settings: Settings, monitor: Monitor, baseline: Baseline | None, grids: Mapping[str, BlockGrid], first: str
+) -> TrafficCriterion:
     """The share of users' requests that fail."""
     limit, at_once = settings.limits.error_rate, monitor.roll_back_at.error_rate
 
-    def judge(grid: Grid) -> Judged:
+    def judge(grid: BlockGrid) -> BlockJudge:
         rule = _rule(monitor, grid, "requests failed", limit, at_once)
         if baseline and baseline.requests:
             rule = replace(rule, dispersion=baseline.dispersion, baseline=(baseline.errors, baseline.requests))
         return _Shares(ProportionJudge.start(rule), errors=True)
 
-    return OfTraffic(
+    return TrafficCriterion(
         "cloud_run_error_rate",
         "error rate",
         "%",
@@ -190,20 +200,20 @@ def error_rate(
     )
 
 
-def p95_latency(settings: Settings, monitor: Monitor, grids: Mapping[str, Grid], first: str) -> OfTraffic:
+def p95_latency(settings: Settings, monitor: Monitor, grids: Mapping[str, BlockGrid], first: str) -> TrafficCriterion:
     """The 95th percentile of users' latency."""
     limit, at_once = settings.limits.p95_latency * 1000, monitor.roll_back_at.p95_latency * 1000
 
-    def judge(grid: Grid) -> Judged:
+    def judge(grid: BlockGrid) -> BlockJudge:
         rule = _rule(monitor, grid, f"requests took longer than {limit:g} ms", SLOW_SHARE, SLOW_SHARE)
         rule = replace(rule, severe_noun=f"requests took longer than {at_once:g} ms")
         return _Shares(ProportionJudge.start(rule), errors=False)
 
-    return OfTraffic(
+    return TrafficCriterion(
         "p95_latency",
         "p95 latency",
         "ms",
-        Percentile(),
+        P95Latency(),
         {name: judge(grid) for name, grid in grids.items()},
         first,
         rule="<",
@@ -212,20 +222,20 @@ def p95_latency(settings: Settings, monitor: Monitor, grids: Mapping[str, Grid],
     )
 
 
-def _traffic(baseline: Baseline | None, grids: Mapping[str, Grid], first: str) -> Watched:
+def _traffic(baseline: Baseline | None, grids: Mapping[str, BlockGrid], first: str) -> SampleJudge:
     criterion, title = "traffic_matches_baseline", "requests, of what is usual"
     if baseline is None or not baseline.requests:
         why = "what is usual is not known: no baseline could be read" if baseline is None else "nobody came before"
-        return Unwatchable(criterion, title, why)
+        return UnjudgeableCriterion(criterion, title, why)
     usual = CountBlock(baseline.requests, (baseline.until - baseline.since).total_seconds())
 
-    def judge(grid: Grid) -> Judged:
+    def judge(grid: BlockGrid) -> BlockJudge:
         rule = traffic_rule(usual, grid.block_s, grid.blocks, baseline.request_dispersion)
         return _Counts(RateJudge.start(rule))
 
     judges = {name: judge(grid) for name, grid in grids.items()}
-    kind = ShareOfUsual(baseline.rpm)
-    return OfTraffic(criterion, title, "%", kind, judges, first, rule=">", limit=HALF * 100)
+    kind = ShareOfBaseline(baseline.rpm)
+    return TrafficCriterion(criterion, title, "%", kind, judges, first, rule=">", limit=HALF * 100)
 
 
 def _expected(instances: Instances | None, baseline: Baseline | None) -> tuple[float, float] | None:

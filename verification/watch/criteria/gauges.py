@@ -7,7 +7,7 @@ from datetime import datetime
 from math import isfinite
 from statistics import median
 
-from verification.series import Row, Series, State
+from verification.series import RowState, Series, WatchRow
 from verification.verdict import Measurement, Verdict, now
 from verification.watch.criteria.standing import Standing
 from verification.watch.samples import Sample
@@ -20,7 +20,7 @@ _FEW = 3
 _MOST_MISSING = 0.2
 
 
-class _Level:
+class _Gauge:
     """Numbers of some streams, in the order of their time; what is no number (NaN, absent, negative) is missing."""
 
     def __init__(self, criterion: str, title: str, unit: str, streams: tuple[str, ...], source: str) -> None:
@@ -29,8 +29,8 @@ class _Level:
         self._points: list[tuple[datetime, float | None]] = []
         self._why = ""
 
-    def take(self, sample: Sample) -> None:
-        """See Watched."""
+    def add_sample(self, sample: Sample) -> None:
+        """See SampleJudge."""
         if sample.stream not in self._streams:
             return
         value = sample.value
@@ -62,27 +62,27 @@ class _Level:
             series=Series(self.criterion, self._title, self._unit, tuple(self._points), limit),
         )
 
-    def _line(self, limit: str, *, good: bool) -> Row:
+    def _line(self, limit: str, *, good: bool) -> WatchRow:
         last = self._values[-1:] if self._values else []
-        state = State.GOOD if good else State.BAD
-        return Row(
+        state = RowState.GOOD if good else RowState.BAD
+        return WatchRow(
             self.criterion,
             f"{last[0]:g} {self._unit}".rstrip() if last else "not seen yet",
             limit,
-            state if last and self._points[-1][1] is not None else State.UNKNOWN,
+            state if last and self._points[-1][1] is not None else RowState.UNKNOWN,
             tuple(value for _, value in self._points[-_SHOWN:]),
         )
 
 
-class TypicalLatency(_Level):
+class MedianLatency(_Gauge):
     """A latency (ms) whose median must be below `limit`: a single slow answer is no slow dependency."""
 
     def __init__(self, criterion: str, name: str, streams: tuple[str, ...], limit: float, source: str) -> None:
         super().__init__(criterion, f"{name} latency", "ms", streams, source)
         self._limit = limit
 
-    def standing(self, *, at_end: bool) -> Standing:
-        """See Watched. Only the whole tells: it is never certain before the end."""
+    def judge(self, *, at_end: bool) -> Standing:
+        """See SampleJudge. Only the whole tells: it is never certain before the end."""
         if not at_end:
             return Standing(None)
         if self._unseen:
@@ -93,29 +93,29 @@ class TypicalLatency(_Level):
         return Standing(Verdict.FAIL, f"{self._title} is {typical:g} ms (median), the limit {self._limit:g} ms")
 
     def measurement(self) -> Measurement:
-        """See Watched."""
+        """See SampleJudge."""
         values = self._values
         note = f"the median; at most {max(values):g} ms" if values else ""
         return self._measured(round(median(values), 1) if values else None, self._limit, note)
 
     def series(self) -> Series:
-        """See Watched."""
+        """See SampleJudge."""
         return Series(self.criterion, self._title, self._unit, tuple(self._points), self._limit)
 
-    def row(self) -> Row:
-        """See Watched."""
+    def row(self) -> WatchRow:
+        """See SampleJudge."""
         return self._line(f"< {self._limit:g} ms", good=not self._values or median(self._values) < self._limit)
 
 
-class InstanceCount(_Level):
+class InstanceCount(_Gauge):
     """How many instances run; it must be within `least` and `most` most of the time. None: nobody knows the range."""
 
     def __init__(self, criterion: str, expected: tuple[float, float] | None, streams: tuple[str, ...]) -> None:
         super().__init__(criterion, "instances", "", streams, "Cloud Monitoring")
         self._expected = expected
 
-    def standing(self, *, at_end: bool) -> Standing:
-        """See Watched."""
+    def judge(self, *, at_end: bool) -> Standing:
+        """See SampleJudge."""
         if not at_end:
             return Standing(None)
         if self._expected is None:
@@ -131,18 +131,18 @@ class InstanceCount(_Level):
         return Standing(Verdict.PASS, f"{words}, while a deployment's instances come and go")
 
     def measurement(self) -> Measurement:
-        """See Watched."""
+        """See SampleJudge."""
         values = self._values
         top = self._expected[1] if self._expected else None
         return replace(self._measured(values[-1] if values else None, top, ""), limit=self._range)
 
     def series(self) -> Series:
-        """See Watched."""
+        """See SampleJudge."""
         limit = self._expected[1] if self._expected else None
         return Series(self.criterion, self._title, "", tuple(self._points), limit)
 
-    def row(self) -> Row:
-        """See Watched."""
+    def row(self) -> WatchRow:
+        """See SampleJudge."""
         return self._line(self._range, good=self._outside * 2 <= len(self._values))
 
     @property

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from verification.series import Row, Series
+from verification.series import Series, WatchRow
 from verification.verdict import Measurement, Verdict
 from verification.watch.criteria.repeated_checks import FLOWS, HEALTH
 from verification.watch.criteria.standing import Standing
-from verification.watch.criteria.traffic import OfTraffic, percentile
+from verification.watch.criteria.traffic import TrafficCriterion, percentile
 from verification.watch.samples import Sample
 
 _FEWEST = 20  # own questions; fewer are no evidence either
@@ -16,14 +16,14 @@ _ALPHA = 2.5e-3
 _P95 = 0.95
 
 
-class OwnQuestions:
+class OwnChecks:
     """The suite's own questions: how many were answered well, and how long each took in ms."""
 
     def __init__(self) -> None:
         self.good = self.bad = 0
         self.took: dict[float, int] = {}
 
-    def take(self, sample: Sample) -> None:
+    def add_sample(self, sample: Sample) -> None:
         """Take a sample in, if it is one of theirs."""
         if sample.missing or not sample.stream.startswith((HEALTH, FLOWS)):
             return
@@ -53,34 +53,34 @@ class OwnQuestions:
         return Standing(Verdict.PASS, words)
 
 
-class FewUsers:
+class LowTrafficCriterion:
     """A criterion about users' requests that asks `instead` where fewer came than can be judged by."""
 
-    def __init__(self, users: OfTraffic, own: OwnQuestions, instead: Callable[[], Standing]) -> None:
+    def __init__(self, users: TrafficCriterion, own: OwnChecks, instead: Callable[[], Standing]) -> None:
         self.criterion = users.criterion
         self._users, self._own, self._instead = users, own, instead
 
-    def take(self, sample: Sample) -> None:
-        """See Watched."""
-        self._users.take(sample)
-        self._own.take(sample)
+    def add_sample(self, sample: Sample) -> None:
+        """See SampleJudge."""
+        self._users.add_sample(sample)
+        self._own.add_sample(sample)
 
-    def standing(self, *, at_end: bool) -> Standing:
-        """See Watched."""
-        found = self._users.standing(at_end=at_end)
+    def judge(self, *, at_end: bool) -> Standing:
+        """See SampleJudge."""
+        found = self._users.judge(at_end=at_end)
         if not at_end or found.verdict is not None or not self._users.too_few_came:
             return found
         other = self._instead()
         return Standing(other.verdict, f"too few users to judge by ({found.reason}); {other.reason}", observed=False)
 
     def measurement(self) -> Measurement:
-        """See Watched."""
+        """See SampleJudge."""
         return self._users.measurement()
 
     def series(self) -> Series:
-        """See Watched."""
+        """See SampleJudge."""
         return self._users.series()
 
-    def row(self) -> Row:
-        """See Watched."""
+    def row(self) -> WatchRow:
+        """See SampleJudge."""
         return self._users.row()

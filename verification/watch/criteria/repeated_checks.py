@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from verification.series import Row, Series, State
+from verification.series import RowState, Series, WatchRow
 from verification.verdict import Measurement, Verdict, now
 from verification.watch.criteria.standing import Standing
 from verification.watch.samples import Sample
@@ -16,7 +16,7 @@ _FEW = 3  # answers; fewer say nothing about a watch
 _MOST_MISSING = 0.2
 
 
-class Asked:
+class RepeatedCheck:
     """Answers to one question: 1 for a good one, 0 for a bad one. `lasting`: bad ones in a row for so long are proof.
 
     A bad answer between good ones is what a healthy service has now and then: `tolerated` is their share.
@@ -41,8 +41,8 @@ class Asked:
         self._proof = ""
         self._last = ""
 
-    def take(self, sample: Sample) -> None:
-        """See Watched."""
+    def add_sample(self, sample: Sample) -> None:
+        """See SampleJudge."""
         if not sample.stream.startswith(self._streams):
             return
         self._points.append((sample.at, None if sample.missing else sample.value))
@@ -61,8 +61,8 @@ class Asked:
         if not self._proof and len(row) >= self._in_a_row and lasted >= self._lasting:
             self._proof = f"{sample.text} ({len(row)} times in a row, since {row[0].at:%H:%M:%S} UTC)"
 
-    def standing(self, *, at_end: bool) -> Standing:
-        """See Watched."""
+    def judge(self, *, at_end: bool) -> Standing:
+        """See SampleJudge."""
         if self._proof:
             return Standing(Verdict.FAIL, self._proof, roll_back=True)
         good, bad, missing = self._counts.values()
@@ -79,7 +79,7 @@ class Asked:
         return Standing(Verdict.PASS, "each time the next one was good" if bad else "")
 
     def measurement(self) -> Measurement:
-        """See Watched."""
+        """See SampleJudge."""
         good, bad, _ = self._counts.values()
         return Measurement(
             self._title,
@@ -92,15 +92,15 @@ class Asked:
         )
 
     def series(self) -> Series:
-        """See Watched."""
+        """See SampleJudge."""
         shown = tuple((at, None if value is None else 100 * (1 - value)) for at, value in self._points)
         return Series(self.criterion, "bad answers", "%", shown)
 
-    def row(self) -> Row:
-        """See Watched."""
+    def row(self) -> WatchRow:
+        """See SampleJudge."""
         good, bad, _ = self._counts.values()
-        state = State.GOOD if good + bad else State.UNKNOWN
+        state = RowState.GOOD if good + bad else RowState.UNKNOWN
         if self._proof or any(self._bad.values()):
-            state = State.BAD
+            state = RowState.BAD
         recent = tuple(None if value is None else 1 - value for _, value in self._points[-_SHOWN:])
-        return Row(self.criterion, f"{good} of {good + bad} good", "none bad for long", state, recent)
+        return WatchRow(self.criterion, f"{good} of {good + bad} good", "none bad for long", state, recent)

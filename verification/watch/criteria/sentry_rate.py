@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from math import isfinite
 
-from verification.series import Row, Series, State
+from verification.series import RowState, Series, WatchRow
 from verification.verdict import Measurement, Verdict, now
 from verification.watch.criteria.forbidden_events import SENTRY_RATE
 from verification.watch.criteria.standing import Standing
@@ -15,7 +15,7 @@ _SHOWN = 30
 _ALPHA = 2.5e-3
 
 
-class SentryRate:
+class SentryErrorRate:
     """Counts since the deployment: `value` is the errors so far, `key` the transactions so far (see `counted`)."""
 
     def __init__(self, criterion: str, limit: float, minimum: int) -> None:
@@ -31,8 +31,8 @@ class SentryRate:
         """The sample that says so."""
         return Sample(SENTRY_RATE, at, float(errors), str(transactions), source)
 
-    def take(self, sample: Sample) -> None:
-        """See Watched."""
+    def add_sample(self, sample: Sample) -> None:
+        """See SampleJudge."""
         if sample.stream != SENTRY_RATE:
             return
         value = sample.value
@@ -45,8 +45,8 @@ class SentryRate:
         self._errors, self._transactions = int(value), int(sample.key)
         self._points.append((sample.at, self._percent))
 
-    def standing(self, *, at_end: bool) -> Standing:
-        """See Watched. The counts are Sentry's and late, so only the whole of them tells."""
+    def judge(self, *, at_end: bool) -> Standing:
+        """See SampleJudge. The counts are Sentry's and late, so only the whole of them tells."""
         if not at_end:
             return Standing(None)
         if not self._points or self._points[-1][1] is None:
@@ -65,7 +65,7 @@ class SentryRate:
         return Standing(None, f"{rate}, not below the limit of {self._limit * 100:g} %")
 
     def measurement(self) -> Measurement:
-        """See Watched."""
+        """See SampleJudge."""
         return Measurement(
             "error rate",
             self._percent,
@@ -78,19 +78,19 @@ class SentryRate:
         )
 
     def series(self) -> Series:
-        """See Watched."""
+        """See SampleJudge."""
         return Series(self.criterion, "error rate", "%", tuple(self._points), self._limit * 100)
 
-    def row(self) -> Row:
-        """See Watched."""
+    def row(self) -> WatchRow:
+        """See SampleJudge."""
         percent = self._percent
         good = percent is None or percent < self._limit * 100
         unseen = not self._points or self._points[-1][1] is None
-        return Row(
+        return WatchRow(
             self.criterion,
             "not seen yet" if percent is None else f"{percent:.2g} %",
             f"< {self._limit * 100:g} %",
-            State.UNKNOWN if unseen else State.GOOD if good else State.BAD,
+            RowState.UNKNOWN if unseen else RowState.GOOD if good else RowState.BAD,
             tuple(value for _, value in self._points[-_SHOWN:]),
         )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from verification.errors import ObserverError, ServiceError
-from verification.series import Row, Series
+from verification.series import Series, WatchRow
 from verification.settings.monitor import Consequence
 from verification.verdict import Measurement, Verdict, record
 from verification.watch.samples import Sample
@@ -30,7 +30,7 @@ class Standing:
 OPEN = Standing(None)
 
 
-class Watched(Protocol):
+class SampleJudge(Protocol):
     """One criterion under watch. It takes samples in the order of their time, and never looks at a clock."""
 
     @property
@@ -38,11 +38,11 @@ class Watched(Protocol):
         """Its id."""
         ...
 
-    def take(self, sample: Sample) -> None:
+    def add_sample(self, sample: Sample) -> None:
         """Take a sample in; those of other streams are none of its business."""
         ...
 
-    def standing(self, *, at_end: bool) -> Standing:
+    def judge(self, *, at_end: bool) -> Standing:
         """How it stands; `at_end`: now that nothing more comes. What fails before the end is certain."""
         ...
 
@@ -54,13 +54,13 @@ class Watched(Protocol):
         """Its values over time."""
         ...
 
-    def row(self) -> Row:
+    def row(self) -> WatchRow:
         """Its line in the live view."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Conclusion:
+class WatchedCriterion:
     """What the watch of one criterion came to, for the criterion to hold against its limit.
 
     `cut_short` says why the watch ended before its time, if it did: then only what was certain by then counts.

@@ -13,10 +13,10 @@ from datetime import datetime
 from typing import Protocol
 
 from verification.judge.judgement import Finding
-from verification.series import Row, Series, State
+from verification.series import RowState, Series, WatchRow
 from verification.verdict import Measurement, Verdict, now
 from verification.watch.criteria.standing import Standing
-from verification.watch.samples import Sample, Traffic
+from verification.watch.samples import Sample, TrafficBlock
 
 LOG, METRICS = "traffic/log", "traffic/metrics"
 NAMES = {LOG: "Cloud Logging, request log", METRICS: "Cloud Monitoring"}
@@ -25,15 +25,15 @@ _TOO_MUCH = 0.2  # of the blocks missing: then the other source is asked
 _P95 = 0.95
 
 
-class Judged(Protocol):
+class BlockJudge(Protocol):
     """A judge of one stream of blocks, at one moment."""
 
-    def after(self, traffic: Traffic | None) -> Judged:
+    def after(self, traffic: TrafficBlock | None) -> BlockJudge:
         """The judge after one more block; None: it is missing."""
         ...
 
     @property
-    def finding(self) -> Finding:
+    def so_far(self) -> Finding:
         """What is certain so far."""
         ...
 
@@ -43,10 +43,10 @@ class Judged(Protocol):
 
 
 @dataclass(slots=True)
-class Stream:
+class _StreamState:
     """One source's blocks so far, and the judge of them."""
 
-    judge: Judged
+    judge: BlockJudge
     points: list[tuple[datetime, float | None]] = field(default_factory=list)
     latencies: Counter[float] = field(default_factory=Counter)
     seconds: float = 0.0
@@ -61,14 +61,14 @@ class Stream:
         return self.missing / len(self.points) if self.points else 1.0
 
 
-class Kind(Protocol):
+class TrafficFigure(Protocol):
     """What of the traffic a criterion is about."""
 
-    def point(self, traffic: Traffic) -> float | None:
+    def point(self, traffic: TrafficBlock) -> float | None:
         """The value of one block, for the chart; None where it has none."""
         ...
 
-    def value(self, stream: Stream) -> float | None:
+    def value(self, stream: _StreamState) -> float | None:
         """The value of all blocks so far."""
         ...
 
@@ -76,39 +76,39 @@ class Kind(Protocol):
 class ErrorShare:
     """The share of requests that fail, in percent."""
 
-    def point(self, traffic: Traffic) -> float | None:
-        """See Kind."""
+    def point(self, traffic: TrafficBlock) -> float | None:
+        """See TrafficFigure."""
         return traffic.errors / traffic.total * 100 if traffic.total else None
 
-    def value(self, stream: Stream) -> float | None:
-        """See Kind."""
+    def value(self, stream: _StreamState) -> float | None:
+        """See TrafficFigure."""
         return round(stream.errors / stream.total * 100, 3) if stream.total else None
 
 
-class Percentile:
+class P95Latency:
     """The 95th percentile of the latency, in ms: the upper bound of its bucket."""
 
-    def point(self, traffic: Traffic) -> float | None:
-        """See Kind."""
+    def point(self, traffic: TrafficBlock) -> float | None:
+        """See TrafficFigure."""
         return percentile(dict(traffic.latencies), _P95)
 
-    def value(self, stream: Stream) -> float | None:
-        """See Kind."""
+    def value(self, stream: _StreamState) -> float | None:
+        """See TrafficFigure."""
         return percentile(stream.latencies, _P95)
 
 
 @dataclass(frozen=True, slots=True)
-class ShareOfUsual:
+class ShareOfBaseline:
     """Requests as a share of what the baseline leads to expect, in percent."""
 
     rpm: float
 
-    def point(self, traffic: Traffic) -> float | None:
-        """See Kind."""
+    def point(self, traffic: TrafficBlock) -> float | None:
+        """See TrafficFigure."""
         return self._share(traffic.everyone, traffic.seconds)
 
-    def value(self, stream: Stream) -> float | None:
-        """See Kind."""
+    def value(self, stream: _StreamState) -> float | None:
+        """See TrafficFigure."""
         return self._share(stream.everyone, stream.seconds)
 
     def _share(self, requests: int, seconds: float) -> float | None:
@@ -126,7 +126,7 @@ def percentile(latencies: Mapping[float, int], share: float) -> float | None:
     return None
 
 
-class OfTraffic:
+class TrafficCriterion:
     """A criterion about blocks of traffic. `judges`: one by stream; `first`: the stream that is preferred.
 
     `limits` are in the unit of the value: what is asked for, in words and as a number, and what rolls back.
@@ -137,8 +137,8 @@ class OfTraffic:
         criterion: str,
         title: str,
         unit: str,
-        kind: Kind,
-        judges: Mapping[str, Judged],
+        kind: TrafficFigure,
+        judges: Mapping[str, BlockJudge],
         first: str,
         *,
         rule: str,
@@ -147,12 +147,12 @@ class OfTraffic:
     ) -> None:
         self.criterion = criterion
         self._title, self._unit, self._kind = title, unit, kind
-        self._streams = {name: Stream(judge) for name, judge in judges.items()}
+        self._streams = {name: _StreamState(judge) for name, judge in judges.items()}
         self._first = first
         self._rule, self._limit, self._roll_back_at = rule, limit, roll_back_at
 
-    def take(self, sample: Sample) -> None:
-        """See Watched."""
+    def add_sample(self, sample: Sample) -> None:
+        """See SampleJudge."""
         stream = self._streams.get(sample.stream)
         if stream is None:
             return
@@ -168,10 +168,10 @@ class OfTraffic:
         stream.everyone += traffic.everyone
         stream.latencies.update(dict(traffic.latencies))
 
-    def standing(self, *, at_end: bool) -> Standing:
-        """See Watched."""
+    def judge(self, *, at_end: bool) -> Standing:
+        """See SampleJudge."""
         judge = self._chosen.judge
-        found = judge.at_end() if at_end else judge.finding
+        found = judge.at_end() if at_end else judge.so_far
         return Standing(found.verdict, f"{found.reason} ({NAMES[self._name]})", found.roll_back, found.observed)
 
     @property
@@ -180,7 +180,7 @@ class OfTraffic:
         return self._chosen.judge.at_end().rule in {"minimum", "no data"} and not self._chosen.missing
 
     def measurement(self) -> Measurement:
-        """See Watched."""
+        """See SampleJudge."""
         stream = self._chosen
         return Measurement(
             self._title,
@@ -194,26 +194,26 @@ class OfTraffic:
         )
 
     def series(self) -> Series:
-        """See Watched."""
+        """See SampleJudge."""
         points = tuple(self._chosen.points)
         return Series(self.criterion, self._title, self._unit, points, self._limit, self._roll_back_at)
 
-    def row(self) -> Row:
-        """See Watched."""
+    def row(self) -> WatchRow:
+        """See SampleJudge."""
         stream = self._chosen
-        found = stream.judge.finding
+        found = stream.judge.so_far
         value = self._kind.value(stream)
-        state = State.BAD if found.verdict is Verdict.FAIL else State.GOOD
-        return Row(
+        state = RowState.BAD if found.verdict is Verdict.FAIL else RowState.GOOD
+        return WatchRow(
             self.criterion,
             "not seen yet" if value is None else f"{value:g} {self._unit}",
             f"{self._rule} {self._limit:g} {self._unit}",
-            State.UNKNOWN if value is None or stream.blind > _TOO_MUCH else state,
+            RowState.UNKNOWN if value is None or stream.blind > _TOO_MUCH else state,
             tuple(one for _, one in stream.points[-_SHOWN:]),
         )
 
     @property
-    def _chosen(self) -> Stream:
+    def _chosen(self) -> _StreamState:
         return self._streams[self._name]
 
     @property

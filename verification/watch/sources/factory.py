@@ -17,12 +17,12 @@ from verification.settings.model import Settings
 from verification.settings.monitor import Monitor
 from verification.watch.criteria.from_settings import DEPENDENCIES
 from verification.watch.sources.flows import UserFlows
-from verification.watch.sources.metrics import InstanceCounts, Metrics
-from verification.watch.sources.observers import SentryAsked, TroublesLogged
-from verification.watch.sources.questions import DependenciesAsked, FlowsAsked, HealthAsked
-from verification.watch.sources.request_log import RequestLog
-from verification.watch.sources.serving import DatabasePinged, ServingAsked, Unreachable
-from verification.watch.sources.source import Blocks, Source
+from verification.watch.sources.metrics import InstanceSource, MetricsSource
+from verification.watch.sources.observers import SentrySource, TroubleSource
+from verification.watch.sources.questions import DependencySource, FlowSource, HealthSource
+from verification.watch.sources.request_log import RequestLogSource
+from verification.watch.sources.serving import DatabasePingSource, ServingSource, UnreachableSource
+from verification.watch.sources.source import BlockSource, Source
 
 if TYPE_CHECKING:
     from verification.settings.observers import SentrySettings
@@ -39,7 +39,7 @@ class Systems:
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
+class SourceFactory:
     """Makes the sources of a watch over `revision`, created at `created`, from `start` on.
 
     `pace` is Cloud Monitoring's; without it, that has no traffic to tell.
@@ -55,14 +55,14 @@ class Sources:
     pace: tuple[float, float] | None
     dry_run: bool
 
-    def traffic(self) -> list[Blocks]:
+    def traffic(self) -> list[BlockSource]:
         """The request log and Cloud Monitoring, where there are both."""
         logging, monitoring, monitor = self.systems.logging, self.systems.monitoring, self.monitor
         limit, severe = self.settings.limits.p95_latency, monitor.roll_back_at.p95_latency
-        found: list[Blocks] = []
+        found: list[BlockSource] = []
         if logging is not None:
             found.append(
-                RequestLog(
+                RequestLogSource(
                     logging,
                     self.revision,
                     self.start,
@@ -74,7 +74,7 @@ class Sources:
             )
         if monitoring is not None and self.pace is not None:
             found.append(
-                Metrics(
+                MetricsSource(
                     monitoring,
                     self.revision,
                     self.start,
@@ -95,13 +95,13 @@ class Sources:
         service, health, monitor = self.systems.service, self.settings.health, self.monitor
         found: list[Source] = []
         if health.basic:
-            found.append(HealthAsked(service, health.basic, monitor.health_every))
+            found.append(HealthSource(service, health.basic, monitor.health_every))
         if health.deep:
             names = [one for one in DEPENDENCIES if getattr(self.settings.limits, f"{one}_latency") is not None]
-            found.append(DependenciesAsked(service, health.deep, names, monitor.dependencies_every))
+            found.append(DependencySource(service, health.deep, names, monitor.dependencies_every))
         flows = UserFlows(service, self.settings.flows, self.variables).by_name()
         if flows:
-            found.append(FlowsAsked(flows, monitor.flows_every))
+            found.append(FlowSource(flows, monitor.flows_every))
         return found
 
     def _google(self) -> list[Source]:
@@ -109,13 +109,13 @@ class Sources:
         found: list[Source] = []
         if systems.cloud_run is not None:
             # As often as the service itself: what somebody else's revision answers must not count as this one's.
-            found.append(ServingAsked(systems.cloud_run, monitor.health_every))
+            found.append(ServingSource(systems.cloud_run, monitor.health_every))
         if systems.monitoring is not None:
-            found.append(InstanceCounts(systems.monitoring, self.start, every=monitor.observers_every))
+            found.append(InstanceSource(systems.monitoring, self.start, every=monitor.observers_every))
         if systems.logging is not None:
             every, delay = monitor.observers_every, monitor.log_delay
             # From the revision's first moment on: what it complained of before the watch counts, too.
-            found.append(TroublesLogged(systems.logging, self.revision, self.created, every=every, delay=delay))
+            found.append(TroubleSource(systems.logging, self.revision, self.created, every=every, delay=delay))
         return found
 
     def _sentry(self) -> list[Source]:
@@ -125,12 +125,12 @@ class Sources:
         try:
             return [self._asking_sentry(settings)]
         except VerificationError as problem:  # no token
-            return [Unreachable(SentryAsked.streams, problem, every)]
+            return [UnreachableSource(SentrySource.streams, problem, every)]
 
     def _asking_sentry(self, settings: SentrySettings) -> Source:
         from verification.clients.sentry.client import Sentry
 
-        return SentryAsked(
+        return SentrySource(
             Sentry(settings, self.variables),
             settings,
             self.created,
@@ -146,8 +146,8 @@ class Sources:
         try:
             address = secret(reference, "monitor.mongodb", self.variables)
         except VerificationError as problem:
-            return [Unreachable(DatabasePinged.streams, problem, every)]
-        return [DatabasePinged(address, every, self.settings.smoke.timeout)]
+            return [UnreachableSource(DatabasePingSource.streams, problem, every)]
+        return [DatabasePingSource(address, every, self.settings.smoke.timeout)]
 
 
 def pace_of(monitoring: CloudMonitoring | None) -> tuple[float, float] | None:

@@ -9,13 +9,13 @@ from verification.clients.google.cloud_monitoring import CloudMonitoring, Histog
 from verification.errors import VerificationError
 from verification.watch.criteria.gauges import INSTANCES
 from verification.watch.criteria.traffic import METRICS
-from verification.watch.samples import Sample, Traffic
+from verification.watch.samples import Sample, TrafficBlock
 
 _OVERDUE = 6  # periods after which one that could not be read is missing
 _MOST_AT_ONCE = 60
 
 
-class Metrics:
+class MetricsSource:
     """The traffic of `revision` from `start` on, in blocks of one sampling period, told once it can be seen.
 
     `limit` and `severe` are latencies in ms. The suite's own questions are among the requests: they cannot be told
@@ -44,7 +44,7 @@ class Metrics:
         self._limit, self._severe = limit, severe
         self._next = _aligned(start, period)  # the period in which the watch began is not wholly its own
 
-    def ask(self, at: datetime) -> Iterable[Sample]:
+    def read_samples(self, at: datetime) -> Iterable[Sample]:
         """See Source."""
         count = min(int((at - self._delay - self._next) / self._period), _MOST_AT_ONCE)
         if count < 1:
@@ -92,7 +92,7 @@ class Metrics:
             yield Sample(METRICS, self._next, traffic=self._counted(block))
             self._next += self._period
 
-    def _counted(self, points: list[RevisionTraffic]) -> Traffic:
+    def _counted(self, points: list[RevisionTraffic]) -> TrafficBlock:
         ours = [one for one in points if one.revision == self._revision]
         total = sum(one.requests for one in ours)
         found = Histogram()
@@ -100,7 +100,7 @@ class Metrics:
             found += one.latencies
         # Requests whose latency is not among the buckets are not known to be fast.
         unknown = max(total - found.total, 0)
-        return Traffic(
+        return TrafficBlock(
             seconds=self._period.total_seconds(),
             total=total,
             errors=sum(one.errors for one in ours),
@@ -117,7 +117,7 @@ class Metrics:
             self._next += self._period
 
 
-class InstanceCounts:
+class InstanceSource:
     """How many instances there are, as far as can be seen yet."""
 
     streams = (INSTANCES,)
@@ -127,7 +127,7 @@ class InstanceCounts:
         self._monitoring = monitoring
         self._told_until = start
 
-    def ask(self, at: datetime) -> Iterable[Sample]:
+    def read_samples(self, at: datetime) -> Iterable[Sample]:
         """See Source."""
         counts = self._monitoring.instances(self._told_until, at)
         fresh = [(when, count) for when, count in counts if when > self._told_until]

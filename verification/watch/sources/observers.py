@@ -18,7 +18,7 @@ from verification.watch.criteria.forbidden_events import (
     RESTARTS,
     SENTRY_RATE,
 )
-from verification.watch.criteria.sentry_rate import SentryRate
+from verification.watch.criteria.sentry_rate import SentryErrorRate
 from verification.watch.samples import Sample
 
 _DATABASE = re.compile(
@@ -29,7 +29,7 @@ _DATABASE = re.compile(
 _KILLED = re.compile(r"Memory limit of|out of memory|OOMKilled|Container terminated on signal 9", re.IGNORECASE)
 
 
-class SentryAsked:
+class SentrySource:
     """Sentry's errors in production since `since` (when the revision was created), and what of them is new.
 
     What staging saw as well is not new. That finding nothing means something is proven once, by a canary if need be.
@@ -53,7 +53,7 @@ class SentryAsked:
         self._proven = False
         self._elsewhere: dict[str, bool] = {}  # by issue: whether staging saw it
 
-    def ask(self, at: datetime) -> Iterable[Sample]:
+    def read_samples(self, at: datetime) -> Iterable[Sample]:
         """See Source."""
         production = self._settings.production
         window = Window(self._since, at)
@@ -63,7 +63,7 @@ class SentryAsked:
         found = [Sample(NEW_ERRORS, at, float(max(one.count, one.users, 1)), one.id, str(one)) for one in new]
         found += [Sample(CRITICAL_ERRORS, at, 1.0, one.id, str(one)) for one in new if self._is_critical(one)]
         looked = [Sample(stream, at) for stream in (NEW_ERRORS, CRITICAL_ERRORS)]
-        return [SentryRate.counted(at, errors.errors, errors.transactions, errors.source), *found, *looked]
+        return [SentryErrorRate.counted(at, errors.errors, errors.transactions, errors.source), *found, *looked]
 
     def close(self) -> None:
         """See Source."""
@@ -91,7 +91,7 @@ class SentryAsked:
         self._proven = True
 
 
-class TroublesLogged:
+class TroubleSource:
     """What the containers of `revision` and Cloud Run itself complain of, from `start` on, each line once."""
 
     streams = (DATABASE_ERRORS, RESTARTS)
@@ -105,7 +105,7 @@ class TroublesLogged:
         self._start = start
         self._known: dict[str, datetime] = {}  # lines that were told, by id, for as long as they can be met again
 
-    def ask(self, at: datetime) -> Iterable[Sample]:
+    def read_samples(self, at: datetime) -> Iterable[Sample]:
         """See Source."""
         lines = [one for one in self._logging.troubles(self._from, at) if one.insert_id not in self._known]
         self._from = max(self._start, at - self._overlap)

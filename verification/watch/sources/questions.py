@@ -21,7 +21,7 @@ Flow = Callable[[], None]
 """Goes through a flow once. Raises ServiceError when it is broken."""
 
 
-class HealthAsked:
+class HealthSource:
     """The basic health path: good is the answer that the settings expect."""
 
     streams = (HEALTH,)
@@ -30,7 +30,7 @@ class HealthAsked:
         self.every = every
         self._service, self._question = service, question
 
-    def ask(self, at: datetime) -> Iterable[Sample]:
+    def read_samples(self, at: datetime) -> Iterable[Sample]:
         """See Source."""
         return [judged(HEALTH, at, self._put)]
 
@@ -42,7 +42,7 @@ class HealthAsked:
         must_be_healthy(answer, self._question)
 
 
-class DependenciesAsked:
+class DependencySource:
     """What the deep health path says of each dependency's latency, in ms."""
 
     def __init__(self, service: Service, question: DeepHealth, names: Iterable[str], every: float) -> None:
@@ -50,7 +50,7 @@ class DependenciesAsked:
         self.streams = tuple(f"{DEPENDENCY}{name}" for name in names)
         self._service, self._question = service, question
 
-    def ask(self, at: datetime) -> Iterable[Sample]:
+    def read_samples(self, at: datetime) -> Iterable[Sample]:
         """See Source."""
         answer = self._service.get(self._question.path, retry_503=False)
         return [self._latency(answer, stream, at) for stream in self.streams]
@@ -68,7 +68,7 @@ class DependenciesAsked:
         return Sample(stream, at, text=f"{answer.question}: latency_ms is {value!r}"[:200], missing=True)
 
 
-class FlowsAsked:
+class FlowSource:
     """The users' flows, gone through as users do; a stream for each, never pooled with what users really did."""
 
     def __init__(self, flows: Mapping[str, Flow], every: float) -> None:
@@ -76,7 +76,7 @@ class FlowsAsked:
         self.streams = tuple(f"{FLOWS}{name}" for name in flows)
         self._flows = flows
 
-    def ask(self, at: datetime) -> Iterable[Sample]:
+    def read_samples(self, at: datetime) -> Iterable[Sample]:
         """See Source."""
         # One after the other, a moment apart in time, so that each sample has a time of its own.
         return [

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from verification.clients.google.cloud_logging import CloudLogging, LoggedRequest, LoggedRequests
 from verification.errors import VerificationError
 from verification.watch.criteria.traffic import LOG
-from verification.watch.samples import Sample, Traffic
+from verification.watch.samples import Sample, TrafficBlock
 
 OWN = "deployment-verification/"  # how the suite's own questions name themselves: they are no users
 _GROWTH = 1.1  # of the buckets that latencies are noted in: a percentile is known to a tenth
@@ -20,7 +20,7 @@ _MOST_AT_ONCE = 60  # blocks in one question
 _UNREADABLE = 0.01  # of all lines; more, and their number may not be believed
 
 
-class RequestLog:
+class RequestLogSource:
     """What users asked `revision`, from `start` on. `limit` and `severe` are latencies in seconds.
 
     A block is told `delay` seconds after its end; lines that appear later count in the block that is told then.
@@ -50,7 +50,7 @@ class RequestLog:
         self._start = self._next = start
         self._known: dict[str, datetime] = {}  # lines that were counted, by id, for as long as they can be met again
 
-    def ask(self, at: datetime) -> Iterable[Sample]:
+    def read_samples(self, at: datetime) -> Iterable[Sample]:
         """See Source."""
         count = min(int((at - self._delay - self._next) / self._block), _MOST_AT_ONCE)
         if count < 1:
@@ -114,12 +114,12 @@ class RequestLog:
             yield Sample(LOG, self._next, traffic=self._counted(block))
             self._next += self._block
 
-    def _counted(self, requests: list[LoggedRequest]) -> Traffic:
+    def _counted(self, requests: list[LoggedRequest]) -> TrafficBlock:
         ours = [one for one in requests if one.revision in {self._revision, ""}]
         known = [one.latency_s for one in ours if one.latency_s is not None]
         unknown = len(ours) - len(known)  # of those nobody knows whether they were slow
         slow = sum(one >= self._limit for one in known)
-        return Traffic(
+        return TrafficBlock(
             seconds=self._block.total_seconds(),
             total=len(ours),
             errors=sum(one.status >= 500 for one in ours),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SERVING = "serving"
 
 
-class ServingAsked:
+class ServingSource:
     """Which revision gets all requests; while a change is under way there is nothing to tell."""
 
     streams = (SERVING,)
@@ -27,7 +27,7 @@ class ServingAsked:
         self.every = every
         self._cloud_run = cloud_run
 
-    def ask(self, at: datetime) -> Iterable[Sample]:
+    def read_samples(self, at: datetime) -> Iterable[Sample]:
         """See Source."""
         state = self._cloud_run.service()
         if state.moving:
@@ -38,7 +38,7 @@ class ServingAsked:
         """See Source. The client belongs to the run."""
 
 
-class DatabasePinged:
+class DatabasePingSource:
     """How long the database takes to answer a ping, in ms, once a connection stands."""
 
     streams = (PING,)
@@ -48,7 +48,7 @@ class DatabasePinged:
         self._address, self._timeout = address, timeout
         self._client: MongoDB | None = None
 
-    def ask(self, at: datetime) -> Iterable[Sample]:
+    def read_samples(self, at: datetime) -> Iterable[Sample]:
         """See Source."""
         from verification.clients.mongodb import MongoDB
 
@@ -69,14 +69,14 @@ class DatabasePinged:
             return asked.milliseconds
 
 
-class Unreachable:
+class UnreachableSource:
     """A source that cannot be asked at all here, and why: no token, no address."""
 
     def __init__(self, streams: tuple[str, ...], problem: VerificationError, every: float) -> None:
         self.streams, self.every = streams, every
         self._problem = problem
 
-    def ask(self, at: datetime) -> Iterable[Sample]:  # noqa: ARG002
+    def read_samples(self, at: datetime) -> Iterable[Sample]:  # noqa: ARG002
         """See Source. Raises the problem."""
         raise self._problem
 

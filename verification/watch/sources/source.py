@@ -22,7 +22,7 @@ class Source(Protocol):
         """Seconds between two questions."""
         ...
 
-    def ask(self, at: datetime) -> Iterable[Sample]:
+    def read_samples(self, at: datetime) -> Iterable[Sample]:
         """What there is to tell at `at`, oldest first. Raises VerificationError."""
         ...
 
@@ -31,7 +31,7 @@ class Source(Protocol):
         ...
 
 
-class Blocks(Source, Protocol):
+class BlockSource(Source, Protocol):
     """A source of traffic: it tells of each block once, in order, as soon as it is closed and can be read."""
 
     @property

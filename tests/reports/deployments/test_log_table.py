@@ -30,8 +30,8 @@ import sys
 from pathlib import Path
 from verification.records.deployment_log import open_log
 from verification.records.deployments import Event
-from verification.settings.followup import DeploymentLog
-settings = DeploymentLog.model_validate_json(sys.argv[1])
+from verification.settings.followup import DeploymentLogSettings
+settings = DeploymentLogSettings.model_validate_json(sys.argv[1])
 log = open_log(settings, Path(sys.argv[2]), {"DEPLOYMENT_LOG_URL": sys.argv[3]})
 print("ready", flush=True)
 sys.stdin.readline()

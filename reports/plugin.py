@@ -103,7 +103,7 @@ class Reporting:
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Keep of the environment table what helps a reader; from here on, output that nobody takes breaks nothing."""
         if session.config.pluginmanager.hasplugin("terminalreporter"):
-            self._stdout.take(session.config.get_terminal_writer())
+            self._stdout.wrap(session.config.get_terminal_writer())
         table: MutableMapping[str, object] = session.config.stash[metadata_key]
         kept = environment_table(table)
         table.clear()

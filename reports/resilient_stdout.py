@@ -15,14 +15,14 @@ from _pytest._io import TerminalWriter
 
 
 class ResilientStdout:
-    """What pytest's terminal writer writes to, from `take` on. `lost` once somebody does not take it any more."""
+    """What pytest's terminal writer writes to, from `wrap` on. `lost` once somebody does not take it any more."""
 
     def __init__(self) -> None:
         self.lost = False
         self._file: TextIO = sys.stdout
 
-    def take(self, writer: TerminalWriter) -> None:
-        """Stand between `writer` and its file."""
+    def wrap(self, writer: TerminalWriter) -> None:
+        """Let `writer` write to this, and this to the file that it had."""
         self._file = writer._file  # noqa: SLF001  (sys.stdout is what pytest captures)
         writer._file = cast("TextIO", self)  # noqa: SLF001
 

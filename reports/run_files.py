@@ -12,10 +12,11 @@ from datetime import UTC
 from itertools import count
 from pathlib import Path
 
-from reports import record_file, summary, verdict_file
+from reports import record_file, summary
 from reports.killed_run import killed_record
 from reports.page import finish_page, full_page
 from reports.timeline import timeline
+from reports.verdict_file import verdict_file
 from verification.errors import ObserverError
 from verification.records.atomic import write_whole
 from verification.records.run_record import RollbackResult, RunRecord
@@ -48,6 +49,10 @@ class RunFiles:
         record.timeline = timeline(record, self.journal)
         self._write(record)
 
+    def read_record(self) -> RunRecord:
+        """What was written of the run. Raises ObserverError for a folder that holds no run."""
+        return record_file.read(self.record)
+
     def finish_report(self) -> None:
         """Complete the page that pytest-html has written. Raises OSError."""
         write_whole(self.report, finish_page(self.report.read_text(encoding="utf-8")))
@@ -73,20 +78,20 @@ class RunFiles:
                 self.write(record)
                 write_whole(self.report, full_page(record))
             else:
-                summary.write(self.summary, record)
+                write_whole(self.summary, summary.markdown(record))
         except Exception as error:
             print(f"the files of {self.folder} were not written: {type(error).__name__}", file=sys.stderr)
 
     def _begun(self, environment: str) -> RunRecord:
         try:
-            return record_file.read(self.record)
+            return self.read_record()
         except ObserverError:
             return RunRecord(environment)
 
     def _write(self, record: RunRecord) -> None:
         record_file.write(self.record, record)
-        verdict_file.write(self.verdict, record)
-        summary.write(self.summary, record)
+        write_whole(self.verdict, verdict_file(record).model_dump_json(indent=2) + "\n")
+        write_whole(self.summary, summary.markdown(record))
 
     @property
     def report(self) -> Path:

@@ -22,7 +22,6 @@ from reports.banner import (
     troubled,
 )
 from reports.text import one_line, plain
-from verification.records.atomic import write_whole
 from verification.records.run_record import CriterionResult, RunRecord
 
 _MAX_REASON = 400
@@ -58,11 +57,6 @@ def short(record: RunRecord) -> str:
     if sentence := rollback_sentence(record):
         lines.append(_prose(_cut(sentence)))
     return "\n\n".join(lines) + "\n"
-
-
-def write(path: Path, record: RunRecord) -> None:
-    """Write `summary.md`, whole or not at all. Raises OSError."""
-    write_whole(path, markdown(record))
 
 
 def terminal(record: RunRecord, report: Path | None = None) -> list[tuple[str, dict[str, bool]]]:

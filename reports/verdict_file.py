@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from math import isfinite
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from reports.banner import notices
 from reports.text import plain
-from verification.records.atomic import write_whole
 from verification.records.run_record import RollbackOutcome, RunRecord
 from verification.verdict import Value, Verdict
 
@@ -101,8 +99,3 @@ def verdict_file(record: RunRecord) -> VerdictFile:
     """The run as `verdict.json` states it, without secrets."""
     said = tuple(plain(notice) for notice in (*notices(record), *record.called))
     return VerdictFile.model_validate(record).model_copy(update={"notices": said})
-
-
-def write(path: Path, record: RunRecord) -> None:
-    """Write `verdict.json`, whole or not at all. Raises OSError."""
-    write_whole(path, verdict_file(record).model_dump_json(indent=2) + "\n")

@@ -52,12 +52,12 @@ class ProgressReporter:
     def waiting(self) -> Iterator[Callable[[], None]]:
         """Around one wait: gives what is to be called now and then while it lasts."""
         try:
-            yield self._look
+            yield self._show
         finally:
             self._guarded(self._view.clear)
 
-    def _look(self) -> None:
-        if _takes(self._file):
+    def _show(self) -> None:
+        if _is_writable(self._file):
             self._guarded(lambda: self._view.show(self._progress(), self._snapshot()))
 
     def _guarded(self, act: Callable[[], None]) -> None:
@@ -88,7 +88,7 @@ def _can_draw(file: TextIO) -> bool:
     return file.isatty() and capable and utf and not os.environ.get("CI")
 
 
-def _takes(file: TextIO) -> bool:
+def _is_writable(file: TextIO) -> bool:
     """Whether a write would go through at once."""
     try:
         return bool(select.select([], [file], [], 0)[1])

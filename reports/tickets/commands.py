@@ -8,9 +8,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from reports import record_file
 from reports.command_line import CommandExit, Subcommands
 from reports.page import full_page, page_title
+from reports.run_files import RunFiles
 from reports.text import one_line
 from reports.tickets.merge_runs import join
 from reports.tickets.ticket import DeployTicket, attach, waiting
@@ -29,7 +29,7 @@ def add_join(commands: Subcommands) -> None:
 
 
 def _join(options: argparse.Namespace, console: Console) -> CommandExit:
-    record = join([record_file.read(folder / "record.json") for folder in options.runs])
+    record = join([RunFiles(folder).read_record() for folder in options.runs])
     write_whole(options.output, full_page(record))
     console.print(f"{page_title(record)}\n{options.output}", soft_wrap=True, markup=False)
     return CommandExit.DONE
@@ -45,7 +45,7 @@ def add_attach(commands: Subcommands) -> None:
 
 
 def _attach(options: argparse.Namespace, console: Console) -> CommandExit:
-    record = record_file.read(options.folder / "record.json")
+    record = RunFiles(options.folder).read_record()
     tickets = [DeployTicket.parse(text) for text in options.ticket] or waiting(options.folder)
     if not tickets:
         console.print("No ticket waits for this run's report. Name one with --ticket.", soft_wrap=True)

@@ -16,7 +16,8 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from reports import record_file, summary
+from reports import summary
+from reports.run_files import RunFiles
 from reports.tickets import slack_thread
 from verification.errors import SettingsError, VerificationError
 from verification.records.atomic import write_whole
@@ -81,39 +82,40 @@ def attach(
     folder: Path, tickets: Sequence[DeployTicket], settings: Settings, variables: Mapping[str, str]
 ) -> tuple[TicketStatus, ...]:
     """Hand the run in `folder` to each of `tickets`, and note what became of it. Raises OSError, VerificationError."""
-    record = record_file.read(folder / "record.json")
-    _note(
-        folder,
-        [TicketStatus(ticket=str(ticket), state="queued", at=now(), problem="not sent yet") for ticket in tickets],
-    )
-    statuses = tuple(_attached(ticket, folder, record, settings, variables) for ticket in tickets)
+    files = RunFiles(folder)
+    record = files.read_record()
+    deliveries = [_Delivery(ticket, files, record, settings, variables) for ticket in tickets]
+    _note(folder, [delivery.status("queued", "not sent yet") for delivery in deliveries])
+    statuses = tuple(map(_attached, deliveries))
     _note(folder, statuses)
     return statuses
 
 
-def _attached(
-    ticket: DeployTicket, folder: Path, record: RunRecord, settings: Settings, variables: Mapping[str, str]
-) -> TicketStatus:
+def _attached(delivery: _Delivery) -> TicketStatus:
     try:
-        _SYSTEMS[ticket.system](_Delivery(ticket, folder, record, settings, variables))
-    except (VerificationError, OSError) as problem:
-        words = problem.cause if isinstance(problem, VerificationError) else str(problem)
-        return TicketStatus(ticket=str(ticket), state="queued", at=now(), problem=redact(words))
-    return TicketStatus(ticket=str(ticket), state="attached", at=now())
+        _SYSTEMS[delivery.ticket.system](delivery)
+    except VerificationError as problem:
+        return delivery.status("queued", problem.cause)
+    except OSError as problem:
+        return delivery.status("queued", str(problem))
+    return delivery.status("attached")
 
 
 @dataclass(frozen=True, slots=True)
 class _Delivery:
     ticket: DeployTicket
-    folder: Path
+    files: RunFiles
     record: RunRecord
     settings: Settings
     variables: Mapping[str, str]
 
+    def status(self, state: Literal["queued", "attached"], problem: str = "") -> TicketStatus:
+        return TicketStatus(ticket=str(self.ticket), state=state, at=now(), problem=redact(problem))
+
     @property
     def key(self) -> str:
         """What tells this run's report from another's: the name of its folder."""
-        return self.folder.resolve().name
+        return self.files.folder.resolve().name
 
     @property
     def file_name(self) -> str:
@@ -121,7 +123,7 @@ class _Delivery:
 
     @property
     def report(self) -> bytes:
-        return (self.folder / "report.html").read_bytes()
+        return self.files.report.read_bytes()
 
 
 def _to_github_issue(delivery: _Delivery) -> None:

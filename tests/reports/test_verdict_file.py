@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from reports import verdict_file
-from reports.verdict_file import VerdictFile
+from reports.run_files import RunFiles
+from reports.verdict_file import VerdictFile, verdict_file
 from verification.records.run_record import RunRecord
 from verification.verdict import Measurement, Value
 
 
 def test_the_format_is_the_published_one(rolled_back: RunRecord, tmp_path: Path) -> None:
-    verdict_file.write(tmp_path / "verdict.json", rolled_back)
+    RunFiles(tmp_path).write(rolled_back)
     written = json.loads((tmp_path / "verdict.json").read_text(encoding="utf-8"))
     bad = written["criteria"].pop()
     assert written | {"criteria": []} == {
@@ -71,15 +71,15 @@ def test_the_format_is_the_published_one(rolled_back: RunRecord, tmp_path: Path)
 
 
 def test_what_is_written_can_be_read_back(hostile: RunRecord, tmp_path: Path) -> None:
-    verdict_file.write(tmp_path / "verdict.json", hostile)
+    RunFiles(tmp_path).write(hostile)
     read = VerdictFile.model_validate_json((tmp_path / "verdict.json").read_text(encoding="utf-8"))
-    assert read == verdict_file.verdict_file(hostile)
+    assert read == verdict_file(hostile)
 
 
 @pytest.mark.parametrize("value", [True, 1, 1.0, "1", None], ids=repr)
 def test_a_value_keeps_its_kind(record: RunRecord, value: Value | None) -> None:
     record.criteria = [replace(record.criteria[0], measurements=(Measurement("x", value, limit=value),))]
-    text = verdict_file.verdict_file(record).model_dump_json()
+    text = verdict_file(record).model_dump_json()
     entry = json.loads(text)["criteria"][0]["measurements"][0]
     assert (type(entry["value"]), entry["value"]) == (type(value), value)
     assert VerdictFile.model_validate_json(text).criteria[0].measurements[0].value == value
@@ -87,11 +87,11 @@ def test_a_value_keeps_its_kind(record: RunRecord, value: Value | None) -> None:
 
 def test_a_number_that_json_does_not_know_is_written_as_text(record: RunRecord) -> None:
     record.criteria = [replace(record.criteria[0], measurements=(Measurement("x", float("nan")),))]
-    assert verdict_file.verdict_file(record).criteria[0].measurements[0].value == "nan"
+    assert verdict_file(record).criteria[0].measurements[0].value == "nan"
 
 
 def test_a_field_that_the_format_does_not_have_is_refused(record: RunRecord) -> None:
-    document = json.loads(verdict_file.verdict_file(record).model_dump_json()) | {"mood": "sunny"}
+    document = json.loads(verdict_file(record).model_dump_json()) | {"mood": "sunny"}
     with pytest.raises(ValidationError, match="mood"):
         VerdictFile.model_validate(document)
 
@@ -101,4 +101,4 @@ def test_no_secret_gets_into_it(record: RunRecord, secret: str) -> None:
     record.criteria = [replace(record.criteria[0], reason=f"got {secret}", hint=secret, measurements=(leaking,))]
     record.notices = [secret]
     record.target = record.commit = secret
-    assert secret not in verdict_file.verdict_file(record).model_dump_json()
+    assert secret not in verdict_file(record).model_dump_json()

@@ -31,7 +31,8 @@ from verification.records.run_record import PHASES, POST_DEPLOY_PHASES, Criterio
 from verification.redaction import redact
 from verification.run import Run
 from verification.settings.loading import environments
-from verification.settings.model import Flows, Health, Limits, Settings
+from verification.settings.model import Limits, Settings
+from verification.settings.service import Flows, Health
 from verification.verdict import Measurement, Verdict, collecting, now
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.figure import BenchmarkError
-from verification.local_sandbox import Addresses
+from verification.sandbox_addresses import Addresses
 
 ROOT = Path(__file__).parent.parent
 

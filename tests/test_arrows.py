@@ -21,7 +21,7 @@ OWN = ("verification", "smoke", "rollback", "reports", "sandbox", "conftest", "b
 LAYERS = (
     ("errors", "redaction", "series", "deadline", "logger_iteration", "misread_paths"),
     ("settings",),
-    ("verdict", "operator_commands"),
+    ("verdict", "operator_commands", "sandbox_addresses"),
     ("source_tree", "clients"),
     ("records", "checks"),
     ("migrations", "judge", "probe", "local_sandbox"),
@@ -33,6 +33,7 @@ LAYERS = (
 # What a package's own import graph may come to: see `Rooms`.
 FIGURES = [
     ("sandbox", 8, 45),
+    ("verification", 10, 100),
 ]
 LARGEST_FOLDER = 20  # modules
 ABOVE = ("rollback", "reports")  # above all of verification, and conftest above these

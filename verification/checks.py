@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from verification.clients.service.answer import Answer, Listing
 from verification.errors import VerificationError
 from verification.redaction import register
-from verification.settings.model import DeepHealth, HealthQuestion, LoginFlow
+from verification.settings.service import DeepHealth, HealthQuestion, LoginFlow
 from verification.verdict import Measurement
 
 _OK = 200

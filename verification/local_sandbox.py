@@ -5,7 +5,6 @@ The suite knows the sandbox only as it knows the outside: by its addresses.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 import selectors
@@ -20,106 +19,29 @@ from typing import IO
 from urllib.parse import urlsplit
 
 import httpx
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from verification.deadline import Deadline
 from verification.errors import ObserverError, SettingsError
-from verification.settings.code import CheckoutFolder
-from verification.settings.model import CloudRunSettings, Role, Settings, Target
+from verification.sandbox_addresses import Addresses, DeploymentNote
+from verification.settings.checkout import CheckoutFolder
+from verification.settings.model import Role, Settings
 from verification.settings.observers import GitHubSettings, JiraSettings
-from verification.settings.tables import Table
+from verification.settings.service import CloudRunSettings, Target
+from verification.settings.tables import Table, is_local
 
 _READY_WITHIN = 20.0
 _USERS_RPM = "600"  # enough to be judged by within seconds
 _RELEASE_WITHIN = 30.0
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class DeploymentNote(_Part):
-    """What the deploy workflow noted: which revision served before, and which one was deployed."""
-
-    previous: str
-    current: str
-    commit: str
-
-
-class _Environment(_Part):
-    service: str
-    url: str
-    tls_url: str
-    mongodb: str
-    deployment: DeploymentNote
-
-
-class _CloudRunAddresses(_Part):
-    rest: str
-
-
-class _Sentry(_Part):
-    url: str
-    organization: str
-    project: str
-    token: str
-    dsn: dict[Role, str]
-
-
-class _System(_Part):
-    url: str
-    token: str
-
-
-class _GitHub(_System):
-    repository: str
-
-
-class _PagerDuty(_System):
-    routing_key: str
-
-
-class _Jira(_Part):
-    url: str
-    email: str
-    token: str
-    issue: str
-
-
-class _User(_Part):
-    email: str
-    password: str
-
-
-class _Fault(_Part):
+class _Fault(BaseModel):
     name: str
     kind: str
 
 
-class _Catalogue(_Part):
+class _Catalogue(BaseModel):
     faults: tuple[_Fault, ...]
-
-
-class Addresses(_Part):
-    """The document that `python -m sandbox` prints when it is ready."""
-
-    pid: int
-    operator: str
-    project: str
-    region: str
-    cloud_run: _CloudRunAddresses
-    environments: dict[Role, _Environment]
-    monitoring: str
-    logging: str
-    ca_file: str
-    checkout: str
-    sentry: _Sentry
-    slack: _System
-    github: _GitHub
-    pagerduty: _PagerDuty
-    jira: _Jira
-    smoke_user: _User
-    gcloud_env: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +92,7 @@ class Sandbox:
         """Those of `faults` that a revision carries; the others are of an observer or an actor."""
         catalogue = _Catalogue.model_validate_json(self._operate("GET", "faults", None))
         carried = {fault.name for fault in catalogue.faults if fault.kind == "service"}
-        return tuple(one for one in faults if one.partition("@")[0] in carried)  # NAME or NAME@8s
+        return tuple(fault for fault in faults if fault.partition("@")[0] in carried)  # NAME or NAME@8s
 
     def release(self, faults: Sequence[str], role: Role = "production") -> DeploymentNote:
         """Deploy a new revision that carries `faults`. Raises SettingsError for one that the sandbox does not know."""
@@ -274,22 +196,14 @@ def _parse(text: str, source: str) -> Addresses:
         addresses = Addresses.model_validate_json(text)
     except ValidationError as error:
         raise SettingsError(f"{source} is not a sandbox's address document: {error.error_count()} mistakes") from None
-    for one in (
-        addresses.operator,
-        addresses.cloud_run.rest,
-        *(there.url for there in addresses.environments.values()),
-    ):
-        _must_be_here(one)
+    services = [environment.url for environment in addresses.environments.values()]
+    for address in (addresses.operator, addresses.cloud_run.rest, *services):
+        _must_be_here(address)
     return addresses
 
 
 def _must_be_here(address: str) -> None:
-    host = urlsplit(address).hostname or ""
-    try:
-        here = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        here = False
-    if not here:
+    if not is_local(urlsplit(address).hostname or ""):
         raise SettingsError(f"{address} is not on this machine", "A sandbox is reached on loopback only.")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from verification.settings.model import CloudRunSettings
+from verification.settings.service import CloudRunSettings
 
 
 def by_hand(environment: str, revision: str = "") -> str:

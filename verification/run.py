@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from verification.clients.google.cloud_monitoring import CloudMonitoring
     from verification.clients.google.cloud_run import CloudRun
     from verification.clients.service.client import Service
-    from verification.local_sandbox import DeploymentNote, Sandbox
+    from verification.local_sandbox import Sandbox
     from verification.records.deployment_log import DeploymentLog
+    from verification.sandbox_addresses import DeploymentNote
     from verification.series import WatchSnapshot
     from verification.settings.model import Settings
     from verification.source_tree.checkout import Checkout

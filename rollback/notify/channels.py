@@ -14,8 +14,7 @@ from verification.clients.incidents.pagerduty import trigger
 from verification.clients.slack.client import SYSTEM, Slack
 from verification.clients.web_api import token_of
 from verification.settings.model import Settings
-from verification.settings.observers import GitHubSettings, SlackSettings
-from verification.settings.people import IncidentTicket, PagerDutyEvent
+from verification.settings.observers import GitHubSettings, IncidentTicket, PagerDutyEvent, SlackSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from tests.sandbox.google.control_plane_fixture import (
 )
 from verification.clients.google.cloud_run import CloudRun
 from verification.clients.google.cloud_run_state import Allotment, quantity, revision_state
-from verification.settings.model import CloudRunSettings
+from verification.settings.service import CloudRunSettings
 
 GIB = 1024**3
 

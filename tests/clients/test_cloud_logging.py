@@ -17,7 +17,7 @@ from tests.clients.hostile import Conversation, free_port, hostile
 from verification.clients.google.cloud_logging import CloudLogging, LogEntry, LoggedRequest, LoggedRequests, _client
 from verification.errors import NotPermitted, ObserverError, SettingsError
 from verification.local_sandbox import Sandbox
-from verification.settings.model import CloudRunSettings
+from verification.settings.service import CloudRunSettings
 
 T = TypeVar("T")
 WITHIN = 20.0

@@ -17,7 +17,7 @@ from verification.clients.google.cloud_run import Absent, Changed, CloudRun, Tag
 from verification.clients.google.cloud_run_state import revision_state, service_state
 from verification.errors import NotPermitted, ObserverError
 from verification.local_sandbox import Sandbox
-from verification.settings.model import CloudRunSettings
+from verification.settings.service import CloudRunSettings
 
 STAGING = "bayit-plus-backend-staging"
 PRODUCTION = "bayit-plus-backend"
@@ -190,7 +190,7 @@ def test_a_search_for_credentials_that_hangs_is_given_up(tmp_path: Path) -> None
     with socket.create_server(("127.0.0.1", 0)) as metadata:  # accepts, and never says a word
         address = f"127.0.0.1:{metadata.getsockname()[1]}"
         code = (
-            "from verification.clients.google.cloud_run import CloudRun; from verification.settings.model import CloudRunSettings as Table;"
+            "from verification.clients.google.cloud_run import CloudRun; from verification.settings.service import CloudRunSettings as Table;"
             "CloudRun(Table(service='s', region='r', project='p'), timeout=3).service()"
         )
         ended = subprocess.run(

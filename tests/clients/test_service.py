@@ -21,7 +21,7 @@ from verification.clients.service.answer import Answer
 from verification.clients.service.client import Service, user_agent
 from verification.errors import NotAsked, ObserverError, ServiceError, Unmendable, VerificationError
 from verification.redaction import redact, register
-from verification.settings.model import ListFlow, Smoke, Target
+from verification.settings.service import ListFlow, Smoke, Target
 
 pytestmark = pytest.mark.timeout(60)  # no question may outlive its own limit; this is for a client without one
 
@@ -273,7 +273,7 @@ def test_a_fault_of_this_machine_says_nothing_about_the_service() -> None:
     script = """
 import os, resource
 from verification.clients.service.client import Service
-from verification.settings.model import Smoke, Target
+from verification.settings.service import Smoke, Target
 service = Service(Target(url="http://127.0.0.1:9"), Smoke())
 service.get("/health")  # so that the client itself is not what runs out
 free = os.open("/dev/null", os.O_RDONLY)
@@ -581,7 +581,7 @@ def test_after_closing_nothing_is_asked_and_no_thread_is_left() -> None:
 def test_a_client_that_nobody_closed_does_not_keep_the_process_from_ending() -> None:
     script = """
 from verification.clients.service.client import Service
-from verification.settings.model import Smoke, Target
+from verification.settings.service import Smoke, Target
 service = Service(Target(url="http://127.0.0.1:9"), Smoke())
 print(service.get("/health").problem)
 """

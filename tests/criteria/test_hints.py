@@ -7,7 +7,8 @@ import shlex
 import pytest
 
 from verification.criteria.remedies import hint
-from verification.settings.model import CloudRunSettings, ServiceInfo, Settings, Target
+from verification.settings.model import Settings
+from verification.settings.service import CloudRunSettings, ServiceInfo, Target
 
 
 def settings(**target: object) -> Settings:

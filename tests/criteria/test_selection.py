@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from verification.criteria.criterion import declared, not_collected
-from verification.settings.model import ServiceInfo, Settings, Target
+from verification.settings.model import Settings
+from verification.settings.service import ServiceInfo, Target
 
 ROOT = Path(__file__).parents[2]
 

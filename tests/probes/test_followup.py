@@ -32,7 +32,8 @@ from verification.records.deployments import Deployment, Phase, RolledBack, Sign
 from verification.records.run_record import RollbackOutcome
 from verification.run import Named
 from verification.settings.followup import ApprovedResources, IdlePrices
-from verification.settings.model import CloudRunSettings, Limits
+from verification.settings.model import Limits
+from verification.settings.service import CloudRunSettings
 from verification.verdict import Verdict, collecting
 
 BEGAN = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)

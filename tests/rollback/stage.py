@@ -14,9 +14,10 @@ from rollback.executor import roll_back
 from rollback.preflight import Known, survey
 from rollback.serving_history import ServingRecord
 from verification.clients.google.cloud_run import CloudRun
-from verification.local_sandbox import DeploymentNote, Sandbox
+from verification.local_sandbox import Sandbox
 from verification.records.journal import Entry, Journal, read
 from verification.records.run_record import RollbackResult
+from verification.sandbox_addresses import DeploymentNote
 from verification.settings.loading import load
 from verification.settings.model import Settings
 

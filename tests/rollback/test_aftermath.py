@@ -17,7 +17,7 @@ from rollback.supervisor.resume import Ended, Place, bring_to_an_end
 from tests.rollback.stage import ROOT, Stage
 from verification.records.journal import Journal, read
 from verification.records.process import Process, this_process
-from verification.settings.model import CloudRunSettings
+from verification.settings.service import CloudRunSettings
 
 SHIPPED = ROOT / "deployment.toml"
 SERVICE = CloudRunSettings(service="backend", region="us-east1", project="project")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rollback.serving_history import History, ServingRecord
-from verification.settings.model import CloudRunSettings
+from verification.settings.service import CloudRunSettings
 
 SERVICE = CloudRunSettings(service="s", region="r", project="p")
 

@@ -7,8 +7,7 @@ import tomllib
 import pytest
 from pydantic import ValidationError
 
-from verification.settings.code import CheckoutFolder, Code
-from verification.settings.release import Release
+from verification.settings.checkout import CheckoutFolder, Code, Release
 
 BAYIT = """
 [checkout]

@@ -10,7 +10,7 @@ import pytest
 from tests.source_tree.clone import Clone, git, reason
 from verification.errors import ObserverError, ServiceError
 from verification.probes.release import ReleaseContents, contents
-from verification.settings.release import Release
+from verification.settings.checkout import Release
 from verification.source_tree.checkout import Checkout, Commit
 from verification.verdict import collecting
 

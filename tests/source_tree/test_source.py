@@ -11,7 +11,7 @@ import pytest
 from tests.source_tree.clone import Clone, git, reason
 from verification.errors import ObserverError, ServiceError
 from verification.probes.source import PlaceholderScan, scan, tree_state
-from verification.settings.code import Code, Placeholders
+from verification.settings.checkout import Code, Placeholders
 from verification.source_tree.checkout import Checkout
 from verification.verdict import Measurement
 

@@ -10,7 +10,7 @@ import pytest
 from tests.source_tree.clone import Clone, reason
 from verification.errors import ObserverError, ServiceError
 from verification.probes.code import QualityRun, SuiteRun, run_quality, run_suite
-from verification.settings.code import Code
+from verification.settings.checkout import Code
 from verification.source_tree.commands import Commands
 from verification.verdict import Measurement, collecting
 

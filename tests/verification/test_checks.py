@@ -9,7 +9,7 @@ import pytest
 from verification.checks import login_of, must_be_deeply_healthy, must_be_healthy, must_be_listed, must_be_logged_in
 from verification.clients.service.answer import Answer, Json
 from verification.errors import ServiceError
-from verification.settings.model import DeepHealth, HealthQuestion, ListFlow, LoginFlow
+from verification.settings.service import DeepHealth, HealthQuestion, ListFlow, LoginFlow
 
 DEEP = DeepHealth(path="/health/deep", critical=["mongodb"])
 LOGIN = LoginFlow(path="/login", body={"password": "$PASSWORD"}, token="token", password_field="password")

@@ -16,8 +16,8 @@ from verification.clients.google.cloud_logging import CloudLogging, LogEntry, Lo
 from verification.clients.google.cloud_monitoring import CloudMonitoring, Histogram, RevisionTraffic
 from verification.clients.sentry.client import Sentry
 from verification.errors import ObserverError, VerificationError
-from verification.settings.model import CloudRunSettings
 from verification.settings.observers import SentrySettings
+from verification.settings.service import CloudRunSettings
 from verification.watch.criteria.forbidden_events import (
     CRITICAL_ERRORS,
     DATABASE_ERRORS,

@@ -65,7 +65,7 @@ class MongoDB:
             parsed = parse_uri(url, connect_timeout=timeout)
             options = {str(key).lower(): value for key, value in parsed["options"].items()}
             limit = int(timeout * 1000)
-            self._client: MongoClient[Document] = MongoClient(
+            self.client: MongoClient[Document] = MongoClient(
                 url,
                 appname="deployment-verification",
                 connect=False,
@@ -101,7 +101,7 @@ class MongoDB:
 
     def close(self) -> None:
         """Let go of the connections."""
-        self._client.close()
+        self.client.close()
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -111,19 +111,7 @@ class MongoDB:
     @property
     def database(self) -> Database:
         """The database that the address names."""
-        return self._client[self.name]
-
-    def other(self, name: str) -> Database:
-        """Another database of the same server."""
-        return self._client[name]
-
-    def drop(self, name: str) -> None:
-        """Drop a whole database of the server."""
-        self._client.drop_database(name)
-
-    def databases(self) -> list[str]:
-        """The names of the databases that these credentials may see."""
-        return self._client.list_database_names()
+        return self.client[self.name]
 
     @contextmanager
     def asking(self, question: str, within: float | None = None) -> Iterator[None]:
@@ -138,11 +126,11 @@ class MongoDB:
     def upstream(self) -> Upstream:
         """The server to write to: the primary, or any router of a sharded cluster. Raises ObserverError."""
         with self.asking("MongoDB was looked for"):
-            self._client.admin.command("ping")
+            self.client.admin.command("ping")
             try:
-                address: tuple[str, int | None] | None = self._client.primary or self._client.address
+                address: tuple[str, int | None] | None = self.client.primary or self.client.address
             except InvalidOperation:
-                address = next(iter(self._client.nodes))
+                address = next(iter(self.client.nodes))
         if address is None:
             raise ObserverError("MongoDB names no server that can be written to", "Look at the state of its replicas.")
         host, port = address[0], address[1] or 27017

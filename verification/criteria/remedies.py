@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 
-from verification.settings.model import Settings, Target
+from verification.settings.model import Settings
+from verification.settings.service import Target
 
 _MONGODB = re.compile(r"mongo|ServerSelectionTimeout", re.IGNORECASE)
 _MEMORY = re.compile(r"memory limit|out of memory|OOM", re.IGNORECASE)

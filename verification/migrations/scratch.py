@@ -40,7 +40,7 @@ def scratch(server: MongoDB, lasts: float) -> Iterator[Database]:
     refuse(name, server.name)
     with server.asking("a database for the rehearsal was made"):
         _sweep(server)
-        database = server.other(name)
+        database = server.client[name]
         if database.list_collection_names():
             raise ObserverError(f"there is a database {name} already", "Run again.")
         database[MARKER].insert_one({"_id": name, "of": server.name, "until": time.time() + lasts})
@@ -71,8 +71,8 @@ def _drop(server: MongoDB, name: str) -> None:
 
 
 def _is_dropped(server: MongoDB, name: str) -> bool:
-    server.drop(name)
-    return not server.other(name).list_collection_names()
+    server.client.drop_database(name)
+    return not server.client[name].list_collection_names()
 
 
 def _drop_at_exit(server: MongoDB, name: str) -> None:
@@ -82,13 +82,13 @@ def _drop_at_exit(server: MongoDB, name: str) -> None:
 
 def _sweep(server: MongoDB) -> None:
     try:
-        names = server.databases()
+        names = server.client.list_database_names()
     except PyMongoError:  # not every user may list them, and this is only about tidiness
         return
     for name in names:
         if not _NAME.fullmatch(name) or name == server.name:
             continue
-        marker = server.other(name)[MARKER].find_one({"_id": name}) or {}
+        marker = server.client[name][MARKER].find_one({"_id": name}) or {}
         until = marker.get("until")
         if isinstance(until, float) and until < time.time():
-            server.drop(name)
+            server.client.drop_database(name)

@@ -12,7 +12,7 @@ from verification.errors import ObserverError, ServiceError, VerificationError
 from verification.probe import probe
 from verification.probes.health import given
 from verification.probes.source import listed
-from verification.settings.code import Code
+from verification.settings.checkout import Code
 from verification.settings.units import duration_text
 from verification.source_tree.checkout import Checkout
 from verification.source_tree.commands import CommandResult, Commands

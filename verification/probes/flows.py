@@ -11,7 +11,8 @@ from verification.checks import Login, discreet, login_of
 from verification.errors import NotAsked
 from verification.probe import Probes, probe
 from verification.probes.health import given
-from verification.settings.model import ListFlow, Settings
+from verification.settings.model import Settings
+from verification.settings.service import ListFlow
 from verification.verdict import Measurement
 from verification.watch.sources.flows import credentials
 

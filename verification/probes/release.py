@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from verification.errors import ObserverError, ServiceError
 from verification.probe import probe
 from verification.probes.source import listed
-from verification.settings.release import Release
+from verification.settings.checkout import Release
 from verification.source_tree.changelog import ChangelogEntry, new_entries
 from verification.source_tree.checkout import Checkout, Commit
 from verification.source_tree.openapi import breaking_changes, parse_openapi

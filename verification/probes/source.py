@@ -11,7 +11,7 @@ from shlex import quote
 from verification.errors import ObserverError, ServiceError
 from verification.probe import probe
 from verification.probes.health import given
-from verification.settings.code import Code, Placeholders
+from verification.settings.checkout import Code, Placeholders
 from verification.source_tree.checkout import Checkout, Hit
 from verification.verdict import Measurement
 

@@ -19,7 +19,7 @@ from verification.redaction import redact
 from verification.verdict import now
 
 if TYPE_CHECKING:  # the supervisor reads journals, and must not cost every run the import of the settings
-    from verification.settings.model import CloudRunSettings
+    from verification.settings.service import CloudRunSettings
 
 Field = None | bool | int | float | str | Sequence[str]
 

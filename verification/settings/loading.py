@@ -19,7 +19,8 @@ from pydantic_core import ErrorDetails
 
 from verification.errors import SettingsError
 from verification.redaction import register
-from verification.settings.model import REFERENCE, Role, Settings
+from verification.settings.model import Role, Settings
+from verification.settings.service import REFERENCE
 
 Tree = dict[str, object]
 

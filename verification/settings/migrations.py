@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from verification.settings.code import Command, Inside
+from verification.settings.checkout import Command, Inside
 from verification.settings.tables import Table, Text
 from verification.settings.units import Seconds
 

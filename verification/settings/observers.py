@@ -1,29 +1,24 @@
-"""`[sentry]`, `[slack]`, `[github]` and `[incidents]`: the systems that are asked about the service.
+"""`[sentry]`, `[slack]`, `[github]`, `[jira]`, `[incidents]`, `[people]`: systems that are asked, and people's.
 
-Tokens never stand here; they come from SENTRY_AUTH_TOKEN, SENTRY_DSN, SLACK_BOT_TOKEN, GITHUB_TOKEN, PAGERDUTY_TOKEN.
+Tokens never stand here; they come from SENTRY_AUTH_TOKEN, SENTRY_DSN, SLACK_BOT_TOKEN, GITHUB_TOKEN, PAGERDUTY_TOKEN
+and PAGERDUTY_ROUTING_KEY.
 """
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from verification.settings.tables import Address, Table, Text
+from verification.settings.tables import Address, Table, Text, is_local
 from verification.settings.units import Seconds
 
 
 def keeps_secrets(url: str) -> bool:
     """Whether a token may travel to `url`: over TLS, or without leaving this machine."""
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    try:
-        here = host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        here = False
-    return parts.scheme == "https" or (parts.scheme == "http" and here)
+    return parts.scheme == "https" or (parts.scheme == "http" and is_local(parts.hostname or ""))
 
 
 def _private(url: str) -> str:
@@ -136,6 +131,27 @@ class Incidents(Table):
                 "name github, pagerduty or statuspage: no message in Slack does not mean that there is no incident"
             )
         return self
+
+
+class IncidentTicket(Table):
+    """`[people.github]`: an issue in `github.repository`, with `labels`."""
+
+    labels: list[Text] = ["incident", "P1"]
+
+
+class PagerDutyEvent(Table):
+    """`[people.pagerduty]`: an event that triggers an incident at PagerDuty (Events API v2)."""
+
+    url: PrivateAddress = "https://events.pagerduty.com"
+    severity: Literal["critical", "error", "warning", "info"] = "critical"
+
+
+class People(Table):
+    """`[people]`. `timeout` bounds each call: what does not get through is queued, and sent by a later run."""
+
+    timeout: Seconds = Field(default=15, gt=0, le=300)
+    github: IncidentTicket | None = None
+    pagerduty: PagerDutyEvent | None = None
 
 
 GitHub = GitHubSettings  # as rollback/ still calls it

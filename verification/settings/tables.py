@@ -30,6 +30,14 @@ def _address(text: str) -> str:
     return text.rstrip("/")
 
 
+def is_local(host: str) -> bool:
+    """Whether `host` is this machine, by name or address."""
+    try:
+        return host == "localhost" or ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
 def _is_printable(text: str) -> bool:
     return text.isprintable() and " " not in text and "\\" not in text
 

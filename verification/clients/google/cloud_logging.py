@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from verification.clients.google.errors import GoogleSystem, ask, must_be_local
 from verification.clients.lazy_imports import Lazy, load
 from verification.redaction import redact
-from verification.settings.model import CloudRunSettings
+from verification.settings.service import CloudRunSettings
 
 if TYPE_CHECKING:
     from google.cloud.logging import Client

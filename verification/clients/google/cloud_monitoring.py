@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypedDict, TypeVar
 from verification.clients.google.errors import GoogleSystem, ask, must_be_local
 from verification.clients.lazy_imports import Lazy, load
 from verification.errors import ObserverError
-from verification.settings.model import CloudRunSettings
+from verification.settings.service import CloudRunSettings
 
 if TYPE_CHECKING:
     from google.api.distribution_pb2 import Distribution

@@ -26,13 +26,13 @@ from verification.clients.google.errors import (
     GoogleSystem,
     Unclear,
     explained,
-    is_local,
     is_passing,
 )
 from verification.clients.lazy_imports import Lazy, load
 from verification.deadline import Deadline, bounded, poll
 from verification.errors import NotPermitted, ObserverError
-from verification.settings.model import CloudRunSettings
+from verification.settings.service import CloudRunSettings
+from verification.settings.tables import is_local
 
 if TYPE_CHECKING:
     from google.api_core.operation import Operation

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from verification.clients.lazy_imports import load
 from verification.deadline import bounded
 from verification.errors import NotPermitted, ObserverError, SettingsError
 from verification.redaction import redact_and_truncate
+from verification.settings.tables import is_local
 
 T = TypeVar("T")
 
@@ -109,14 +109,6 @@ def is_passing(error: Exception) -> bool:
         auth.TransportError,
     )
     return isinstance(error, passing)
-
-
-def is_local(host: str) -> bool:
-    """Whether `host` is this machine, by name or address."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def must_be_local(host: str, setting: str) -> None:

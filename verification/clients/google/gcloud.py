@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from verification.errors import ObserverError
 from verification.operator_commands import describe, update_traffic
-from verification.settings.model import CloudRunSettings
+from verification.settings.service import CloudRunSettings
 from verification.source_tree.commands import CommandResult, Commands
 
 _ALL = 100

@@ -13,8 +13,7 @@ from pydantic import BaseModel
 from verification.clients.incidents.open_incidents import OpenIncident
 from verification.clients.web_api import System, WebApi, token_of
 from verification.errors import ObserverError
-from verification.settings.observers import PagerDutyIncidents
-from verification.settings.people import PagerDutyEvent
+from verification.settings.observers import PagerDutyEvent, PagerDutyIncidents
 
 _PAGE = 100
 _MOST_PAGES = 50

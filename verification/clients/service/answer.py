@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 
 from verification.errors import ServiceError, VerificationError
 from verification.redaction import redact_and_truncate
-from verification.settings.model import FieldType, ListFlow
+from verification.settings.service import FieldType, ListFlow
 from verification.verdict import Measurement, Value, now, show
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]

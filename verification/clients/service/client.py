@@ -25,7 +25,7 @@ from verification.clients.service.certificate import trust
 from verification.clients.service.failures import blamed
 from verification.deadline import Deadline, Stopwatch
 from verification.errors import NotAsked, ObserverError, ServiceError, VerificationError
-from verification.settings.model import Smoke, Target
+from verification.settings.service import Smoke, Target
 from verification.settings.units import duration_text
 
 _REDIRECTS = 5

@@ -14,9 +14,9 @@ from verification.probe import probe
 from verification.probes.followup.deployment import Followed
 from verification.probes.release import ReleaseContents, contents
 from verification.records.metrics import Period, over_all
+from verification.settings.checkout import Release
 from verification.settings.followup import ApprovedResources, IdlePrices
 from verification.settings.model import Settings
-from verification.settings.release import Release
 from verification.source_tree.changelog import new_entries
 from verification.source_tree.checkout import Checkout
 from verification.verdict import Measurement, Value, record

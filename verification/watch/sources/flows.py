@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from verification.checks import login_of, must_be_listed, must_be_logged_in
 from verification.errors import NotAsked
 from verification.settings.loading import secret
-from verification.settings.model import Flows, ListFlow, LoginFlow
+from verification.settings.service import Flows, ListFlow, LoginFlow
 
 if TYPE_CHECKING:
     from verification.clients.service.answer import Answer

@@ -10,7 +10,7 @@ from verification.clients.service.answer import Answer
 from verification.clients.service.client import Service
 from verification.deadline import Stopwatch
 from verification.errors import ServiceError, Unmendable, VerificationError
-from verification.settings.model import DeepHealth, HealthQuestion
+from verification.settings.service import DeepHealth, HealthQuestion
 from verification.verdict import collecting
 from verification.watch.criteria.gauges import DEPENDENCY
 from verification.watch.criteria.repeated_checks import FLOWS, HEALTH

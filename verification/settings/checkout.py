@@ -1,4 +1,4 @@
-"""`[checkout]` and `[code]`: where the service's source lies, and the commands that its own people check it with."""
+"""`[checkout]`, `[code]`, `[release]`: the service's source, how its people check it, what a release changes."""
 
 from __future__ import annotations
 
@@ -74,3 +74,16 @@ class Code(Table):
         if self.tests is None and (self.junit or self.coverage):
             raise ValueError("junit and coverage are written by the command tests, which is missing")
         return self
+
+
+class Release(Table):
+    """`[release]`: paths and globs are relative to the checkout.
+
+    Commits of the types `not_listed` (conventional commits) change nothing for users and need no changelog entry.
+    """
+
+    changelog: Inside = "CHANGELOG.md"
+    not_listed: list[Text] = ["build", "chore", "ci", "docs", "refactor", "style", "test"]
+    openapi: Inside | None = None
+    migrations: list[Inside] = []
+    git_timeout: Seconds = Field(default=30, gt=0)

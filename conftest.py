@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rollback.interrupts import Interruptions
+from rollback.interrupts import Interruptions, undisturbed
 from verification.criteria.criterion import asked_by, criterion_id, phase_of, role_of
 from verification.criteria.outcome import outcome_of
 from verification.criteria.results import Results, stage_of
@@ -37,7 +37,7 @@ from verification.verdict import Measurement, Verdict, collecting, now
 
 if TYPE_CHECKING:
     from reports.plugin import Reporting
-    from rollback.controller import SafetyNet
+    from rollback.controller import RollbackController
     from verification.clients.service.client import Service
     from verification.probes.revision import Traffic
 
@@ -93,7 +93,7 @@ def _report_on(config: pytest.Config, run: Run) -> None:
     from reports.plugin import Reporting
     from reports.run_files import RunFiles
     from reports.tickets.ticket import DeployTicket
-    from rollback.controller import SafetyNet
+    from rollback.controller import RollbackController
 
     output = Path(config.getoption("--output"))
     results = Results()
@@ -108,8 +108,8 @@ def _report_on(config: pytest.Config, run: Run) -> None:
         ) from None
     run.logs = files.folder
     reporting = Reporting(config, run.record, results, files, tickets)
-    net = SafetyNet(run, files.journal, output, allowed=not config.getoption("--no-rollback"))
-    config.pluginmanager.register(Verification(run, results, net, reporting), "verification")
+    controller = RollbackController(run, files.journal, output, allowed=not config.getoption("--no-rollback"))
+    config.pluginmanager.register(Verification(run, results, controller, reporting), "verification")
     config.pluginmanager.register(reporting, "verification-reports")
 
 
@@ -198,10 +198,10 @@ def deployed_revision(request: pytest.FixtureRequest, role: str, traffic: Traffi
 class Verification:
     """Notes verdicts as they come, and acts on them once, at the session's end."""
 
-    def __init__(self, run: Run, results: Results, net: SafetyNet, reporting: Reporting) -> None:
+    def __init__(self, run: Run, results: Results, controller: RollbackController, reporting: Reporting) -> None:
         self._run = run
         self._results = results
-        self._net = net
+        self._controller = controller
         self._reporting = reporting
         self._finished: dict[str, CriterionResult] = {}
         # So that a cancelled run still decides, rolls back if it must, and writes its report.
@@ -218,10 +218,10 @@ class Verification:
             run_in_order_of_answers(session, before, self._run.probes, waiting, last=False)
             if not self._may_go_on("deployed"):
                 return True
-            self._watch_over(session.config)
+            self._start_supervisor(session.config)
             self._run.deploy({name for item in after or later for name in asked_by(item)})
-        self._watch_over(session.config)
-        self._net.spread()
+        self._start_supervisor(session.config)
+        self._controller.arm()
         self._interruptions.ask(self._question)
         if later and not after:
             from verification.probes.followup.deployment import note_followed
@@ -240,16 +240,16 @@ class Verification:
         run_in_order_of_answers(session, later or after or before, self._run.probes, waiting)
         return True
 
-    def _watch_over(self, config: pytest.Config) -> None:
+    def _start_supervisor(self, config: pytest.Config) -> None:
         """Have a supervisor, which speaks where a person reads it: not into what pytest captures."""
         capture = config.pluginmanager.getplugin("capturemanager")
         with capture.global_and_fixture_disabled() if capture else nullcontext():
-            self._net.watch_over()
+            self._controller.start_supervisor()
 
     def _question(self) -> str:
         """What to ask whoever presses Ctrl-C. A failure has decided already."""
         failed = any(one.verdict is Verdict.FAIL and one.mendable for one in self._finished.values())
-        return "" if failed else self._net.question()
+        return "" if failed else self._controller.question()
 
     def _may_go_on(self, done: str) -> bool:
         closed = [one.id for one in self._finished.values() if one.verdict is not Verdict.PASS]
@@ -295,7 +295,7 @@ class Verification:
         if result is None:
             return
         if result.verdict is Verdict.FAIL and result.phase in POST_DEPLOY_PHASES:
-            self._net.failed(result)
+            self._controller.record_failure(result)
         # A failure counts once it is known: its teardown may never be reported (Ctrl-C, a plugin that breaks).
         if report.when == "teardown" or result.verdict is Verdict.FAIL:
             self._finished[report.nodeid] = result
@@ -312,8 +312,6 @@ class Verification:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None]:
         """Decide, act, and write down what was done: once, after every test, before the report is written."""
-        from rollback.executor import undisturbed
-
         with undisturbed():  # a CI system's SIGTERM, which follows its SIGINT, must find the report complete
             self._decide(session, exitstatus)
             try:
@@ -329,7 +327,9 @@ class Verification:
         record.unasked = tuple(criterion_id(item) for item in unasked if phase_of(item) in POST_DEPLOY_PHASES)
         record.interrupted = _INTERRUPTIONS.get(exitstatus, "")
         try:
-            self._net.catch(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED, choice=self._interruptions.choice)
+            self._controller.finish(
+                interrupted=exitstatus == pytest.ExitCode.INTERRUPTED, wanted=self._interruptions.wants_rollback
+            )
             record.finished = now()
             self._reporting.tell(self._run)
             self._reporting.log(self._run)

@@ -26,7 +26,7 @@ import httpx
 from benchmarks.chaos_cases import INSIDE, STARVED, Case, matrix
 from benchmarks.figure import BenchmarkError
 from benchmarks.programs import ROOT, environment, pytest, sandbox
-from verification.records.journal import Entry, read
+from verification.records.journal import JournalEntry, JournalView
 from verification.sandbox_addresses import Addresses
 
 _WITHIN = 300.0  # a bound for one case, not a figure
@@ -189,7 +189,7 @@ class Arena:
 
     def _seen(self, case: Case, note: dict[str, str], output: Path, moved: int, code: int, said: str) -> Seen:
         journals = sorted(output.glob("*/journal.jsonl"))
-        entries = [entry for path in journals for entry in read(path)]
+        entries = [entry for path in journals for entry in JournalView.read(path).entries]
         lines = [line for path in journals for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
         serving = self._settled()
         folders = [one for one in output.glob("*Z-*") if one.is_dir()]
@@ -273,7 +273,7 @@ def _summary(folder: Path) -> str:
         return ""
 
 
-def _ending(case: Case, entries: list[Entry], *, back: bool, called: bool, told: bool) -> str:
+def _ending(case: Case, entries: list[JournalEntry], *, back: bool, called: bool, told: bool) -> str:
     what = "rolled back" if back else "left as it was"
     by = "by the supervisor" if any(one.event == "resumed" for one in entries) else "by the run itself"
     people = "people called" if called else "told with the command" if told else "no call"

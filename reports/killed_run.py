@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from verification.records.journal import read
+from verification.records.journal import JournalView
 from verification.records.run_record import CriterionResult, RollbackResult, RunRecord
 from verification.verdict import Verdict
 
@@ -14,7 +14,8 @@ _KILLED = "the run itself did not finish; what stands here is what its journal t
 
 def killed_record(begun: RunRecord, text: str, result: RollbackResult, journal: Path) -> RunRecord:
     """`begun` with `result` and the criteria that failed; it stays unfinished. `text` says what was done since."""
-    failed = {entry.text("criterion"): entry.text("reason") for entry in read(journal) if entry.event == "failed"}
+    entries = JournalView.read(journal).every("failed")
+    failed = {entry.text("criterion"): entry.text("reason") for entry in entries}
     failed |= {name: "" for name in result.triggers if name not in failed}
     phase = begun.phases[0] if len(begun.phases) == 1 else ""  # which of several it was, nobody wrote down
     return replace(

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from enum import IntEnum
@@ -15,25 +14,16 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from rollback.context import World, open_world
-from rollback.executor import Order, roll_back_by_hand
-from rollback.manual import Request, commit_of, order_for
-from rollback.notify.outbox import call_people, send_queued
-from rollback.notify.restore_offer import with_restore_offer
-from rollback.preflight import survey
-from rollback.previous_revision import candidates_text
-from rollback.serving_history import ServingRecord
-from rollback.status import show, unsettled
-from rollback.supervisor.pending import BY_HAND, Left, newest
-from rollback.supervisor.resume import Place, bring_to_an_end
-from verification.clients.google.cloud_run import CloudRun, RevisionState
-from verification.errors import ObserverError, RollbackFailed, RollbackWithheld, SettingsError
-from verification.records.deployment_log import open_log
-from verification.records.events import keep, rolled_back_by_hand
-from verification.records.journal import Journal
+from rollback.context import EnvironmentContext, open_environment
+from rollback.manual import ManualRequest, roll_back_manually
+from rollback.preflight import take_snapshot
+from rollback.status import show
+from rollback.supervisor.pending import open_run_lines
+from rollback.supervisor.resume import Resumption, resume_all
+from verification.errors import ObserverError, SettingsError
+from verification.records.journal import JOURNAL, Journal
 from verification.records.run_record import RollbackOutcome, RollbackResult
 from verification.redaction import redact
-from verification.settings.model import Settings
 from verification.verdict import now
 
 ROOT = Path(__file__).parent.parent
@@ -58,6 +48,9 @@ class Exit(IntEnum):
     UNKNOWN = 75
 
 
+_SEVERITY = (Exit.DONE, Exit.UNKNOWN, Exit.WITHHELD, Exit.FAILED)  # of several runs the worst is told
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
@@ -71,11 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "resume":
             return _resume(console, options)
-        with open_world(options.deployment, options.environment) as world:
-            cloud_run, history = world.cloud_run, ServingRecord(options.output / "serving.jsonl")
+        with open_environment(options.deployment, options.environment) as environment:
             if options.command == "status":
-                return _status(console, world, cloud_run, history, options)
-            return _roll_back(console, world, cloud_run, history, options)
+                return _status(console, environment, options)
+            return _roll_back(console, environment, options)
     except SettingsError as mistake:
         print(redact(str(mistake)), file=sys.stderr)
         return Exit.USAGE
@@ -92,11 +84,11 @@ def _parser() -> argparse.ArgumentParser:
         "command",
         nargs="?",
         choices=["status", "resume"],
-        help="status: only show what serves and what would be rolled back to; resume: bring to its end what the newest "
-        "run left undone, if it was killed",
+        help="status: only show what serves and what would be rolled back to; resume: bring to its end what killed "
+        "runs left undone",
     )
     parser.add_argument(
-        "--run", type=Path, metavar="FOLDER", help="with resume: the run's folder (default: the environment's newest)"
+        "--run", type=Path, metavar="FOLDER", help="with resume: one run's folder (default: all that are not settled)"
     )
     parser.add_argument("-e", "--env", dest="environment", required=True, help="an environment of the deployment file")
     parser.add_argument(
@@ -117,107 +109,37 @@ def _steps(text: str) -> int:
 
 
 def _resume(console: Console, options: argparse.Namespace) -> int:
-    code = _bring_to_an_end(console, options)
+    request = Resumption(options.deployment, options.environment, options.output, "`python -m rollback resume`")
+    resumed = resume_all(request, options.run)
+    _say(console, *(line for result in resumed for line in (f"run   {result.run}" if result.run else "", result.text)))
+    return max((result.exit_code for result in resumed), key=_SEVERITY.index, default=Exit.DONE)
+
+
+def _status(console: Console, environment: EnvironmentContext, options: argparse.Namespace) -> int:
+    context = environment.rollback(Journal(options.output / JOURNAL), options.output)
+    snapshot = take_snapshot(context, environment.hint)
+    shares = snapshot.service.shares if snapshot.service else None
+    _say(console, *open_run_lines(options.output, environment.settings.environment, shares))
     try:
-        with open_world(options.deployment, options.environment, after_a_run=True) as world:
-            _say(console, *send_queued(options.output, world.settings, world.variables))
-    except SettingsError as problem:  # a sandbox that is gone calls nobody
-        _say(console, problem.cause)
-    return code
-
-
-def _bring_to_an_end(console: Console, options: argparse.Namespace) -> int:
-    found = options.run / "journal.jsonl" if options.run else newest(options.output, options.environment)
-    if found is None:
-        _say(console, f"no run of {options.environment} has been made below {options.output}: nothing is due")
-        return Exit.DONE
-    _say(console, f"run   {found.parent.name}")
-    left = Left.of(found)
-    if not left.entries:
-        _say(
-            console,
-            "it left no journal, as it ended before it asked anything: whether the release is good is not known",
-            f"To find out: `pytest -m smoke --env {options.environment}`",
-        )
-        return Exit.UNKNOWN
-    if left.environment and left.environment != options.environment:
-        raise SettingsError(f"{found.parent} is a run of {left.environment}", "Name that one with -e.")
-    if left.settled is None and left.process is not None and left.process.lives:
-        _say(console, f"its process ({left.process.pid}) is running: it rolls back itself, if it must")
-        return Exit.WITHHELD
-    place = Place(options.deployment, options.environment, options.output, found)
-    ended = bring_to_an_end(place, "`python -m rollback resume`")
-    _say(console, ended.said)
-    return ended.exit_code
-
-
-def _status(
-    console: Console, world: World, cloud_run: CloudRun, history: ServingRecord, options: argparse.Namespace
-) -> int:
-    _say(console, *unsettled(options.output, options.environment))
-    known = survey(world.settings, cloud_run, history, world.given)
-    try:
-        if known.serving is None:
-            raise ObserverError("; ".join(known.obstacles))
-        revisions = cloud_run.revisions(_STATUS_LISTS)
+        if snapshot.service is None:
+            raise ObserverError("; ".join(obstacle.text for obstacle in snapshot.plan.obstacles))
+        revisions = context.cloud_run.revisions(_STATUS_LISTS)
     except ObserverError as problem:
         print(redact(str(problem)), file=sys.stderr)
         return Exit.UNKNOWN
-    show(console, known, known.serving, revisions, history.of(cloud_run.settings))
+    past = context.history.about(context.cloud_run.settings)
+    bad = {revision.name for revision in revisions if past.is_marked_bad(revision.name)}
+    show(console, snapshot, snapshot.service, revisions, bad)
     return Exit.DONE
 
 
-def _roll_back(
-    console: Console, world: World, cloud_run: CloudRun, history: ServingRecord, options: argparse.Namespace
-) -> int:
-    environment = world.settings.environment
-    journal = Journal(options.output / f"{now():%Y%m%dT%H%M%SZ}-{environment}-rollback" / "journal.jsonl")
+def _roll_back(console: Console, environment: EnvironmentContext, options: argparse.Namespace) -> int:
+    name = environment.settings.environment
+    journal = Journal(options.output / f"{now():%Y%m%dT%H%M%SZ}-{name}-rollback" / JOURNAL)
     at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    request = Request(options.steps or 1, options.to_revision, world.given, _ask if at_terminal else None)
-    try:
-        order = order_for(request, world.settings, cloud_run, history)
-    except (RollbackWithheld, RollbackFailed) as problem:
-        failed = isinstance(problem, RollbackFailed)
-        outcome = RollbackOutcome.FAILED if failed else RollbackOutcome.WITHHELD
-        return _report(console, RollbackResult(outcome, reason=problem.cause, next_step=problem.remedy))
-    _say(console, f"from  {order.source}", f"to    {order.target} ({order.evidence})")
-    journal.armed(
-        cloud_run.settings,
-        environment=environment,
-        policy=BY_HAND,
-        revision=order.source,
-        previous=order.target,
-        evidence=order.evidence,
-    )
-    result = roll_back_by_hand(
-        order,
-        settings=world.settings,
-        cloud_run=cloud_run,
-        journal=journal,
-        history=history,
-        dry_run=options.dry_run,
-        variables=world.variables,
-    )
-    if order.taken_out:
-        commit = commit_of(cloud_run, order.taken_out[0])
-        result = with_restore_offer(result, world.settings, options.output, commit)
-    moved = bool(result.strategy) or result.outcome is RollbackOutcome.FAILED
-    if moved or options.dry_run:  # else nothing has happened that the person at the keyboard does not see
-        _say(console, *call_people(world.settings, world.variables, journal, result, dry_run=options.dry_run))
-    _say(console, _logged(world.settings, order, result, journal.path.parent))
-    return _report(console, result)
-
-
-def _logged(settings: Settings, order: Order, result: RollbackResult, run: Path) -> str:
-    """Tell the deployment log; what went wrong with that, or nothing: the rollback is what it is."""
-    assert settings.target.cloud_run is not None, "it was rolled back"
-    service = settings.target.cloud_run.service
-    taken_out = [name for name in order.shares if name != order.target]
-    try:
-        log = open_log(settings.deployment_log, run.parent, os.environ)
-    except SettingsError as mistake:
-        return f"the deployment log was not written: {mistake.cause}"
-    return keep(log, rolled_back_by_hand(settings.environment, service, taken_out, result, run.name))
+    request = ManualRequest(options.steps or 1, options.to_revision, environment.hint, at_terminal)
+    context = environment.rollback(journal, options.output, dry_run=options.dry_run)
+    return _report(console, roll_back_manually(request, context, lambda line: _say(console, line)))
 
 
 def _report(console: Console, result: RollbackResult) -> int:
@@ -232,16 +154,6 @@ def _report(console: Console, result: RollbackResult) -> int:
 def _say(console: Console, *lines: str) -> None:
     for line in filter(None, lines):
         console.print(redact(line), soft_wrap=True, markup=False)
-
-
-def _ask(found: Sequence[RevisionState], problem: str) -> str:
-    print(redact(problem))
-    print(redact(candidates_text(found)))
-    try:
-        answer = input("Name of the revision that shall serve (empty: none): ").strip()
-    except EOFError:
-        return ""
-    return answer if answer in {one.name for one in found} else ""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Where a rollback happens, when pytest is not there to say so."""
+"""What a rollback acts in: the service that it moves, the run's journal, and what it may do."""
 
 from __future__ import annotations
 
@@ -8,24 +8,42 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from rollback.serving_history import ServingHistory
 from verification.clients.google.cloud_run import CloudRun
 from verification.errors import SettingsError
+from verification.records.journal import Journal
+from verification.records.rollback_plan import PreviousRevisionHint
 from verification.settings.loading import load
 from verification.settings.model import Settings
 
-NOTE = "PREVIOUS_REVISION"
+PREVIOUS_REVISION = "PREVIOUS_REVISION"
+_HISTORY = "serving.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
-class World:
-    """The settings of an environment, the variables that hold its secrets, and what was noted of the last deployment.
+class RollbackContext:
+    """The service of an environment, and what one run may do with it.
 
-    `given` is the previous revision, and who noted it.
+    `variables` are the environment variables of the strategies and channels: tokens, and what gcloud needs. `allowed`
+    is False under `--no-rollback`; a `dry_run` does everything but the write.
     """
 
     settings: Settings
+    cloud_run: CloudRun
+    journal: Journal
+    history: ServingHistory
     variables: Mapping[str, str]
-    given: tuple[str, str] | None
+    allowed: bool = True
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentContext:
+    """An environment when pytest is not there to say what it is; `hint` is what was noted of the last deployment."""
+
+    settings: Settings
+    variables: Mapping[str, str]
+    hint: PreviousRevisionHint | None
 
     @property
     def cloud_run(self) -> CloudRun:
@@ -38,17 +56,30 @@ class World:
             )
         return CloudRun(table)
 
+    def rollback(
+        self, journal: Journal, output: Path, *, allowed: bool = True, dry_run: bool = False
+    ) -> RollbackContext:
+        """What a rollback with this `journal` acts in; `output` is the folder of all runs. Raises SettingsError."""
+        history = history_in(output)
+        return RollbackContext(self.settings, self.cloud_run, journal, history, self.variables, allowed, dry_run)
+
+
+def history_in(output: Path) -> ServingHistory:
+    """The record of what served when, which all runs below `output` share."""
+    return ServingHistory(output / _HISTORY)
+
 
 @contextmanager
-def open_world(file: Path, environment: str, *, after_a_run: bool = False) -> Iterator[World]:
+def open_environment(file: Path, environment: str, *, after_a_run: bool = False) -> Iterator[EnvironmentContext]:
     """The `environment` of the deployment file. Raises SettingsError.
 
     `after_a_run`: do not start a sandbox; the one that the run had started ended with it.
     """
     settings, variables = load(file, environment).settings, dict(os.environ)
     if not settings.sandbox:
-        noted = variables.get(NOTE, "")
-        yield World(settings, variables, (noted, f"environment variable {NOTE}") if noted else None)
+        noted = variables.get(PREVIOUS_REVISION, "")
+        hint = PreviousRevisionHint(noted, f"environment variable {PREVIOUS_REVISION}") if noted else None
+        yield EnvironmentContext(settings, variables, hint)
         return
     if after_a_run and not variables.get("SANDBOX"):
         raise SettingsError(
@@ -58,5 +89,5 @@ def open_world(file: Path, environment: str, *, after_a_run: bool = False) -> It
     from verification.local_sandbox import open_sandbox
 
     with open_sandbox(variables) as sandbox:
-        given = (sandbox.note().previous, "the sandbox's deployment note")
-        yield World(sandbox.settings(settings), sandbox.variables(variables), given)
+        hint = PreviousRevisionHint(sandbox.note().previous, "the sandbox's deployment note")
+        yield EnvironmentContext(sandbox.settings(settings), sandbox.variables(variables), hint)

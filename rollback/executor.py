@@ -1,258 +1,149 @@
-"""Carry a rollback out: guards first, then the shift, then the proof that it helped. Nothing here raises.
+"""Carry a plan out: decide, shift the traffic, and prove that it helped. Nothing here raises.
 
 Three outcomes. Withheld: a guard spoke, production was not touched. Failed: it was due and did not get through, a
-person is needed now. Done: the previous revision serves; whether it serves *well* is `verified`.
+person is needed now. Done: the target serves; whether it serves *well* is `verified`.
 """
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 
+from rollback.context import RollbackContext
+from rollback.interrupts import undisturbed
 from rollback.locks import sole_rollback
-from rollback.preflight import Known, already_undone, too_old
-from rollback.reading import existing_revision, settled_service
-from rollback.serving_history import ServingRecord
-from rollback.strategies.failover import Shifting, strategies_of
-from rollback.traffic import Blind, Seen, Sight, seen_by_cloud_run
+from rollback.policy import Action, Decision, Facts, TargetState, change_under_way, decide, traffic_changed
+from rollback.preflight import facts_of
+from rollback.strategies.failover import Failover, longest_shift, strategies_of
+from rollback.traffic import TrafficObserver, TrafficSplit, existing_revision, settled_service
 from rollback.verification import verify
-from verification.clients.google.cloud_run import CloudRun
 from verification.clients.google.gcloud import Gcloud
 from verification.errors import RollbackFailed, RollbackWithheld
-from verification.operator_commands import at_once, by_hand, status, to_latest
-from verification.records.journal import Journal
+from verification.operator_commands import follow_latest, shift_now, status
+from verification.records.rollback_plan import RollbackPlan
 from verification.records.run_record import RollbackOutcome, RollbackResult
 from verification.settings.model import Settings
 
-_LOOKING = 30.0
-_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What is to be undone, as it was when somebody decided so.
-
-    `shares` is how the traffic was split then (revision -> percent), `target` where it shall go, `taken_out` the
-    revisions to be remembered as bad.
-    """
-
-    shares: dict[str, int]
-    target: str
-    evidence: str
-    taken_out: tuple[str, ...]
-    triggers: tuple[str, ...] = ()
-
-    @property
-    def source(self) -> str:
-        """What is rolled back, in words."""
-        return " and ".join(self.shares)
-
-
-def roll_back(
-    known: Known,
-    triggers: tuple[str, ...],
-    *,
-    settings: Settings,
-    cloud_run: CloudRun,
-    journal: Journal,
-    history: ServingRecord,
-    dry_run: bool,
-    allowed: bool,
-    variables: Mapping[str, str] = os.environ,
-) -> RollbackResult:
-    """Roll back because of `triggers`, if every guard lets us. Never raises; twice is the same as once.
-
-    `allowed` is False under `--no-rollback`; `dry_run` does everything but the write. `variables` are the environment
-    variables of the strategies: tokens, and what gcloud needs.
-    """
+def execute(plan: RollbackPlan, context: RollbackContext, triggers: tuple[str, ...] = ()) -> RollbackResult:
+    """Carry `plan` out because of `triggers`, if every guard lets us. Never raises; twice is the same as once."""
     for trigger in triggers:
-        journal.failed(trigger)
-    command = f"`{by_hand(settings.environment, known.previous)}`"
-
-    def permit() -> None:
-        if not allowed:
-            raise RollbackWithheld("--no-rollback was given", f"To roll back: {command}")
-        if settings.rollback.policy != "automatic":
-            raise RollbackWithheld(
-                f'rollback.policy is "{settings.rollback.policy}": a person decides', f"To roll back: {command}"
-            )
-
-    def judge() -> None:
-        if not (known.revision and known.previous):
-            raise RollbackWithheld(
-                "; ".join(known.obstacles) or "what served before is not known", f"To roll back: {command}"
-            )
-        past = history.of(cloud_run.settings)
-        held = too_old(known.created, settings) or already_undone(past, known.revision)
-        if held:
-            raise RollbackWithheld(held, f"To roll back all the same: {command}")
-
-    shares = {known.revision: 100} if known.revision else {}
-    order = Order(shares, known.previous, known.evidence, (known.revision,) if known.revision else (), triggers)
-    return _Rollback(order, settings, cloud_run, journal, history, variables, dry_run=dry_run).made(permit, judge)
+        context.journal.failed(trigger)
+    return _Execution(plan, context, triggers).run()
 
 
-def roll_back_by_hand(
-    order: Order,
-    *,
-    settings: Settings,
-    cloud_run: CloudRun,
-    journal: Journal,
-    history: ServingRecord,
-    dry_run: bool,
-    variables: Mapping[str, str] = os.environ,
-) -> RollbackResult:
-    """Roll back because a person says so: no policy and no age is asked for, every other guard holds. Never raises."""
-    return _Rollback(order, settings, cloud_run, journal, history, variables, dry_run=dry_run).made(_fine, _fine)
+def longest_step(settings: Settings) -> float:
+    """How many seconds a rollback that is at work may take from one line of its journal to the next."""
+    within, monitor = settings.rollback, settings.monitor
+    users = within.metrics_within + (monitor.log_delay + 2 * monitor.block if monitor else 0)
+    verification = within.verify_within + users
+    return within.evidence_grace + max(longest_shift(settings), verification) + 3 * settings.smoke.timeout
 
 
-def _fine() -> None:
-    pass
-
-
-class _Rollback:
-    def __init__(
-        self,
-        order: Order,
-        settings: Settings,
-        cloud_run: CloudRun,
-        journal: Journal,
-        history: ServingRecord,
-        variables: Mapping[str, str],
-        *,
-        dry_run: bool,
-    ) -> None:
-        self._order = order
-        self._settings = settings
-        self._cloud_run = cloud_run
-        self._journal = journal
-        self._history = history
-        self._dry_run = dry_run
+class _Execution:
+    def __init__(self, plan: RollbackPlan, context: RollbackContext, triggers: tuple[str, ...]) -> None:
+        self._plan = plan
+        self._context = context
+        self._triggers = triggers
+        self._service = context.cloud_run.settings
         self._began = time.monotonic()
-        self._until = self._began + settings.rollback.shift_within
-        gcloud = Gcloud(cloud_run.settings, journal.path.parent, variables)
-        self._sight = Sight(settings, cloud_run, gcloud)
-        self._strategies = strategies_of(settings, cloud_run, variables, self._sight, gcloud, journal)
+        self._until = self._began + context.settings.rollback.shift_within
+        gcloud = Gcloud(self._service, context.journal.path.parent, context.variables)
+        self._observer = TrafficObserver(context.settings, context.cloud_run, gcloud)
+        self._strategies = strategies_of(context, self._observer, gcloud)
+        self._facts = facts_of(plan, context, triggers)
 
-    def made(self, permit: Callable[[], None], judge: Callable[[], None]) -> RollbackResult:
-        """`permit` is asked before Cloud Run is, `judge` once it is known what serves; both raise RollbackWithheld."""
-        with undisturbed():
+    def run(self) -> RollbackResult:
+        """Do what is decided, and settle the journal."""
+        journal = self._context.journal
+        with undisturbed(), ExitStack() as held:
             try:
-                permit()
-                with sole_rollback(self._cloud_run.settings):
-                    result = self._finished(self._shifted(judge))
-            except RollbackWithheld as held:
-                result = self._result(RollbackOutcome.WITHHELD, held.cause, held.remedy)
+                result = self._carry_out(self._decide(held))
+            except RollbackWithheld as withheld:
+                result = self._result(RollbackOutcome.WITHHELD, withheld.cause, withheld.remedy, withheld.guard)
             except RollbackFailed as failed:
                 result = self._result(RollbackOutcome.FAILED, failed.cause, failed.remedy)
             except Exception as error:
-                result = self._result(
-                    RollbackOutcome.FAILED,
-                    f"{type(error).__name__}: {error}",
-                    at_once(self._cloud_run.settings, self._order.target),
-                )
-            problems = [self._journal.problem, *(self._withdrawn() if not self._dry_run else ())]
+                command = shift_now(self._service, self._plan.target)
+                result = self._result(RollbackOutcome.FAILED, f"{type(error).__name__}: {error}", command)
+            problems = [journal.problem, *(self._cancel_pending() if not self._context.dry_run else ())]
             result = replace(result, reason=". ".join(filter(None, [result.reason.rstrip("."), *problems])))
-            self._journal.write(
-                "settled",
-                outcome=result.outcome.value,
-                verified=result.verified,
-                reason=result.reason,
-                next_step=result.next_step,
-            )
+            journal.settled(result)
             return result
 
-    def _shifted(self, judge: Callable[[], None]) -> str:
-        """The strategy that moved the traffic; empty when it had moved already."""
-        order = self._order
-        problems: list[str] = []
-        seen = self._seen(problems)
-        if order.target and seen.sole_revision == order.target:
-            return ""
-        judge()
-        self._check(seen)
-        if not problems:  # else it was Ready when the run began, and no strategy moves traffic to one that is not
-            self._check_target()
-        if self._dry_run:
-            raise RollbackWithheld(
-                f"dry run: would send all traffic from {order.source} to {order.target} ({order.evidence})",
-                f"To do it: `{by_hand(self._settings.environment, order.target)}`",
-            )
-        shifting = Shifting(self._cloud_run.settings, self._journal, self._sight, self._check)
-        return shifting.made(self._strategies, order.source, order.target, self._until, problems)
+    def _decide(self, held: ExitStack) -> Decision:
+        """The decision, all facts that it needs gathered. Raises RollbackFailed when Cloud Run does not tell them."""
+        while True:
+            decision = decide(self._facts)
+            match decision.action:
+                case Action.TAKE_LOCK:
+                    self._facts = replace(self._facts, holds_lock=held.enter_context(sole_rollback(self._service)))
+                case Action.OBSERVE_TRAFFIC:
+                    self._facts = replace(self._facts, traffic=self._observe_traffic())
+                case Action.CHECK_TARGET:
+                    self._facts = replace(self._facts, target=self._check_target())
+                case _:
+                    return decision
 
-    def _seen(self, problems: list[str]) -> Seen:
-        """What serves, by Cloud Run's API; if that is silent, and noted as a problem, by whoever else can tell."""
-        order = self._order
-        try:
-            return seen_by_cloud_run(settled_service(self._cloud_run, self._until, order.target))
-        except RollbackFailed as silent:
-            if not (order.shares and order.target):
-                raise
-            self._sight.silent = True
-            problems.append(silent.cause)
-            try:
-                seen = self._sight.look(time.monotonic() + _LOOKING)
-            except Blind as blind:
-                raise RollbackFailed(f"{silent.cause}; {blind.cause}", silent.remedy) from blind
-        self._journal.write("seen", traffic=seen.text, source=seen.source, reason=problems[0])
-        return seen
+    def _carry_out(self, decision: Decision) -> RollbackResult:
+        match decision.action:
+            case Action.NOTHING:
+                return self._result(RollbackOutcome.NOT_NEEDED, decision.reason, decision.next_step)
+            case Action.WITHHOLD:
+                raise RollbackWithheld(decision.reason, decision.next_step, decision.guard)
+            case Action.FAIL:
+                raise RollbackFailed(decision.reason, decision.next_step)
+            case Action.VERIFY:
+                return self._verified("", [decision.reason])
+        silence = self._facts.traffic.silence if self._facts.traffic else ""
+        failover = Failover(self._context, self._observer, self._recheck)
+        return self._verified(failover.shift_traffic(self._strategies, self._plan, self._until, silence), [])
 
-    def _check(self, seen: Seen) -> None:
-        """What serves must be what was judged: whoever changed it meanwhile knows something that we do not."""
-        target = self._order.target
-        look = f"Look at `{status(self._settings.environment)}`; to roll back all the same: "
-        look += f"`{by_hand(self._settings.environment, target)}`"
-        if seen.moving and seen.asked != target:
-            raise RollbackFailed(f"a change that is not ours is under way, and does not end ({seen.source})", look)
-        if seen.shares != self._order.shares:
-            raise RollbackWithheld(
-                f"the traffic has changed since it was judged: {self._order.source} served then, "
-                f"now it is {seen.text} ({seen.source})",
-                look,
-            )
+    def _observe_traffic(self) -> TrafficSplit:
+        plan = self._plan
+        if not (plan.shares and plan.target):  # nothing that others tell could be compared with anything
+            return TrafficSplit.by_cloud_run(settled_service(self._context.cloud_run, self._until, plan.target))
+        split = self._observer.observe_settled(self._until, plan.target)
+        if split.silence:
+            self._context.journal.write("seen", traffic=split.text, source=split.source, reason=split.silence)
+        return split
 
-    def _check_target(self) -> None:
-        name = self._order.target
-        target = existing_revision(self._cloud_run, name, self._until)
-        if target is None or not target.ready:
-            gone = (
-                f"is not Ready any more: {target.problem or 'no reason given'}" if target else "does not exist any more"
-            )
-            raise RollbackWithheld(
-                f"{name}, which served before, {gone}", f"Choose another one: `{by_hand(self._settings.environment)}`"
-            )
+    def _check_target(self) -> TargetState:
+        found = existing_revision(self._context.cloud_run, self._plan.target, self._until)
+        return TargetState(True, found.ready, found.problem) if found else TargetState(exists=False, ready=False)
 
-    def _finished(self, strategy: str) -> RollbackResult:
+    def _recheck(self, split: TrafficSplit) -> None:
+        """Hold the plan against what serves just before a write. Raises RollbackWithheld, RollbackFailed."""
+        facts: Facts = replace(self._facts, traffic=split)
+        decision = change_under_way(facts) or traffic_changed(facts)
+        if decision is not None:
+            self._carry_out(decision)
+
+    def _verified(self, strategy: str, words: list[str]) -> RollbackResult:
         """The traffic has moved: from here on nothing makes the rollback undone, only unproven."""
         seconds = time.monotonic() - self._began
-        order = self._order
+        plan, context = self._plan, self._context
         if strategy:
-            self._journal.write("shifted", from_revision=order.source, to_revision=order.target, strategy=strategy)
-        words = [] if strategy else [f"{order.target} served all traffic already: nothing was written"]
+            context.journal.write("shifted", from_revision=plan.source, to_revision=plan.target, strategy=strategy)
         result = self._result(RollbackOutcome.DONE, "", "")
         problem, checks = "", result.checks
         try:
-            words += self._remembered()
-            verified = verify(self._settings, self._cloud_run, self._sight, order.target)
+            words += self._remember()
+            verified = verify(context.settings, context.cloud_run, self._observer, plan.target)
             problem, checks = verified.problem, verified.checks
         except Exception as error:
             problem = f"the verification itself went wrong: {type(error).__name__}: {error}"
-        self._journal.write("verified", verified=not problem, problem=problem)
-        pinned = f"`{to_latest(self._cloud_run.settings)}`"
+        context.journal.write("verified", verified=not problem, problem=problem)
         words.append("The traffic is pinned now: a new deployment gets none of it until it follows the latest again")
         if problem:
             words.insert(0, f"NOT VERIFIED: {problem}")
         next_step = (
-            f"A person is needed now: look at {self._settings.target.url}. "
-            f"What serves, and what else there is: `{status(self._settings.environment)}`"
+            f"A person is needed now: look at {context.settings.target.url}. "
+            f"What serves, and what else there is: `{status(context.settings.environment)}`"
             if problem
-            else f"With the mended release: {pinned}"
+            else f"With the mended release: `{follow_latest(self._service)}`"
         )
         return replace(
             result,
@@ -264,45 +155,27 @@ class _Rollback:
             checks=checks,
         )
 
-    def _withdrawn(self) -> Iterator[str]:
-        for strategy in self._strategies:
-            try:
-                yield strategy.withdraw()
-            except Exception as error:  # the rollback is over, and stays what it was
-                yield f"what {strategy.name} began could not be called back: {type(error).__name__}: {error}"
-
-    def _remembered(self) -> list[str]:
+    def _remember(self) -> list[str]:
         """Note it in the serving record; what went wrong with that."""
-        service = self._cloud_run.settings
-        past = self._history.of(service)
-        problems = [
-            self._history.rolled_back(service, name, None) for name in self._order.taken_out if not past.taken_out(name)
-        ]
-        problems.append(self._history.observe(service, self._order.target, None))
+        history = self._context.history
+        problems = [history.mark_bad(self._service, name) for name in self._plan.mark_bad]
+        problems.append(history.observe(self._service, self._plan.target, None))
         return list(dict.fromkeys(filter(None, problems)))
 
-    def _result(self, outcome: RollbackOutcome, reason: str, next_step: str) -> RollbackResult:
-        order = self._order
+    def _cancel_pending(self) -> Iterator[str]:
+        for strategy in self._strategies:
+            try:
+                yield strategy.cancel_pending()
+            except Exception as error:  # the rollback is over, and stays what it was
+                yield f"what {strategy.name} began could not be cancelled: {type(error).__name__}: {error}"
+
+    def _result(self, outcome: RollbackOutcome, reason: str, next_step: str, guard: str = "") -> RollbackResult:
         return RollbackResult(
             outcome,
-            order.triggers,
-            from_revision=order.source,
-            to_revision=order.target,
+            self._triggers,
+            from_revision=self._plan.source,
+            to_revision=self._plan.target,
             reason=reason,
             next_step=next_step,
+            guard=guard,
         )
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """A second Ctrl-C, a cancelled job or a closed terminal must not end a rollback half-way."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in _IGNORED}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            if handler is not None:
-                signal.signal(number, handler)

@@ -9,13 +9,16 @@ from __future__ import annotations
 import os
 import select
 import signal
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from types import FrameType
 from typing import NoReturn
 
 _ANSWERED_WITHIN = 60.0
 _TERMINAL = "/dev/tty"
+_DISTURBING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Choice(StrEnum):
@@ -40,6 +43,11 @@ class Interruptions:
             signal.SIGINT: signal.getsignal(signal.SIGINT),
         }
 
+    @property
+    def wants_rollback(self) -> bool | None:
+        """Whether whoever interrupted the run wants a rollback; None when nobody was asked, or answered."""
+        return None if self.choice is None else self.choice is Choice.ROLL_BACK
+
     def ask(self, question: Callable[[], str]) -> None:
         """From now on put `question` to whoever presses Ctrl-C; while it is empty, nobody is asked."""
         self._question = question
@@ -61,6 +69,33 @@ class Interruptions:
             return
         self.choice = answer
         _interrupt(number, frame)
+
+
+def shut_out_signals() -> dict[signal.Signals, signal.Handlers | Callable[..., object] | int | None]:
+    """Have Ctrl-C, a cancelled job and a closed terminal do nothing here; what they did before.
+
+    By a handler that does nothing: an ignored signal would stay ignored in the programs that are started meanwhile.
+    """
+    return {number: signal.signal(number, _do_nothing) for number in _DISTURBING}
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """A second Ctrl-C, a cancelled job or a closed terminal must not end a rollback half-way."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = shut_out_signals()
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:
+                signal.signal(number, handler)
+
+
+def _do_nothing(number: int, frame: FrameType | None) -> None:
+    pass
 
 
 def asked(question: str, within: float = _ANSWERED_WITHIN) -> Choice | None:

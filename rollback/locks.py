@@ -6,18 +6,32 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from getpass import getuser
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from verification.errors import RollbackWithheld
-from verification.settings.model import CloudRun
+from verification.settings.service import CloudRunSettings
 
 
-def lock_file(service: CloudRun) -> Path:
+@contextmanager
+def sole_rollback(service: CloudRunSettings) -> Iterator[bool]:
+    """Hold the lock of `service`, if nobody else does: whether that is so."""
+    with _held(lambda: lock_file(service), 0) as held:
+        yield held
+
+
+@contextmanager
+def sole_resume(journal: Path, within: float) -> Iterator[bool]:
+    """Hold the lock of one journal, for whoever brings its run to an end; False when others did for `within` s."""
+    digest = hashlib.sha256(str(journal.absolute()).encode()).hexdigest()[:16]
+    with _held(lambda: Path(tempfile.gettempdir()) / f"rollback-{_user()}-journal-{digest}.lock", within) as held:
+        yield held
+
+
+def lock_file(service: CloudRunSettings) -> Path:
     """The file whose lock a rollback of `service` holds."""
     where = f"-{service.endpoint}" if service.endpoint else ""
     name = f"{_user()}-{service.project}-{service.region}-{service.service}{where}"
@@ -25,46 +39,21 @@ def lock_file(service: CloudRun) -> Path:
 
 
 @contextmanager
-def sole_rollback(service: CloudRun) -> Iterator[None]:
-    """Hold the lock. Raises RollbackWithheld while somebody else does; without a place for the file, go on without."""
+def _held(find_path: Callable[[], Path], within: float) -> Iterator[bool]:
     try:
-        path = lock_file(service)
-        lock = FileLock(path, timeout=0)
-        lock.acquire()
-    except Timeout:
-        raise RollbackWithheld(
-            f"another rollback of {service.service} is running on this machine",
-            "Wait for it to end, then look at what serves.",
-        ) from None
-    except OSError:
-        yield  # the etag still keeps two from writing
-        return
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)  # while it is held: who waits for it sees that, and makes a new one
-        lock.release()
-
-
-@contextmanager
-def sole_aftermath(journal: Path, within: float) -> Iterator[None]:
-    """Hold the lock of one journal, for whoever brings its run to an end. Raises RollbackWithheld after `within` s."""
-    digest = hashlib.sha256(str(journal.absolute()).encode()).hexdigest()[:16]
-    path = Path(tempfile.gettempdir()) / f"rollback-{_user()}-journal-{digest}.lock"
-    lock = FileLock(path)
-    try:
+        path = find_path()
+        lock = FileLock(path)
         lock.acquire(timeout=within)
     except Timeout:
-        raise RollbackWithheld(
-            f"somebody else has been bringing this run to its end for {within:g} s", "Look at what serves."
-        ) from None
-    except OSError:
-        yield  # a second one would find the journal settled, or the rollback's own lock held
+        yield False
+        return
+    except OSError:  # no place for the file: the etag, and the settled journal, still keep two from writing
+        yield True
         return
     try:
-        yield
+        yield True
     finally:
-        path.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)  # while it is held: who waits for it sees that, and makes a new one
         lock.release()
 
 

@@ -2,45 +2,90 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rollback.executor import Order
+from rollback.context import RollbackContext
+from rollback.executor import execute
+from rollback.notify.outbox import call_people
+from rollback.notify.restore_offer import with_restore_offer
 from rollback.previous_revision import Previous, candidates, candidates_text, find_previous
-from rollback.reading import existing_revision, settled_service
-from rollback.serving_history import History, ServingRecord
+from rollback.traffic import existing_revision, settled_service
 from verification.clients.google.cloud_run import CloudRun, RevisionState, ServiceState
-from verification.errors import ObserverError, RollbackFailed, RollbackWithheld
-from verification.operator_commands import at_once, by_hand
-from verification.settings.model import Settings
+from verification.errors import ObserverError, RollbackFailed, RollbackWithheld, SettingsError
+from verification.operator_commands import roll_back, shift_now, status
+from verification.records.deployment_log import open_log
+from verification.records.events import keep, rolled_back_by_hand
+from verification.records.rollback_plan import PreviousRevisionHint, RequestedBy, RollbackPlan
+from verification.records.run_record import RollbackOutcome, RollbackResult
+from verification.redaction import redact
 
-Ask = Callable[[Sequence[RevisionState], str], str]
-"""Shows the candidates and why one must be chosen; answers with the name of one, or with nothing."""
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What a person asked for: `steps` back, or a revision by `name`. `ask` is None where nobody sits at a terminal."""
+class ManualRequest:
+    """What a person asked for: `steps` back, or a revision by `name`; `at_terminal`: they can be asked which."""
 
     steps: int
     name: str
-    given: tuple[str, str] | None
-    ask: Ask | None
+    hint: PreviousRevisionHint | None
+    at_terminal: bool = False
 
 
-def order_for(request: Request, settings: Settings, cloud_run: CloudRun, history: ServingRecord) -> Order:
-    """What is to be undone. Raises RollbackWithheld (with the command to paste), RollbackFailed (Cloud Run silent)."""
-    until = time.monotonic() + settings.rollback.shift_within
-    state = settled_service(cloud_run, until, request.name)
+def roll_back_manually(request: ManualRequest, context: RollbackContext, say: Say) -> RollbackResult:
+    """Do what a person asks for, tell others and the deployment log of it; `say` shows a line. Never raises."""
     try:
-        return _Choice(request, settings, cloud_run, history, state, until).made()
+        plan = plan_for(request, context)
+    except (RollbackWithheld, RollbackFailed) as problem:
+        withheld = isinstance(problem, RollbackWithheld)
+        outcome = RollbackOutcome.WITHHELD if withheld else RollbackOutcome.FAILED
+        guard = problem.guard if isinstance(problem, RollbackWithheld) else ""
+        return RollbackResult(outcome, reason=problem.cause, next_step=problem.remedy, guard=guard)
+    say(f"from  {plan.source}")
+    say(f"to    {plan.target} ({plan.evidence})")
+    settings, journal = context.settings, context.journal
+    journal.begun(environment=settings.environment, phases=(), allowed=True, dry_run=context.dry_run)
+    journal.armed(context.cloud_run.settings, plan)
+    result = execute(plan, context)
+    if plan.mark_bad:
+        commit = commit_of(context.cloud_run, plan.mark_bad[0])
+        result = with_restore_offer(result, settings, journal.path.parents[1], commit)
+    moved = bool(result.strategy) or result.outcome is RollbackOutcome.FAILED
+    if moved or context.dry_run:  # else nothing has happened that the person at the keyboard does not see
+        for line in call_people(settings, context.variables, journal, result, dry_run=context.dry_run):
+            say(line)
+    say(_logged(context, plan, result))
+    return result
+
+
+def _logged(context: RollbackContext, plan: RollbackPlan, result: RollbackResult) -> str:
+    """Tell the deployment log; what went wrong with that, or nothing: the rollback is what it is."""
+    settings, run = context.settings, context.journal.path.parent
+    rolled_back = [name for name in plan.shares if name != plan.target]
+    try:
+        log = open_log(settings.deployment_log, run.parent, os.environ)
+    except SettingsError as mistake:
+        return f"the deployment log was not written: {mistake.cause}"
+    service = context.cloud_run.settings.service
+    return keep(log, rolled_back_by_hand(settings.environment, service, rolled_back, result, run.name))
+
+
+def plan_for(request: ManualRequest, context: RollbackContext) -> RollbackPlan:
+    """What is to be done. Raises RollbackWithheld (with the command to paste), RollbackFailed (Cloud Run silent)."""
+    until = time.monotonic() + context.settings.rollback.shift_within
+    service = settled_service(context.cloud_run, until, request.name)
+    try:
+        return _Planning(request, context, service, until).plan()
     except ObserverError as problem:
-        raise RollbackFailed(problem.cause, at_once(cloud_run.settings, request.name)) from problem
+        command = shift_now(context.cloud_run.settings, request.name)
+        raise RollbackFailed(problem.cause, command) from problem
 
 
 def commit_of(cloud_run: CloudRun, revision: str) -> str:
-    """The commit that `revision` was made from; empty where that cannot be said."""
+    """The commit that `revision` was built from; empty where that cannot be said."""
     try:
         return cloud_run.revision(revision).commit
     except ObserverError:
@@ -48,80 +93,90 @@ def commit_of(cloud_run: CloudRun, revision: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Choice:
-    request: Request
-    settings: Settings
-    cloud_run: CloudRun
-    history: ServingRecord
-    state: ServiceState
+class _Planning:
+    request: ManualRequest
+    context: RollbackContext
+    service: ServiceState
     until: float
 
-    def made(self) -> Order:
-        target, evidence = self._target()
-        found = existing_revision(self.cloud_run, target, self.until)
-        if found is None:
+    def plan(self) -> RollbackPlan:
+        name, evidence = self.target()
+        target = existing_revision(self.context.cloud_run, name, self.until)
+        if target is None:
             raise RollbackWithheld(
-                f"there is no revision {target}", f"Look at `python -m rollback status -e {self._environment}`"
+                f"there is no revision {name}", f"Look at `{status(self.environment)}`", "target_not_ready"
             )
         # Going forward again, to a newer revision, is no judgement on the older one.
-        newer = [name for name in self.state.shares if name != target and self._created_after(name, found)]
-        return Order(self.state.shares, target, evidence, tuple(newer))
+        newer = [other for other in self.service.shares if other != name and self.created_after(other, target)]
+        return RollbackPlan(self.service.shares, name, evidence, tuple(newer), RequestedBy.PERSON)
 
     @property
-    def _environment(self) -> str:
-        return self.settings.environment
+    def environment(self) -> str:
+        return self.context.settings.environment
 
-    def _target(self) -> tuple[str, str]:
+    @property
+    def command(self) -> str:
+        return f"Name the revision that shall serve: `{roll_back(self.environment)}`"
+
+    def target(self) -> tuple[str, str]:
+        """The revision that shall serve, and where that is known from."""
         if self.request.name:
             return self.request.name, "named by hand"
-        name = self.state.sole_revision
+        name = self.service.sole_revision
         if name is None:
-            raise RollbackWithheld(
-                f"the traffic is split ({self.state.traffic_text}), so that it is not clear what a step back is",
-                f"Name the revision that shall serve: `{by_hand(self._environment)}`",
-            )
-        serving = self.cloud_run.revision(name)
-        self.history.observe(self.cloud_run.settings, name, serving.created)
-        past = self.history.of(self.cloud_run.settings)
-        undone = past.undone_in_favour_of(name)
+            cause = f"the traffic is split ({self.service.traffic_text}), so that it is not clear what a step back is"
+            raise RollbackWithheld(cause, self.command, "traffic_split")
+        serving = self.context.cloud_run.revision(name)
+        history, table = self.context.history, self.context.cloud_run.settings
+        history.observe(table, name, serving.created)
+        undone = history.about(table).rolled_back_for(name)
         if undone is not None:
-            return self._again(name, undone.revision)
-        return self._steps_back(serving, past)
+            return self.after_a_rollback(name, undone.revision)
+        return self.steps_back(serving)
 
-    def _again(self, serving: str, taken_out: str) -> tuple[str, str]:
+    def after_a_rollback(self, serving: str, bad: str) -> tuple[str, str]:
         """After a rollback, "one step back" has been done: asked twice, it must not go back twice."""
         if self.request.steps == 1:
-            return serving, f"serving record: {taken_out} was rolled back already"
-        raise RollbackWithheld(
-            f"{serving} serves because {taken_out} was rolled back already, so that it is not clear what "
-            f"{self.request.steps} steps are",
-            f"Name the revision that shall serve: `{by_hand(self._environment)}`",
+            return serving, f"serving record: {bad} was rolled back already"
+        cause = (
+            f"{serving} serves because {bad} was rolled back already, so that it is not clear what "
+            f"{self.request.steps} steps are"
         )
+        raise RollbackWithheld(cause, self.command, "already_rolled_back")
 
-    def _steps_back(self, serving: RevisionState, past: History) -> tuple[str, str]:
-        given = self.request.given
-        if given is not None and given[0] == serving.name and self.request.steps == 1:
-            return serving.name, f"{given[1]} names it as the previous one, and it serves already"
+    def steps_back(self, serving: RevisionState) -> tuple[str, str]:
+        hint, past = self.request.hint, self.context.history.about(self.context.cloud_run.settings)
+        if hint is not None and hint.revision == serving.name and self.request.steps == 1:
+            return serving.name, f"{hint.source} names it as the previous one, and it serves already"
         found = Previous()
-        at = serving
+        revision = serving
         for step in range(self.request.steps):
-            found = find_previous(self.cloud_run, past, at, given if step == 0 else None)
+            found = find_previous(self.context.cloud_run, past, revision, hint if step == 0 else None)
             if found.problem:
-                return self._asked(serving, found.problem)
-            at = self.cloud_run.revision(found.revision)
+                return self.chosen(serving, found.problem)
+            revision = self.context.cloud_run.revision(found.revision)
         return found.revision, found.evidence
 
-    def _asked(self, serving: RevisionState, problem: str) -> tuple[str, str]:
-        possible = candidates(self.cloud_run, serving)
-        if self.request.ask is not None and possible:
-            name = self.request.ask(possible, problem)
+    def chosen(self, serving: RevisionState, problem: str) -> tuple[str, str]:
+        possible = candidates(self.context.cloud_run, serving)
+        if self.request.at_terminal and possible:
+            name = _ask_person(possible, problem)
             if name:
                 return name, "chosen by hand"
         shown = "" if candidates_text(possible) in problem else f" {candidates_text(possible)}"
-        raise RollbackWithheld(
-            f"{problem}{shown}", f"Name the revision that shall serve: `{by_hand(self._environment)}`"
-        )
+        raise RollbackWithheld(f"{problem}{shown}", self.command, "target_unknown")
 
-    def _created_after(self, name: str, other: RevisionState) -> bool:
-        found = existing_revision(self.cloud_run, name, self.until)
+    def created_after(self, name: str, other: RevisionState) -> bool:
+        found = existing_revision(self.context.cloud_run, name, self.until)
         return found is not None and found.created > other.created
+
+
+def _ask_person(possible: Sequence[RevisionState], problem: str) -> str:
+    """The name of one of the `possible` revisions, as somebody types it; empty when they name none."""
+    print(redact(problem))
+    print(redact(candidates_text(possible)))
+    try:
+        answer = input("Name of the revision that shall serve (empty: none): ").strip()
+    except EOFError:
+        return ""
+    return answer if answer in {revision.name for revision in possible} else ""

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rollback.serving_history import History
+from rollback.serving_history import PastRevisions
 from verification.clients.google.cloud_run import Absent, CloudRun, RevisionState
+from verification.records.rollback_plan import PreviousRevisionHint
 
 _LISTED = 50
 
@@ -26,12 +27,12 @@ class Previous:
 
 
 def find_previous(
-    cloud_run: CloudRun, history: History, failing: RevisionState, given: tuple[str, str] | None
+    cloud_run: CloudRun, past: PastRevisions, failing: RevisionState, hint: PreviousRevisionHint | None
 ) -> Previous:
-    """What served before `failing`. `given`: its name as somebody noted it, and who that is. Raises ObserverError."""
-    if given is not None and given[0]:
-        return _check_given(cloud_run, failing, *given)
-    seen = history.before(failing.name)
+    """What served before `failing`, by the `hint` if there is one, else by the record. Raises ObserverError."""
+    if hint is not None and hint.revision:
+        return _check_hint(cloud_run, failing, hint.revision, hint.source)
+    seen = past.before(failing.name)
     if seen is None:
         return Previous(
             problem=f"which revision served before {failing.name} is not known: nobody noted it, and the serving "
@@ -48,23 +49,23 @@ def find_previous(
         return Previous(
             problem=f"{found.name} ({evidence}) was created after {failing.name}, which serves: it is not older"
         )
-    return _check_between(cloud_run, history, failing, found, evidence)
+    return _check_between(cloud_run, past, failing, found, evidence)
 
 
 def candidates(cloud_run: CloudRun, serving: RevisionState) -> list[RevisionState]:
     """What could serve instead, newest first: Ready, and created before `serving`. Raises ObserverError."""
-    return [one for one in cloud_run.revisions(_LISTED) if one.ready and one.created < serving.created]
+    return [known for known in cloud_run.revisions(_LISTED) if known.ready and known.created < serving.created]
 
 
 def candidates_text(found: Sequence[RevisionState]) -> str:
     """The candidates in one sentence."""
     if not found:
         return "No older revision is Ready."
-    listed = "; ".join(f"{one.name} (created {one.created:%Y-%m-%d %H:%M} UTC)" for one in found[:5])
+    listed = "; ".join(f"{known.name} (created {known.created:%Y-%m-%d %H:%M} UTC)" for known in found[:5])
     return f"Ready and older: {listed}{'; and more' if len(found) > 5 else ''}."
 
 
-def _check_given(cloud_run: CloudRun, failing: RevisionState, name: str, source: str) -> Previous:
+def _check_hint(cloud_run: CloudRun, failing: RevisionState, name: str, source: str) -> Previous:
     if name == failing.name:
         return Previous(problem=f"{source} names {name} as the previous revision, but that is the one that serves now")
     try:
@@ -77,12 +78,12 @@ def _check_given(cloud_run: CloudRun, failing: RevisionState, name: str, source:
 
 
 def _check_between(
-    cloud_run: CloudRun, history: History, failing: RevisionState, found: RevisionState, evidence: str
+    cloud_run: CloudRun, past: PastRevisions, failing: RevisionState, found: RevisionState, evidence: str
 ) -> Previous:
     """Deployments that no run of ours has seen may have served since: then the record is too old to act on."""
     newest = cloud_run.revisions(_LISTED)
-    between = [one for one in newest if one.ready and found.created < one.created < failing.created]
-    unknown = [one for one in between if one.name not in history.revisions]
+    between = [known for known in newest if known.ready and found.created < known.created < failing.created]
+    unknown = [known for known in between if known.name not in past.revisions]
     if unknown:
         return Previous(
             problem=f"the serving record is too old: it names {found.name} ({evidence}), but revisions that it has "

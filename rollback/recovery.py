@@ -76,10 +76,10 @@ def _judged(
     while not bad and not log.covers(end) and time.monotonic() < until:
         time.sleep(_PAUSE)
         _take(log, watched)
-        bad = any(one.judge(at_end=False).verdict is Verdict.FAIL for one in watched)
+        bad = any(criterion.judge(at_end=False).verdict is Verdict.FAIL for criterion in watched)
     return Recovery(
-        tuple(_check(one, at_end=not bad) for one in watched),
-        "; ".join(filter(None, (_problem(one, at_end=not bad) for one in watched))),
+        tuple(_check(criterion, at_end=not bad) for criterion in watched),
+        "; ".join(filter(None, (_problem(criterion, at_end=not bad) for criterion in watched))),
     )
 
 
@@ -98,19 +98,19 @@ def _baseline(cloud_run: CloudRun) -> Baseline | None:
 
 def _take(log: RequestLogSource, watched: list[TrafficCriterion]) -> None:
     for sample in log.read_samples(now()):
-        for one in watched:
-            one.add_sample(sample)
+        for criterion in watched:
+            criterion.add_sample(sample)
 
 
-def _check(one: TrafficCriterion, *, at_end: bool) -> Measurement:
-    standing = one.judge(at_end=at_end)
-    return replace(one.measurement(), series=None, note=_words(standing))
+def _check(criterion: TrafficCriterion, *, at_end: bool) -> Measurement:
+    standing = criterion.judge(at_end=at_end)
+    return replace(criterion.measurement(), series=None, note=_words(standing))
 
 
 def _words(standing: Standing) -> str:
     return standing.reason if standing.observed else f"not enough to judge by: {standing.reason}"
 
 
-def _problem(one: TrafficCriterion, *, at_end: bool) -> str:
-    standing = one.judge(at_end=at_end)
+def _problem(criterion: TrafficCriterion, *, at_end: bool) -> str:
+    standing = criterion.judge(at_end=at_end)
     return f"users' requests have not recovered: {standing.reason}" if standing.verdict is Verdict.FAIL else ""

@@ -13,11 +13,11 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from verification.records.jsonl import append_line, read_lines
-from verification.settings.model import CloudRun
+from verification.settings.service import CloudRunSettings
 from verification.verdict import now
 
 
-class Kind(StrEnum):
+class ServingEvent(StrEnum):
     """What a line tells of its revision."""
 
     SERVING = "serving"  # it was seen serving all traffic
@@ -34,34 +34,36 @@ class Observation(BaseModel):
     region: str
     service: str
     revision: str
-    kind: Kind
+    kind: ServingEvent
     created: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class ServingRecord:
+class ServingHistory:
     """The record in the file `path`, which need not exist."""
 
     path: Path
 
-    def of(self, service: CloudRun) -> History:
+    def about(self, service: CloudRunSettings) -> PastRevisions:
         """What is known about `service`. Lines that cannot be read are passed over; so is a file that cannot."""
         wanted = (service.project, service.region, service.service)
-        found = [one for line in read_lines(self.path) if (one := _parsed(line)) is not None]
-        return History(tuple(one for one in found if (one.project, one.region, one.service) == wanted))
+        found = [seen for line in read_lines(self.path) if (seen := _parsed(line)) is not None]
+        return PastRevisions(tuple(seen for seen in found if (seen.project, seen.region, seen.service) == wanted))
 
-    def observe(self, service: CloudRun, revision: str, created: datetime | None) -> str:
+    def observe(self, service: CloudRunSettings, revision: str, created: datetime | None) -> str:
         """Note that `revision` serves all traffic, unless that is the last thing noted. What went wrong, or nothing."""
-        last = self.of(service).last
-        if last is not None and (last.revision, last.kind) == (revision, Kind.SERVING):
+        last = self.about(service).last
+        if last is not None and (last.revision, last.kind) == (revision, ServingEvent.SERVING):
             return ""
-        return self._append(service, revision, created, Kind.SERVING)
+        return self._append(service, revision, created, ServingEvent.SERVING)
 
-    def rolled_back(self, service: CloudRun, revision: str, created: datetime | None) -> str:
-        """Note that a rollback took `revision` out. What went wrong, or nothing."""
-        return self._append(service, revision, created, Kind.ROLLED_BACK)
+    def mark_bad(self, service: CloudRunSettings, revision: str) -> str:
+        """Note that a rollback took `revision` out, unless that is the last word on it. What went wrong, or nothing."""
+        if self.about(service).is_marked_bad(revision):
+            return ""
+        return self._append(service, revision, None, ServingEvent.ROLLED_BACK)
 
-    def _append(self, service: CloudRun, revision: str, created: datetime | None, kind: Kind) -> str:
+    def _append(self, service: CloudRunSettings, revision: str, created: datetime | None, kind: ServingEvent) -> str:
         line = Observation(
             observed_at=now(),
             project=service.project,
@@ -79,10 +81,10 @@ class ServingRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class PastRevisions:
     """The observations of one service, oldest first."""
 
-    observations: tuple[Observation, ...]
+    observations: tuple[Observation, ...] = ()
 
     @property
     def last(self) -> Observation | None:
@@ -92,26 +94,28 @@ class History:
     @property
     def revisions(self) -> frozenset[str]:
         """Every revision that the record mentions."""
-        return frozenset(one.revision for one in self.observations)
+        return frozenset(seen.revision for seen in self.observations)
 
-    def taken_out(self, revision: str) -> bool:
+    def is_marked_bad(self, revision: str) -> bool:
         """Whether the last word on `revision` is that a rollback took it out."""
-        words = [one.kind for one in self.observations if one.revision == revision]
-        return bool(words) and words[-1] is Kind.ROLLED_BACK
+        words = [seen.kind for seen in self.observations if seen.revision == revision]
+        return bool(words) and words[-1] is ServingEvent.ROLLED_BACK
 
     def before(self, revision: str) -> Observation | None:
-        """The revision that served last before `revision` was first seen, and was not taken out; None if unknown."""
-        first = next((n for n, one in enumerate(self.observations) if one.revision == revision), len(self.observations))
-        earlier = self.observations[:first]
-        served = [one for one in earlier if one.kind is Kind.SERVING and not self.taken_out(one.revision)]
+        """The revision that served last before `revision` was first seen, and is not marked bad; None if unknown."""
+        seen_first = (index for index, seen in enumerate(self.observations) if seen.revision == revision)
+        earlier = self.observations[: next(seen_first, len(self.observations))]
+        served = [
+            seen for seen in earlier if seen.kind is ServingEvent.SERVING and not self.is_marked_bad(seen.revision)
+        ]
         return served[-1] if served else None
 
-    def undone_in_favour_of(self, revision: str) -> Observation | None:
-        """The rollback because of which `revision` serves now, if any: the line of the revision that was taken out."""
-        for one in reversed(self.observations):
-            if one.kind is Kind.ROLLED_BACK:
-                return one if one.revision != revision else None
-            if one.revision != revision:
+    def rolled_back_for(self, revision: str) -> Observation | None:
+        """The rollback because of which `revision` serves now, if any: the line of the revision that was marked bad."""
+        for seen in reversed(self.observations):
+            if seen.kind is ServingEvent.ROLLED_BACK:
+                return seen if seen.revision != revision else None
+            if seen.revision != revision:
                 return None
         return None
 

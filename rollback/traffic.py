@@ -9,47 +9,61 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from verification.clients.google.cloud_run import CloudRun, ServiceState
+from verification.clients.google.cloud_run import Absent, CloudRun, RevisionState, ServiceState
 from verification.clients.google.gcloud import Gcloud
 from verification.clients.service.client import Service
-from verification.errors import ObserverError, VerificationError
+from verification.errors import NotPermitted, ObserverError, RollbackFailed, VerificationError
+from verification.operator_commands import shift_now
+from verification.records.rollback_plan import ALL
 from verification.settings.model import Settings
 
-_ALL = 100
-_CLOUD_RUN_SECONDS = 5.0
-_GCLOUD_SECONDS = 20.0
+T = TypeVar("T")
+
+_CLOUD_RUN_WITHIN = 5.0
+_GCLOUD_WITHIN = 20.0
+_OTHERS_WITHIN = 30.0
 _SHORTEST = 1.0
 _QUESTIONS = 12
-_ENOUGH = 6  # answers that name a revision
-_SILENCES = 2
+_ENOUGH_ANSWERS = 6  # that name a revision
+_MOST_SILENCES = 2
+_PAUSE = 0.5
+_LONGEST_PATIENCE = 30.0
 
 
-class Blind(ObserverError):
+class TrafficUnknown(ObserverError):
     """Nobody could tell what serves."""
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class TrafficSplit:
     """Which revisions get the requests, in percent, as `source` tells.
 
-    `moving`: a change is under way; `asked` is the revision that everything was asked to go to (empty: it is split, or
-    that is not known). `whole`: a small share would be seen, too.
+    `moving`: a change is under way; `requested` is the revision that everything was asked to go to (empty: it is
+    split, or that is not known). `complete`: a small share would be seen, too. `silence`: why Cloud Run's own API could
+    not tell, if it was asked in vain.
     """
 
     shares: Mapping[str, int]
     source: str
     moving: bool = False
-    asked: str = ""
-    whole: bool = True
+    requested: str = ""
+    complete: bool = True
+    silence: str = ""
+
+    @classmethod
+    def by_cloud_run(cls, state: ServiceState) -> TrafficSplit:
+        """What Cloud Run's API said."""
+        return cls(state.shares, "Cloud Run", state.moving, state.asked)
 
     @property
     def sole_revision(self) -> str | None:
         """The revision that gets all requests, while nothing is under way; None otherwise."""
-        sole = next((name for name, percent in self.shares.items() if percent == _ALL), None)
+        sole = next((name for name, percent in self.shares.items() if percent == ALL), None)
         return None if self.moving else sole
 
     @property
@@ -58,13 +72,8 @@ class Seen:
         return ", ".join(f"{name} {percent} %" for name, percent in self.shares.items()) or "nothing serves"
 
 
-def seen_by_cloud_run(state: ServiceState) -> Seen:
-    """What Cloud Run's API said."""
-    return Seen(state.shares, "Cloud Run", state.moving, state.asked)
-
-
-class Sight:
-    """Looks at one service. Once Cloud Run's API has been `silent`, it is asked last."""
+class TrafficObserver:
+    """Observes one service. Once Cloud Run's API has been `silent`, it is asked last."""
 
     def __init__(self, settings: Settings, cloud_run: CloudRun, gcloud: Gcloud) -> None:
         self._settings = settings
@@ -72,45 +81,100 @@ class Sight:
         self._gcloud = gcloud
         self.silent = False
 
-    def look(self, until: float) -> Seen:
-        """What serves now; `until` (monotonic clock) bounds the looking, give or take a second. Raises Blind."""
+    def observe(self, until: float) -> TrafficSplit:
+        """What serves now; `until` (monotonic clock) bounds it, give or take a second. Raises TrafficUnknown."""
         problems: list[str] = []
         others = (self._by_gcloud, self._by_the_service)
-        for eye in (*others, self._by_cloud_run) if self.silent else (self._by_cloud_run, *others):
+        for ask in (*others, self._by_cloud_run) if self.silent else (self._by_cloud_run, *others):
             try:
-                return eye(max(until - time.monotonic(), _SHORTEST))
+                return ask(max(until - time.monotonic(), _SHORTEST))
             except ObserverError as problem:
                 problems.append(problem.cause)
-        raise Blind("; ".join(problems))
+        raise TrafficUnknown("; ".join(problems))
 
-    def _by_cloud_run(self, left: float) -> Seen:
+    def observe_settled(self, until: float, target: str) -> TrafficSplit:
+        """What serves, once nothing is under way; a silent API is asked again, and then the others are.
+
+        Raises RollbackFailed with the command that sends all traffic to `target`.
+        """
         try:
-            state = self._cloud_run.limited_to(min(left, _CLOUD_RUN_SECONDS)).service()
+            return TrafficSplit.by_cloud_run(settled_service(self._cloud_run, until, target))
+        except RollbackFailed as silence:
+            self.silent = True
+            try:
+                split = self.observe(time.monotonic() + _OTHERS_WITHIN)
+            except TrafficUnknown as unknown:
+                raise RollbackFailed(f"{silence.cause}; {unknown.cause}", silence.remedy) from unknown
+            return replace(split, silence=silence.cause)
+
+    def _by_cloud_run(self, within: float) -> TrafficSplit:
+        try:
+            state = self._cloud_run.limited_to(min(within, _CLOUD_RUN_WITHIN)).service()
         except ObserverError:
             self.silent = True
             raise
         self.silent = False
-        return seen_by_cloud_run(state)
+        return TrafficSplit.by_cloud_run(state)
 
-    def _by_gcloud(self, left: float) -> Seen:
-        found = self._gcloud.traffic(min(left, _GCLOUD_SECONDS))
-        return Seen(found.shares, "gcloud", found.moving, found.asked)
+    def _by_gcloud(self, within: float) -> TrafficSplit:
+        found = self._gcloud.traffic(min(within, _GCLOUD_WITHIN))
+        return TrafficSplit(found.shares, "gcloud", found.moving, found.asked)
 
-    def _by_the_service(self, left: float) -> Seen:
+    def _by_the_service(self, within: float) -> TrafficSplit:
         reported = self._settings.health.reported_revision
         if reported is None:
             raise ObserverError("the service does not say which revision answers (health.reported_revision)")
-        until, named, silences = time.monotonic() + left, Counter[str](), 0
+        until, named, silences = time.monotonic() + within, Counter[str](), 0
         with closing(Service(self._settings.target, self._settings.smoke)) as service:
             for _ in range(_QUESTIONS):
-                if time.monotonic() > until or silences >= _SILENCES:
+                if time.monotonic() > until or silences >= _MOST_SILENCES:
                     break
                 try:
                     named[str(service.get(reported.path, retry_503=False).value(reported.field))] += 1
                 except VerificationError:
                     silences += 1
         answers = named.total()
-        if answers < _ENOUGH:
+        if answers < _ENOUGH_ANSWERS:
             raise ObserverError("the service itself does not say which revision answers")
-        shares = {name: round(_ALL * count / answers) for name, count in named.items()}
-        return Seen(shares, f"{answers} answers of the service itself", whole=False)
+        shares = {name: round(ALL * count / answers) for name, count in named.items()}
+        return TrafficSplit(shares, f"{answers} answers of the service itself", complete=False)
+
+
+def settled_service(cloud_run: CloudRun, until: float, target: str) -> ServiceState:
+    """What Cloud Run says serves, once nothing is under way. Raises RollbackFailed with the command for `target`."""
+    return _patiently(
+        lambda: _limited(cloud_run, until).settled_service(max(until - time.monotonic(), 0)), cloud_run, until, target
+    )
+
+
+def existing_revision(cloud_run: CloudRun, name: str, until: float) -> RevisionState | None:
+    """The revision `name`, or None when there is none. Raises RollbackFailed with the command that names it."""
+
+    def look_up() -> RevisionState | None:
+        try:
+            return _limited(cloud_run, until).revision(name)
+        except Absent:
+            return None
+
+    return _patiently(look_up, cloud_run, until, name)
+
+
+def _limited(cloud_run: CloudRun, until: float) -> CloudRun:
+    """A client that a silent API cannot keep for long beyond `until`."""
+    return cloud_run.limited_to(max(until - time.monotonic(), _SHORTEST))
+
+
+def _patiently(ask: Callable[[], T], cloud_run: CloudRun, until: float, target: str) -> T:
+    """Ask a silent API again for a quarter of the time that is left until `until` (monotonic clock), 30 s at most."""
+    asked = time.monotonic()
+    patience = min(_LONGEST_PATIENCE, max(until - asked, 0) / 4)
+    while True:
+        try:
+            return ask()
+        except ObserverError as problem:
+            hopeless = isinstance(problem, (NotPermitted, Absent))
+            if hopeless or time.monotonic() + _PAUSE > asked + patience:
+                raise RollbackFailed(
+                    problem.cause, f"{shift_now(cloud_run.settings, target)} {problem.remedy}".strip()
+                ) from problem
+        time.sleep(_PAUSE)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rollback.recovery import recovery
-from rollback.traffic import Sight
+from rollback.traffic import TrafficObserver
 from verification.checks import must_be_deeply_healthy, must_be_healthy
 from verification.clients.google.cloud_run import CloudRun
 from verification.clients.service.client import Service
@@ -28,17 +28,17 @@ class Verified:
     problem: str
 
 
-def verify(settings: Settings, cloud_run: CloudRun, sight: Sight, revision: str) -> Verified:
+def verify(settings: Settings, cloud_run: CloudRun, observer: TrafficObserver, revision: str) -> Verified:
     """Ask until everything is good three times in a row, for `settings.rollback.verify_within` at most.
 
-    `sight` tells what serves, as it did for the shift: that an API is down says nothing about the service.
+    `observer` tells what serves, as it did for the shift: that an API is down says nothing about the service.
 
     Once is not enough: for a moment after a shift either revision may answer, and a cold one starts first. When it is
     good, users' requests are looked at.
     """
     service = Service(settings.target, settings.smoke)
     try:
-        found = _until_good(_Round(settings, service, sight, revision), settings.rollback.verify_within)
+        found = _until_good(_Round(settings, service, observer, revision), settings.rollback.verify_within)
     finally:
         service.close()
     if found.problem:
@@ -66,7 +66,7 @@ def _until_good(round_: _Round, seconds: float) -> Verified:
 class _Round:
     settings: Settings
     service: Service
-    sight: Sight
+    observer: TrafficObserver
     revision: str
 
     def made(self, *, with_traffic: bool) -> Verified:
@@ -100,8 +100,8 @@ class _Round:
             self.service.get(reported.path, retry_503=False).field(reported.field).must_be(self.revision)
 
     def _traffic(self) -> None:
-        seen = self.sight.look(time.monotonic() + _LOOKING)
-        if not seen.whole:
+        seen = self.observer.observe(time.monotonic() + _LOOKING)
+        if not seen.complete:
             raise ObserverError(f"only {seen.source} tell what serves ({seen.text}): Cloud Run could not be asked")
         share = seen.shares.get(self.revision, 0)
         Measurement(f"traffic of {self.revision}", share, unit="%", source=seen.source, note=seen.text).must_be(100)

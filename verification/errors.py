@@ -59,7 +59,14 @@ class RollbackError(VerificationError):
 
 
 class RollbackWithheld(RollbackError):
-    """A guard held the rollback back; production was not touched. The remedy is the command for a person."""
+    """The guard with the code `guard` held the rollback back; production was not touched.
+
+    The remedy is the command for a person.
+    """
+
+    def __init__(self, cause: str, remedy: str = "", guard: str = "") -> None:
+        super().__init__(cause, remedy)
+        self.guard = guard
 
 
 class RollbackFailed(RollbackError):

@@ -7,7 +7,7 @@ import shlex
 from verification.settings.service import CloudRunSettings
 
 
-def by_hand(environment: str, revision: str = "") -> str:
+def roll_back(environment: str, revision: str = "") -> str:
     """Roll back with this suite, to `revision` if it is known."""
     return f"python -m rollback -e {shlex.quote(environment)} --to-revision {_name(revision)}"
 
@@ -22,7 +22,7 @@ def resume(environment: str) -> str:
     return f"python -m rollback resume -e {shlex.quote(environment)}"
 
 
-def at_once(service: CloudRunSettings, revision: str = "") -> str:
+def shift_now(service: CloudRunSettings, revision: str = "") -> str:
     """A sentence with the command that rolls back without this suite, for when the suite could not."""
     return (
         f"Roll back now with `{_update_traffic(service)} --to-revisions={_name(revision)}=100`, "
@@ -30,12 +30,12 @@ def at_once(service: CloudRunSettings, revision: str = "") -> str:
     )
 
 
-def to_latest(service: CloudRunSettings) -> str:
+def follow_latest(service: CloudRunSettings) -> str:
     """Let the traffic follow new deployments again."""
     return f"{_update_traffic(service)} --to-latest"
 
 
-def update_traffic(service: CloudRunSettings, revision: str) -> list[str]:
+def gcloud_update_traffic(service: CloudRunSettings, revision: str) -> list[str]:
     """gcloud's words that send all traffic to `revision`; tags stay."""
     return [
         "gcloud",
@@ -48,7 +48,7 @@ def update_traffic(service: CloudRunSettings, revision: str) -> list[str]:
     ]
 
 
-def describe(service: CloudRunSettings) -> list[str]:
+def gcloud_describe(service: CloudRunSettings) -> list[str]:
     """gcloud's words that tell what serves, as JSON."""
     return ["gcloud", "run", "services", "describe", service.service, *_there(service), "--format=json"]
 
@@ -62,5 +62,5 @@ def _there(service: CloudRunSettings) -> list[str]:
 
 
 def _update_traffic(service: CloudRunSettings) -> str:
-    name, project, region = (shlex.quote(one) for one in (service.service, service.project, service.region))
+    name, project, region = (shlex.quote(word) for word in (service.service, service.project, service.region))
     return f"gcloud run services update-traffic {name} --project {project} --region {region}"

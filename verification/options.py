@@ -10,6 +10,7 @@ import pytest
 from verification.criteria.selection import refuse_options
 from verification.criteria.sign_off import read_sign_offs
 from verification.errors import SettingsError
+from verification.records.rollback_plan import PreviousRevisionHint
 from verification.redaction import redact, register_variables
 from verification.run import Run
 from verification.settings.loading import load
@@ -100,7 +101,7 @@ def ordered_run(config: pytest.Config) -> Run | None:
         loaded,
         deployment,
         faults=faults,
-        given=(previous, "--previous-revision") if previous else None,
+        hint=PreviousRevisionHint(previous, "--previous-revision") if previous else None,
         revision=config.getoption("--revision") or "",
         commit=config.getoption("--commit") or "",
         sign_offs=sign_offs,

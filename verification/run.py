@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from verification.errors import SettingsError
 from verification.probe import Probes, Resources
+from verification.records.rollback_plan import PreviousRevisionHint
 from verification.records.run_record import RunRecord
 from verification.settings.loading import Loaded, secret
 from verification.verdict import now
@@ -53,7 +54,7 @@ class Run:
         deployment: Path,
         *,
         faults: tuple[str, ...] = (),
-        given: tuple[str, str] | None = None,
+        hint: PreviousRevisionHint | None = None,
         revision: str = "",
         commit: str = "",
         sign_offs: Mapping[str, str] | None = None,
@@ -64,7 +65,7 @@ class Run:
         self.sources = loaded.sources
         self.variables = dict(os.environ)
         self.faults = faults
-        self.given = given  # the previous revision and where that knowledge comes from, if somebody named it
+        self.hint = hint  # the previous revision, if somebody named it
         self.revision = revision  # the deployed revision, if somebody named it
         self.commit = commit  # the commit to be released, if somebody named it; else what is checked out
         self.sign_offs = dict(sign_offs or {})  # who answers for which line of the checklist
@@ -180,7 +181,7 @@ class Run:
             time.sleep(watch + _SEEN_AFTER)
 
     def _take(self, note: DeploymentNote) -> None:
-        self.given = self.given or (note.previous, "the sandbox's deployment note")
+        self.hint = self.hint or PreviousRevisionHint(note.previous, "the sandbox's deployment note")
         self.revision = self.revision or note.current
 
     def _longest_probe(self) -> float:
@@ -267,7 +268,7 @@ class Run:
                 "clock": lambda: now,
                 "role": lambda: role,
                 "dry_run": lambda: self.record.dry_run,
-                "named": lambda: Named(self.revision, self.given[0] if self.given else ""),
+                "named": lambda: Named(self.revision, self.hint.revision if self.hint else ""),
                 "sign_offs": lambda: self.sign_offs,
                 "deployment_log": self.log,
                 "variables": lambda: self.variables,

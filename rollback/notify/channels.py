@@ -59,15 +59,15 @@ class SlackChannel:
 
     @property
     def where(self) -> str:
-        """See Channel."""
+        """The channel's name."""
         return self.settings.incidents
 
     def said(self, incident: Incident) -> tuple[str, str]:
-        """See Channel."""
+        """The checklist's message."""
         return incident.headline, incident.message()
 
     def send(self, call: Call, variables: Mapping[str, str], timeout: float) -> str:
-        """See Channel. Known again by its metadata."""
+        """Post it, unless a message with this call's id in its metadata is there. Raises VerificationError."""
         slack = Slack(self.settings.url, token_of(variables, SYSTEM), min(timeout, self.settings.timeout))
         return f"message {slack.announce(self.where, call.text, [call.text], call.id).ts}"
 
@@ -82,11 +82,11 @@ class TicketChannel:
     where: str = "an incident ticket on GitHub"
 
     def said(self, incident: Incident) -> tuple[str, str]:
-        """See Channel."""
+        """The whole incident, in Markdown."""
         return incident.title(), incident.ticket()
 
     def send(self, call: Call, variables: Mapping[str, str], timeout: float) -> str:
-        """See Channel. Known again by a mark in its text."""
+        """Open it, unless an issue with this call's mark is there. Raises VerificationError."""
         with closing(GitHub(self.github, variables, "write access to issues", timeout)) as github:
             return github.open_ticket(call.title, call.text, self.settings.labels, call.id, call.at)
 
@@ -101,11 +101,11 @@ class PagerDutyChannel:
     where: str = "PagerDuty"
 
     def said(self, incident: Incident) -> tuple[str, str]:
-        """See Channel."""
+        """One line, and the checklist's message as its details."""
         return incident.title(), incident.message()
 
     def send(self, call: Call, variables: Mapping[str, str], timeout: float) -> str:
-        """See Channel. PagerDuty itself joins events with the same key."""
+        """Trigger it; PagerDuty itself joins events with the same key. Raises VerificationError."""
         details = {"message": call.text}
         trigger(self.settings, variables, timeout, key=call.id, summary=call.title, source=self.source, details=details)
         return f"key {call.id}"

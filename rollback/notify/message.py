@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from verification.records.journal import Entry
+from verification.records.journal import JournalEntry
 from verification.records.run_record import CriterionResult, RollbackOutcome, RollbackResult
 from verification.redaction import redact
 from verification.settings.model import Settings
@@ -39,7 +39,7 @@ class Incident:
     result: RollbackResult
     commit: str = ""
     failures: tuple[CriterionResult, ...] = ()
-    timeline: tuple[Entry, ...] = ()
+    timeline: tuple[JournalEntry, ...] = ()
     logs: Sequence[str] = ()
     run: str = ""
 
@@ -67,7 +67,7 @@ class Incident:
     @property
     def reason(self) -> str:
         """Why: what failed, and what else was said of the rollback."""
-        failed = "; ".join(f"{one.id}: {_short(one.reason)}" for one in self.failures)
+        failed = "; ".join(f"{failure.id}: {_short(failure.reason)}" for failure in self.failures)
         return _short(failed or ", ".join(self.result.triggers) or "a person asked for it")
 
     @property
@@ -118,29 +118,29 @@ class Incident:
         if result.next_step:
             parts.append(f"## Next step\n\n{_fenced([result.next_step])}")
         if self.failures:
-            parts.append("## Evidence\n\n" + "\n".join(_evidence(one) for one in self.failures))
+            parts.append("## Evidence\n\n" + "\n".join(_evidence(failure) for failure in self.failures))
         if self.logs:
             parts.append(f"## Logs around the failure\n\n{_fenced(self.logs[-_MOST_LOGS:])}")
         if self.timeline:
-            lines = [_moment(one) for one in self.timeline if one.event not in _NOT_TOLD]
+            lines = [_moment(entry) for entry in self.timeline if entry.event not in _NOT_TOLD]
             parts.append(f"## Timeline (UTC)\n\n{_fenced(lines)}")
-        parts.append("## Post-mortem\n\n" + "\n".join(f"- [ ] {one}" for one in _POST_MORTEM))
+        parts.append("## Post-mortem\n\n" + "\n".join(f"- [ ] {task}" for task in _POST_MORTEM))
         return redact("\n\n".join(parts) + "\n")
 
 
-def _evidence(one: CriterionResult) -> str:
-    lines = [f"- **{_code(one.id)}**: {_code(one.title)}"]
-    return "\n".join([*lines, *map(_measured, one.measurements)])
+def _evidence(failure: CriterionResult) -> str:
+    lines = [f"- **{_code(failure.id)}**: {_code(failure.title)}"]
+    return "\n".join([*lines, *map(_measured, failure.measurements)])
 
 
-def _measured(one: Measurement) -> str:
-    value = "not measured" if one.value is None else show(one.value, one.unit)
-    limit = f", expected {_code(f'{one.rule} {show(one.limit, one.unit)}')}" if one.limit is not None else ""
-    source = f" ({_code(one.source)}, {one.observed_at:%H:%M:%S} UTC)" if one.source else ""
-    return f"  - {_code(f'{one.name}: {value}')}{limit}{source}"
+def _measured(found: Measurement) -> str:
+    value = "not measured" if found.value is None else show(found.value, found.unit)
+    limit = f", expected {_code(f'{found.rule} {show(found.limit, found.unit)}')}" if found.limit is not None else ""
+    source = f" ({_code(found.source)}, {found.observed_at:%H:%M:%S} UTC)" if found.source else ""
+    return f"  - {_code(f'{found.name}: {value}')}{limit}{source}"
 
 
-def _moment(entry: Entry) -> str:
+def _moment(entry: JournalEntry) -> str:
     details = [f"{name}={entry.text(name)}" for name in _DETAILS if entry.text(name)]
     return f"{entry.at:%H:%M:%S} {entry.event} {' '.join(details)}".rstrip()
 
@@ -152,7 +152,7 @@ def _code(text: str) -> str:
 
 
 def _fenced(lines: Sequence[str]) -> str:
-    shown = "\n".join(_line(one) for one in lines)
+    shown = "\n".join(map(_line, lines))
     return f"```text\n{shown}\n```"
 
 

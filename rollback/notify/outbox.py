@@ -7,31 +7,28 @@ nothing but the message: the next run of the same environment sends it. Nothing 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from rollback.notify.channels import Call, Channel, channels_of
 from rollback.notify.message import CUT_OFF, Incident
-from rollback.notify.uncalled import uncalled
 from verification.errors import VerificationError
-from verification.records.journal import Entry, Journal, read
+from verification.records.journal import Journal, JournalEntry, JournalView, journals
 from verification.records.run_record import CriterionResult, RollbackOutcome, RollbackResult
 from verification.redaction import redact
 from verification.settings.model import Settings
 from verification.verdict import now
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 _LOOK_BACK = timedelta(days=14)  # as far as Slack is searched for what was said before
-_QUEUED, _SENT, _FAILED = "call-queued", "call-sent", "call-failed"
+_AT_WORK = timedelta(minutes=2)  # so long a run may still be about to call
+_NEWS = timedelta(days=1)  # what is older, people know by now
+_QUEUED, _SENT, _FAILED, _SKIPPED = "call-queued", "call-sent", "call-failed", "call-skipped"
 
 
 def call_people(
@@ -53,17 +50,16 @@ def call_people(
     if result.outcome is RollbackOutcome.NOT_NEEDED:
         return ()
     try:
-        incident = Incident(
-            settings, result, commit, tuple(failures), tuple(read(journal.path)), logs, journal.path.parent.name
-        )
+        view = JournalView.read(journal.path)
+        incident = Incident(settings, result, commit, tuple(failures), view.entries, logs, view.run)
         channels = channels_of(settings)
         if dry_run or not channels:
-            journal.write("call-skipped", reason="dry run" if dry_run else "no channel is configured")
+            journal.write(_SKIPPED, reason="dry run" if dry_run else "no channel is configured")
         if dry_run:
-            return tuple(f"dry run: would tell {one.where}: {one.said(incident)[0]}" for one in channels)
+            return tuple(f"dry run: would tell {channel.where}: {channel.said(incident)[0]}" for channel in channels)
         if not channels:
             return ("nobody was told: neither slack nor people.github nor people.pagerduty is configured",)
-        return _sent(journal, _queued(incident, journal, channels), channels, variables, settings.people.timeout)
+        return _send(journal, _queue(incident, journal, channels), channels, variables, settings.people.timeout)
     except Exception as error:  # whoever is not told must not keep the report from being written
         return (redact(f"people could not be called: {type(error).__name__}: {error}"),)
 
@@ -83,7 +79,7 @@ def call_after_a_kill(
     """
     journal.write("people-called", environment=settings.environment, message=message)
     if told_by:
-        journal.write("call-skipped", reason=f"{told_by} told people")
+        journal.write(_SKIPPED, reason=f"{told_by} told people")
     if result.outcome is RollbackOutcome.NOT_NEEDED:
         result = replace(result, outcome=RollbackOutcome.WITHHELD, triggers=(CUT_OFF,))
     result = replace(result, reason=message)
@@ -91,6 +87,16 @@ def call_after_a_kill(
     told = () if here or told_by else call_people(settings, variables, journal, result)
     with suppress(OSError):  # whoever read it may have gone
         print(redact("\n".join((message, *told))), file=sys.stderr, flush=True)
+
+
+def has_called(journal: JournalView) -> bool:
+    """Whether everybody was told, will be by the next run, or need not be."""
+    return journal.has(_QUEUED, _SENT, _FAILED, _SKIPPED)
+
+
+def queued_calls(journal: JournalView) -> bool:
+    """Whether the run itself has queued what people are to be told."""
+    return journal.has(_QUEUED)
 
 
 def send_queued(
@@ -102,29 +108,37 @@ def send_queued(
     before could not be found out.
     """
     told: list[str] = []
-    channels = channels_of(settings)
+    channels, within = channels_of(settings), settings.people.timeout
     try:
-        for path in sorted(output.glob("*/journal.jsonl")):
-            entries = read(path)
-            if path == besides or _environment(entries) != settings.environment:
+        for view in reversed(journals(output, settings.environment)):
+            if view.path == besides:
                 continue
-            left = uncalled(entries)
-            if left is not None:
-                told += call_people(settings, variables, Journal(path), left)
+            untold = _untold(view)
+            if untold is not None:
+                told += call_people(settings, variables, Journal(view.path), untold)
                 continue
-            open_calls = [one for one in _open(entries) if now() - one.at < _LOOK_BACK]
+            open_calls = [call for call in _open(view) if now() - call.at < _LOOK_BACK]
             if open_calls:
-                told += _sent(Journal(path), open_calls, channels, variables, settings.people.timeout)
+                told += _send(Journal(view.path), open_calls, channels, variables, within)
     except Exception as error:
         told.append(redact(f"queued calls could not be sent: {type(error).__name__}: {error}"))
     return tuple(told)
 
 
-def _queued(incident: Incident, journal: Journal, channels: Sequence[Channel]) -> list[Call]:
+def _untold(journal: JournalView) -> RollbackResult | None:
+    """What a run came to that was killed before it called people; None where nobody need be called."""
+    settled, result = journal.last("settled"), journal.result
+    if settled is None or result is None or journal.is_by_hand or has_called(journal):
+        return None
+    recent = _AT_WORK < now() - settled.at < _NEWS
+    return result if recent and result.outcome is not RollbackOutcome.NOT_NEEDED else None
+
+
+def _queue(incident: Incident, journal: Journal, channels: Sequence[Channel]) -> list[Call]:
     """What is to be said now; noted first, unless an earlier attempt on the same run has noted it."""
     result = incident.result
     key = f"{journal.path.parent.name}-{result.from_revision or 'unknown'}-{result.outcome.value}"
-    known = {one.text("call"): one for one in read(journal.path) if one.event == _QUEUED}
+    known = {entry.text("call"): entry for entry in JournalView.read(journal.path).every(_QUEUED)}
     calls = []
     for channel in channels:
         name = f"{key}-{channel.name}"
@@ -133,30 +147,23 @@ def _queued(incident: Incident, journal: Journal, channels: Sequence[Channel]) -
             continue
         title, text = channel.said(incident)
         call = Call(name, channel.name, title, text, now())
-        journal.write(
-            _QUEUED,
-            call=call.id,
-            channel=call.channel,
-            title=call.title,
-            text=call.text,
-            environment=incident.settings.environment,
-        )
+        journal.write(_QUEUED, call=call.id, channel=call.channel, title=call.title, text=call.text)
         calls.append(call)
     return calls
 
 
-def _sent(
-    journal: Journal, calls: Sequence[Call], channels: Sequence[Channel], variables: Mapping[str, str], timeout: float
+def _send(
+    journal: Journal, calls: Sequence[Call], channels: Sequence[Channel], variables: Mapping[str, str], within: float
 ) -> tuple[str, ...]:
     """Send the calls side by side, and note what became of each."""
-    by_name = {one.name: one for one in channels}
-    with _alone(journal.path, timeout):
-        done = {one.text("call") for one in read(journal.path) if one.event == _SENT}
-        wanted = [(one, by_name[one.channel]) for one in calls if one.id not in done and one.channel in by_name]
+    by_name = {channel.name: channel for channel in channels}
+    with _alone(journal.path, within):
+        sent = {entry.text("call") for entry in JournalView.read(journal.path).every(_SENT)}
+        wanted = [(call, by_name[call.channel]) for call in calls if call.id not in sent and call.channel in by_name]
         if not wanted:
             return ()
         with ThreadPoolExecutor(len(wanted)) as pool:
-            answers = list(pool.map(lambda pair: _attempt(pair[0], pair[1], variables, timeout), wanted))
+            answers = list(pool.map(lambda pair: _attempt(pair[0], pair[1], variables, within), wanted))
         lines = []
         for (call, channel), (link, problem) in zip(wanted, answers, strict=True):
             if problem:
@@ -165,13 +172,13 @@ def _sent(
             else:
                 journal.write(_SENT, call=call.id, channel=call.channel, link=link)
                 lines.append(f"told {channel.where} ({link})")
-        return tuple(redact(one) for one in lines)
+        return tuple(map(redact, lines))
 
 
-def _attempt(call: Call, channel: Channel, variables: Mapping[str, str], timeout: float) -> tuple[str, str]:
+def _attempt(call: Call, channel: Channel, variables: Mapping[str, str], within: float) -> tuple[str, str]:
     """Where it can be read, or why it was not sent."""
     try:
-        return channel.send(call, variables, timeout), ""
+        return channel.send(call, variables, within), ""
     except VerificationError as problem:
         return "", problem.cause
     except Exception as error:
@@ -179,9 +186,10 @@ def _attempt(call: Call, channel: Channel, variables: Mapping[str, str], timeout
 
 
 @contextmanager
-def _alone(journal: Path, timeout: float) -> Iterator[None]:
+def _alone(journal: Path, within: float) -> Iterator[None]:
     """Nobody else on this machine sends the same calls meanwhile; without a place for the lock, go on without."""
-    lock = FileLock(journal.with_suffix(".calls"), timeout=timeout)
+    path = journal.with_suffix(".calls")
+    lock = FileLock(path, timeout=within)
     try:
         lock.acquire()
     except (OSError, Timeout):
@@ -191,18 +199,14 @@ def _alone(journal: Path, timeout: float) -> Iterator[None]:
         yield
     finally:
         with suppress(OSError):
-            journal.with_suffix(".calls").unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
         lock.release()
 
 
-def _open(entries: Sequence[Entry]) -> list[Call]:
-    sent = {one.text("call") for one in entries if one.event == _SENT}
-    return [_call(one) for one in entries if one.event == _QUEUED and one.text("call") not in sent]
+def _open(journal: JournalView) -> list[Call]:
+    sent = {entry.text("call") for entry in journal.every(_SENT)}
+    return [_call(entry) for entry in journal.every(_QUEUED) if entry.text("call") not in sent]
 
 
-def _call(entry: Entry) -> Call:
+def _call(entry: JournalEntry) -> Call:
     return Call(entry.text("call"), entry.text("channel"), entry.text("title"), entry.text("text"), entry.at)
-
-
-def _environment(entries: Sequence[Entry]) -> str:
-    return next((one.text("environment") for one in entries if one.event in {"armed", _QUEUED}), "")

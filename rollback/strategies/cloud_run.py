@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import time
 
-from rollback.reading import settled_service
 from rollback.strategies.base import Shift
-from rollback.traffic import seen_by_cloud_run
+from rollback.traffic import TrafficSplit, settled_service
 from verification.clients.google.cloud_run import Changed, CloudRun, ServiceState, Unclear
 from verification.errors import ObserverError, RollbackFailed
-from verification.operator_commands import at_once
+from verification.operator_commands import shift_now
 
 _ATTEMPTS = 4
 _PAUSE = 0.5
 
 
-class ByCloudRun:
+class CloudRunStrategy:
     """By Cloud Run's own API.
 
     Nothing is repeated blindly: before each write the service is read, and checked, again. A conflict with somebody's
@@ -30,39 +29,39 @@ class ByCloudRun:
         self.within = within
 
     def obstacle(self) -> str:
-        """See Strategy."""
+        """None: it always can be tried."""
         return ""
 
-    def withdraw(self) -> str:
-        """Nothing to call back: a write that was taken is carried out at once."""
+    def cancel_pending(self) -> str:
+        """Nothing to cancel: a write that was taken is carried out at once."""
         return ""
 
-    def shift(self, shift: Shift, until: float) -> None:
-        """See Strategy."""
+    def shift_traffic(self, shift: Shift, until: float) -> None:
+        """Read, check and write until the target serves, or `until` is over."""
         reason = ""
         for attempt in range(_ATTEMPTS + 1):
-            state = settled_service(self._cloud_run, until, shift.to)
-            if state.sole_revision == shift.to:
+            state = settled_service(self._cloud_run, until, shift.target)
+            if state.sole_revision == shift.target:
                 return
-            shift.check(seen_by_cloud_run(state))
-            left = until - time.monotonic()
-            if attempt == _ATTEMPTS or left <= 0:
+            shift.recheck(TrafficSplit.by_cloud_run(state))
+            remaining = until - time.monotonic()
+            if attempt == _ATTEMPTS or remaining <= 0:
                 break
-            reason = self._write(shift.to, state, left)
+            reason = self._write(shift.target, state, remaining)
             time.sleep(min(_PAUSE * attempt, max(until - time.monotonic(), 0)))
         raise RollbackFailed(
-            f"the traffic did not move to {shift.to}: {reason or 'no time was left'}",
-            at_once(self._cloud_run.settings, shift.to),
+            f"the traffic did not move to {shift.target}: {reason or 'no time was left'}",
+            shift_now(self._cloud_run.settings, shift.target),
         )
 
-    def _write(self, to: str, state: ServiceState, left: float) -> str:
+    def _write(self, target: str, state: ServiceState, within: float) -> str:
         """Why the traffic may not have moved, or a guess; what flows is read again in any case."""
         try:
-            self._cloud_run.send_all_traffic_to(to, etag=state.etag, keep_tags=state.tags, deadline=left)
+            self._cloud_run.send_all_traffic_to(target, etag=state.etag, keep_tags=state.tags, deadline=within)
         except (Changed, Unclear) as problem:
             return problem.cause
         except ObserverError as refused:
             raise RollbackFailed(
-                refused.cause, f"{refused.remedy} {at_once(self._cloud_run.settings, to)}"
+                refused.cause, f"{refused.remedy} {shift_now(self._cloud_run.settings, target)}"
             ) from refused
         return "Cloud Run reported success, but other revisions still get requests"

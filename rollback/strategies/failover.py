@@ -1,88 +1,81 @@
-"""One strategy after another, until the traffic has moved. What one left half done is looked at before the next."""
+"""One strategy after another, until the traffic has moved. What one has begun is looked at before the next begins."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
+from rollback.context import RollbackContext
 from rollback.strategies.base import Shift, Strategy
-from rollback.strategies.cloud_run import ByCloudRun
-from rollback.strategies.gcloud import ByGcloud
-from rollback.strategies.github_workflow import ByWorkflow
-from rollback.strategies.workflow_requests import Dispatches
-from rollback.traffic import Blind, Seen, Sight
-from verification.clients.google.cloud_run import CloudRun
+from rollback.strategies.cloud_run import CloudRunStrategy
+from rollback.strategies.gcloud import GcloudStrategy
+from rollback.strategies.github_workflow import GitHubWorkflowStrategy
+from rollback.strategies.workflow_requests import WorkflowRequests
+from rollback.traffic import TrafficObserver, TrafficSplit, TrafficUnknown
 from verification.clients.google.gcloud import Gcloud
 from verification.errors import RollbackFailed, RollbackWithheld
-from verification.operator_commands import at_once
-from verification.records.journal import Journal
-from verification.settings.model import CloudRun as Service
+from verification.operator_commands import shift_now
+from verification.records.rollback_plan import RollbackPlan
 from verification.settings.model import Settings
 
-_LOOKING = 25.0
+_OBSERVING = 25.0
 _SETTLING = 3.0
 _PAUSE = 0.5
 
 
-def strategies_of(
-    settings: Settings,
-    cloud_run: CloudRun,
-    variables: Mapping[str, str],
-    sight: Sight,
-    gcloud: Gcloud,
-    journal: Journal,
-) -> list[Strategy]:
+def strategies_of(context: RollbackContext, observer: TrafficObserver, gcloud: Gcloud) -> list[Strategy]:
     """The strategies of `[rollback]`, in its order."""
-    within = settings.rollback
-    service = cloud_run.settings
+    within, service, github = context.settings.rollback, context.cloud_run.settings, context.settings.github
+    requests = WorkflowRequests(context.journal)
     known: dict[str, Strategy] = {
-        "cloud_run": ByCloudRun(cloud_run, within.shift_within),
-        "github_workflow": ByWorkflow(
-            service, settings.github, variables, sight, Dispatches(journal), within.workflow_within
+        "cloud_run": CloudRunStrategy(context.cloud_run, within.shift_within),
+        "github_workflow": GitHubWorkflowStrategy(
+            service, github, context.variables, observer, requests, within.workflow_within
         ),
-        "gcloud": ByGcloud(service, gcloud, sight, within.gcloud_within),
+        "gcloud": GcloudStrategy(service, gcloud, observer, within.gcloud_within),
     }
     return [known[name] for name in dict.fromkeys(within.strategies)]
 
 
-def longest_step(settings: Settings) -> float:
-    """How many seconds a rollback that is at work may take from one line of its journal to the next."""
-    within, monitor = settings.rollback, settings.monitor
-    users = within.metrics_within + (monitor.log_delay + 2 * monitor.block if monitor else 0)
-    ways = max(within.shift_within, within.workflow_within, within.gcloud_within) + _LOOKING + _SETTLING
-    return within.evidence_grace + max(ways, within.verify_within + users) + 3 * settings.smoke.timeout
+def longest_shift(settings: Settings) -> float:
+    """How many seconds one strategy may take, with the look at what serves that follows."""
+    within = settings.rollback
+    return max(within.shift_within, within.workflow_within, within.gcloud_within) + _OBSERVING + _SETTLING
 
 
-class Shifting:
-    """Moves the traffic of one service. `check` raises for a split that is not the one that was judged."""
+class Failover:
+    """Moves the traffic of one service. `recheck` raises RollbackError for a split that is not the one of the plan."""
 
-    def __init__(self, service: Service, journal: Journal, sight: Sight, check: Callable[[Seen], None]) -> None:
-        self._service = service
-        self._journal = journal
-        self._sight = sight
-        self._check = check
+    def __init__(
+        self, context: RollbackContext, observer: TrafficObserver, recheck: Callable[[TrafficSplit], None]
+    ) -> None:
+        self._service = context.cloud_run.settings
+        self._journal = context.journal
+        self._observer = observer
+        self._recheck = recheck
 
-    def made(self, strategies: Sequence[Strategy], source: str, target: str, until: float, problems: list[str]) -> str:
-        """The name of the strategy that moved everything to `target`.
+    def shift_traffic(self, strategies: Sequence[Strategy], plan: RollbackPlan, until: float, silence: str) -> str:
+        """The name of the strategy that moved everything to the plan's target.
 
-        `until` (monotonic clock) is the end of Cloud Run's own; with `problems` its API is known to be silent. Raises
+        `until` (monotonic clock) is the end of Cloud Run's own; `silence`: why its API is known not to answer. Raises
         RollbackWithheld (somebody else has changed the traffic), RollbackFailed (no strategy got through).
         """
-        silent, tried, remedy = bool(problems), "", ""
+        target, tried, remedy = plan.target, "", ""
+        problems = [silence] if silence else []
         for strategy in strategies:
-            if strategy.name == "cloud_run" and silent:
+            if strategy.name == "cloud_run" and silence:
                 continue
             obstacle = strategy.obstacle()
             if obstacle:
                 problems.append(f"{strategy.name} could not be tried: {obstacle}")
                 continue
-            if tried and self._there_already(target, problems):
+            if tried and self._serves_already(target, problems):
                 return tried
             tried = strategy.name
-            self._journal.write("rolling-back", from_revision=source, to_revision=target, strategy=tried)
+            self._journal.write("rolling-back", from_revision=plan.source, to_revision=target, strategy=tried)
             try:
                 end = until if tried == "cloud_run" else time.monotonic() + strategy.within
-                strategy.shift(Shift(target, self._check), end)
+                strategy.shift_traffic(Shift(target, self._recheck), end)
             except RollbackWithheld:
                 raise
             except RollbackFailed as failed:
@@ -93,28 +86,28 @@ class Shifting:
             else:
                 return tried
             self._journal.write("strategy-failed", strategy=tried, reason=problems[-1])
-        if tried and len(strategies) > 1 and self._came_late(target):
+        if tried and len(strategies) > 1 and self._serves_late(target):
             return tried
-        raise RollbackFailed("; ".join(problems), remedy or at_once(self._service, target))
+        raise RollbackFailed("; ".join(problems), remedy or shift_now(self._service, target))
 
-    def _there_already(self, target: str, problems: list[str]) -> bool:
+    def _serves_already(self, target: str, problems: list[str]) -> bool:
         """Whether the strategy before got through after all. Raises where the next one must not begin."""
         until = time.monotonic() + _SETTLING
         while True:
             try:
-                seen = self._sight.look(time.monotonic() + _LOOKING)
-            except Blind as blind:
-                why = f"{'; '.join(problems)}; nothing more was tried, for nobody tells what serves: {blind.cause}"
-                raise RollbackFailed(why, at_once(self._service, target)) from blind
-            if seen.sole_revision == target:
+                split = self._observer.observe(time.monotonic() + _OBSERVING)
+            except TrafficUnknown as unknown:
+                why = f"{'; '.join(problems)}; nothing more was tried, for nobody tells what serves: {unknown.cause}"
+                raise RollbackFailed(why, shift_now(self._service, target)) from unknown
+            if split.sole_revision == target:
                 return True
-            if not seen.moving or time.monotonic() > until:
-                self._check(seen)
+            if not split.moving or time.monotonic() > until:
+                self._recheck(split)
                 return False
             time.sleep(_PAUSE)
 
-    def _came_late(self, target: str) -> bool:
+    def _serves_late(self, target: str) -> bool:
         try:
-            return self._sight.look(time.monotonic() + _LOOKING).sole_revision == target
-        except Blind:
+            return self._observer.observe(time.monotonic() + _OBSERVING).sole_revision == target
+        except TrafficUnknown:
             return False

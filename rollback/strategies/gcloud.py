@@ -4,41 +4,41 @@ from __future__ import annotations
 
 import time
 
-from rollback.strategies.base import Shift, arrived
-from rollback.traffic import Sight
+from rollback.strategies.base import Shift, wait_until_serving
+from rollback.traffic import TrafficObserver
 from verification.clients.google.gcloud import Gcloud
 from verification.errors import ObserverError, RollbackFailed
-from verification.operator_commands import at_once
-from verification.settings.model import CloudRun
+from verification.operator_commands import shift_now
+from verification.settings.service import CloudRunSettings
 
 
-class ByGcloud:
+class GcloudStrategy:
     """By `gcloud run services update-traffic`. What it says of itself is noted; what serves afterwards decides."""
 
     name = "gcloud"
 
-    def __init__(self, service: CloudRun, gcloud: Gcloud, sight: Sight, within: float) -> None:
+    def __init__(self, service: CloudRunSettings, gcloud: Gcloud, observer: TrafficObserver, within: float) -> None:
         self._service = service
         self._gcloud = gcloud
-        self._sight = sight
+        self._observer = observer
         self.within = within
 
     def obstacle(self) -> str:
-        """See Strategy."""
+        """Why gcloud cannot be used here, or nothing."""
         return self._gcloud.obstacle()
 
-    def withdraw(self) -> str:
-        """Nothing to call back: gcloud ends with this process."""
+    def cancel_pending(self) -> str:
+        """Nothing to cancel: gcloud ends with this process."""
         return ""
 
-    def shift(self, shift: Shift, until: float) -> None:
-        """See Strategy."""
+    def shift_traffic(self, shift: Shift, until: float) -> None:
+        """Run the command, then see what serves, whatever it said."""
         problem, likely = "gcloud reported success", True
         try:
-            self._gcloud.send_all_traffic_to(shift.to, max(until - time.monotonic(), 0))
+            self._gcloud.send_all_traffic_to(shift.target, max(until - time.monotonic(), 0))
         except ObserverError as failed:
             problem, likely = failed.cause, False
         # gcloud may have been ended, or have lost the answer, after the write.
-        instead = arrived(self._sight, shift.to, until, likely=likely)
+        instead = wait_until_serving(self._observer, shift.target, until, likely=likely)
         if instead:
-            raise RollbackFailed(f"{problem}, but {instead}", at_once(self._service, shift.to))
+            raise RollbackFailed(f"{problem}, but {instead}", shift_now(self._service, shift.target))

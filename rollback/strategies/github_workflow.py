@@ -8,22 +8,22 @@ import time
 from collections.abc import Mapping
 from contextlib import closing
 
-from rollback.strategies.base import Shift, arrived
-from rollback.strategies.workflow_requests import Dispatch, Dispatches
-from rollback.traffic import Blind, Sight
+from rollback.strategies.base import Shift, wait_until_serving
+from rollback.strategies.workflow_requests import WorkflowRequest, WorkflowRequests
+from rollback.traffic import TrafficObserver, TrafficUnknown
 from verification.clients.github.workflow import DeployWorkflow, WorkflowRun
 from verification.clients.web_api import MaybeTaken
 from verification.errors import ObserverError, RollbackFailed
-from verification.operator_commands import at_once
-from verification.settings.model import CloudRun
-from verification.settings.observers import GitHub
+from verification.operator_commands import shift_now
+from verification.settings.observers import GitHubSettings
+from verification.settings.service import CloudRunSettings
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
 _GREEN = "success"
 _VARIABLE = "GITHUB_TOKEN"
 
 
-class ByWorkflow:
+class GitHubWorkflowStrategy:
     """By a run of `[github] workflow` with `rollback_revision`, started once and followed to its end.
 
     A green run proves nothing: what serves afterwards does. One that has not ended by the deadline is cancelled, so
@@ -34,98 +34,98 @@ class ByWorkflow:
 
     def __init__(
         self,
-        service: CloudRun,
-        github: GitHub | None,
+        service: CloudRunSettings,
+        github: GitHubSettings | None,
         variables: Mapping[str, str],
-        sight: Sight,
-        dispatches: Dispatches,
+        observer: TrafficObserver,
+        requests: WorkflowRequests,
         within: float,
     ) -> None:
         self._service = service
         self._github = github
         self._variables = variables
-        self._sight = sight
-        self._dispatches = dispatches
+        self._observer = observer
+        self._requests = requests
         self.within = within
 
     def obstacle(self) -> str:
-        """See Strategy."""
+        """What is not configured, or nothing."""
         if self._github is None:
             return "github is not configured"
         return "" if self._variables.get(_VARIABLE, "").strip() else f"{_VARIABLE} is not set"
 
-    def shift(self, shift: Shift, until: float) -> None:
-        """See Strategy."""
+    def shift_traffic(self, shift: Shift, until: float) -> None:
+        """Follow a run to its end, then see what serves, however it ended."""
         assert self._github is not None, "asked for its obstacle first"
         green = False
         try:
             with closing(DeployWorkflow.of(self._github, self._github.timeout, self._variables)) as workflow:
-                problem, green = self._run(workflow, shift.to, until)
+                problem, green = self._follow_run(workflow, shift.target, until)
         except ObserverError as failed:
             problem = failed.cause
-        instead = arrived(self._sight, shift.to, until, likely=green)
+        instead = wait_until_serving(self._observer, shift.target, until, likely=green)
         if instead:
-            raise RollbackFailed(f"{problem}, but {instead}", at_once(self._service, shift.to))
+            raise RollbackFailed(f"{problem}, but {instead}", shift_now(self._service, shift.target))
 
-    def withdraw(self) -> str:
-        """See Strategy."""
-        left = self._dispatches.open()
-        if not left:
+    def cancel_pending(self) -> str:
+        """Cancel the runs whose end nobody saw; what people must do about those that could not be."""
+        pending = self._requests.pending()
+        if not pending:
             return ""
         problem = self.obstacle()
         if self._github is not None and not problem:
             try:
                 with closing(DeployWorkflow.of(self._github, self._github.timeout, self._variables)) as workflow:
-                    return "; ".join(filter(None, (self._withdrawn(workflow, one) for one in left)))
+                    return "; ".join(filter(None, (self._cancel(workflow, request) for request in pending)))
             except ObserverError as failed:
                 problem = failed.cause
-        return "; ".join(_left_waiting(one, problem) for one in left)
+        return "; ".join(_still_waiting(request, problem) for request in pending)
 
-    def _withdrawn(self, workflow: DeployWorkflow, one: Dispatch) -> str:
-        """Cancel `one`, but nothing that may be somebody else's; what people must do instead."""
+    def _cancel(self, workflow: DeployWorkflow, request: WorkflowRequest) -> str:
+        """Cancel the run of `request`, but nothing that may be somebody else's; what people must do instead."""
         try:
-            run = self._known(workflow, one)
+            run = self._run_of(workflow, request)
             if run is None:
-                return _left_waiting(one, "whether it began is not known")
-            how = run.conclusion or self._cancelled(workflow, run)
+                return _still_waiting(request, "whether it began is not known")
+            conclusion = run.conclusion or self._cancel_run(workflow, run)
         except ObserverError as problem:
-            return _left_waiting(one, problem.cause)
-        self._dispatches.over(one.correlation, how)
+            return _still_waiting(request, problem.cause)
+        self._requests.note_end(request.correlation, conclusion)
         return ""
 
-    def _known(self, workflow: DeployWorkflow, one: Dispatch) -> WorkflowRun | None:
-        """The run that came of `one`; None where that cannot be said. Raises ObserverError."""
-        return workflow.run(one.run) if one.run else workflow.named(one.correlation, one.at)
+    def _run_of(self, workflow: DeployWorkflow, request: WorkflowRequest) -> WorkflowRun | None:
+        """The run that came of `request`; None where that cannot be said. Raises ObserverError."""
+        return workflow.run(request.run) if request.run else workflow.named(request.correlation, request.at)
 
-    def _run(self, workflow: DeployWorkflow, to: str, until: float) -> tuple[str, bool]:
+    def _follow_run(self, workflow: DeployWorkflow, target: str, until: float) -> tuple[str, bool]:
         """How the run ended, and whether it was green. Raises ObserverError."""
-        for one in self._dispatches.open():
-            run = self._known(workflow, one)
+        for request in self._requests.pending():
+            run = self._run_of(workflow, request)
             if run is not None and not run.conclusion:
-                return self._followed(workflow, run, one.correlation, until)
+                return self._follow(workflow, run, request.correlation, until)
             # Otherwise it is asked for again: a second run with the same target does nothing that the first does not.
-        inputs = {"rollback_revision": to, "staging_verification": "false"}
+        inputs = {"rollback_revision": target, "staging_verification": "false"}
         number, correlation = workflow.id(), f"rollback-{secrets.token_hex(4)}"
-        self._dispatches.asked(correlation)
+        self._requests.note_request(correlation)
         try:
             run = workflow.start(number, inputs, correlation)
         except MaybeTaken as lost:
-            return self._unfollowed(to, until, f"whether a run began is not known ({lost.cause})"), False
+            return self._wait_for_traffic(target, until, f"whether a run began is not known ({lost.cause})"), False
         except ObserverError as refused:
-            self._dispatches.over(correlation, refused.cause)
+            self._requests.note_end(correlation, refused.cause)
             raise
         if run is None:
-            return self._unfollowed(to, until, "a run began that cannot be told from others"), False
+            return self._wait_for_traffic(target, until, "a run began that cannot be told from others"), False
         if not run.guessed:
-            self._dispatches.begun(correlation, run.id, run.url)
-        return self._followed(workflow, run, correlation, until)
+            self._requests.note_run(correlation, run.id, run.url)
+        return self._follow(workflow, run, correlation, until)
 
-    def _followed(self, workflow: DeployWorkflow, run: WorkflowRun, correlation: str, until: float) -> tuple[str, bool]:
+    def _follow(self, workflow: DeployWorkflow, run: WorkflowRun, correlation: str, until: float) -> tuple[str, bool]:
         pause = _FIRST_PAUSE
         number, guessed, silence = run.id, run.guessed, ""
         while not run.conclusion:
             if time.monotonic() + pause > until:
-                ended = "" if guessed else self._ended(workflow, run, correlation)
+                ended = "" if guessed else self._cancel_late_run(workflow, run, correlation)
                 return f"the run {run.url} had not ended in time{silence}{ended}", False
             time.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE)
@@ -133,7 +133,7 @@ class ByWorkflow:
                 run = workflow.run(number)
             except ObserverError as passing:  # it runs on without our looking
                 silence = f" ({passing.cause})"
-        self._dispatches.over(correlation, run.conclusion)
+        self._requests.note_end(correlation, run.conclusion)
         if run.conclusion == _GREEN:
             return f"the run {run.url} ended green", True
         jobs = ""
@@ -141,23 +141,23 @@ class ByWorkflow:
             jobs = ", ".join(workflow.failed_jobs(number))
         return f"the run {run.url} ended: {run.conclusion}{f' ({jobs})' if jobs else ''}", False
 
-    def _unfollowed(self, to: str, until: float, why: str) -> str:
-        """Nothing tells of the run: the traffic alone will."""
+    def _wait_for_traffic(self, target: str, until: float, why: str) -> str:
+        """Wait until the traffic tells of the run, as nothing else does; `why`."""
         while time.monotonic() + _LONGEST_PAUSE < until:
-            with contextlib.suppress(Blind):
-                if self._sight.look(until).sole_revision == to:
+            with contextlib.suppress(TrafficUnknown):
+                if self._observer.observe(until).sole_revision == target:
                     break
             time.sleep(_FIRST_PAUSE)
         return why
 
-    def _ended(self, workflow: DeployWorkflow, run: WorkflowRun, correlation: str) -> str:
+    def _cancel_late_run(self, workflow: DeployWorkflow, run: WorkflowRun, correlation: str) -> str:
         try:
-            self._dispatches.over(correlation, self._cancelled(workflow, run))
+            self._requests.note_end(correlation, self._cancel_run(workflow, run))
         except ObserverError:  # tried again at the end, and told then
             return ""
         return ", and was cancelled"
 
-    def _cancelled(self, workflow: DeployWorkflow, run: WorkflowRun) -> str:
+    def _cancel_run(self, workflow: DeployWorkflow, run: WorkflowRun) -> str:
         """How it ended. Raises ObserverError when it could not be cancelled."""
         try:
             workflow.cancel(run.id)
@@ -169,5 +169,5 @@ class ByWorkflow:
         return "cancelled"
 
 
-def _left_waiting(one: Dispatch, why: str) -> str:
-    return f"{one} could not be cancelled ({why}): if it still waits, CANCEL IT, or it moves the traffic later"
+def _still_waiting(request: WorkflowRequest, why: str) -> str:
+    return f"{request} could not be cancelled ({why}): if it still waits, CANCEL IT, or it moves the traffic later"

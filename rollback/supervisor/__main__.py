@@ -13,12 +13,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from verification.records.journal import read
-from verification.records.process import Parent
-from verification.verdict import now
+from rollback.interrupts import shut_out_signals
+from verification.records.journal import JournalView
+from verification.records.process import ParentProcess
 
-_LOOK = 5.0
-_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_INTERVAL = 5.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,40 +29,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for option in ("--journal", "--deployment", "--output"):
         parser.add_argument(option, type=Path, required=True, metavar="PATH")
     options = parser.parse_args(arguments)
-    for number in _IGNORED:
-        signal.signal(number, signal.SIG_IGN)
-    _wait(Parent(options.parent), options.journal, options.patience)
-    if any(entry.event == "settled" for entry in read(options.journal)) and not _unfinished(options.journal):
+    shut_out_signals()
+    _wait(ParentProcess(options.parent), options.journal, options.patience)
+    if JournalView.read(options.journal).is_settled and not _is_unfinished(options.journal.parent):
         return 0
-    from rollback.supervisor.resume import Place, bring_to_an_end
+    from rollback.supervisor.resume import Resumption, resume_run
 
-    place = Place(options.deployment, options.environment, options.output, options.journal)
-    return bring_to_an_end(place, "the supervisor").exit_code
+    request = Resumption(options.deployment, options.environment, options.output, "the supervisor")
+    return resume_run(request, options.journal).exit_code
 
 
-def _wait(parent: Parent, journal: Path, patience: float) -> None:
+def _wait(parent: ParentProcess, journal: Path, patience: float) -> None:
     """Return once `parent` has ended. One that owes a rollback and has been silent for `patience` is ended."""
-    while not parent.ended(_LOOK):
-        if _silent_for(journal) > patience:
+    while not parent.has_ended(_INTERVAL):
+        if JournalView.read(journal).silent_for > patience:
             parent.signal(signal.SIGTERM)  # it still may do it itself
-            if parent.ended(patience) or not _silent_for(journal):
+            if parent.has_ended(patience) or not JournalView.read(journal).silent_for:
                 continue
             parent.signal(signal.SIGKILL)
 
 
-def _silent_for(journal: Path) -> float:
-    """Seconds since the journal's last line, if a trigger stands in it that is not settled; else 0."""
-    entries = read(journal)
-    due = any(entry.event == "failed" and entry.fields.get("trigger") for entry in entries)
-    if not due or any(entry.event == "settled" for entry in entries):
-        return 0
-    return max((now() - entries[-1].at).total_seconds(), 0)
-
-
-def _unfinished(journal: Path) -> bool:
+def _is_unfinished(folder: Path) -> bool:
     """Whether the run was killed after everything was settled, but before its report was written."""
     try:
-        return '"finished": null' in (journal.parent / "verdict.json").read_text(encoding="utf-8")
+        return '"finished": null' in (folder / "verdict.json").read_text(encoding="utf-8")
     except OSError:
         return False
 

@@ -1,172 +1,105 @@
-"""What a run left behind: read from its journal, once its process has ended."""
+"""What an interrupted run owes: read from its journal, once its process has ended."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
-from rollback.preflight import Known
-from verification.records.journal import Entry, read
-from verification.records.process import Process
+from verification.operator_commands import resume
+from verification.records.journal import JOURNAL, JournalEvent, JournalView, journals
 from verification.records.run_record import POST_DEPLOY_PHASES
 
-BY_HAND = "by hand"
-_STEPS = {"rolling-back", "shifted", "verified"}
-_RUN = re.compile(r"\d{8}T\d{6}Z-(?P<rest>.+)")
 
-
-class Due(StrEnum):
+class Pending(StrEnum):
     """What must still be done."""
 
     NOTHING = "nothing"
     ROLLBACK = "the rollback"
-    LOOK = "one look at the release"
+    SMOKE = "one look at the release"  # by a smoke run: nothing had failed, but not everything was asked
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
-    """The journal in the file `path`, as it was read."""
-
-    path: Path
-    entries: tuple[Entry, ...]
-
-    @classmethod
-    def of(cls, path: Path) -> Left:
-        """What stands in `path` now."""
-        return cls(path, tuple(read(path)))
-
-    def followed_by(self, later: Left) -> Left:
-        """What this run knew, with the failures that a `later` one saw in its place."""
-        return Left(self.path, (*self.entries, *(one for one in later.entries if one.event == "failed")))
-
-    @property
-    def folder(self) -> Path:
-        """The run's folder."""
-        return self.path.parent
-
-    @property
-    def begun(self) -> Entry | None:
-        """The line that says which run this is."""
-        return self._last("begun")
-
-    @property
-    def armed(self) -> Entry | None:
-        """The line that says what a rollback would do."""
-        return self._last("armed")
-
-    @property
-    def settled(self) -> Entry | None:
-        """The line that says that nothing is due any more."""
-        return self._last("settled")
-
-    @property
-    def calls(self) -> bool:
-        """Whether the run itself has queued what people are to be told."""
-        return self._last("call-queued") is not None
-
-    @property
-    def told(self) -> bool:
-        """Whether people were called."""
-        return self._last("people-called") is not None
-
-    @property
-    def environment(self) -> str:
-        """Where the run was; empty when the journal does not say."""
-        return next((one.text("environment") for one in (self.begun, self.armed) if one), "")
-
-    @property
-    def triggers(self) -> tuple[str, ...]:
-        """The failed criteria that call for a rollback."""
-        failed = (one.text("criterion") for one in self.entries if one.event == "failed" and one.fields.get("trigger"))
-        return tuple(dict.fromkeys(failed))
-
-    @property
-    def by_hand(self) -> bool:
-        """Whether a person had asked for the rollback."""
-        return self.armed is not None and self.armed.text("policy") == BY_HAND
-
-    @property
-    def due(self) -> Due:
-        """What must still be done, the run's process having ended."""
-        if self.settled is not None or not (self.begun or self.armed):
-            return Due.NOTHING
-        under_way = any(one.event in _STEPS for one in self.entries)
-        if self.armed is not None and (under_way or self.triggers):
-            return Due.ROLLBACK
-        if self.by_hand:
-            return Due.NOTHING  # it ended before it did anything; whoever asked for it saw that
-        return Due.LOOK
-
-    @property
-    def allowed(self) -> bool:
-        """Whether the run was free to roll back (no `--no-rollback`)."""
-        return self.begun is None or self.begun.fields.get("allowed") is not False
-
-    @property
-    def dry_run(self) -> bool:
-        """Whether the run was to write nothing."""
-        return self.begun is not None and self.begun.fields.get("dry_run") is True
-
-    @property
-    def process(self) -> Process | None:
-        """The process of the run, if the journal tells."""
-        entry = self.begun or self.armed
-        if entry is None or not entry.text("pid").isdecimal():
-            return None
-        return Process(entry.text("host"), int(entry.text("pid")), entry.text("pid_started"))
-
-    @property
-    def known(self) -> Known:
-        """What was known at the start of the run. Nothing, when it was never armed."""
-        armed = self.armed
-        if armed is None:
-            return Known(None, "", None, "", "", "", ("what serves was never looked at",))
-        obstacles = armed.fields.get("obstacles")
-        return Known(
-            None,
-            armed.text("revision"),
-            _moment(armed.text("created")),
-            "",
-            armed.text("previous_revision"),
-            armed.text("evidence"),
-            tuple(map(str, obstacles)) if isinstance(obstacles, (list, tuple)) else (),
-        )
-
-    def _last(self, event: str) -> Entry | None:
-        return next((one for one in reversed(self.entries) if one.event == event), None)
+def pending(journal: JournalView) -> Pending:
+    """What the run of `journal` owes, its process having ended."""
+    if journal.is_settled or not journal.has(JournalEvent.BEGUN, JournalEvent.ARMED):
+        return Pending.NOTHING
+    if journal.plan is not None and (journal.is_under_way or journal.triggers):
+        return Pending.ROLLBACK
+    if journal.is_by_hand:
+        return Pending.NOTHING  # it ended before it did anything; whoever asked for it saw that
+    return Pending.SMOKE
 
 
-def newest(output: Path, environment: str) -> Path | None:
-    """The journal of the newest run of `environment` after a deployment, which need not exist; None without a run."""
-    return next(_runs(output, environment), None)
+def open_runs(output: Path, environment: str, shares: Mapping[str, int] | None) -> list[JournalView]:
+    """The runs of `environment` that owe something about what serves now, rollbacks first, each newest first."""
+    runs = journals(output, environment)
+    owing = [run for run in runs if pending(run) is not Pending.NOTHING and not superseded(run, runs, shares)]
+    return sorted(owing, key=lambda run: pending(run) is not Pending.ROLLBACK)
 
 
-def journal_of(output: Path, environment: str, pid: int) -> Left | None:
-    """The journal that the process `pid` of this machine has just written."""
-    for path in _runs(output, environment):
-        left = Left.of(path)
-        if left.process is not None and left.process.pid == pid:
-            return left
-    return None
+def open_run_lines(output: Path, environment: str, shares: Mapping[str, int] | None) -> Iterator[str]:
+    """What killed runs of `environment` owe, in lines; `shares` is what serves (None: not known)."""
+    for journal in open_runs(output, environment, shares):
+        because = f" (triggered by {', '.join(journal.triggers)})" if journal.triggers else ""
+        yield f"run       {journal.run} is not settled; due: {pending(journal).value}{because}"
+        if journal.process is not None and journal.is_running:
+            yield f"          its process ({journal.process.pid}) is running, and acts itself"
+        else:
+            yield f"          its process has ended; to bring it to its end: `{resume(environment)}`"
 
 
-def _runs(output: Path, environment: str) -> Iterator[Path]:
-    for folder in sorted(output.glob("*Z-*"), key=lambda one: one.name, reverse=True):
-        found = _RUN.fullmatch(folder.name)
-        if not found or folder.is_symlink():
+def superseded(journal: JournalView, runs: list[JournalView], shares: Mapping[str, int] | None) -> str:
+    """Why `journal` owes nothing any more although it is not settled, or nothing.
+
+    `runs` are all runs of the environment, `shares` is what serves now (None: nobody can tell).
+    """
+    plan = journal.plan
+    known = {*plan.shares, plan.target} if plan and plan.shares else set()
+    if shares and known and not known & set(shares):
+        return f"it is about {plan.source if plan else ''}, and {' and '.join(shares)} serves now"
+    later = [run for run in runs if run.started and journal.started and run.started > journal.started]
+    found = next((run for run in later if _answers(run, journal)), None)
+    return f"the run {found.run} has looked since" if found else ""
+
+
+def _answers(later: JournalView, journal: JournalView) -> bool:
+    """Whether a `later` run has found out what `journal` left open.
+
+    A smoke run is owed until another run has settled; a rollback until another run found the same revision good.
+    """
+    if not later.is_settled or later.is_by_hand:
+        return False
+    if pending(journal) is Pending.SMOKE:
+        return True
+    settled, plan, open_plan = later.last(JournalEvent.SETTLED), later.plan, journal.plan
+    if settled is None or plan is None or open_plan is None or journal.is_under_way:
+        return False
+    return settled.text("verdict") == "pass" and dict(plan.shares) == dict(open_plan.shares)
+
+
+def without_journal(output: Path, environment: str, runs: list[JournalView]) -> list[Path]:
+    """The folders of runs after a deployment that ended before they wrote a journal, newer than all of `runs`."""
+    newest = max((run.started for run in runs if run.started), default=None)
+    found = []
+    for verdict in sorted(output.glob("*/verdict.json")):
+        if verdict.parent.is_symlink() or (verdict.parent / JOURNAL).exists():
             continue
-        name = re.sub(r"[^\w.+-]", "_", environment)
-        phases = found["rest"].removeprefix(f"{name}-") if found["rest"].startswith(f"{name}-") else ""
-        if POST_DEPLOY_PHASES & set(re.split(r"[+-]", phases)) or phases.split("-")[0] in {"all", "rollback"}:
-            yield folder / "journal.jsonl"
+        started = _unfinished_since(verdict, environment)
+        if started and (newest is None or started > newest):
+            found.append(verdict.parent)
+    return found
 
 
-def _moment(text: str) -> datetime | None:
+def _unfinished_since(verdict: Path, environment: str) -> datetime | None:
+    """When the run of this `verdict.json` began, if it is one after a deployment and has not finished."""
     try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        return None
+        document = json.loads(verdict.read_text(encoding="utf-8"))
+        phases = document["phases"]
+        after_deployment = not phases or POST_DEPLOY_PHASES & set(phases)
+        if document["environment"] == environment and document["finished"] is None and after_deployment:
+            return datetime.fromisoformat(document["started"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return None

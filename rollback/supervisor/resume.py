@@ -1,125 +1,185 @@
 """Bring to its end what a run left undone, without pytest: by the supervisor, or by `python -m rollback resume`.
 
-A rollback that was due or under way is finished, with the engine and the guards of any other. A phase that was cut off
-without a failure is followed by one smoke run, which rolls back if it fails; if it passes, people are called, because
-nobody watches now. Whatever is unclear is for people too. The journal is read under a lock: two at once do
-not act twice.
+A rollback that was due or under way is finished, with the plan that the run had stored and the guards of any other. A
+phase that was cut off without a failure is followed by one smoke run, which rolls back if it fails; if it passes,
+people are called, because nobody watches now. Whatever is unclear is for people too. The journal is read under a lock:
+two at once do not act twice.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reports.run_files import RunFiles
-from rollback.context import World, open_world
-from rollback.executor import Order, roll_back, roll_back_by_hand
-from rollback.locks import sole_aftermath
-from rollback.notify.outbox import call_after_a_kill
-from rollback.serving_history import ServingRecord
-from rollback.supervisor.pending import Due, Left
-from rollback.supervisor.rerun_smoke import looked_at
-from verification.errors import RollbackWithheld, VerificationError
-from verification.operator_commands import at_once, by_hand, resume
-from verification.records.journal import Journal
+from rollback.context import EnvironmentContext, open_environment
+from rollback.executor import execute
+from rollback.locks import sole_resume
+from rollback.notify.outbox import call_after_a_kill, has_called, send_queued
+from rollback.supervisor.pending import Pending, open_runs, pending, superseded, without_journal
+from rollback.supervisor.rerun_smoke import rerun_smoke
+from verification.errors import RollbackWithheld, SettingsError, VerificationError
+from verification.operator_commands import resume, roll_back, shift_now
+from verification.records.journal import JOURNAL, Journal, JournalEvent, JournalView, journals
 from verification.records.run_record import Exit, RollbackOutcome, RollbackResult
 from verification.settings.loading import load
 from verification.settings.model import Settings
 
-_WITHHELD = (RollbackOutcome.WITHHELD, RollbackOutcome.NOT_NEEDED)
+_UNMOVED = (RollbackOutcome.WITHHELD, RollbackOutcome.NOT_NEEDED)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Which run, and what is needed to act in its stead."""
+class Resumption:
+    """What is needed to act in the stead of a run of `environment`, and who does (`by`)."""
 
     deployment: Path
     environment: str
     output: Path
-    journal: Path
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """What came of it: `said` for people, and the exit code. `acted` is False when there was nothing to do."""
+class Resumed:
+    """What came of `run`: `text` for people, and the exit code. `acted` is False when there was nothing to do."""
 
-    said: str
+    text: str
     exit_code: int
     acted: bool = True
+    run: str = ""
 
 
-def bring_to_an_end(place: Place, by: str) -> Ended:
-    """Do what is due, once. Never raises; the run's process must have ended."""
+def resume_all(request: Resumption, folder: Path | None = None) -> list[Resumed]:
+    """Do what every run of the environment owes that is about what serves now, or the one in `folder`.
+
+    What could not be said to people before is said then. Raises SettingsError when `folder` is another environment's.
+    """
+    resumed = _resume_open(request) if folder is None else [_resume_ended(request, JournalView.read(folder / JOURNAL))]
+    try:
+        with open_environment(request.deployment, request.environment, after_a_run=True) as environment:
+            told = send_queued(request.output, environment.settings, environment.variables)
+    except SettingsError as problem:  # a sandbox that is gone calls nobody
+        told = (problem.cause,)
+    return [*resumed, *(Resumed(line, Exit.PASS, acted=False) for line in told)]
+
+
+def _resume_open(request: Resumption) -> list[Resumed]:
+    resumed: list[Resumed] = []
+    seen: set[Path] = set()
+    while True:  # read anew each time: a smoke run may have settled what several runs owed
+        shares = _serving(request)
+        due = [run for run in open_runs(request.output, request.environment, shares) if run.path not in seen]
+        if not due:
+            return [*resumed, *_settle_superseded(request, shares)] or _nothing_open(request)
+        seen.add(due[0].path)
+        resumed.append(_resume_ended(request, due[0]))
+
+
+def _resume_ended(request: Resumption, run: JournalView) -> Resumed:
+    if run.environment and run.environment != request.environment:
+        raise SettingsError(f"{run.path.parent} is a run of {run.environment}", "Name that one with -e.")
+    if not run.entries:
+        return _silent(request, run.run)
+    if not run.is_settled and run.process is not None and run.is_running:
+        text = f"its process ({run.process.pid}) is running: it rolls back itself, if it must"
+        return Resumed(text, Exit.FAIL, acted=False, run=run.run)
+    return replace(resume_run(request, run.path), run=run.run)
+
+
+def _settle_superseded(request: Resumption, shares: Mapping[str, int] | None) -> list[Resumed]:
+    """Settle what is not about what serves now; without a word where somebody may still be at it."""
+    runs, settled = journals(request.output, request.environment), []
+    for run in runs:
+        reason = superseded(run, runs, shares) if pending(run) is not Pending.NOTHING and not run.is_running else ""
+        if reason:
+            Journal(run.path).settled(RollbackResult(RollbackOutcome.NOT_NEEDED, reason=reason), by=request.by)
+            settled.append(Resumed(f"nothing is due any more: {reason}", Exit.PASS, acted=False, run=run.run))
+    return settled
+
+
+def _nothing_open(request: Resumption) -> list[Resumed]:
+    runs = journals(request.output, request.environment)
+    silent = [_silent(request, folder.name) for folder in without_journal(request.output, request.environment, runs)]
+    if silent:
+        return silent
+    if not runs:
+        text = f"no run of {request.environment} has been made below {request.output}: nothing is due"
+        return [Resumed(text, Exit.PASS, acted=False)]
+    return [_resume_ended(request, runs[0])]
+
+
+def _silent(request: Resumption, run: str) -> Resumed:
+    text = (
+        "it left no journal, as it ended before it asked anything: whether the release is good is not known\n"
+        f"To find out: `pytest -m smoke --env {request.environment}`"
+    )
+    return Resumed(text, Exit.INCONCLUSIVE, acted=False, run=run)
+
+
+def _serving(request: Resumption) -> Mapping[str, int] | None:
+    """What serves now; None where nobody can tell."""
+    try:
+        with open_environment(request.deployment, request.environment, after_a_run=True) as environment:
+            return environment.cloud_run.service().shares
+    except VerificationError:
+        return None
+
+
+def resume_run(request: Resumption, journal: Path) -> Resumed:
+    """Do what the run of `journal` owes, once. Never raises; the run's process must have ended."""
     settings: Settings | None = None
     try:
-        settings = load(place.deployment, place.environment).settings
-        with sole_aftermath(place.journal, _longest(settings)):
-            left = Left.of(place.journal)
-            if left.due is Due.NOTHING and left.entries:
-                return _nothing(left, settings)
-            with open_world(place.deployment, place.environment, after_a_run=True) as world:
-                return _Aftermath(place, world, left, by).made()
+        settings = load(request.deployment, request.environment).settings
+        within = _longest(settings)
+        with sole_resume(journal, within) as alone:
+            if not alone:
+                cause = f"somebody else has been bringing this run to its end for {within:g} s"
+                raise RollbackWithheld(cause, "Look at what serves.", "another_rollback")
+            view = JournalView.read(journal)
+            if pending(view) is Pending.NOTHING and view.entries:
+                return _nothing_pending(view, settings)
+            with open_environment(request.deployment, request.environment, after_a_run=True) as environment:
+                return _Resume(request, environment, view).run()
     except Exception as error:
         problem = error if isinstance(error, VerificationError) else None
         cause = problem.cause if problem else f"{type(error).__name__}: {error}"
-        remedy = problem.remedy if problem else f"Look at what serves, then: `{resume(place.environment)}`"
-        return _given_up(place, settings, f"{by} could not act: {cause}. {remedy}")
+        remedy = problem.remedy if problem else f"Look at what serves, then: `{resume(request.environment)}`"
+        return _given_up(request, journal, settings, f"{request.by} could not act: {cause}. {remedy}")
 
 
-def _nothing(left: Left, settings: Settings) -> Ended:
-    settled = left.settled
-    if settled is None:
-        return Ended("it ended before it did anything: nothing is due", Exit.PASS, acted=False)
-    outcome, reason, next_step = (settled.text(name) for name in ("outcome", "reason", "next_step"))
-    said = f"the run is settled (rollback: {outcome}{f', {reason}' if reason else ''}): nothing is due"
-    files = RunFiles(left.folder)
-    if not files.is_unfinished:
-        return Ended(said, Exit.PASS, acted=False)
-    # It was killed after its last step, before its report: what is written there is all that there will be.
-    if next_step and not left.told:
-        message = f"The run {left.folder.name} was killed before its report. Rollback: {outcome}, {reason}. {next_step}"
-        done = RollbackResult(RollbackOutcome(outcome), left.triggers, next_step=next_step)
-        call_after_a_kill(settings, os.environ, Journal(left.path), message, done)
-    files.finish_killed(settings.environment, said, _settled_result(left))
-    return Ended(said, Exit.PASS, acted=False)
+def _nothing_pending(view: JournalView, settings: Settings) -> Resumed:
+    result = view.result
+    if result is None:
+        return Resumed("it ended before it did anything: nothing is due", Exit.PASS, acted=False)
+    reason = f", {result.reason}" if result.reason else ""
+    text = f"the run is settled (rollback: {result.outcome.value}{reason}): nothing is due"
+    files = RunFiles(view.path.parent)
+    if files.is_unfinished:
+        # It was killed after its last step, before its report: what is written there is all that there will be.
+        if result.outcome is not RollbackOutcome.NOT_NEEDED and not has_called(view):
+            message = f"The run {view.run} was killed before its report. {_sentence(result)} {result.next_step}".strip()
+            call_after_a_kill(settings, os.environ, Journal(view.path), message, result)
+        files.finish_killed(settings.environment, text, result)
+    return Resumed(text, _exit_code(result, passed=result.outcome is RollbackOutcome.NOT_NEEDED), acted=False)
 
 
-def _settled_result(left: Left) -> RollbackResult:
-    """What the journal says that the rollback came to."""
-    settled, known = left.settled, left.known
-    assert settled is not None
-    verified = settled.fields.get("verified")
-    return RollbackResult(
-        RollbackOutcome(settled.text("outcome")),
-        left.triggers,
-        from_revision=known.revision,
-        to_revision=known.previous,
-        verified=verified if isinstance(verified, bool) else None,
-        reason=settled.text("reason"),
-        next_step=settled.text("next_step"),
-    )
-
-
-def _given_up(place: Place, settings: Settings | None, message: str) -> Ended:
+def _given_up(request: Resumption, journal: Path, settings: Settings | None, message: str) -> Resumed:
     """Even then somebody is called, and the run's folder says so."""
-    left = Left.of(place.journal)
-    command = f"To roll back: `{by_hand(place.environment, left.known.previous)}`"
-    message = f"{_what_happened(left)} {message} {command}"
-    failed = RollbackResult(RollbackOutcome.FAILED, left.triggers, next_step=command)
-    RunFiles(place.journal.parent).finish_killed(place.environment, message, failed)
+    view = JournalView.read(journal)
+    command = f"To roll back: `{roll_back(request.environment, view.plan.target if view.plan else '')}`"
+    message = f"{_what_happened(view)} {message} {command}"
+    failed = RollbackResult(RollbackOutcome.FAILED, view.triggers, next_step=command)
+    RunFiles(journal.parent).finish_killed(request.environment, message, failed)
     if settings is not None:
-        call_after_a_kill(settings, os.environ, Journal(place.journal), message, failed)
-    return Ended(message, Exit.ROLLBACK_FAILED)
+        call_after_a_kill(settings, os.environ, Journal(journal), message, failed)
+    return Resumed(message, Exit.ROLLBACK_FAILED)
 
 
-def _what_happened(left: Left) -> str:
-    name = left.folder.name
-    if left.triggers:
-        return f"The run {name} ended before its rollback was finished (triggered by {', '.join(left.triggers)})."
-    return f"The run {name} was cut off."
+def _what_happened(view: JournalView) -> str:
+    if view.triggers:
+        return f"The run {view.run} ended before its rollback was finished (triggered by {', '.join(view.triggers)})."
+    return f"The run {view.run} was cut off."
 
 
 def _longest(settings: Settings) -> float:
@@ -127,125 +187,88 @@ def _longest(settings: Settings) -> float:
     return settings.smoke.within + 2 * (settings.rollback.shift_within + settings.rollback.verify_within)
 
 
-class _Aftermath:
-    def __init__(self, place: Place, world: World, left: Left, by: str) -> None:
-        self._place = place
-        self._world = world
-        self._left = left
-        self._journal = Journal(left.path)
-        self._by = by
+class _Resume:
+    def __init__(self, request: Resumption, environment: EnvironmentContext, view: JournalView) -> None:
+        self._request = request
+        self._environment = environment
+        self._view = view
+        self._journal = Journal(view.path)
+        self._target = view.plan.target if view.plan else ""
 
-    def made(self) -> Ended:
-        self._journal.write("resumed", by=self._by, due=self._left.due.value)
-        with self._told_if_it_breaks():
-            if self._left.due is Due.ROLLBACK:
-                return self._told(self._rolled_back(self._left), "")
-            return self._after_a_look()
-
-    @contextmanager
-    def _told_if_it_breaks(self) -> Iterator[None]:
+    def run(self) -> Resumed:
+        due = pending(self._view)
+        self._journal.write(JournalEvent.RESUMED, by=self._request.by, due=due.value)
         try:
-            yield
+            if due is Pending.ROLLBACK:
+                return self._finish(self._finish_rollback(self._view), "")
+            return self._after_smoke()
         except VerificationError:
             raise
         except Exception as error:
-            raise RollbackWithheld(
-                f"it went wrong: {type(error).__name__}: {error}",
-                at_once(self._world.cloud_run.settings, self._left.known.previous),
-            ) from error
+            command = shift_now(self._environment.cloud_run.settings, self._target)
+            raise RollbackWithheld(f"it went wrong: {type(error).__name__}: {error}", command) from error
 
-    def _rolled_back(self, left: Left) -> RollbackResult:
-        """Finish the rollback of `left`, whose journal goes on. Never raises but for a service that is another one."""
-        self._must_be_the_same_service(left)
-        known = left.known
-        journal = self._journal if left.path == self._left.path else Journal(left.path)
-        world, history = self._world, ServingRecord(self._place.output / "serving.jsonl")
-        if left.triggers:
-            return roll_back(
-                known,
-                left.triggers,
-                settings=world.settings,
-                cloud_run=world.cloud_run,
-                journal=journal,
-                history=history,
-                dry_run=left.dry_run,
-                allowed=left.allowed,
-                variables=world.variables,
-            )
-        # A person had decided so.
-        return roll_back_by_hand(
-            Order({known.revision: 100}, known.previous, known.evidence, (known.revision,)),
-            settings=world.settings,
-            cloud_run=world.cloud_run,
-            journal=journal,
-            history=history,
-            dry_run=left.dry_run,
-            variables=world.variables,
-        )
-
-    def _must_be_the_same_service(self, left: Left) -> None:
-        armed, table = left.armed, self._world.cloud_run.settings
-        assert armed is not None
-        was = tuple(armed.text(name) for name in ("project", "region", "service"))
-        if was != (table.project, table.region, table.service):
+    def _finish_rollback(self, view: JournalView) -> RollbackResult:
+        """Carry out the plan of `view`, whose journal goes on. Raises RollbackWithheld for another service's."""
+        table, plan = self._environment.cloud_run.settings, view.plan
+        assert plan is not None, "else no rollback is due"
+        if view.service != (table.project, table.region, table.service):
             raise RollbackWithheld(
-                f"the journal is about {'/'.join(was)}, and the deployment file now names "
+                f"the journal is about {'/'.join(view.service or ())}, and the deployment file now names "
                 f"{table.project}/{table.region}/{table.service}",
                 "Look at what serves.",
             )
-
-    def _after_a_look(self) -> Ended:
-        """One smoke run in the place of the phase that was cut off; what it left undone in its turn is finished."""
-        look = looked_at(
-            self._left,
-            self._place.environment,
-            self._place.deployment,
-            self._place.output,
-            _longest(self._world.settings),
+        context = self._environment.rollback(
+            Journal(view.path), self._request.output, allowed=view.allowed, dry_run=view.dry_run
         )
-        if look.left is not None and look.left.due is Due.ROLLBACK:
-            return self._told(self._rolled_back(look.left), "the smoke run failed, and was cut off itself")
-        if look.left is not None and look.blind and self._left.known.previous and self._left.allowed:
-            told = f"{look.said}; it could not see what serves, which the run before it had seen"
-            return self._told(self._rolled_back(self._left.followed_by(look.left)), told)
-        result, said = look.result, look.said
-        if look.passed:
-            again = f"pytest -m monitor --env {self._place.environment}"
-            said = f"The watch was cut off; smoke passes; nobody watches now: run `{again}`"
-        return self._told(result, said, passed=look.passed, told_by=look.told_by)
+        return execute(plan, context, view.triggers)
 
-    def _told(self, result: RollbackResult, said: str, *, passed: bool = False, told_by: str = "") -> Ended:
+    def _after_smoke(self) -> Resumed:
+        """One smoke run in the place of the phase that was cut off; what it left undone in its turn is finished."""
+        request, view = self._request, self._view
+        within = _longest(self._environment.settings)
+        smoke = rerun_smoke(view, request.environment, request.deployment, request.output, within)
+        if smoke.journal is not None and pending(smoke.journal) is Pending.ROLLBACK:
+            return self._finish(self._finish_rollback(smoke.journal), "the smoke run failed, and was cut off itself")
+        if smoke.journal is not None and smoke.blind and self._target and view.allowed:
+            text = f"{smoke.text}; it could not see what serves, which the run before it had seen"
+            return self._finish(self._finish_rollback(view.with_failures_of(smoke.journal)), text)
+        text = smoke.text
+        if smoke.passed:
+            again = f"pytest -m monitor --env {request.environment}"
+            text = f"The watch was cut off; smoke passes; nobody watches now: run `{again}`"
+        return self._finish(smoke.result, text, passed=smoke.passed, told_by=smoke.told_by)
+
+    def _finish(self, result: RollbackResult, text: str, *, passed: bool = False, told_by: str = "") -> Resumed:
         """Call people, write down what was done, and settle the journal: in this order, so that none is left out."""
-        parts = [_what_happened(self._left), f"{self._by[:1].upper()}{self._by[1:]} took over."]
-        parts += [f"{said.rstrip('.')}."] if said else []
+        by, view = self._request.by, self._view
+        parts = [_what_happened(view), f"{by[:1].upper()}{by[1:]} took over."]
+        parts += [f"{text.rstrip('.')}."] if text else []
         if result.outcome is not RollbackOutcome.NOT_NEEDED:
             parts.append(_sentence(result))
-        todo = result.next_step or f"To roll back: `{by_hand(self._place.environment, self._left.known.previous)}`"
-        message = " ".join([*parts, todo])
-        result = replace(result, triggers=result.triggers or self._left.triggers, next_step=todo)
-        RunFiles(self._left.folder).finish_killed(self._place.environment, " ".join(parts), result)
-        call_after_a_kill(self._world.settings, self._world.variables, self._journal, message, result, told_by=told_by)
-        self._journal.write("settled", outcome=result.outcome.value, verified=result.verified, by=self._by)
-        return Ended(message, _exit_code(result, passed=passed))
+        next_step = result.next_step or f"To roll back: `{roll_back(self._request.environment, self._target)}`"
+        summary = " ".join(parts)
+        result = replace(result, triggers=result.triggers or view.triggers, next_step=next_step)
+        RunFiles(view.path.parent).finish_killed(self._request.environment, summary, result)
+        message = f"{summary} {next_step}"
+        settings, variables = self._environment.settings, self._environment.variables
+        call_after_a_kill(settings, variables, self._journal, message, result, told_by=told_by)
+        self._journal.settled(result, by=by)
+        return Resumed(message, _exit_code(result, passed=passed))
 
 
 def _sentence(result: RollbackResult) -> str:
+    reason = result.reason.rstrip(".")
     if result.outcome is RollbackOutcome.DONE:
         proven = " (verified)" if result.verified else ""  # else the reason begins with that
-        way = f"from {result.from_revision} to {result.to_revision}"
-        return f"Rolled back {way}{proven}. {result.reason.rstrip('.')}."
-    return (
-        f"The rollback to {result.to_revision or 'the revision before'} {_word(result)}: {result.reason.rstrip('.')}."
-    )
-
-
-def _word(result: RollbackResult) -> str:
-    return "FAILED" if result.outcome is RollbackOutcome.FAILED else "was withheld"
+        return f"Rolled back from {result.from_revision} to {result.to_revision}{proven}. {reason}."
+    word = "FAILED" if result.outcome is RollbackOutcome.FAILED else "was withheld"
+    return f"The rollback to {result.to_revision or 'the revision before'} {word}: {reason}."
 
 
 def _exit_code(result: RollbackResult, *, passed: bool) -> int:
     if result.outcome is RollbackOutcome.FAILED or result.verified is False:
         return Exit.ROLLBACK_FAILED
-    if result.outcome in _WITHHELD and not passed:
+    if result.outcome in _UNMOVED and not passed:
         return Exit.FAIL if result.outcome is RollbackOutcome.WITHHELD else Exit.INCONCLUSIVE
     return Exit.PASS

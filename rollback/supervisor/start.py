@@ -7,11 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-SUPERVISED = "ROLLBACK_SUPERVISED"
+SUPERVISED = "ROLLBACK_SUPERVISED"  # the token of a run that is looked after already
 _ROOT = Path(__file__).parents[2]
 
 
-class Supervision:
+def supervision_token() -> str:
+    """What this run was given by the supervisor that started it; empty for a run that nobody looks after."""
+    return os.environ.get(SUPERVISED, "")
+
+
+class SupervisorProcess:
     """One run's supervisor."""
 
     def __init__(self) -> None:
@@ -22,7 +27,7 @@ class Supervision:
 
         `patience` is how many seconds a rollback that is due may go without a new line in the journal.
         """
-        if os.environ.get(SUPERVISED) or self._process is not None:
+        if supervision_token() or self._process is not None:
             return ""
         command = [sys.executable, "-m", "rollback.supervisor", "--parent", str(os.getpid()), "--env", environment]
         command += ["--patience", f"{patience:g}"]

@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 
 from verification.errors import ServiceError
-from verification.probes.rollback_plan import NO_MIGRATIONS, RollbackPlan, plan_for
+from verification.probes.rollback_plan import NO_MIGRATIONS, MigrationRollbackPlan, plan_for
 from verification.settings.migrations import Migrations
 
 FILE = "migrations/0002_prices.py"
 
 
-def plan(checkout: Path, files: tuple[str, ...] = (FILE,), **settings: object) -> RollbackPlan:
+def plan(checkout: Path, files: tuple[str, ...] = (FILE,), **settings: object) -> MigrationRollbackPlan:
     return plan_for(files, Migrations.model_validate({"database": "$MONGODB_URL", **settings}), checkout, "git a..b")
 
 
-def says(found: RollbackPlan) -> object:
+def says(found: MigrationRollbackPlan) -> object:
     assert found.way_back is not None
     return found.way_back.value
 

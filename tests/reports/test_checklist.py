@@ -119,7 +119,8 @@ def test_the_timeline_runs_from_the_start_over_the_failure_to_the_verification(
         {"event": "verified", "verified": True, "at": "2026-11-23T10:16:05Z"},
         {"event": "armed", "at": "2026-11-23T10:15:01Z"},
     ]  # fmt: skip
-    journal.write_text("\n".join([*map(json.dumps, steps), '{"torn']), encoding="utf-8")
+    lines = [json.dumps({"seq": number, **step}) for number, step in enumerate(steps, 1)]
+    journal.write_text("\n".join([*lines, '{"torn']), encoding="utf-8")
     rolled_back.criteria = [replace(one, ended=BEGAN) for one in rolled_back.criteria]
     assert [(f"{one.at:%H:%M:%S}", one.text, one.failed) for one in timeline(rolled_back, journal)] == [
         ("10:15:00", "Started: smoke, monitor, production.", False),

@@ -10,12 +10,14 @@ from typing import Any
 
 import httpx
 
-from rollback.executor import roll_back
-from rollback.preflight import Known, survey
-from rollback.serving_history import ServingRecord
+from rollback.context import RollbackContext
+from rollback.executor import execute
+from rollback.preflight import ServingSnapshot, take_snapshot
+from rollback.serving_history import ServingHistory
 from verification.clients.google.cloud_run import CloudRun
 from verification.local_sandbox import Sandbox
-from verification.records.journal import Entry, Journal, read
+from verification.records.journal import Journal, JournalEntry, JournalView
+from verification.records.rollback_plan import PreviousRevisionHint, RollbackPlan
 from verification.records.run_record import RollbackResult
 from verification.sandbox_addresses import DeploymentNote
 from verification.settings.loading import load
@@ -45,12 +47,12 @@ class Stage:
     folder: Path
     variables: dict[str, str] = field(default_factory=dict)
     journal: Journal = field(init=False)
-    history: ServingRecord = field(init=False)
+    history: ServingHistory = field(init=False)
     cloud_run: CloudRun = field(init=False)
 
     def __post_init__(self) -> None:
         self.journal = Journal(self.folder / "run" / "journal.jsonl")
-        self.history = ServingRecord(self.folder / "serving.jsonl")
+        self.history = ServingHistory(self.folder / "serving.jsonl")
         self.through(self.sandbox.addresses.cloud_run.rest)
 
     def through(self, endpoint: str) -> None:
@@ -119,31 +121,30 @@ class Stage:
         return [entry.event for entry in self.entries]
 
     @property
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[JournalEntry]:
         """The journal, as it is on disk."""
-        return read(self.journal.path)
+        return list(JournalView.read(self.journal.path).entries)
 
     # The code under test
 
-    def survey(self, given: str = "") -> Known:
-        """What is known at the start of a run; `given` is the deploy workflow's note."""
-        return survey(
-            self.settings, self.cloud_run, self.history, (given, "the deploy workflow's note") if given else None
+    def context(self, *, dry_run: bool = False, allowed: bool = True) -> RollbackContext:
+        """What a rollback acts in."""
+        return RollbackContext(
+            self.settings, self.cloud_run, self.journal, self.history, self.variables, allowed, dry_run
         )
 
-    def roll_back(self, known: Known, *, dry_run: bool = False, allowed: bool = True) -> RollbackResult:
+    def snapshot(self, noted: str = "") -> ServingSnapshot:
+        """What is known at the start of a run; `noted` is the deploy workflow's note."""
+        hint = PreviousRevisionHint(noted, "the deploy workflow's note") if noted else None
+        return take_snapshot(self.context(), hint)
+
+    def plan(self, noted: str = "") -> RollbackPlan:
+        """What a rollback would do."""
+        return self.snapshot(noted).plan
+
+    def roll_back(self, plan: RollbackPlan, *, dry_run: bool = False, allowed: bool = True) -> RollbackResult:
         """Roll back because login failed."""
-        return roll_back(
-            known,
-            ("login",),
-            settings=self.settings,
-            cloud_run=self.cloud_run,
-            journal=self.journal,
-            history=self.history,
-            dry_run=dry_run,
-            allowed=allowed,
-            variables=self.variables,
-        )
+        return execute(plan, self.context(dry_run=dry_run, allowed=allowed), ("login",))
 
     @property
     def service_address(self) -> str:

@@ -17,7 +17,7 @@ from tests.clients.relay import Relay
 from tests.rollback.stage import ROOT, Stage
 from verification.records.deployment_log import LogFile
 from verification.records.deployments import State
-from verification.records.journal import read
+from verification.records.journal import JournalView
 
 
 class Shell:
@@ -63,9 +63,9 @@ def test_one_step_back_goes_to_the_revision_of_the_deployment_note(stage: Stage,
     assert note.previous in out
     assert "--to-latest" in out
     [journal] = (shell.folder / "reports" / "output").glob("*-sandbox-rollback/journal.jsonl")
-    events = [entry.event for entry in read(journal)]
-    assert events[:5] == ["armed", "rolling-back", "shifted", "verified", "settled"]
-    assert events[5:] == ["call-queued"] * 3 + ["call-sent"] * 3
+    events = [entry.event for entry in JournalView.read(journal).entries]
+    assert events[:6] == ["begun", "armed", "rolling-back", "shifted", "verified", "settled"]
+    assert events[6:] == ["call-queued"] * 3 + ["call-sent"] * 3
     assert "told #incidents" in out
     [deployment] = LogFile(shell.folder / "reports" / "output" / "deployments.jsonl").deployments()
     assert (deployment.revision, deployment.state) == (note.current, State.ROLLED_BACK)

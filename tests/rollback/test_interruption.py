@@ -6,12 +6,14 @@ import os
 import pty
 import select
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
 
 import pytest
 
+from rollback.interrupts import undisturbed
 from tests.rollback.stage import ROOT
 
 SCRIPT = """
@@ -89,3 +91,13 @@ def test_a_second_ctrl_c_is_an_end_and_no_answer(terminal: Terminal) -> None:
     terminal.until("[c]ontinue?")
     terminal.type("\x03")
     terminal.until("interrupted None")
+
+
+def test_what_is_started_during_a_rollback_can_be_ended_by_its_deadline() -> None:
+    """An ignored signal is inherited: gcloud past its deadline would not hear of it."""
+    script = "import signal; print([signal.getsignal(n) == signal.SIG_DFL for n in (signal.SIGTERM, signal.SIGHUP)])"
+    with undisturbed():
+        said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+    assert said.stdout.strip() == "[True, True]"

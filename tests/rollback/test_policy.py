@@ -1,177 +1,184 @@
-"""What is said at the start of a run, while there is still time to mend it."""
+"""Where a rollback is decided: every guard, in order, with what makes it speak and what it lets through."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
-import httpx
 import pytest
 
-from rollback.preflight import arm, too_old
-from tests.clients.relay import Relay
-from tests.rollback.stage import Stage, with_rollback
-from verification.verdict import now
+from rollback.policy import GUARDS, Action, Facts, TargetState, decide, foreseeable
+from rollback.serving_history import Observation, PastRevisions, ServingEvent
+from rollback.traffic import TrafficSplit
+from verification.records.rollback_plan import Obstacle, RequestedBy, RollbackPlan
+from verification.settings.service import CloudRunSettings
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SERVICE = CloudRunSettings(service="backend", region="us-east1", project="shop")
+PLAN = RollbackPlan({"bad": 100}, "good", "the note", ("bad",), created=NOW - timedelta(minutes=5), deployed="bad")
+SPLIT = TrafficSplit({"bad": 100}, "Cloud Run")
+READY = TargetState(exists=True, ready=True)
+FACTS = Facts(
+    plan=PLAN,
+    triggers=("login",),
+    environment="production",
+    service=SERVICE,
+    policy="automatic",
+    allowed=True,
+    dry_run=False,
+    deployed_within=7200,
+    at=NOW,
+    past=PastRevisions(),
+    holds_lock=True,
+    traffic=SPLIT,
+    target=READY,
+)
 
 
-def test_the_noted_revision_is_the_one_to_go_back_to(stage: Stage) -> None:
-    note = stage.release()
-    known = stage.survey(note.previous)
-    assert (known.revision, known.previous, known.commit) == (note.current, note.previous, note.commit)
-    assert known.evidence == "the deploy workflow's note"
-    assert known.obstacles == ()
+def planned(**changes: object) -> Facts:
+    return replace(FACTS, plan=replace(PLAN, **changes))  # type: ignore[arg-type]
 
 
-def test_without_a_note_the_serving_record_knows(stage: Stage) -> None:
-    first = stage.release()
-    stage.survey()
-    second = stage.release()
-    known = stage.survey()
-    assert (known.revision, known.previous) == (second.current, first.current)
-    assert known.evidence.startswith("serving record")
-    assert known.obstacles == ()
+def blocked(code: str, **changes: object) -> Facts:
+    return planned(obstacles=(Obstacle(code, f"because of {code}"),), **changes)
 
 
-def test_the_second_in_the_list_is_never_taken_for_the_previous_one(stage: Stage) -> None:
-    stage.release()
-    note = stage.release()
-    known = stage.survey()
-    assert known.previous == ""
-    [obstacle] = known.obstacles
-    assert "not known" in obstacle
-    assert note.previous in obstacle, "it is a candidate for a person"
-    assert "python -m rollback -e sandbox --to-revision NAME" in obstacle
+def seen(*events: tuple[str, ServingEvent]) -> PastRevisions:
+    lines = [
+        Observation(observed_at=NOW, project="shop", region="us-east1", service="backend", revision=name, kind=kind)
+        for name, kind in events
+    ]
+    return PastRevisions(tuple(lines))
 
 
-def test_a_change_under_way_may_have_been_judged_half_before_and_half_after(stage: Stage) -> None:
-    """What failed may be the old revision: going back to it would trade the good one for the bad one."""
-    old = stage.release("login-broken").current
-    stage.set_traffic({old: 100})
-    new = stage.release().current
-    stage.set_traffic_at_once({})
-    known = stage.survey(old)
-    assert known.revision == new
-    assert known.previous == ""
-    assert "being changed while its questions were asked" in known.obstacles[0]
-    assert stage.roll_back(known).outcome == "withheld"
-    assert stage.serving == {new: 100}
+UNDONE = seen(("worse", ServingEvent.ROLLED_BACK), ("bad", ServingEvent.SERVING))
+SPEAKS: dict[str, list[tuple[Facts, Action]]] = {
+    "nothing_failed": [(replace(FACTS, triggers=()), Action.NOTHING)],
+    "not_allowed": [(replace(FACTS, allowed=False), Action.WITHHOLD)],
+    "policy_is_manual": [(replace(FACTS, policy="manual"), Action.WITHHOLD)],
+    "another_rollback": [
+        (replace(FACTS, holds_lock=None), Action.TAKE_LOCK),
+        (replace(FACTS, holds_lock=False), Action.WITHHOLD),
+    ],
+    "target_serves_already": [
+        (replace(FACTS, traffic=None), Action.OBSERVE_TRAFFIC),
+        (replace(FACTS, traffic=TrafficSplit({"good": 100}, "gcloud")), Action.VERIFY),
+    ],
+    "serving_unknown": [
+        (planned(shares={}), Action.WITHHOLD),
+        (blocked("serving_unknown", shares={}), Action.WITHHOLD),
+    ],
+    "traffic_split": [(planned(shares={"bad": 10, "good": 90}), Action.WITHHOLD)],
+    "service_was_changing": [(blocked("service_was_changing", target=""), Action.WITHHOLD)],
+    "not_the_deployed_revision": [(planned(deployed="newer", target=""), Action.WITHHOLD)],
+    "target_unknown": [
+        (planned(target=""), Action.WITHHOLD),
+        (blocked("target_unknown", target=""), Action.WITHHOLD),
+    ],
+    "release_too_old": [
+        (planned(created=None), Action.WITHHOLD),
+        (planned(created=NOW - timedelta(seconds=7201)), Action.WITHHOLD),
+        (planned(created=NOW + timedelta(days=1)), Action.WITHHOLD),
+    ],
+    "already_rolled_back": [(replace(FACTS, past=UNDONE), Action.WITHHOLD)],
+    "change_under_way": [
+        (replace(FACTS, traffic=replace(SPLIT, moving=True)), Action.FAIL),
+        (replace(FACTS, traffic=replace(SPLIT, moving=True, requested="other")), Action.FAIL),
+    ],
+    "traffic_changed": [
+        (replace(FACTS, traffic=TrafficSplit({"mended": 100}, "Cloud Run")), Action.WITHHOLD),
+        (replace(FACTS, traffic=TrafficSplit({"bad": 50, "good": 50}, "Cloud Run")), Action.WITHHOLD),
+    ],
+    "target_not_ready": [
+        (replace(FACTS, target=None), Action.CHECK_TARGET),
+        (replace(FACTS, target=TargetState(exists=False, ready=False)), Action.WITHHOLD),
+        (replace(FACTS, target=TargetState(exists=True, ready=False, problem="it crashes")), Action.WITHHOLD),
+    ],
+    "dry_run": [(replace(FACTS, dry_run=True), Action.WITHHOLD)],
+}
+CASES = [
+    pytest.param(code, facts, action, id=f"{code}-{number}")
+    for code, cases in SPEAKS.items()
+    for number, (facts, action) in enumerate(cases)
+]
+LET_THROUGH = {
+    "everything known and good": FACTS,
+    "a clock a minute behind": planned(created=NOW + timedelta(minutes=1)),
+    "just within deployed_within": planned(created=NOW - timedelta(seconds=7200)),
+    "nobody said what was deployed": planned(deployed=""),
+    "our own change under way": replace(FACTS, traffic=replace(SPLIT, moving=True, requested="good")),
+    "an API that was silent: the target was Ready at the start": replace(
+        FACTS, traffic=replace(SPLIT, silence="503"), target=None
+    ),
+    "the serving revision is itself marked bad": replace(FACTS, past=seen(("bad", ServingEvent.ROLLED_BACK))),
+    "a missing permission, which the write will tell": blocked("permission_missing"),
+}
 
 
-def test_a_record_that_missed_deployments_is_too_old_to_act_on(stage: Stage) -> None:
-    seen = stage.release()
-    stage.survey()
-    missed = [stage.release().current, stage.release().current]
-    stage.release("login-broken")
-    known = stage.survey()
-    assert known.previous == ""
-    assert "too old" in known.obstacles[0]
-    assert all(name in known.obstacles[0] for name in [seen.current, *missed])
+def test_the_table_has_every_guard_in_the_order_of_the_tuple() -> None:
+    assert list(SPEAKS) == [guard.__name__ for guard in GUARDS]
 
 
-def test_a_revision_that_was_rolled_back_is_never_gone_back_to(stage: Stage) -> None:
-    good = stage.release()
-    stage.survey()
-    bad = stage.release("login-broken")
-    stage.roll_back(stage.survey())
-    stage.set_traffic({})
-    mended = stage.release()
-    known = stage.survey()
-    assert (known.revision, known.previous) == (mended.current, good.current)
-    assert bad.current not in known.obstacles
+@pytest.mark.parametrize(("code", "facts", "action"), CASES)
+def test_a_guard_speaks_with_its_code(code: str, facts: Facts, action: Action) -> None:
+    decision = decide(facts)
+    assert (decision.guard, decision.action) == (code, action)
+    if action in {Action.WITHHOLD, Action.FAIL}:
+        assert decision.reason
+        assert "`" in decision.next_step or code == "another_rollback", "a command that a person can paste"
 
 
-@pytest.mark.parametrize("number", ["00003", "serving", "nowhere"])
-def test_a_wrong_note_is_an_obstacle_and_nothing_else_is_tried(number: str, stage: Stage) -> None:
-    stage.survey()
-    note = stage.release()
-    never_ready = stage.never_ready
-    given = {"00003": never_ready, "serving": note.current, "nowhere": "nowhere"}[number]
-    known = stage.survey(given)
-    assert known.previous == ""
-    assert given in known.obstacles[0]
+@pytest.mark.parametrize("facts", LET_THROUGH.values(), ids=LET_THROUGH.keys())
+def test_what_no_guard_objects_to_is_shifted(facts: Facts) -> None:
+    assert decide(facts).action is Action.SHIFT
 
 
-def test_split_traffic_is_an_obstacle(stage: Stage) -> None:
-    note = stage.release()
-    stage.set_traffic({note.current: 10, note.previous: 90})
-    known = stage.survey(note.previous)
-    assert known.revision == ""
-    assert "split" in known.obstacles[0]
-    assert stage.history.of(stage.cloud_run.settings).observations == ()
+@pytest.mark.parametrize("code", list(SPEAKS))
+def test_a_persons_wish_is_held_against_what_would_break_and_against_nothing_else(code: str) -> None:
+    ours = {"nothing_failed", "not_allowed", "policy_is_manual", "serving_unknown", "traffic_split"}
+    ours |= {"service_was_changing", "not_the_deployed_revision", "release_too_old", "already_rolled_back"}
+    for facts, _ in SPEAKS[code]:
+        target = facts.plan.target or ("" if code == "target_unknown" else "good")
+        plan = replace(facts.plan, requested_by=RequestedBy.PERSON, target=target)
+        traffic = replace(facts.traffic, shares=plan.shares) if code in ours and facts.traffic else facts.traffic
+        decision = decide(replace(facts, plan=plan, traffic=traffic))
+        assert (decision.action is Action.SHIFT) is (code in ours), decision
 
 
-def test_an_old_release_and_a_manual_policy_are_obstacles(stage: Stage) -> None:
-    note = stage.release()
-    stage.settings = with_rollback(stage.settings, deployed_within=0.001, policy="manual")
-    manual, old = stage.survey(note.previous).obstacles
-    assert "a person decides" in manual
-    assert "deployed_within" in old
-
-
-def test_missing_permission_is_said_at_the_start(stage: Stage, relay: Relay) -> None:
-    note = stage.release()
-    relay.before = lambda _, path: (200, '{"permissions": []}') if "testIamPermissions" in path else None
-    known = stage.survey(note.previous)
-    assert known.previous == note.previous
-    assert "run.services.update" in known.obstacles[0]
-
-
-def test_cloud_run_that_is_down_is_an_obstacle_and_the_note_is_kept(stage: Stage) -> None:
-    note = stage.release()
-    stage.put_faults("cloud-run-down")
-    known = stage.survey(note.previous)
-    assert known.serving is None
-    assert known.previous == note.previous, "so that the command for a person names it"
-    assert "unknown" in known.obstacles[0]
-
-
-def test_cloud_run_that_keeps_silent_is_an_obstacle(stage: Stage, relay: Relay) -> None:
-    stage.through(relay.address)
-    relay.silent.set()
-    stage.cloud_run.timeout = 0.5
-    assert "unknown" in stage.survey().obstacles[0]
-
-
-def test_what_serves_only_because_of_a_rollback_is_not_rolled_back_further(stage: Stage) -> None:
-    stage.release()
-    stage.survey()
-    stage.release()
-    stage.survey()
-    stage.release("login-broken")
-    assert stage.roll_back(stage.survey()).verified
-    known = stage.survey()
-    assert "was rolled back" in known.obstacles[-1]
-    before = stage.serving
-    assert stage.roll_back(known).outcome == "withheld"
-    assert stage.serving == before
-
-
-def test_what_would_be_done_is_written_down_before_anything_is_judged(stage: Stage) -> None:
-    note = stage.release()
-    arm(stage.journal, stage.survey(note.previous), stage.settings, stage.cloud_run)
-    [armed] = stage.entries
-    assert armed.event == "armed"
-    assert armed.text("revision") == note.current
-    assert armed.text("previous_revision") == note.previous
-    assert armed.text("policy") == "automatic"
-    assert (now() - armed.at).total_seconds() >= 0
-
-
-def test_a_change_under_way_is_waited_out(stage: Stage) -> None:
-    note = stage.release()
-    there = stage.sandbox.addresses
-    answer = httpx.patch(stage.service_address, params={"updateMask": "labels"}, json={"labels": {"a": "b"}})
-    assert answer.status_code == 200, there
-    assert stage.survey(note.previous).revision == note.current
+def test_of_several_objections_the_first_in_the_tuple_is_told() -> None:
+    everything = replace(FACTS, allowed=False, policy="manual", dry_run=True, holds_lock=False)
+    assert decide(everything).guard == "not_allowed"
+    assert decide(replace(everything, allowed=True)).guard == "policy_is_manual"
+    assert decide(replace(everything, allowed=True, policy="automatic")).guard == "another_rollback"
 
 
 @pytest.mark.parametrize(
-    ("age", "word"),
-    [(-86_400, "clock"), (-60, ""), (60, ""), (7200 + 60, "deployed_within")],
-    ids=["tomorrow", "clocks-differ-a-little", "new", "old"],
+    ("facts", "codes"),
+    [
+        (FACTS, []),
+        (replace(FACTS, allowed=False, holds_lock=None, traffic=None, target=None), []),
+        (replace(FACTS, policy="manual", past=UNDONE), ["policy_is_manual", "already_rolled_back"]),
+        (planned(shares={}, target=""), ["serving_unknown"]),
+        (planned(shares={"a": 50, "b": 50}, target=""), ["traffic_split"]),
+        (blocked("target_unknown", target="", created=None), ["target_unknown", "release_too_old"]),
+    ],
+    ids=["nothing", "asked later", "policy and record", "unknown", "split", "no target, no age"],
 )
-def test_only_what_was_deployed_recently_by_a_clock_that_is_right_is_rolled_back(
-    stage: Stage, age: float, word: str
-) -> None:
-    """A clock that is a month behind would make every revision a new one."""
-    said = too_old(now() - timedelta(seconds=age), with_rollback(stage.settings, deployed_within=7200))
-    assert (word in said) if word else (said == "")
+def test_what_can_be_foreseen_is_told_at_the_start(facts: Facts, codes: list[str]) -> None:
+    assert [decision.guard for decision in foreseeable(replace(facts, triggers=()))] == codes
+
+
+def test_a_plan_comes_back_from_the_journal_as_it_went_in() -> None:
+    plan = replace(PLAN, obstacles=(Obstacle("a", "b"),), requested_by=RequestedBy.PERSON, shares={"a": 10, "b": 90})
+    assert RollbackPlan.from_fields(plan.as_fields()) == plan
+    with pytest.raises(ValueError, match="shares"):
+        RollbackPlan.from_fields({"shares": "rev-a and rev-b"})
+
+
+def _documented(guard: Callable[[Facts], object]) -> str:
+    return (guard.__doc__ or "").strip()
+
+
+def test_every_guard_says_why_it_is_there() -> None:
+    assert all(_documented(guard) for guard in GUARDS)

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rollback.strategies.workflow_requests import Dispatches
+from rollback.strategies.workflow_requests import WorkflowRequests
 from tests.clients.relay import Relay, relay_to
 from tests.rollback.stage import Stage, with_rollback
 from verification.clients.github.workflow import DeployWorkflow
@@ -65,11 +65,11 @@ def hanging(relay: Relay) -> Iterator[Relay]:
 
 def test_a_first_way_that_hangs_gives_way_to_the_workflow(armed: Stage, hanging: Relay) -> None:
     note = armed.release("login-broken")
-    result = armed.roll_back(armed.survey(note.previous))
+    result = armed.roll_back(armed.plan(note.previous))
     assert (result.outcome, result.verified, result.strategy) == (DONE, True, "github_workflow"), result.reason
     assert armed.serving == {note.previous: 100}
     assert hanging.count("PATCH") >= 1
-    assert [one for one in armed.events if not one.startswith("workflow-")][1:5] == [
+    assert [event for event in armed.events if not event.startswith("workflow-")][1:5] == [
         "rolling-back",
         "strategy-failed",
         "rolling-back",
@@ -81,7 +81,7 @@ def test_a_refused_write_gives_way_to_the_workflow_with_the_checklists_inputs(ar
     note = armed.release("login-broken")
     before = len(runs(armed))
     refuse_writes(relay)
-    result = armed.roll_back(armed.survey(note.previous))
+    result = armed.roll_back(armed.plan(note.previous))
     assert (result.outcome, result.verified, result.strategy) == (DONE, True, "github_workflow"), result.reason
     (run,) = runs(armed)[: len(runs(armed)) - before]
     assert run["display_title"] == f"Roll back to {note.previous}"
@@ -91,10 +91,10 @@ def test_a_refused_write_gives_way_to_the_workflow_with_the_checklists_inputs(ar
 def test_a_green_workflow_that_moved_nothing_is_a_failure(armed: Stage, relay: Relay) -> None:
     note = armed.release("login-broken")
     refuse_writes(relay)
-    known = armed.survey(note.previous)
+    plan = armed.plan(note.previous)
     armed.put_faults("workflow-idle")
     armed.settings = with_rollback(armed.settings, workflow_within=4.0)
-    result = armed.roll_back(known)
+    result = armed.roll_back(plan)
     assert result.outcome is FAILED
     assert "ended green, but" in result.reason
     assert "gcloud could not be tried: " in result.reason
@@ -104,10 +104,10 @@ def test_a_green_workflow_that_moved_nothing_is_a_failure(armed: Stage, relay: R
 
 def test_a_red_workflow_names_the_job_that_failed(armed: Stage) -> None:
     note = armed.release("login-broken")
-    known = armed.survey(note.previous)
+    plan = armed.plan(note.previous)
     armed.put_faults("rollback-fails")
     armed.settings = with_rollback(armed.settings, strategies=["github_workflow"], workflow_within=4.0)
-    result = armed.roll_back(known)
+    result = armed.roll_back(plan)
     assert result.outcome is FAILED
     assert "ended: failure (deploy), but" in result.reason
 
@@ -116,10 +116,10 @@ def test_a_run_that_waits_beyond_its_deadline_is_cancelled(armed: Stage, relay: 
     """It would move the traffic later, when something else may have been deployed."""
     note = armed.release("login-broken")
     refuse_writes(relay)
-    known = armed.survey(note.previous)
+    plan = armed.plan(note.previous)
     armed.put_faults("workflow-hangs")
     armed.settings = with_rollback(armed.settings, workflow_within=1.5)
-    result = armed.roll_back(known)
+    result = armed.roll_back(plan)
     assert result.outcome is FAILED
     assert "and was cancelled" in result.reason
     armed.put_faults()
@@ -137,7 +137,7 @@ def test_a_dispatch_whose_answer_is_lost_is_looked_up_and_not_repeated(armed: St
         lossy.loses = {"POST"}
         moved = github.model_copy(update={"url": lossy.address, "correlation_input": "correlation_id"})
         armed.settings = armed.settings.model_copy(update={"github": moved})
-        result = armed.roll_back(armed.survey(note.previous))
+        result = armed.roll_back(armed.plan(note.previous))
         assert lossy.count("POST") == 1
     assert (result.outcome, result.strategy) == (DONE, "github_workflow"), result.reason
     assert len(runs(armed)) == before + 1
@@ -148,24 +148,26 @@ def test_a_dispatch_whose_answer_is_lost_is_looked_up_and_not_repeated(armed: St
 
 def test_an_api_that_is_down_keeps_no_other_way_from_being_tried(armed: Stage, relay: Relay) -> None:
     note = armed.release("login-broken")
-    known = armed.survey(note.previous)
+    plan = armed.plan(note.previous)
     fall_silent(relay)
     armed.settings = with_rollback(armed.settings, verify_within=2.0)
-    result = armed.roll_back(known)
+    result = armed.roll_back(plan)
     assert (result.outcome, result.strategy) == (DONE, "github_workflow"), result.reason
     assert armed.serving == {note.previous: 100}
-    assert "answers of the service itself" in next(one for one in armed.entries if one.event == "seen").text("source")
+    assert "answers of the service itself" in next(entry for entry in armed.entries if entry.event == "seen").text(
+        "source"
+    )
     assert result.verified is False, "what serves was not confirmed by Cloud Run"
     assert "Cloud Run could not be asked" in result.reason
 
 
 def test_what_somebody_deployed_while_the_api_was_down_is_left_alone(armed: Stage, relay: Relay) -> None:
     bad = armed.release("login-broken")
-    known = armed.survey(bad.previous)
+    plan = armed.plan(bad.previous)
     mended = armed.release()
     fall_silent(relay)
     before = len(runs(armed))
-    result = armed.roll_back(known)
+    result = armed.roll_back(plan)
     assert result.outcome is WITHHELD
     assert f"now it is {mended.current} 100 %" in result.reason
     assert armed.serving == {mended.current: 100}
@@ -174,12 +176,12 @@ def test_what_somebody_deployed_while_the_api_was_down_is_left_alone(armed: Stag
 
 def test_where_nobody_tells_what_serves_nothing_is_moved_and_a_person_is_called(armed: Stage, relay: Relay) -> None:
     note = armed.release("login-broken")
-    known = armed.survey(note.previous)
+    plan = armed.plan(note.previous)
     health = armed.settings.health.model_copy(update={"reported_revision": None})
     armed.settings = armed.settings.model_copy(update={"health": health})
     fall_silent(relay)
     before = len(runs(armed))
-    result = armed.roll_back(known)
+    result = armed.roll_back(plan)
     assert result.outcome is FAILED
     assert f"--to-revisions={note.previous}=100" in result.next_step
     assert armed.serving == {note.current: 100}
@@ -201,11 +203,11 @@ def test_gcloud_is_the_last_way_and_keeps_tags(stage: Stage, relay: Relay) -> No
     ).raise_for_status()
     assert stage.serving == {note.current: 100}, "and it has settled"
     stage.settings = with_rollback(stage.settings, shift_within=3.0, verify_within=2.0)
-    known = stage.survey(note.previous)
+    plan = stage.plan(note.previous)
     fall_silent(relay)
-    result = stage.roll_back(known)
+    result = stage.roll_back(plan)
     assert (result.outcome, result.strategy) == (DONE, "gcloud"), result.reason
-    assert next(one for one in stage.entries if one.event == "seen").text("source") == "gcloud"
+    assert next(entry for entry in stage.entries if entry.event == "seen").text("source") == "gcloud"
     assert stage.serving == {note.previous: 100}
     kept_tags = [line["tag"] for line in httpx.get(stage.service_address).json()["traffic"] if line.get("tag")]
     assert kept_tags == ["bad"]
@@ -219,14 +221,14 @@ def left_waiting(stage: Stage, *, noted: bool = True) -> None:
     github = stage.settings.github
     assert github is not None
     stage.put_faults("workflow-hangs")
-    dispatches = Dispatches(stage.journal)
-    dispatches.asked("rollback-1")
+    requests = WorkflowRequests(stage.journal)
+    requests.note_request("rollback-1")
     with closing(DeployWorkflow.of(github, 5, stage.variables)) as workflow:
         (previous,) = stage.serving  # it shall go back to what serves: it moves away from whatever comes then
         run = workflow.start(workflow.id(), {"rollback_revision": previous}, "rollback-1")
     assert run is not None
     if noted:
-        dispatches.begun("rollback-1", run.id, run.url)
+        requests.note_run("rollback-1", run.id, run.url)
 
 
 def test_a_run_that_waits_already_is_followed_and_no_second_one_begun(armed: Stage, relay: Relay) -> None:
@@ -234,9 +236,9 @@ def test_a_run_that_waits_already_is_followed_and_no_second_one_begun(armed: Sta
     note = armed.release("login-broken")
     before = len(runs(armed))
     refuse_writes(relay)
-    known = armed.survey(note.previous)
+    plan = armed.plan(note.previous)
     armed.put_faults()
-    result = armed.roll_back(known)
+    result = armed.roll_back(plan)
     assert (result.outcome, result.strategy) == (DONE, "github_workflow"), result.reason
     assert len(runs(armed)) == before
 
@@ -244,10 +246,10 @@ def test_a_run_that_waits_already_is_followed_and_no_second_one_begun(armed: Sta
 def test_a_run_that_nobody_needs_any_more_is_cancelled(armed: Stage) -> None:
     left_waiting(armed)
     note = armed.release("login-broken")
-    result = armed.roll_back(armed.survey(note.previous))
+    result = armed.roll_back(armed.plan(note.previous))
     assert (result.outcome, result.verified, result.strategy) == (DONE, True, "cloud_run"), result.reason
     assert runs(armed)[0]["conclusion"] == "cancelled"
-    assert Dispatches(armed.journal).open() == []
+    assert WorkflowRequests(armed.journal).pending() == []
 
 
 @pytest.mark.parametrize(("correlation", "cancelled"), [("correlation_id", True), ("", False)])
@@ -259,7 +261,7 @@ def test_a_run_that_may_be_somebody_elses_is_left_to_people(armed: Stage, correl
     armed.settings = armed.settings.model_copy(update={"github": named})
     left_waiting(armed, noted=False)
     note = armed.release("login-broken")
-    result = armed.roll_back(armed.survey(note.previous))
+    result = armed.roll_back(armed.plan(note.previous))
     assert (result.outcome, result.verified) == (DONE, True)
     assert (runs(armed)[0]["conclusion"] == "cancelled") is cancelled
     assert ("CANCEL IT" in result.reason) is not cancelled
@@ -268,12 +270,12 @@ def test_a_run_that_may_be_somebody_elses_is_left_to_people(armed: Stage, correl
 def test_a_run_that_cannot_be_cancelled_is_told_to_people(armed: Stage) -> None:
     left_waiting(armed)
     note = armed.release("login-broken")
-    known = armed.survey(note.previous)
+    plan = armed.plan(note.previous)
     armed.put_faults("workflow-hangs", "github-down")
-    result = armed.roll_back(known)
+    result = armed.roll_back(plan)
     assert (result.outcome, result.verified) == (DONE, True)
     assert "CANCEL IT, or it moves the traffic later" in result.reason
-    assert Dispatches(armed.journal).open()
+    assert WorkflowRequests(armed.journal).pending()
     armed.put_faults("workflow-hangs")
-    armed.roll_back(known)
+    armed.roll_back(plan)
     assert runs(armed)[0]["conclusion"] == "cancelled"

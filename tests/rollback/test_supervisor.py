@@ -14,11 +14,11 @@ RUN = """
 import sys, time
 from pathlib import Path
 from verification.records.journal import Journal
-from rollback.supervisor.start import Supervision
+from rollback.supervisor.start import SupervisorProcess
 
 journal, lines = Journal(Path(sys.argv[1])), int(sys.argv[2])
 journal.failed("login")
-Supervision().start(journal.path, Path("nowhere.toml"), "sandbox", journal.path.parent, 3)
+SupervisorProcess().start(journal.path, Path("nowhere.toml"), "sandbox", journal.path.parent, 3)
 for _ in range(9):
     time.sleep(1)
     if lines:

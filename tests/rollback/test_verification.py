@@ -14,5 +14,5 @@ def test_a_degraded_service_is_verified_where_its_role_allows_that(role: Role, v
     note = stage.release("login-broken")
     settings = stage.settings.model_copy(update={"roles": [role], "targets": {role: stage.settings.target}})
     stage.settings = with_rollback(settings, verify_within=2.0 if role == "production" else 20.0)
-    assert stage.roll_back(stage.survey(note.previous)).verified is verified
+    assert stage.roll_back(stage.plan(note.previous)).verified is verified
     assert stage.serving == {note.previous: 100}

@@ -19,7 +19,7 @@ import pytest
 
 from reports.verdict_file import VerdictFile
 from tests.conftest import ROOT, Address, Start, program, ready
-from verification.records.journal import Entry, read
+from verification.records.journal import JournalEntry, JournalView
 
 WITHIN = 120.0
 EVERYTHING = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
@@ -50,8 +50,8 @@ class Ran:
         return (self.folder / "report.html").read_text(encoding="utf-8")
 
     @property
-    def journal(self) -> list[Entry]:
-        return read(self.folder / "journal.jsonl")
+    def journal(self) -> list[JournalEntry]:
+        return list(JournalView.read(self.folder / "journal.jsonl").entries)
 
     def of(self, criterion: str) -> str:
         """The verdict on one criterion."""

@@ -22,7 +22,7 @@ NO_MIGRATIONS = "this release has no migrations"
 
 
 @dataclass(frozen=True, slots=True)
-class RollbackPlan:
+class MigrationRollbackPlan:
     """What there is to take the release's migrations back by; None where no release is configured to look at."""
 
     way_back: Measurement | None
@@ -35,30 +35,30 @@ class RollbackPlan:
 
 
 @probe
-def rollback_plan(settings: Settings, probes: Probes) -> RollbackPlan:
+def rollback_plan(settings: Settings, probes: Probes) -> MigrationRollbackPlan:
     """Look for the document, or the command, that takes the release's migrations back."""
     if settings.release is None or settings.checkout is None:
-        return RollbackPlan(None)
+        return MigrationRollbackPlan(None)
     contents = cast("ReleaseContents", probes.result("release_contents"))
     checkout = cast("Checkout", probes.resource("checkout"))
     return plan_for(contents.migrations, settings.migrations, checkout.path, contents.source)
 
 
-def plan_for(files: Sequence[str], settings: Migrations | None, checkout: Path, source: str) -> RollbackPlan:
+def plan_for(files: Sequence[str], settings: Migrations | None, checkout: Path, source: str) -> MigrationRollbackPlan:
     """The plan for the migrations `files` of a release."""
     figure = Measurement("plan for the migrations", NO_MIGRATIONS, source=source)
     if not files:
-        return RollbackPlan(figure)
+        return MigrationRollbackPlan(figure)
     document = document_of(checkout, settings, files) if settings else None
     if document is not None and document.value == "documented":
-        return RollbackPlan(replace(document, name=figure.name))
+        return MigrationRollbackPlan(replace(document, name=figure.name))
     if settings and settings.downgrade:
         note = f"`{' '.join(settings.downgrade)}`, for {listed(files)}"
-        return RollbackPlan(replace(figure, value="downgrade command", note=note))
+        return MigrationRollbackPlan(replace(figure, value="downgrade command", note=note))
     cause = f"the release has migrations ({listed(files)}), and nothing says how they are taken back"
     remedy = "Name a downgrade command or a rollback_document in [migrations] of deployment.toml."
     problem = document.problem if document else None
-    return RollbackPlan(replace(figure, value="none", problem=problem or ServiceError(cause, remedy)))
+    return MigrationRollbackPlan(replace(figure, value="none", problem=problem or ServiceError(cause, remedy)))
 
 
 def document_of(checkout: Path, settings: Migrations, files: Sequence[str]) -> Measurement | None:

@@ -1,42 +1,67 @@
-"""The journal of one run: what was armed, what failed, what was done; on disk before the step that it announces.
+"""The journal of one run: what was planned, what failed, what was done; on disk before the step that it announces.
 
-A journal that cannot be written stops nothing: a rollback goes on, and says that it leaves no trace.
+A journal that cannot be written stops nothing: a rollback goes on, and says that it leaves no trace. `JournalView` is
+the one reader; a run's identity stands in the journal, not in the name of its folder.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from verification.records.jsonl import append_line, read_lines
-from verification.records.process import this_process
+from verification.records.process import ProcessIdentity
+from verification.records.rollback_plan import RollbackPlan
+from verification.records.run_record import RollbackOutcome, RollbackResult
 from verification.redaction import redact
 from verification.verdict import now
 
 if TYPE_CHECKING:  # the supervisor reads journals, and must not cost every run the import of the settings
     from verification.settings.service import CloudRunSettings
 
-Field = None | bool | int | float | str | Sequence[str]
+JOURNAL = "journal.jsonl"
+_UNDER_WAY = frozenset({"rolling-back", "shifted", "verified"})
+
+
+class JournalEvent(StrEnum):
+    """What the journal tells of a run; strategies and channels add events of their own."""
+
+    BEGUN = "begun"
+    ARMED = "armed"
+    FAILED = "failed"
+    SETTLED = "settled"
+    RESUMED = "resumed"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class JournalEntry:
     """One line that was read back; `fields` is everything that stood there besides `seq`, `at` and `event`."""
 
     seq: int
     at: datetime
     event: str
-    fields: Mapping[str, Field]
+    fields: Mapping[str, object]
 
     def text(self, name: str) -> str:
         """The field `name` as text; empty when it is missing."""
         value = self.fields.get(name)
         return "" if value is None else str(value)
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """The field `name` as a list of texts; empty when it is missing or no list."""
+        value = self.fields.get(name)
+        return tuple(map(str, value)) if isinstance(value, list) else ()
+
+    def flag(self, name: str) -> bool | None:
+        """The field `name` as a truth value; None when it is missing or none."""
+        value = self.fields.get(name)
+        return value if isinstance(value, bool) else None
 
 
 class Journal:
@@ -45,14 +70,14 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.problem = ""
-        entries = read(path)
+        entries = JournalView.read(path).entries
         self._seq = max((entry.seq for entry in entries), default=0)
-        self._failed = {entry.text("criterion") for entry in entries if entry.event == "failed"}
+        self._failed = {entry.text("criterion") for entry in entries if entry.event == JournalEvent.FAILED}
 
-    def write(self, event: str, **fields: Field) -> None:
-        """Append a line, cleaned of secrets, and return when it is on disk. Never raises."""
+    def write(self, event: str, **fields: object) -> None:
+        """Append a line, cleaned of secrets, and return when it is on disk. `fields` are JSON values. Never raises."""
         self._seq += 1
-        cleaned = {name: _clean(value) for name, value in fields.items()}
+        cleaned = {name: _redacted(value) for name, value in fields.items()}
         line = json.dumps({"seq": self._seq, "at": now().isoformat(), "event": event, **cleaned})
         try:
             append_line(self.path, line)
@@ -61,49 +86,32 @@ class Journal:
                 self.problem = f"the journal {self.path} cannot be written: {error.strerror}"
                 print(f"{self.problem}; going on without it", file=sys.stderr)
 
-    def begun(self, *, environment: str, phases: Sequence[str], allowed: bool, dry_run: bool) -> None:
-        """Note whose journal this is: the run, its process, and whether it may write (`--no-rollback`, `--dry-run`)."""
-        process = this_process()
+    def begun(self, *, environment: str, phases: Sequence[str], allowed: bool, dry_run: bool, token: str = "") -> None:
+        """Note whose journal this is: the run, its process, and whether it may write (`--no-rollback`, `--dry-run`).
+
+        `phases` is empty for a rollback by hand. `token` is what the process was given by whoever started it.
+        """
+        process = ProcessIdentity.current()
         self.write(
-            "begun",
+            JournalEvent.BEGUN,
             environment=environment,
-            phases=phases,
+            phases=list(phases),
             allowed=allowed,
             dry_run=dry_run,
+            token=token,
             host=process.host,
             pid=process.pid,
             pid_started=process.started,
         )
 
-    def armed(
-        self,
-        service: CloudRunSettings,
-        *,
-        environment: str,
-        policy: str,
-        revision: str,
-        previous: str,
-        evidence: str,
-        created: datetime | None = None,
-        obstacles: Sequence[str] = (),
-    ) -> None:
+    def armed(self, service: CloudRunSettings, plan: RollbackPlan) -> None:
         """Note, before anything is judged, what a rollback would do: enough to finish it without this process."""
-        process = this_process()
         self.write(
-            "armed",
-            environment=environment,
+            JournalEvent.ARMED,
             project=service.project,
             region=service.region,
             service=service.service,
-            revision=revision,
-            created=created.isoformat() if created else None,
-            previous_revision=previous,
-            evidence=evidence,
-            policy=policy,
-            obstacles=obstacles,
-            host=process.host,
-            pid=process.pid,
-            pid_started=process.started,
+            plan=plan.as_fields(),
         )
 
     def failed(self, criterion: str, reason: str = "", *, trigger: bool = True) -> None:
@@ -113,23 +121,195 @@ class Journal:
         """
         if criterion not in self._failed:
             self._failed.add(criterion)
-            self.write("failed", criterion=criterion, reason=reason, trigger=trigger)
+            self.write(JournalEvent.FAILED, criterion=criterion, reason=reason, trigger=trigger)
+
+    def settled(self, result: RollbackResult, **fields: object) -> None:
+        """Note that nothing is due any more, and what `result` that is."""
+        self.write(
+            JournalEvent.SETTLED,
+            outcome=result.outcome.value,
+            guard=result.guard,
+            from_revision=result.from_revision,
+            to_revision=result.to_revision,
+            strategy=result.strategy,
+            verified=result.verified,
+            reason=result.reason,
+            next_step=result.next_step,
+            **fields,
+        )
 
 
-def read(path: Path) -> list[Entry]:
-    """The journal in `path`, oldest first. Torn and foreign lines are passed over; no file is an empty journal."""
-    return [entry for line in read_lines(path) if (entry := _parsed(line)) is not None]
+@dataclass(frozen=True, slots=True)
+class JournalView:
+    """The journal in the file `path`, as it was read, oldest entry first."""
+
+    path: Path
+    entries: tuple[JournalEntry, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> JournalView:
+        """What stands in `path` now. Torn and foreign lines are passed over; no file is an empty journal."""
+        return cls(path, tuple(entry for line in read_lines(path) if (entry := _parsed(line)) is not None))
+
+    def last(self, *events: str) -> JournalEntry | None:
+        """The newest entry of one of these events."""
+        return next((entry for entry in reversed(self.entries) if entry.event in events), None)
+
+    def every(self, *events: str) -> list[JournalEntry]:
+        """All entries of these events."""
+        return [entry for entry in self.entries if entry.event in events]
+
+    def has(self, *events: str) -> bool:
+        """Whether there is an entry of one of these events."""
+        return self.last(*events) is not None
+
+    @property
+    def run(self) -> str:
+        """The name of the run's folder."""
+        return self.path.parent.name
+
+    @property
+    def environment(self) -> str:
+        """Where the run was; empty when the journal does not say."""
+        return self._begun("environment")
+
+    @property
+    def started(self) -> datetime | None:
+        """When the run began its journal."""
+        begun = self.last(JournalEvent.BEGUN)
+        return begun.at if begun else None
+
+    @property
+    def token(self) -> str:
+        """What the run was given by whoever started it; empty for a run that a person or a CI system started."""
+        return self._begun("token")
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether this is a person's rollback: no phase was asked."""
+        begun = self.last(JournalEvent.BEGUN)
+        return begun is not None and not begun.texts("phases")
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the run was free to roll back (no `--no-rollback`)."""
+        begun = self.last(JournalEvent.BEGUN)
+        return begun is None or begun.flag("allowed") is not False
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether the run was to write nothing."""
+        begun = self.last(JournalEvent.BEGUN)
+        return begun is not None and begun.flag("dry_run") is True
+
+    @property
+    def process(self) -> ProcessIdentity | None:
+        """The process of the run, if the journal tells."""
+        begun = self.last(JournalEvent.BEGUN)
+        if begun is None or not begun.text("pid").isdecimal():
+            return None
+        started = begun.fields.get("pid_started")
+        known = started if isinstance(started, float) else 0.0
+        return ProcessIdentity(begun.text("host"), int(begun.text("pid")), known)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the run's process still is at it."""
+        return self.process is not None and self.process.is_running
+
+    @property
+    def service(self) -> tuple[str, str, str] | None:
+        """Project, region and name of the service that a rollback would move; None when it was never armed."""
+        armed = self.last(JournalEvent.ARMED)
+        return (armed.text("project"), armed.text("region"), armed.text("service")) if armed else None
+
+    @property
+    def plan(self) -> RollbackPlan | None:
+        """What a rollback would do; None when it was never armed, or not understood."""
+        armed = self.last(JournalEvent.ARMED)
+        try:
+            return RollbackPlan.from_fields(armed.fields.get("plan")) if armed else None
+        except ValueError:
+            return None
+
+    @property
+    def triggers(self) -> tuple[str, ...]:
+        """The failed criteria that call for a rollback."""
+        failed = (entry.text("criterion") for entry in self.every(JournalEvent.FAILED) if entry.flag("trigger"))
+        return tuple(dict.fromkeys(failed))
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a rollback has begun to act."""
+        return self.has(*_UNDER_WAY)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is due any more."""
+        return self.has(JournalEvent.SETTLED)
+
+    @property
+    def result(self) -> RollbackResult | None:
+        """What the rollback came to; None as long as it is not settled, or not understood."""
+        settled = self.last(JournalEvent.SETTLED)
+        try:
+            outcome = RollbackOutcome(settled.text("outcome")) if settled else None
+        except ValueError:
+            outcome = None
+        if settled is None or outcome is None:
+            return None
+        return RollbackResult(
+            outcome,
+            self.triggers,
+            settled.text("strategy"),
+            settled.text("from_revision"),
+            settled.text("to_revision"),
+            verified=settled.flag("verified"),
+            reason=settled.text("reason"),
+            next_step=settled.text("next_step"),
+            guard=settled.text("guard"),
+        )
+
+    @property
+    def silent_for(self) -> float:
+        """Seconds since the last line, if a trigger stands here that is not settled; else 0."""
+        if not self.triggers or self.is_settled:
+            return 0
+        return max((now() - self.entries[-1].at).total_seconds(), 0)
+
+    def with_failures_of(self, later: JournalView) -> JournalView:
+        """The same journal, with the failures that a `later` run saw in its stead."""
+        return JournalView(self.path, (*self.entries, *later.every(JournalEvent.FAILED)))
+
+    def _begun(self, name: str) -> str:
+        begun = self.last(JournalEvent.BEGUN)
+        return begun.text(name) if begun else ""
 
 
-def _clean(value: Field) -> Field:
+def journals(output: Path, environment: str) -> list[JournalView]:
+    """The journals of all runs of `environment` below `output` after a deployment, newest first."""
+    views = _all(path for path in output.glob(f"*/{JOURNAL}") if not path.parent.is_symlink())
+    found = [(view.started, view) for view in views if view.started and view.environment == environment]
+    return [view for _, view in sorted(found, key=lambda pair: pair[0], reverse=True)]
+
+
+def _all(paths: Iterable[Path]) -> Iterable[JournalView]:
+    return (JournalView.read(path) for path in paths)
+
+
+def _redacted(value: object) -> object:
     if isinstance(value, str):
         return redact(value)
-    return [redact(one) for one in value] if isinstance(value, Sequence) else value
+    if isinstance(value, Mapping):
+        return {name: _redacted(inner) for name, inner in value.items()}
+    return [_redacted(inner) for inner in value] if isinstance(value, Sequence) else value
 
 
-def _parsed(line: str) -> Entry | None:
+def _parsed(line: str) -> JournalEntry | None:
     try:
         fields = json.loads(line)
-        return Entry(int(fields.pop("seq")), datetime.fromisoformat(fields.pop("at")), str(fields.pop("event")), fields)
+        at = datetime.fromisoformat(fields.pop("at"))
+        seq, event = int(fields.pop("seq")), str(fields.pop("event"))
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+    return JournalEntry(seq, at, event, fields) if at.tzinfo else None

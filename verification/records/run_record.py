@@ -77,6 +77,7 @@ class RollbackResult:
     reason: str = ""
     next_step: str = ""
     checks: tuple[Measurement, ...] = ()  # the verification afterwards: health, serving revision
+    guard: str = ""  # the code of the guard that withheld it
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, Field, ValidationError
 
 from verification.errors import ObserverError
-from verification.operator_commands import describe, update_traffic
+from verification.operator_commands import gcloud_describe, gcloud_update_traffic
 from verification.settings.service import CloudRunSettings
 from verification.source_tree.commands import CommandResult, Commands
 
@@ -53,7 +53,7 @@ class _Service(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What `gcloud run services describe` says of the traffic; see `sight.Seen`."""
+    """What `gcloud run services describe` says of the traffic; see `rollback.traffic.TrafficSplit`."""
 
     shares: Mapping[str, int]
     moving: bool
@@ -78,7 +78,7 @@ class Gcloud:
 
     def traffic(self, within: float) -> Traffic:
         """What serves, asked within so many seconds. Raises ObserverError."""
-        ended = self._run(describe(self._service), within, "gcloud-describe.log")
+        ended = self._run(gcloud_describe(self._service), within, "gcloud-describe.log")
         try:
             text = ended.log.read_text(encoding="utf-8")
             found = _Service.model_validate_json(text[text.index("{") : text.rindex("}") + 1])
@@ -89,7 +89,7 @@ class Gcloud:
 
     def send_all_traffic_to(self, revision: str, within: float) -> None:
         """Pin all traffic to `revision`; tags stay. Raises ObserverError, after which nobody knows: look."""
-        self._run(update_traffic(self._service, revision), within, "gcloud.log")
+        self._run(gcloud_update_traffic(self._service, revision), within, "gcloud.log")
 
     def _run(self, words: list[str], within: float, log: str) -> CommandResult:
         obstacle = self.obstacle()

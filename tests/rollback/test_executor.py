@@ -11,7 +11,7 @@ import pytest
 from filelock import FileLock
 
 from rollback.locks import lock_file
-from rollback.serving_history import ServingRecord
+from rollback.serving_history import ServingHistory
 from tests.clients.relay import Relay
 from tests.rollback.stage import Stage, with_rollback
 from verification.records.journal import Journal
@@ -22,7 +22,7 @@ DONE, WITHHELD, FAILED = RollbackOutcome.DONE, RollbackOutcome.WITHHELD, Rollbac
 
 def test_a_bad_release_is_undone_and_proven_undone(stage: Stage) -> None:
     note = stage.release("login-broken")
-    result = stage.roll_back(stage.survey(note.previous))
+    result = stage.roll_back(stage.plan(note.previous))
     assert stage.serving == {note.previous: 100}
     assert (result.outcome, result.verified, result.strategy) == (DONE, True, "cloud_run")
     assert (result.from_revision, result.to_revision, result.triggers) == (note.current, note.previous, ("login",))
@@ -38,7 +38,7 @@ def test_a_bad_release_is_undone_and_proven_undone(stage: Stage) -> None:
 
 def test_the_report_says_that_the_traffic_is_pinned_now(stage: Stage) -> None:
     note = stage.release("login-broken")
-    result = stage.roll_back(stage.survey(note.previous))
+    result = stage.roll_back(stage.plan(note.previous))
     assert "a new deployment gets none of it" in result.reason
     assert "gcloud run services update-traffic bayit-plus-backend" in result.next_step
     assert "--to-latest" in result.next_step
@@ -48,7 +48,7 @@ def test_each_step_is_in_the_journal_before_it_is_taken(stage: Stage, relay: Rel
     note = stage.release("login-broken")
     seen: list[list[str]] = []
     relay.before = lambda method, _: seen.append(stage.events) if method == "PATCH" else None
-    stage.roll_back(stage.survey(note.previous))
+    stage.roll_back(stage.plan(note.previous))
     assert seen == [["failed", "rolling-back"]]
     assert stage.events == ["failed", "rolling-back", "shifted", "verified", "settled"]
     rolling = stage.entries[1]
@@ -57,22 +57,22 @@ def test_each_step_is_in_the_journal_before_it_is_taken(stage: Stage, relay: Rel
 
 def test_twice_is_the_same_as_once(stage: Stage) -> None:
     note = stage.release("login-broken")
-    known = stage.survey(note.previous)
-    stage.roll_back(known)
-    written, remembered = stage.generation, len(stage.history.of(stage.cloud_run.settings).observations)
-    again = stage.roll_back(known)
+    plan = stage.plan(note.previous)
+    stage.roll_back(plan)
+    written, remembered = stage.generation, len(stage.history.about(stage.cloud_run.settings).observations)
+    again = stage.roll_back(plan)
     assert (again.outcome, again.verified) == (DONE, True)
     assert "nothing was written" in again.reason
     assert stage.generation == written
-    assert len(stage.history.of(stage.cloud_run.settings).observations) == remembered
+    assert len(stage.history.about(stage.cloud_run.settings).observations) == remembered
     assert stage.serving == {note.previous: 100}
 
 
 def test_the_serving_record_remembers_what_was_taken_out(stage: Stage) -> None:
     note = stage.release("login-broken")
-    stage.roll_back(stage.survey(note.previous))
-    past = stage.history.of(stage.cloud_run.settings)
-    assert past.taken_out(note.current)
+    stage.roll_back(stage.plan(note.previous))
+    past = stage.history.about(stage.cloud_run.settings)
+    assert past.is_marked_bad(note.current)
     assert past.last is not None
     assert (past.last.revision, past.last.kind) == (note.previous, "serving")
 
@@ -91,71 +91,30 @@ def test_a_manual_policy_leaves_it_to_a_person(stage: Stage) -> None:
     note = stage.release("login-broken")
     stage.settings = with_rollback(stage.settings, policy="manual")
     before, written = stage.serving, stage.generation
-    result = stage.roll_back(stage.survey(note.previous))
-    assert result.outcome is WITHHELD
+    result = stage.roll_back(stage.plan(note.previous))
+    assert result.guard == "policy_is_manual"
     assert f"python -m rollback -e sandbox --to-revision {note.previous}" in result.next_step
-    assert_left_alone(stage, before, written)
-
-
-def test_no_rollback_means_none(stage: Stage) -> None:
-    note = stage.release("login-broken")
-    before, written = stage.serving, stage.generation
-    result = stage.roll_back(stage.survey(note.previous), allowed=False)
-    assert result.outcome is WITHHELD
-    assert "--no-rollback" in result.reason
     assert_left_alone(stage, before, written)
 
 
 def test_a_dry_run_says_what_it_would_do(stage: Stage) -> None:
     note = stage.release("login-broken")
     before, written = stage.serving, stage.generation
-    result = stage.roll_back(stage.survey(note.previous), dry_run=True)
-    assert result.outcome is WITHHELD
+    result = stage.roll_back(stage.plan(note.previous), dry_run=True)
+    assert result.guard == "dry_run"
     assert f"would send all traffic from {note.current} to {note.previous}" in result.reason
     assert_left_alone(stage, before, written)
-    assert not stage.history.of(stage.cloud_run.settings).taken_out(note.current)
-
-
-def test_a_release_that_has_been_good_for_long_is_not_rolled_back_unasked(stage: Stage) -> None:
-    note = stage.release("login-broken")
-    known = stage.survey(note.previous)
-    stage.settings = with_rollback(stage.settings, deployed_within=0.001)
-    before, written = stage.serving, stage.generation
-    result = stage.roll_back(known)
-    assert result.outcome is WITHHELD
-    assert "deployed_within" in result.reason
-    assert note.previous in result.next_step
-    assert_left_alone(stage, before, written)
+    assert not stage.history.about(stage.cloud_run.settings).is_marked_bad(note.current)
 
 
 def test_a_release_that_came_meanwhile_is_not_rolled_back_for_the_sins_of_the_last_one(stage: Stage) -> None:
     bad = stage.release("login-broken")
-    known = stage.survey(bad.previous)
+    plan = stage.plan(bad.previous)
     mended = stage.release()
     before, written = stage.serving, stage.generation
-    result = stage.roll_back(known)
-    assert result.outcome is WITHHELD
-    assert mended.current in result.reason
+    result = stage.roll_back(plan)
+    assert (result.outcome, result.guard) == (WITHHELD, "traffic_changed")
     assert before == {mended.current: 100}
-    assert_left_alone(stage, before, written)
-
-
-def test_traffic_that_somebody_split_meanwhile_is_left_alone(stage: Stage) -> None:
-    note = stage.release("login-broken")
-    known = stage.survey(note.previous)
-    stage.set_traffic({note.current: 50, note.previous: 50})
-    before, written = stage.serving, stage.generation
-    assert stage.roll_back(known).outcome is WITHHELD
-    assert_left_alone(stage, before, written)
-
-
-def test_nothing_known_to_go_back_to_means_no_rollback(stage: Stage) -> None:
-    stage.release("login-broken")
-    before, written = stage.serving, stage.generation
-    result = stage.roll_back(stage.survey())
-    assert result.outcome is WITHHELD
-    assert "not known" in result.reason
-    assert "--to-revision NAME" in result.next_step
     assert_left_alone(stage, before, written)
 
 
@@ -163,24 +122,23 @@ def test_nothing_known_to_go_back_to_means_no_rollback(stage: Stage) -> None:
 def test_a_target_that_cannot_serve_any_more_is_not_gone_back_to(name: str, stage: Stage) -> None:
     note = stage.release("login-broken")
     never_ready = stage.never_ready
-    known = replace(stage.survey(note.previous), previous=never_ready if name == "00003" else name)
+    plan = replace(stage.plan(note.previous), target=never_ready if name == "00003" else name)
     before, written = stage.serving, stage.generation
-    result = stage.roll_back(known)
-    assert result.outcome is WITHHELD
-    assert known.previous in result.reason
+    result = stage.roll_back(plan)
+    assert (result.outcome, result.guard) == (WITHHELD, "target_not_ready")
     assert_left_alone(stage, before, written)
 
 
 def test_one_rollback_at_a_time(stage: Stage) -> None:
     note = stage.release("login-broken")
-    known = stage.survey(note.previous)
+    plan = stage.plan(note.previous)
     before, written = stage.serving, stage.generation
     with FileLock(lock_file(stage.cloud_run.settings), timeout=0):
-        result = stage.roll_back(known)
+        result = stage.roll_back(plan)
     assert result.outcome is WITHHELD
-    assert "another rollback" in result.reason
+    assert result.guard == "another_rollback"
     assert_left_alone(stage, before, written)
-    assert stage.roll_back(known).outcome is DONE, "and the lock is free again"
+    assert stage.roll_back(plan).outcome is DONE, "and the lock is free again"
     assert not lock_file(stage.cloud_run.settings).exists()
 
 
@@ -189,7 +147,7 @@ def test_a_lock_that_cannot_be_had_for_lack_of_a_place_stops_nothing(
 ) -> None:
     note = stage.release("login-broken")
     monkeypatch.setattr("tempfile.tempdir", "/proc/nowhere")
-    assert stage.roll_back(stage.survey(note.previous)).outcome is DONE
+    assert stage.roll_back(stage.plan(note.previous)).outcome is DONE
 
 
 def test_a_machine_without_a_temporary_folder_stops_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +158,7 @@ def test_a_machine_without_a_temporary_folder_stops_nothing(stage: Stage, monkey
         raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
 
     monkeypatch.setattr("tempfile.gettempdir", none)
-    assert stage.roll_back(stage.survey(note.previous)).outcome is DONE
+    assert stage.roll_back(stage.plan(note.previous)).outcome is DONE
 
 
 def test_a_user_without_a_name_stops_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,7 +169,7 @@ def test_a_user_without_a_name_stops_nothing(stage: Stage, monkeypatch: pytest.M
         raise KeyError("getpwuid(): uid not found: 12345")
 
     monkeypatch.setattr("rollback.locks.getuser", nobody)
-    assert stage.roll_back(stage.survey(note.previous)).outcome is DONE
+    assert stage.roll_back(stage.plan(note.previous)).outcome is DONE
 
 
 # Trouble on the way: a bad release is undone all the same
@@ -219,22 +177,22 @@ def test_a_user_without_a_name_stops_nothing(stage: Stage, monkeypatch: pytest.M
 
 def test_somebody_elses_harmless_change_in_between_is_no_obstacle(stage: Stage) -> None:
     note = stage.release("login-broken")
-    known = stage.survey(note.previous)
+    plan = stage.plan(note.previous)
     stage.put_faults("rollback-conflict")
-    assert stage.roll_back(known).verified
+    assert stage.roll_back(plan).verified
     assert stage.serving == {note.previous: 100}
 
 
 def test_somebody_elses_change_of_traffic_in_between_is_respected(stage: Stage, relay: Relay) -> None:
     note = stage.release("login-broken")
-    known = stage.survey(note.previous)
+    plan = stage.plan(note.previous)
 
     def somebody(method: str, _: str) -> None:
         if method == "PATCH":
             stage.set_traffic({note.current: 40, note.previous: 60})
 
     relay.before = somebody
-    result = stage.roll_back(known)
+    result = stage.roll_back(plan)
     assert result.outcome is WITHHELD
     assert stage.serving == {note.current: 40, note.previous: 60}
 
@@ -242,7 +200,7 @@ def test_somebody_elses_change_of_traffic_in_between_is_respected(stage: Stage, 
 def test_a_write_whose_answer_is_lost_is_looked_up_and_not_repeated(stage: Stage, relay: Relay) -> None:
     note = stage.release("login-broken")
     relay.loses = {"PATCH"}
-    assert stage.roll_back(stage.survey(note.previous)).verified
+    assert stage.roll_back(stage.plan(note.previous)).verified
     assert relay.count("PATCH") == 1
     assert stage.serving == {note.previous: 100}
 
@@ -250,7 +208,7 @@ def test_a_write_whose_answer_is_lost_is_looked_up_and_not_repeated(stage: Stage
 def test_a_write_that_never_arrived_is_made_again(stage: Stage, relay: Relay) -> None:
     note = stage.release("login-broken")
     relay.before = lambda method, _: (503, "busy") if method == "PATCH" and relay.count("PATCH") == 1 else None
-    assert stage.roll_back(stage.survey(note.previous)).verified
+    assert stage.roll_back(stage.plan(note.previous)).verified
     assert relay.count("PATCH") == 2
     assert stage.serving == {note.previous: 100}
 
@@ -258,13 +216,13 @@ def test_a_write_that_never_arrived_is_made_again(stage: Stage, relay: Relay) ->
 def test_an_operation_that_cannot_be_followed_is_judged_by_what_serves(stage: Stage, relay: Relay) -> None:
     note = stage.release("login-broken")
     relay.before = lambda _, path: (403, "no") if "/operations/" in path else None
-    assert stage.roll_back(stage.survey(note.previous)).verified
+    assert stage.roll_back(stage.plan(note.previous)).verified
     assert relay.count("PATCH") == 1
 
 
 def test_an_operation_that_fails_once_is_tried_again(stage: Stage, relay: Relay) -> None:
     note = stage.release("login-broken")
-    known = stage.survey(note.previous)
+    plan = stage.plan(note.previous)
     stage.put_faults("rollback-fails")
 
     def mended(method: str, _: str) -> None:
@@ -272,7 +230,7 @@ def test_an_operation_that_fails_once_is_tried_again(stage: Stage, relay: Relay)
             stage.put_faults()
 
     relay.before = mended
-    assert stage.roll_back(known).verified
+    assert stage.roll_back(plan).verified
     assert stage.serving == {note.previous: 100}
 
 
@@ -281,7 +239,7 @@ def test_success_without_moved_traffic_is_a_failure(stage: Stage, relay: Relay) 
     finished = '{"name": "projects/p/locations/r/operations/o", "done": true, "response": '
     finished += '{"@type": "type.googleapis.com/google.cloud.run.v2.Service"}}'
     relay.before = lambda method, _: (200, finished) if method == "PATCH" else None
-    result = stage.roll_back(stage.survey(note.previous))
+    result = stage.roll_back(stage.plan(note.previous))
     assert result.outcome is FAILED
     assert "reported success" in result.reason
     assert "shifted" not in stage.events
@@ -289,9 +247,9 @@ def test_success_without_moved_traffic_is_a_failure(stage: Stage, relay: Relay) 
 
 def test_a_rollback_that_does_not_get_through_calls_for_a_person_with_the_exact_command(stage: Stage) -> None:
     note = stage.release("login-broken")
-    known = stage.survey(note.previous)
+    plan = stage.plan(note.previous)
     stage.put_faults("rollback-fails")
-    result = stage.roll_back(known)
+    result = stage.roll_back(plan)
     assert result.outcome is FAILED
     assert (
         "gcloud run services update-traffic bayit-plus-backend --project sandbox-project --region us-east1 "
@@ -304,7 +262,7 @@ def test_a_rollback_that_does_not_get_through_calls_for_a_person_with_the_exact_
 def test_missing_permission_is_a_failed_rollback_and_names_the_role(stage: Stage, relay: Relay) -> None:
     note = stage.release("login-broken")
     relay.before = lambda method, _: (403, "no") if method == "PATCH" else None
-    result = stage.roll_back(stage.survey(note.previous))
+    result = stage.roll_back(stage.plan(note.previous))
     assert result.outcome is FAILED
     assert "roles/run.developer" in result.next_step
     assert f"--to-revisions={note.previous}=100" in result.next_step
@@ -316,38 +274,38 @@ def test_cloud_run_that_is_down_when_a_rollback_is_due_calls_for_a_person(known_
     note = stage.release("login-broken")
     stage.settings = with_rollback(stage.settings, shift_within=4.0)
     stage.put_faults(*([] if known_before else ["cloud-run-down"]))
-    known = stage.survey(note.previous)
+    plan = stage.plan(note.previous)
     stage.put_faults("cloud-run-down")
-    result = stage.roll_back(known)
+    result = stage.roll_back(plan)
     assert result.outcome is FAILED
     assert f"--to-revisions={note.previous}=100" in result.next_step
 
 
 def test_cloud_run_that_is_down_for_a_moment_only_is_waited_for(stage: Stage, relay: Relay) -> None:
     note = stage.release("login-broken")
-    known = stage.survey(note.previous)
+    plan = stage.plan(note.previous)
     asked = len(relay.asked)
     relay.before = lambda *_: (503, "down") if len(relay.asked) < asked + 5 else None
-    assert stage.roll_back(known).verified
+    assert stage.roll_back(plan).verified
 
 
 def test_what_served_at_the_start_being_unknown_holds_the_rollback_back(stage: Stage) -> None:
     note = stage.release("login-broken")
     stage.put_faults("cloud-run-down")
-    known = stage.survey(note.previous)
+    plan = stage.plan(note.previous)
     stage.put_faults()
-    result = stage.roll_back(known)
-    assert result.outcome is WITHHELD
+    result = stage.roll_back(plan)
+    assert result.guard == "serving_unknown"
     assert note.previous in result.next_step
     assert stage.serving == {note.current: 100}
 
 
 def test_a_full_disk_does_not_stop_a_rollback(stage: Stage) -> None:
     note = stage.release("login-broken")
-    known = stage.survey(note.previous)
+    plan = stage.plan(note.previous)
     stage.journal = Journal(Path("/dev/full"))
-    stage.history = ServingRecord(Path("/dev/full"))
-    result = stage.roll_back(known)
+    stage.history = ServingHistory(Path("/dev/full"))
+    result = stage.roll_back(plan)
     assert (result.outcome, result.verified) == (DONE, True)
     assert "journal" in result.reason
     assert "serving record" in result.reason
@@ -357,7 +315,7 @@ def test_a_previous_revision_that_is_bad_as_well_is_done_but_not_verified(stage:
     stage.release("unhealthy")
     note = stage.release("login-broken")
     stage.settings = with_rollback(stage.settings, verify_within=1.5)
-    result = stage.roll_back(stage.survey(note.previous))
+    result = stage.roll_back(stage.plan(note.previous))
     assert (result.outcome, result.verified) == (DONE, False)
     assert "NOT VERIFIED" in result.reason
     assert "503" in result.reason
@@ -368,14 +326,14 @@ def test_a_previous_revision_that_is_bad_as_well_is_done_but_not_verified(stage:
 def test_a_slow_start_of_the_previous_revision_is_waited_for(stage: Stage) -> None:
     stage.release("slow-start")
     note = stage.release("login-broken")
-    assert stage.roll_back(stage.survey(note.previous)).verified
+    assert stage.roll_back(stage.plan(note.previous)).verified
 
 
 def test_a_rollback_works_outside_the_main_thread(stage: Stage) -> None:
     note = stage.release("login-broken")
-    known = stage.survey(note.previous)
+    plan = stage.plan(note.previous)
     outcomes: list[RollbackOutcome] = []
-    thread = threading.Thread(target=lambda: outcomes.append(stage.roll_back(known).outcome))
+    thread = threading.Thread(target=lambda: outcomes.append(stage.roll_back(plan).outcome))
     thread.start()
     thread.join(30)
     assert outcomes == [DONE]

@@ -4,8 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from verification.records.journal import Journal, read
+from verification.records.journal import Journal, JournalEntry, JournalView
 from verification.redaction import register
+
+
+def read(path: Path) -> list[JournalEntry]:
+    return list(JournalView.read(path).entries)
 
 
 def test_each_line_is_on_disk_when_write_returns(tmp_path: Path) -> None:

@@ -4,19 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from rollback.serving_history import History, ServingRecord
+from rollback.serving_history import PastRevisions, ServingHistory
 from verification.settings.service import CloudRunSettings
 
 SERVICE = CloudRunSettings(service="s", region="r", project="p")
 
 
-def history(path: Path, script: str) -> History:
+def history(path: Path, script: str) -> PastRevisions:
     """`+a` is seen serving, `-a` is rolled back."""
-    record = ServingRecord(path / "serving.jsonl")
+    record = ServingHistory(path / "serving.jsonl")
     for word in script.split():
-        note = record.observe if word[0] == "+" else record.rolled_back
-        assert note(SERVICE, word[1:], None) == ""
-    return record.of(SERVICE)
+        seen = word[0] == "+"
+        problem = record.observe(SERVICE, word[1:], None) if seen else record.mark_bad(SERVICE, word[1:])
+        assert problem == ""
+    return record.about(SERVICE)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,7 @@ def history(path: Path, script: str) -> History:
         ("+a +b +c +b", "b", "a"),  # before b was FIRST seen: c came after it
     ],
 )
-def test_the_previous_revision_is_the_last_one_seen_before_that_was_not_taken_out(
+def test_the_previous_revision_is_the_last_one_seen_before_that_is_not_marked_bad(
     script: str, failing: str, expected: str | None, tmp_path: Path
 ) -> None:
     found = history(tmp_path, script).before(failing)
@@ -54,7 +55,7 @@ def test_the_previous_revision_is_the_last_one_seen_before_that_was_not_taken_ou
     ],
 )
 def test_a_rollback_in_force_is_recognised(script: str, serving: str, expected: str | None, tmp_path: Path) -> None:
-    found = history(tmp_path, script).undone_in_favour_of(serving)
+    found = history(tmp_path, script).rolled_back_for(serving)
     assert (found.revision if found else None) == expected
 
 
@@ -63,15 +64,15 @@ def test_the_same_observation_twice_is_one_line(tmp_path: Path) -> None:
 
 
 def test_other_services_and_damaged_lines_do_not_count(tmp_path: Path) -> None:
-    record = ServingRecord(tmp_path / "serving.jsonl")
+    record = ServingHistory(tmp_path / "serving.jsonl")
     record.observe(SERVICE, "a", None)
     record.observe(SERVICE.model_copy(update={"project": "other"}), "x", None)
     record.observe(SERVICE.model_copy(update={"region": "other"}), "y", None)
     with record.path.open("a") as file:
         file.write('not json\n{"kind": "unheard-of"}\n{"observed_at": "2026-')
     record.observe(SERVICE, "b", None)
-    assert [one.revision for one in record.of(SERVICE).observations] == ["a", "b"]
+    assert [seen.revision for seen in record.about(SERVICE).observations] == ["a", "b"]
 
 
 def test_a_record_that_cannot_be_written_says_so_and_raises_nothing(tmp_path: Path) -> None:
-    assert "could not be written" in ServingRecord(tmp_path).observe(SERVICE, "a", None)
+    assert "could not be written" in ServingHistory(tmp_path).observe(SERVICE, "a", None)

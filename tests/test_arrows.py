@@ -236,3 +236,16 @@ def test_a_usage_error_does_not_wait_for_heavy_libraries(imported: str, spared: 
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.strip() == ""
+
+
+def test_collecting_the_criteria_does_not_wait_for_heavy_libraries() -> None:
+    """A module that pytest takes for a file of criteria is imported in every run, with all that it imports."""
+    script = f"""import sys, pytest
+class Loaded:
+    def pytest_unconfigure(self):
+        print("loaded:", *sorted(name for name in {SDKS!r} if name in sys.modules), file=sys.__stderr__)
+pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider", "-m", "smoke", "--env", "sandbox"], plugins=[Loaded()])"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stderr.strip() == "loaded:", done.stdout

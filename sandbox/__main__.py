@@ -1,4 +1,4 @@
-"""`python -m sandbox`: bring the world up, say where it is, stay until told to end."""
+"""`python -m sandbox`: starts every stand-in, prints the addresses, and runs until SIGINT or SIGTERM."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from typing import NoReturn
 import psutil
 
 from sandbox.backend.database import Database, User
-from sandbox.timing import LARGEST_RPM, Pace
+from sandbox.timing import LARGEST_RPM, Timing
 
 _DESCRIPTION = """\
 A stand-in for everything around a deployment, on this machine alone: a streaming service in revisions behind an
@@ -48,14 +48,14 @@ operator API (the address `operator` of the JSON line):
 exit codes: 0 ended as asked, 1 could not start, 2 wrong arguments"""
 
 
-class _Parser(argparse.ArgumentParser):
+class _ArgumentParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """End with one line, without the usage."""
         self.exit(2, f"python -m sandbox: {message} (see --help)\n")
 
 
 class _Signals:
-    """The first signal asks the program to end; the second ends it where it stands."""
+    """Handles SIGINT and SIGTERM: the first one ends the program in order, the second at once."""
 
     def __init__(self, files: _Files) -> None:
         self._files = files
@@ -135,8 +135,8 @@ async def _run(files: _Files, signals: _Signals, options: argparse.Namespace) ->
     database_started = asyncio.get_running_loop().run_in_executor(thread, database.start)
     from sandbox.world import World
 
-    pace = Pace(options.users_rpm, options.sample_period, options.ingest_delay)
-    world = World(files.directory, database, smoke_user, pace)
+    timing = Timing(options.users_rpm, options.sample_period, options.ingest_delay)
+    world = World(files.directory, database, smoke_user, timing)
     try:
         await world.start(database_started)
         line = world.document().as_line()
@@ -167,7 +167,7 @@ def _lives(process: psutil.Process) -> bool:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = _ArgumentParser(
         prog="python -m sandbox",
         description=_DESCRIPTION,
         epilog=_EPILOG,

@@ -22,7 +22,7 @@ _WORLD = "SANDBOX"  # the variable by which a run finds a sandbox that is there 
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class StoryStep:
     """What happens now, the command, and the exit code that belongs to it."""
 
     words: str
@@ -39,15 +39,21 @@ def main() -> int:
     output = Path("reports/output")
     ticket = output / "ticket.html"
     try:
-        _play(Step("A good release: its gates, the deployment, smoke tests, the watch, the follow-up.", _RUN))
+        _play(StoryStep("A good release: its gates, the deployment, smoke tests, the watch, the follow-up.", _RUN))
         with _sandbox() as world:
-            _play(Step("The gates of a release that is not as good as it looks.", (*_RUN, "-m", "pre")), world)
+            _play(StoryStep("The gates of a release that is not as good as it looks.", (*_RUN, "-m", "pre")), world)
             gates = _latest(output)
             bad = (*_RUN, "-m", "smoke or monitor", "--fault", "error-rate@5s")
-            _play(Step("It is deployed, and one request in five begins to fail: it is rolled back.", bad, 1), world)
+            _play(
+                StoryStep("It is deployed, and one request in five begins to fail: it is rolled back.", bad, 1), world
+            )
         joined = (*_REPORTS, "join", gates, _latest(output), "--output", str(ticket))
-        _play(Step("Its phases as one ticket.", joined))
-        _play(Step("All deployments so far, against the checklist's targets.", (*_REPORTS, "metrics", "-e", "sandbox")))
+        _play(StoryStep("Its phases as one ticket.", joined))
+        _play(
+            StoryStep(
+                "All deployments so far, against the checklist's targets.", (*_REPORTS, "metrics", "-e", "sandbox")
+            )
+        )
     except WentOtherwiseError as problem:
         print(f"\n{problem}", file=sys.stderr)
         return 1
@@ -59,7 +65,7 @@ def _latest(output: Path) -> str:
     return os.path.relpath((output / "latest").resolve())
 
 
-def _play(step: Step, world: str = "") -> None:
+def _play(step: StoryStep, world: str = "") -> None:
     """Run the command of `step` in the sandbox at `world`, or let it start one of its own."""
     print(f"\n\n=== {step.words}\n$ {_typed(step.command)}\n", flush=True)
     program, *rest = step.command

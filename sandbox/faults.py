@@ -204,21 +204,21 @@ class Faults(MutableSet[str]):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class FaultPlan:
     """Faults as they are planted (NAME or NAME@TIME), sorted by where they take effect."""
 
     in_revision: frozenset[str]
     in_force: frozenset[str]
 
 
-def plan(planted: Iterable[str]) -> Plan:
+def plan(planted: Iterable[str]) -> FaultPlan:
     """Sort faults into those of a revision and those of the world around it.
 
     Raises UnknownFaultError, which lists the catalogue, for a name that it does not have, FaultError for another time.
     """
     wanted = _checked(planted, CATALOGUE)
     in_revision = frozenset(fault for fault in wanted if _KINDS[parsed(fault)[0]] == "service")
-    return Plan(in_revision, wanted - in_revision)
+    return FaultPlan(in_revision, wanted - in_revision)
 
 
 def plan_in_force(planted: Iterable[str]) -> frozenset[str]:

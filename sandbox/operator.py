@@ -1,4 +1,4 @@
-"""The operator's endpoints: what the sandbox is asked to do, as opposed to what it stands in for."""
+"""The operator API, which no vendor has: releases, faults, users, events, and what was served."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from sandbox.faults import CATALOGUE, FaultError, plan, plan_in_force
 from sandbox.platform.errors import ApiError
-from sandbox.platform.model import USUAL, Resources
+from sandbox.platform.model import USUAL, ContainerResources
 from sandbox.sentry.first_visit import SILENT_FAULTS, first_visit
 from sandbox.sentry.http import FULL_SCOPES
 from sandbox.timing import LARGEST_RPM
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sandbox.addresses import AddressDocument
     from sandbox.platform.control_plane import ControlPlane
     from sandbox.platform.ingress import Ingress
-    from sandbox.sentry.app import Sentry
+    from sandbox.sentry.app import SentryApp
     from sandbox.vendors import Vendors
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -35,12 +35,12 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True, slots=True)
 class OperatorApi:
-    """The endpoints over one world; `ingresses` is by environment."""
+    """The endpoints; `ingresses` is by environment."""
 
     control: ControlPlane
     ingresses: Mapping[str, Ingress]
     document: Callable[[], AddressDocument]
-    sentry: Sentry
+    sentry: SentryApp
     vendors: Vendors
     set_users: Callable[[int], None]  # how many requests a minute production's users make
     candidate: str  # the commit that is released unless another one is named; may be empty
@@ -171,10 +171,10 @@ def _names(value: object) -> list[str]:
     return value
 
 
-def _resources(body: dict[str, object]) -> Resources:
+def _resources(body: dict[str, object]) -> ContainerResources:
     """What the revision gets: all of `resources`, such as {"cpu": "2"}, and the rest as usual."""
     wanted = body.get("resources", {})
-    kinds = get_type_hints(Resources)
+    kinds = get_type_hints(ContainerResources)
     if not isinstance(wanted, dict) or not all(type(value) is kinds.get(key) for key, value in wanted.items()):
         raise HTTPException(422, f"resources: give some of {', '.join(kinds)}")
     return replace(USUAL, **wanted)

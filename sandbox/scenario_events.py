@@ -25,7 +25,7 @@ class _Event(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class GitHubIssue(_Event):
+class OpenedIssue(_Event):
     """An open issue, or a pull request."""
 
     title: str = Field(min_length=1)
@@ -43,7 +43,7 @@ class GitHubIssue(_Event):
         return {"number": issue.number}
 
 
-class PagerDutyIncident(_Event):
+class TriggeredIncident(_Event):
     """An incident at PagerDuty; an empty priority is one that nobody graded."""
 
     title: str = Field(min_length=1)
@@ -59,7 +59,7 @@ class PagerDutyIncident(_Event):
         return {"id": incident.id, "number": incident.number}
 
 
-class StatuspageIncident(_Event):
+class PublishedIncident(_Event):
     """An incident on the status page."""
 
     name: str = Field(min_length=1)
@@ -74,7 +74,7 @@ class StatuspageIncident(_Event):
         return {"id": incident.id}
 
 
-class SlackMessage(_Event):
+class PostedMessage(_Event):
     """A message that a person writes; `channel` is a name."""
 
     text: str = Field(min_length=1)
@@ -122,10 +122,10 @@ class GitHubRateLimit(SlackRateLimit):
 class ScenarioEvents(_Event):
     """The body of `POST /plant`: any of these at once. The one that can fail goes first, so that it is all or none."""
 
-    slack_message: SlackMessage | None = None
-    github_issue: GitHubIssue | None = None
-    pagerduty_incident: PagerDutyIncident | None = None
-    statuspage_incident: StatuspageIncident | None = None
+    slack_message: PostedMessage | None = None
+    github_issue: OpenedIssue | None = None
+    pagerduty_incident: TriggeredIncident | None = None
+    statuspage_incident: PublishedIncident | None = None
     slack_rate_limit: SlackRateLimit | None = None
     github_rate_limit: GitHubRateLimit | None = None
 

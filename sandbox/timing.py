@@ -1,4 +1,4 @@
-"""How busy and how fast the sandbox's world is."""
+"""The sandbox's rates and delays: users' requests, metric samples, ingest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ LARGEST_RPM = 6000  # what one process can send to itself
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class Timing:
     """Users' requests a minute; Cloud Monitoring's sampling, and its and Cloud Logging's delay, in seconds.
 
     The vendor's are 60 s and up to 180 s; its metric descriptors say what they are here.

@@ -13,24 +13,24 @@ from sandbox.addresses import (
     StatuspageAddress,
     VendorAddresses,
 )
-from sandbox.github.app import GitHub
+from sandbox.github.app import GitHubApp
 from sandbox.github.model import REPOSITORY
-from sandbox.incidents.jira import Jira
-from sandbox.incidents.pagerduty import PagerDuty
-from sandbox.incidents.statuspage import Statuspage
+from sandbox.incidents.jira import JiraApp
+from sandbox.incidents.pagerduty import PagerDutyApp
+from sandbox.incidents.statuspage import StatuspageApp
 from sandbox.platform.listener import Listener
-from sandbox.slack.app import Slack
+from sandbox.slack.app import SlackApp
 
 if TYPE_CHECKING:
-    from sandbox.github.runs import Runner
+    from sandbox.github.runs import WorkflowRunner
 
 
 class Vendors:
     """The applications, and a port for each. `faults` are those in force; `runner` runs GitHub's deploy workflow."""
 
-    def __init__(self, faults: AbstractSet[str], runner: Runner) -> None:
-        self.slack, self.github = Slack(faults), GitHub(faults, runner)
-        self.pagerduty, self.statuspage, self.jira = PagerDuty(), Statuspage(), Jira()
+    def __init__(self, faults: AbstractSet[str], runner: WorkflowRunner) -> None:
+        self.slack, self.github = SlackApp(faults), GitHubApp(faults, runner)
+        self.pagerduty, self.statuspage, self.jira = PagerDutyApp(), StatuspageApp(), JiraApp()
         self.listeners = tuple(
             Listener(app) for app in (self.slack, self.github, self.pagerduty, self.statuspage, self.jira)
         )

@@ -1,4 +1,4 @@
-"""The world: everything that the sandbox stands in for, put together and running on one event loop."""
+"""Builds all stand-ins, connects them, and runs them on one event loop."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from sandbox.addresses import (
 )
 from sandbox.backend.app import Backend
 from sandbox.backend.checkout import checkout_or_none
-from sandbox.backend.configuration import Configuration, Surroundings, upstreams_app
+from sandbox.backend.configuration import Configuration, DependencyAddresses, upstreams_app
 from sandbox.backend.database import DeadAddress, SlowProxy, mongodb_uri
 from sandbox.backend.synthetic_users import SyntheticUsers
 from sandbox.github.model import seed_deployments
-from sandbox.github.runs import Runner
-from sandbox.google.cloud_logging import CloudLogging
-from sandbox.google.cloud_monitoring import CloudMonitoring
+from sandbox.github.runs import WorkflowRunner
+from sandbox.google.cloud_logging import CloudLoggingApi
+from sandbox.google.cloud_monitoring import CloudMonitoringApi
 from sandbox.google.cloud_run_grpc import start_grpc
 from sandbox.google.cloud_run_rest import rest_app
 from sandbox.google.gcloud import gcloud_environment
@@ -33,12 +33,12 @@ from sandbox.platform.control_plane import ControlPlane
 from sandbox.platform.ingress import Ingress
 from sandbox.platform.listener import Listener
 from sandbox.platform.log_store import LogStore
-from sandbox.platform.model import Service
+from sandbox.platform.model import CloudRunService
 from sandbox.platform.runtime import RevisionRuntime
 from sandbox.platform.seed_revisions import seed
 from sandbox.platform.tasks import TaskSet
 from sandbox.platform.traffic_log import TrafficLog, seed_past
-from sandbox.sentry.app import Sentry
+from sandbox.sentry.app import SentryApp
 from sandbox.sentry.history import seed_sentry
 from sandbox.sentry.model import ORGANIZATION as SENTRY_ORGANIZATION
 from sandbox.sentry.model import PROJECT as SENTRY_PROJECT
@@ -50,8 +50,8 @@ if TYPE_CHECKING:
     from sandbox.backend.database import Database, User
     from sandbox.faults import Faults
     from sandbox.platform.model import Revision
-    from sandbox.platform.runtime import Host
-    from sandbox.timing import Pace
+    from sandbox.platform.runtime import ContainerHost
+    from sandbox.timing import Timing
 
 
 USUAL_RPM = 600  # what the past was like, where nobody says
@@ -62,10 +62,10 @@ SERVICES = {"staging": "bayit-plus-backend-staging", "production": "bayit-plus-b
 class World:
     """All servers of the sandbox. `directory` is for its files; whoever made it removes it. Use within the loop."""
 
-    def __init__(self, directory: Path, database: Database, smoke_user: User, pace: Pace) -> None:
+    def __init__(self, directory: Path, database: Database, smoke_user: User, timing: Timing) -> None:
         self._database = database
-        self._pace = pace
-        self._traffic = TrafficLog(pace.sample_period, pace.ingest_delay)
+        self._timing = timing
+        self._traffic = TrafficLog(timing.sample_period, timing.ingest_delay)
         self._smoke_user = smoke_user
         self._certificates = make_certificates(directory)
         self._checkout = checkout_or_none(directory / "checkout")
@@ -75,20 +75,20 @@ class World:
         self._tasks = TaskSet()
         self._dead_database = DeadAddress()
         self._slow_database: SlowProxy | None = None
-        self._logs = LogStore(pace.ingest_delay)
+        self._logs = LogStore(timing.ingest_delay)
         self._runtime = RevisionRuntime(self._backend, self._logs)
         self._control = ControlPlane(self._runtime, PROJECT, REGION)
-        self._monitoring = CloudMonitoring(self._traffic, PROJECT, REGION, self._control.faults)
+        self._monitoring = CloudMonitoringApi(self._traffic, PROJECT, REGION, self._control.faults)
         self._ingresses: dict[str, Ingress] = {}  # by environment, as the next two
         self._http: dict[str, Listener] = {}
         self._https: dict[str, Listener] = {}
         self._tags: dict[tuple[str, str], Listener] = {}  # by service and tag
         self._upstreams = Listener(upstreams_app())
-        logging = CloudLogging(self._logs, PROJECT, REGION, self._control.faults)
+        logging = CloudLoggingApi(self._logs, PROJECT, REGION, self._control.faults)
         self._cloud_run = Listener(rest_app(self._control, logging.app()))
-        self._sentry = Sentry(self._control.faults)
+        self._sentry = SentryApp(self._control.faults)
         self._sentry_door = Listener(self._sentry)
-        self._runner = Runner(self._control, SERVICES["production"])
+        self._runner = WorkflowRunner(self._control, SERVICES["production"])
         self._vendors = Vendors(self._control.faults, self._runner)
         candidate = self._checkout.candidate if self._checkout else ""
         operator = OperatorApi(
@@ -177,24 +177,24 @@ class World:
         return self._checkout.candidate if environment == "staging" else self._checkout.deployed
 
     def _add_service(self, environment: str, name: str) -> None:
-        service = self._control.services[name] = Service(name, environment)
+        service = self._control.services[name] = CloudRunService(name, environment)
         ingress = Ingress(service, self._control, self._runtime, self._traffic, self._logs)
         self._closing.push_async_callback(ingress.close)
         self._ingresses[environment] = ingress
-        self._http[environment] = Listener(ingress.door())
-        self._https[environment] = Listener(ingress.door(), self._certificates)
+        self._http[environment] = Listener(ingress.app())
+        self._https[environment] = Listener(ingress.app(), self._certificates)
         service.url = self._http[environment].url
         serving = seed(service, self._commit_of(environment))
         if environment == "production":
-            seed_past(self._traffic, name, serving.name, self._pace.users_rpm or USUAL_RPM)
+            seed_past(self._traffic, name, serving.name, self._timing.users_rpm or USUAL_RPM)
             self._users = SyntheticUsers(
-                service.url, self._smoke_user, self._pace.users_rpm, lambda: self._willingness(name)
+                service.url, self._smoke_user, self._timing.users_rpm, lambda: self._share_of_users(name)
             )
 
     def _set_users(self, rpm: int) -> None:
         self._users.rpm = rpm
 
-    def _willingness(self, service: str) -> float:
+    def _share_of_users(self, service: str) -> float:
         """The share of its users that come, as the revisions are that they would come to (the fault traffic-drop)."""
         lines = self._control.services[service].serving
         return 1 - sum(0.9 * line.percent / 100 for line in lines if self._runtime.has(line.revision, "traffic-drop"))
@@ -215,30 +215,30 @@ class World:
             for ingress in self._ingresses.values():
                 for revision in self._runtime.running(ingress.service):
                     self._traffic.idle(ingress.service.name, revision)
-            await asyncio.sleep(min(self._pace.sample_period, 5.0))
+            await asyncio.sleep(min(self._timing.sample_period, 5.0))
 
-    def _changed(self, service: Service) -> None:
+    def _changed(self, service: CloudRunService) -> None:
         """Give new tags an address, and let containers go that nobody can reach any more."""
         self._runtime.scale(service)
         ingress = self._ingresses[service.environment]
         for tag in sorted(ingress.tags()):
             if (service.name, tag) not in self._tags:
-                listener = Listener(ingress.door(tag))
+                listener = Listener(ingress.app(tag))
                 self._tags[service.name, tag] = listener
                 self._control.tag_urls[service.name, tag] = listener.url
                 self._tasks.start(self._open(listener))
 
-    def _backend(self, revision: Revision, faults: Faults, host: Host) -> Backend:
+    def _backend(self, revision: Revision, faults: Faults, host: ContainerHost) -> Backend:
         """The container of a revision."""
-        from sandbox.backend.sentry_client import SentrySettings
+        from sandbox.backend.sentry_client import SentryConfiguration
 
         environment = self._control.services[revision.service].environment
         assert self._slow_database is not None
-        surroundings = Surroundings(
+        surroundings = DependencyAddresses(
             mongodb=self._database.uri(environment),
             mongodb_slow=mongodb_uri(self._slow_database.port, environment),
             mongodb_dead=mongodb_uri(self._dead_database.port, environment),
             upstreams=self._upstreams.url,
-            sentry=SentrySettings(self._sentry.dsn(self._sentry_door.url, environment), environment),
+            sentry=SentryConfiguration(self._sentry.dsn(self._sentry_door.url, environment), environment),
         )
         return Backend(Configuration(revision, surroundings, faults, host))

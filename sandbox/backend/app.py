@@ -1,4 +1,4 @@
-"""What one revision of the service is: a streaming service's backend as an ASGI application.
+"""One revision of the service: a streaming service's backend as an ASGI application.
 
 It is written as the real one would be, with a MongoDB client and calls to the services it depends on. What goes wrong
 in it goes wrong because of the faults planted in the revision.
@@ -22,8 +22,8 @@ from starlette.routing import Route
 
 from sandbox.backend import catalogue
 from sandbox.backend.database import password_matches
-from sandbox.backend.health import Health
-from sandbox.backend.trouble import Trouble, fail_silently
+from sandbox.backend.health import HealthEndpoints
+from sandbox.backend.request_faults import RequestFaults, fail_silently
 
 if TYPE_CHECKING:
     from pymongo.asynchronous.database import AsyncDatabase
@@ -55,11 +55,11 @@ class Backend:
         self._report = report
         self._faults = configuration.faults
         self._write = configuration.host.write
-        self._trouble = Trouble(configuration.faults, configuration.host.out_of_memory)
+        self._trouble = RequestFaults(configuration.faults, configuration.host.out_of_memory)
         self._mongodb_url = configuration.mongodb_url
         revision = configuration.revision
         self._clients: dict[str, AsyncMongoClient[Document]] = {}  # by address
-        self._health = Health(revision, self._mongo, configuration.upstreams, configuration.faults)
+        self._health = HealthEndpoints(revision, self._mongo, configuration.upstreams, configuration.faults)
         self._connecting: asyncio.Task[None] | None = None
         self._first_request: float | None = None
         self._content_requests = 0
@@ -102,7 +102,7 @@ class Backend:
         app: ASGIApp = self._app
         if self._starting() or (of_api and "unhealthy" in self._faults):
             app = JSONResponse({"detail": "Service Unavailable"}, 503)
-        elif of_api and await self._trouble.befall(_user_agent(scope)):
+        elif of_api and await self._trouble.delay_or_fail(_user_agent(scope)):
             self._write("ERROR", f"{scope['method']} {scope['path']} failed: its answer could not be put together")
             app = JSONResponse({"detail": "Internal Server Error"}, 500)
         await app(scope, receive, send)

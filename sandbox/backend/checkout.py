@@ -8,14 +8,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.backend.checkout_files import CANDIDATE, DEPLOYED, Step
+from sandbox.backend.checkout_files import CANDIDATE, DEPLOYED, HistoryCommit
 
 _WITHIN = 20.0
 _AUTHOR = "Dana Levi <dana@bayit.example>"
 
 
 @dataclass(frozen=True, slots=True)
-class Checkout:
+class ServiceCheckout:
     """A clone with the candidate checked out; the ids of the commits that matter."""
 
     path: Path
@@ -23,7 +23,7 @@ class Checkout:
     candidate: str
 
 
-def make_checkout(path: Path) -> Checkout:
+def make_checkout(path: Path) -> ServiceCheckout:
     """Make the clone at `path`, which must not exist. Takes about 0.05 s.
 
     Raises OSError where git is missing, and subprocess.SubprocessError where it fails.
@@ -33,10 +33,10 @@ def make_checkout(path: Path) -> Checkout:
     _git(path, "fast-import", "--quiet", "--done", entered=_history([*DEPLOYED, *CANDIDATE]))
     _git(path, "reset", "--quiet", "--hard", "main")
     listed = _git(path, "rev-list", "--reverse", "main").split()
-    return Checkout(path, deployed=listed[len(DEPLOYED) - 1], candidate=listed[-1])
+    return ServiceCheckout(path, deployed=listed[len(DEPLOYED) - 1], candidate=listed[-1])
 
 
-def checkout_or_none(path: Path) -> Checkout | None:
+def checkout_or_none(path: Path) -> ServiceCheckout | None:
     """As `make_checkout`; None where there is no git that works."""
     try:
         return make_checkout(path)
@@ -44,7 +44,7 @@ def checkout_or_none(path: Path) -> Checkout | None:
         return None
 
 
-def _history(steps: list[Step]) -> bytes:
+def _history(steps: list[HistoryCommit]) -> bytes:
     """The commits in the language of `git fast-import`: one process makes them all."""
     now = time.time()
     lines: list[bytes] = []

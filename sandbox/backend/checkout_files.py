@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class HistoryCommit:
     """A commit: its message, its age in hours, and the files that it writes whole."""
 
     message: str
@@ -43,7 +43,7 @@ def search(titles, words):
 
 _SEARCH_IN_SUBTITLES = _CATALOGUE.replace(
     "    return [title for title in titles if wanted in title.name.casefold()]\n",
-    "    return [one for one in titles if any(wanted in text.casefold() for text in (one.name, *one.subtitles))]\n",
+    "    return [film for film in titles if any(wanted in text.casefold() for text in (film.name, *film.subtitles))]\n",
 )
 
 _CATALOGUE_TESTS = """import pytest
@@ -227,33 +227,33 @@ database = pymongo.MongoClient(os.environ["MONGODB_URL"]).get_default_database()
 migrations = [runpy.run_path(str(file)) for file in sorted(Path("migrations").glob("*.py"))]
 
 
-def applied(one):
-    return database.pymongo_migrate.find_one({"name": one["name"], "applied": {"$ne": None}})
+def applied(migration):
+    return database.pymongo_migrate.find_one({"name": migration["name"], "applied": {"$ne": None}})
 
 
-def note(one, when):
-    entry = {"name": one["name"], "applied": when}
-    database.pymongo_migrate.replace_one({"name": one["name"]}, entry, upsert=True)
+def note(migration, when):
+    entry = {"name": migration["name"], "applied": when}
+    database.pymongo_migrate.replace_one({"name": migration["name"]}, entry, upsert=True)
 
 
 if sys.argv[1] == "upgrade":
-    for one in migrations:
-        if not applied(one):
-            one["upgrade"](database)
-            note(one, datetime.datetime.now(datetime.timezone.utc))
+    for migration in migrations:
+        if not applied(migration):
+            migration["upgrade"](database)
+            note(migration, datetime.datetime.now(datetime.timezone.utc))
 else:
     stay = sys.argv[2] if len(sys.argv) > 2 else None
-    for one in reversed(migrations):
-        if one["name"] == stay:
+    for migration in reversed(migrations):
+        if migration["name"] == stay:
             break
-        if applied(one):
-            one["downgrade"](database)
-            note(one, None)
+        if applied(migration):
+            migration["downgrade"](database)
+            note(migration, None)
 '''
 
 
-DEPLOYED: tuple[Step, ...] = (
-    Step(
+DEPLOYED: tuple[HistoryCommit, ...] = (
+    HistoryCommit(
         "feat: catalogue, search and playback",
         24 * 30,
         {
@@ -271,11 +271,13 @@ DEPLOYED: tuple[Step, ...] = (
             "backend/tests/test_catalogue.py": _CATALOGUE_TESTS,
         },
     ),
-    Step("test(playback): signatures and their end", 24 * 7, {"backend/tests/test_playback.py": _PLAYBACK_TESTS}),
+    HistoryCommit(
+        "test(playback): signatures and their end", 24 * 7, {"backend/tests/test_playback.py": _PLAYBACK_TESTS}
+    ),
 )
 
-CANDIDATE: tuple[Step, ...] = (
-    Step(
+CANDIDATE: tuple[HistoryCommit, ...] = (
+    HistoryCommit(
         "feat(search): look into subtitles (#41)",
         50,
         {
@@ -285,10 +287,10 @@ CANDIDATE: tuple[Step, ...] = (
             "backend/openapi.json": _openapi(subtitles=True),
         },
     ),
-    Step(
+    HistoryCommit(
         "fix(playback): compare signatures in constant time (#42)",
         40,
         {"backend/app/playback.py": _PLAYBACK_IN_CONSTANT_TIME},
     ),
-    Step("docs: changelog of the next release", 30, {"CHANGELOG.md": _CHANGELOG.format(unreleased=_NEWS)}),
+    HistoryCommit("docs: changelog of the next release", 30, {"CHANGELOG.md": _CHANGELOG.format(unreleased=_NEWS)}),
 )

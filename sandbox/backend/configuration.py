@@ -16,10 +16,10 @@ from starlette.routing import Route
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from sandbox.backend.sentry_client import SentrySettings
+    from sandbox.backend.sentry_client import SentryConfiguration
     from sandbox.faults import Faults
     from sandbox.platform.model import Revision
-    from sandbox.platform.runtime import Host
+    from sandbox.platform.runtime import ContainerHost
 
 SLOW_SECONDS = 2.5
 
@@ -39,14 +39,14 @@ def addresses(base: str, *, openai_slow: bool) -> Upstreams:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class DependencyAddresses:
     """Where the revisions of one environment find their database and the services they call."""
 
     mongodb: str
     mongodb_slow: str
     mongodb_dead: str
     upstreams: str
-    sentry: SentrySettings
+    sentry: SentryConfiguration
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,9 @@ class Configuration:
     """The configuration of one revision; some of its faults are wrong addresses, from when they begin on."""
 
     revision: Revision
-    surroundings: Surroundings
+    surroundings: DependencyAddresses
     faults: Faults
-    host: Host
+    host: ContainerHost
 
     def mongodb_url(self) -> str:
         """Where the database is now."""

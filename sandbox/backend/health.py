@@ -1,4 +1,4 @@
-"""The health endpoints of the backend: is it up, can it take traffic, and how are the things that it depends on?"""
+"""The health endpoints of the backend: liveness, readiness, and the state of each dependency."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Status = Literal["healthy", "degraded", "unhealthy"]
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """How one dependency is doing."""
+    """The state of one dependency, and how long its answer took."""
 
     status: Status
     latency_ms: float
@@ -43,7 +43,7 @@ class Dependency:
         return {"status": self.status, "latency_ms": self.latency_ms}
 
 
-class Health:
+class HealthEndpoints:
     """The three endpoints. With the fault `unhealthy` each of them answers 503, whatever the dependencies say.
 
     `mongo` and `upstreams` answer whom to ask now. Latencies are measured; whether one is too high is a matter of

@@ -22,7 +22,7 @@ _QUEUE_SIZE = 1000  # a burst of requests is still reported whole
 
 
 @dataclass(frozen=True, slots=True)
-class SentrySettings:
+class SentryConfiguration:
     """What a container learns about Sentry from its environment variables."""
 
     dsn: str
@@ -36,7 +36,7 @@ class Reporter:
     requests of this application run in.
     """
 
-    def __init__(self, app: ASGIApp, settings: SentrySettings, revision: str, release: str) -> None:
+    def __init__(self, app: ASGIApp, settings: SentryConfiguration, revision: str, release: str) -> None:
         self._client = sentry_sdk.Client(
             dsn=settings.dsn,
             environment=settings.environment,

@@ -25,12 +25,12 @@ _PATIENCE_SECONDS = 30.0
 class SyntheticUsers:
     """Sends requests to `url` until closed. `rpm` may be set at any time, 0 for none; it costs what it asks for.
 
-    `willingness` answers which share of the users comes at all.
+    `share` answers which share of the users comes at all.
     """
 
-    def __init__(self, url: str, account: User, rpm: int, willingness: Callable[[], float] = lambda: 1.0) -> None:
+    def __init__(self, url: str, account: User, rpm: int, share: Callable[[], float] = lambda: 1.0) -> None:
         self.rpm = rpm
-        self._willingness = willingness
+        self._share = share
         self._account = account
         self._http = httpx.AsyncClient(
             transport=plain_transport(), base_url=url, headers={"User-Agent": _AGENT}, timeout=_PATIENCE_SECONDS
@@ -60,7 +60,7 @@ class SyntheticUsers:
             # Not by the clock: arrivals that are random come in bursts, as real ones do.
             due = max(due + self._chance.expovariate(self.rpm / 60), time.monotonic() - 1)
             await asyncio.sleep(max(due - time.monotonic(), 0))
-            stays_away = self._chance.random() >= self._willingness()
+            stays_away = self._chance.random() >= self._share()
             if not stays_away and len(self._asking) < _AT_ONCE:
                 self._asking.start(self._ask())
 

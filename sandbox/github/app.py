@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.github.actions import GitHubActions
-from sandbox.github.deployments import GitHubDeployments
+from sandbox.github.actions import GitHubActionsEndpoints
+from sandbox.github.deployments import GitHubDeploymentEndpoints
 from sandbox.github.http import GitHubRefusal, not_found
-from sandbox.github.issues import GitHubIssues, user
+from sandbox.github.issues import GitHubIssueEndpoints, user
 from sandbox.github.model import MAIN, REPOSITORY, Repository, seed_repository
-from sandbox.github.releases import GitHubReleases
+from sandbox.github.releases import GitHubReleaseEndpoints
 from sandbox.vendor_api import RateLimit, VendorApp
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from sandbox.github.runs import Runner
+    from sandbox.github.runs import WorkflowRunner
     from sandbox.vendor_api import Json
 
 Endpoint = Callable[["Request"], Awaitable[Response]]
@@ -33,20 +33,20 @@ _SECONDARY = "You have exceeded a secondary rate limit. Please wait a few minute
 _PRIMARY = f"API rate limit exceeded for user {_LOGIN}."
 
 
-class GitHub(VendorApp):
+class GitHubApp(VendorApp):
     """The ASGI application. `faults` are those in force: github-down."""
 
-    def __init__(self, faults: AbstractSet[str], runner: Runner) -> None:
+    def __init__(self, faults: AbstractSet[str], runner: WorkflowRunner) -> None:
         self.repository = Repository()
         seed_repository(self.repository)
         self.rate_limit = RateLimit()
         self.token, self.token_without_scope = _token(), _token()  # the second may read, and nothing else
         self._used = 0
         self._reset = int(time.time()) + 3600
-        issues = GitHubIssues(self.repository, _LOGIN)
-        deployments = GitHubDeployments(self.repository, _LOGIN)
-        actions = GitHubActions(self.repository, _LOGIN, runner)
-        releases = GitHubReleases(self.repository, _LOGIN)
+        issues = GitHubIssueEndpoints(self.repository, _LOGIN)
+        deployments = GitHubDeploymentEndpoints(self.repository, _LOGIN)
+        actions = GitHubActionsEndpoints(self.repository, _LOGIN, runner)
+        releases = GitHubReleaseEndpoints(self.repository, _LOGIN)
         routes = [
             Route("/rate_limit", self._rate_limit, methods=["GET"]),
             self._route("", GET=self._repository),

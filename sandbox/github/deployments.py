@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from sandbox.github.http import GitHubRefusal, invalid, not_found, page, read_body
 from sandbox.github.issues import user
-from sandbox.github.model import REPOSITORY, Deployment, DeploymentStatus
+from sandbox.github.model import REPOSITORY, DeploymentStatus, GitHubDeployment
 from sandbox.vendor_api import iso
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _STATES = frozenset({"error", "failure", "inactive", "in_progress", "queued", "p
 _MAX_DESCRIPTION = 140
 
 
-class GitHubDeployments:
+class GitHubDeploymentEndpoints:
     """The endpoints over one repository; `login` is who the tokens belong to. All raise GitHubRefusal."""
 
     def __init__(self, repository: Repository, login: str) -> None:
@@ -53,7 +53,7 @@ class GitHubDeployments:
         if not _COMMIT.fullmatch(sha):
             raise GitHubRefusal(422, f"No ref found for: {ref}")
         environment = body.text("environment", "production")
-        deployment = Deployment(
+        deployment = GitHubDeployment(
             id=self._repository.next_id(),
             ref=ref,
             sha=sha,
@@ -99,23 +99,23 @@ class GitHubDeployments:
             self._retire_others(deployment, status)
         return JSONResponse(self._show_status(deployment, request, status), 201)
 
-    def _retire_others(self, deployment: Deployment, status: DeploymentStatus) -> None:
+    def _retire_others(self, deployment: GitHubDeployment, status: DeploymentStatus) -> None:
         for other in self._repository.deployments.values():
             retires = other.environment == deployment.environment and not other.is_transient and other is not deployment
             if retires and other.statuses and other.statuses[-1].state == "success":
                 inactive = DeploymentStatus(self._repository.next_id(), "inactive", other.environment, status.at)
                 other.statuses.append(inactive)
 
-    def _deployment(self, request: Request) -> Deployment:
+    def _deployment(self, request: Request) -> GitHubDeployment:
         deployment = self._repository.deployments.get(request.path_params["id"])
         if deployment is None:
             raise not_found()
         return deployment
 
-    def _url(self, request: Request, deployment: Deployment) -> str:
+    def _url(self, request: Request, deployment: GitHubDeployment) -> str:
         return f"{request.base_url}repos/{REPOSITORY}/deployments/{deployment.id}"
 
-    def _show(self, request: Request, deployment: Deployment) -> dict[str, Json]:
+    def _show(self, request: Request, deployment: GitHubDeployment) -> dict[str, Json]:
         url = self._url(request, deployment)
         updated = deployment.statuses[-1].at if deployment.statuses else deployment.at
         payload = deployment.payload
@@ -139,7 +139,7 @@ class GitHubDeployments:
             "production_environment": deployment.is_production,
         }
 
-    def _show_status(self, deployment: Deployment, request: Request, status: DeploymentStatus) -> dict[str, Json]:
+    def _show_status(self, deployment: GitHubDeployment, request: Request, status: DeploymentStatus) -> dict[str, Json]:
         url = self._url(request, deployment)
         return {
             "id": status.id,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import JSONResponse, Response
 
 from sandbox.github.http import GitHubRefusal, invalid, moment, not_found, page, read_body
-from sandbox.github.model import REPOSITORY, Comment, Issue, Label
+from sandbox.github.model import REPOSITORY, GitHubIssue, IssueComment, Label
 from sandbox.vendor_api import iso
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _WEB = f"https://github.com/{REPOSITORY}"
 _ORDERS = ("created", "updated", "comments")
 
 
-class GitHubIssues:
+class GitHubIssueEndpoints:
     """The endpoints over one repository; `login` is who the tokens belong to. All raise GitHubRefusal."""
 
     def __init__(self, repository: Repository, login: str) -> None:
@@ -98,7 +98,7 @@ class GitHubIssues:
         body = await read_body(request, "IssueComment")
         text = body.text("body", most=_MAX_BODY, required=True)
         issue.updated = datetime.now(UTC)
-        comment = Comment(self._repository.next_id(), self._login, text, issue.updated)
+        comment = IssueComment(self._repository.next_id(), self._login, text, issue.updated)
         issue.comments.append(comment)
         return JSONResponse(self._show_comment(issue, request, comment), 201)
 
@@ -136,7 +136,7 @@ class GitHubIssues:
         """The labels of the repository."""
         return page(request, [*self._repository.labels.values()], self._show_label)
 
-    def _show(self, request: Request, issue: Issue) -> dict[str, Json]:
+    def _show(self, request: Request, issue: GitHubIssue) -> dict[str, Json]:
         """An issue as JSON. A pull request is told by its field `pull_request` alone."""
         url = _url(request, issue)
         kind = "pull" if issue.is_pull_request else "issues"
@@ -174,7 +174,7 @@ class GitHubIssues:
             }
         return shown
 
-    def _issue(self, request: Request) -> Issue:
+    def _issue(self, request: Request) -> GitHubIssue:
         issue = self._repository.issues.get(request.path_params["number"])
         if issue is None:
             raise not_found()
@@ -183,7 +183,7 @@ class GitHubIssues:
     def _names(self, labels: Iterable[str]) -> list[str]:
         return [*dict.fromkeys(self._repository.label(name).name for name in labels)]
 
-    def _labels_of(self, request: Request, issue: Issue) -> list[Json]:
+    def _labels_of(self, request: Request, issue: GitHubIssue) -> list[Json]:
         return [self._show_label(request, self._repository.label(name)) for name in issue.labels]
 
     def _show_label(self, _request: Request, label: Label) -> dict[str, Json]:
@@ -195,7 +195,7 @@ class GitHubIssues:
             "description": label.description or None,
         }
 
-    def _show_comment(self, issue: Issue, request: Request, comment: Comment) -> dict[str, Json]:
+    def _show_comment(self, issue: GitHubIssue, request: Request, comment: IssueComment) -> dict[str, Json]:
         return {
             "id": comment.id,
             "body": comment.body,
@@ -213,5 +213,5 @@ def user(login: str) -> dict[str, Json]:
     return {"login": login, "type": kind, "site_admin": False, "html_url": f"https://github.com/{login}"}
 
 
-def _url(request: Request, issue: Issue) -> str:
+def _url(request: Request, issue: GitHubIssue) -> str:
     return f"{request.base_url}repos/{REPOSITORY}/issues/{issue.number}"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 REPOSITORY = "bayit-plus/Bayit-Plus"
 MAIN = "main"
 
-State = Literal["open", "closed"]
+IssueState = Literal["open", "closed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Label:
 
 
 @dataclass(slots=True)
-class Comment:
+class IssueComment:
     """A comment on an issue."""
 
     id: int
@@ -37,7 +37,7 @@ class Comment:
 
 
 @dataclass(slots=True)
-class Issue:
+class GitHubIssue:
     """An issue, or a pull request: GitHub lists both as issues."""
 
     number: int
@@ -48,12 +48,12 @@ class Issue:
     updated: datetime
     labels: list[str] = field(default_factory=list)
     is_pull_request: bool = False
-    state: State = "open"
+    state: IssueState = "open"
     state_reason: str | None = None
     closed: datetime | None = None
-    comments: list[Comment] = field(default_factory=list)
+    comments: list[IssueComment] = field(default_factory=list)
 
-    def set_state(self, state: State, reason: str | None = None) -> None:
+    def set_state(self, state: IssueState, reason: str | None = None) -> None:
         """Open or close it."""
         self.updated = datetime.now(UTC)
         if state != self.state:
@@ -76,7 +76,7 @@ class DeploymentStatus:
 
 
 @dataclass(slots=True)
-class Deployment:
+class GitHubDeployment:
     """A deployment as noted at GitHub; `statuses` are oldest first."""
 
     id: int
@@ -96,9 +96,9 @@ class Repository:
     """The repository. Its labels are found whatever the case of their letters, as GitHub does it."""
 
     def __init__(self) -> None:
-        self.issues: dict[int, Issue] = {}  # by number
+        self.issues: dict[int, GitHubIssue] = {}  # by number
         self.labels: dict[str, Label] = {}  # by name in lower case
-        self.deployments: dict[int, Deployment] = {}  # by id
+        self.deployments: dict[int, GitHubDeployment] = {}  # by id
         self.branches = {MAIN: hashlib.sha1(b"main", usedforsecurity=False).hexdigest()}
         self._last_id = 2_000_000_000
 
@@ -120,12 +120,12 @@ class Repository:
         author: str = "noa",
         is_pull_request: bool = False,
         days_old: float = 0,
-    ) -> Issue:
+    ) -> GitHubIssue:
         """A new open issue or pull request; both count in one series of numbers."""
         at = datetime.now(UTC) - timedelta(days=days_old)
         number = len(self.issues) + 1
         names = [self.label(name).name for name in dict.fromkeys(labels)]
-        issue = Issue(number, title, body, author, at, at, names, is_pull_request)
+        issue = GitHubIssue(number, title, body, author, at, at, names, is_pull_request)
         self.issues[number] = issue
         return issue
 
@@ -151,6 +151,6 @@ def seed_deployments(repository: Repository, running: Mapping[str, Rollout]) -> 
     """Note the deployments of what runs now, by environment."""
     for environment, rollout in running.items():
         is_production, at = environment == "production", rollout.at
-        deployment = Deployment(repository.next_id(), MAIN, rollout.commit, environment, at, is_production)
+        deployment = GitHubDeployment(repository.next_id(), MAIN, rollout.commit, environment, at, is_production)
         deployment.statuses.append(DeploymentStatus(repository.next_id(), "success", environment, at))
         repository.deployments[deployment.id] = deployment

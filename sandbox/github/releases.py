@@ -24,7 +24,7 @@ _WEB = f"https://github.com/{REPOSITORY}"
 
 
 @dataclass(slots=True)
-class Asset:
+class ReleaseAsset:
     """A file of a release."""
 
     id: int
@@ -34,23 +34,23 @@ class Asset:
 
 
 @dataclass(slots=True)
-class Release:
+class GitHubRelease:
     """A release; its assets have names of their own."""
 
     id: int
     tag: str
     body: str
     at: datetime
-    assets: list[Asset] = field(default_factory=list)
+    assets: list[ReleaseAsset] = field(default_factory=list)
 
 
-class GitHubReleases:
+class GitHubReleaseEndpoints:
     """The endpoints over one repository; `login` is who the tokens belong to. All raise GitHubRefusal."""
 
     def __init__(self, repository: Repository, login: str) -> None:
         self._repository = repository
         self._login = login
-        self.releases = [Release(repository.next_id(), "v2.40.0", "Subtitles in time.", datetime.now(UTC))]
+        self.releases = [GitHubRelease(repository.next_id(), "v2.40.0", "Subtitles in time.", datetime.now(UTC))]
 
     async def listing(self, request: Request) -> Response:
         """All releases, newest first."""
@@ -67,7 +67,7 @@ class GitHubReleases:
         if any(release.tag == tag for release in self.releases):
             raise invalid("Release", "tag_name", "already_exists")
         notes = body.text("body", most=_MAX_NOTES)
-        release = Release(self._repository.next_id(), tag, notes, datetime.now(UTC))
+        release = GitHubRelease(self._repository.next_id(), tag, notes, datetime.now(UTC))
         self.releases.append(release)
         return JSONResponse(self._show(request, release), 201)
 
@@ -92,7 +92,7 @@ class GitHubReleases:
         kind = request.headers.get("content-type", "")
         if not kind:
             raise GitHubRefusal(400, "Content-Type is missing")
-        asset = Asset(self._repository.next_id(), name, kind, await request.body())
+        asset = ReleaseAsset(self._repository.next_id(), name, kind, await request.body())
         release.assets.append(asset)
         return JSONResponse(_asset(request, asset), 201)
 
@@ -105,13 +105,13 @@ class GitHubReleases:
                     return Response(status_code=204)
         raise not_found()
 
-    def _release(self, wanted: int | str) -> Release:
+    def _release(self, wanted: int | str) -> GitHubRelease:
         for release in self.releases:
             if wanted in {release.id, release.tag}:
                 return release
         raise not_found()
 
-    def _show(self, request: Request, release: Release) -> dict[str, Json]:
+    def _show(self, request: Request, release: GitHubRelease) -> dict[str, Json]:
         base = f"{request.base_url}repos/{REPOSITORY}/releases/{release.id}"
         return {
             "id": release.id,
@@ -130,7 +130,7 @@ class GitHubReleases:
         }
 
 
-def _asset(request: Request, asset: Asset) -> dict[str, Json]:
+def _asset(request: Request, asset: ReleaseAsset) -> dict[str, Json]:
     return {
         "id": asset.id,
         "name": asset.name,

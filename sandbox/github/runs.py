@@ -1,4 +1,4 @@
-"""Runs of the deploy workflow: what they are asked to do, their jobs, and what they really do to Cloud Run."""
+"""Runs of the deploy workflow: their inputs, their jobs, and the changes that they make to Cloud Run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from sandbox.platform.changes import Change
 from sandbox.platform.errors import ApiError
-from sandbox.platform.model import Traffic
+from sandbox.platform.model import TrafficTarget
 
 if TYPE_CHECKING:
     from sandbox.platform.control_plane import ControlPlane
@@ -29,7 +29,7 @@ class _JobError(Exception):
 
 
 @dataclass(slots=True)
-class Job:
+class WorkflowJob:
     """One job of a run."""
 
     id: int
@@ -42,7 +42,7 @@ class Job:
 
 
 @dataclass(slots=True)
-class Run:
+class WorkflowRun:
     """One run of the workflow; `inputs` has a text for each input."""
 
     id: int
@@ -53,7 +53,7 @@ class Run:
     inputs: Mapping[str, str]
     created: datetime
     updated: datetime
-    jobs: list[Job]
+    jobs: list[WorkflowJob]
     status: Status = "queued"
     conclusion: Conclusion | None = None
 
@@ -63,7 +63,7 @@ class Run:
         return self.inputs.get("rollback_revision", "")
 
 
-class Runner:
+class WorkflowRunner:
     """Carries runs out, one after another as the workflow's concurrency group has it, on one Cloud Run service."""
 
     def __init__(self, control: ControlPlane, service: str) -> None:
@@ -72,13 +72,13 @@ class Runner:
         self._one_at_a_time = asyncio.Lock()
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
-    def start(self, run: Run) -> None:
+    def start(self, run: WorkflowRun) -> None:
         """Begin; it takes a little while."""
         task = asyncio.create_task(self._carry_out(run))
         self._tasks[run.id] = task
         task.add_done_callback(lambda _: self._tasks.pop(run.id, None))
 
-    def cancel(self, run: Run) -> bool:
+    def cancel(self, run: WorkflowRun) -> bool:
         """Whether it was still there to be cancelled."""
         task = self._tasks.get(run.id)
         if task is None:
@@ -97,7 +97,7 @@ class Runner:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _carry_out(self, run: Run) -> None:
+    async def _carry_out(self, run: WorkflowRun) -> None:
         while "workflow-hangs" in self._control.faults:  # noqa: ASYNC110  # nobody would set an event for it
             await asyncio.sleep(_IDLE_SECONDS)
         async with self._one_at_a_time:
@@ -110,7 +110,7 @@ class Runner:
                 failed = not await self._done(run, job)
             _finish(run, "failure" if failed else "success")
 
-    async def _done(self, run: Run, job: Job) -> bool:
+    async def _done(self, run: WorkflowRun, job: WorkflowJob) -> bool:
         """Whether the job ended well."""
         job.status, job.started = "in_progress", datetime.now(UTC)
         job.log.append(f"Run {job.name}")
@@ -129,7 +129,7 @@ class Runner:
         _end(job, "success")
         return True
 
-    async def _deploy(self, run: Run) -> str:
+    async def _deploy(self, run: WorkflowRun) -> str:
         if "cloud-run-down" in self._control.faults:
             raise _JobError("gcloud: HttpError 503: the service is currently unavailable")
         target = run.rollback_revision
@@ -137,8 +137,8 @@ class Runner:
             note = await self._control.deploy(self._service, faults=frozenset(), commit=run.sha)
             return f"Previous revision: {note.previous}\nCurrent revision: {note.current}"
         service = self._control.service(self._service)
-        tags = [Traffic(line.revision, 0, line.tag) for line in service.traffic if line.tag]
-        operation = await self._control.update(self._service, Change(traffic=[Traffic(target, 100), *tags]), None)
+        tags = [TrafficTarget(line.revision, 0, line.tag) for line in service.traffic if line.tag]
+        operation = await self._control.update(self._service, Change(traffic=[TrafficTarget(target, 100), *tags]), None)
         await operation.finished.wait()
         if operation.error is not None:
             raise operation.error
@@ -151,17 +151,17 @@ class Runner:
             raise _JobError("nothing that is Ready serves")
 
 
-def _validate(run: Run) -> None:
+def _validate(run: WorkflowRun) -> None:
     if run.rollback_revision or run.inputs.get("staging_verification") == "true":
         return
     raise _JobError("staging_verification must be true for a new deployment")
 
 
-def _end(job: Job, conclusion: Conclusion) -> None:
+def _end(job: WorkflowJob, conclusion: Conclusion) -> None:
     now = datetime.now(UTC)
     job.status, job.conclusion, job.completed = "completed", conclusion, now
     job.started = job.started or now
 
 
-def _finish(run: Run, conclusion: Conclusion) -> None:
+def _finish(run: WorkflowRun, conclusion: Conclusion) -> None:
     run.status, run.conclusion, run.updated = "completed", conclusion, datetime.now(UTC)

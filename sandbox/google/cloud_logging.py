@@ -24,7 +24,7 @@ from sandbox.platform.errors import InvalidArgument, PermissionDenied, Unavailab
 from sandbox.vendor_api import Json
 
 if TYPE_CHECKING:
-    from sandbox.platform.log_store import LogLine, LogStore, Served
+    from sandbox.platform.log_store import LogLine, LogStore, ServedRequest
 
 PATH = "/v2/entries:list"
 _USUAL_PAGE, _LARGEST_PAGE = 50, 1000
@@ -33,7 +33,7 @@ _ORDERS = {"": False, "timestamp": False, "timestamp asc": False, "timestamp des
 _TOKEN = re.compile(r"(\d+\.\d+)-(\d+)", re.ASCII)
 
 
-class CloudLogging:
+class CloudLoggingApi:
     """The method of the API that reading needs. `faults` are those in force: logging-down."""
 
     def __init__(self, store: LogStore, project: str, region: str, faults: AbstractSet[str]) -> None:
@@ -124,7 +124,7 @@ def _flat(entry: Mapping[str, Json], prefix: str = "") -> Iterator[tuple[str, st
             yield f"{prefix}{name}", value
 
 
-def _http(http: Served) -> dict[str, Json]:
+def _http(http: ServedRequest) -> dict[str, Json]:
     return {
         "requestMethod": http.method,
         "requestUrl": http.url,

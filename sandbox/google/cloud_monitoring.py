@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import grpc
 
 from sandbox.google.cloud_run_grpc import unary
-from sandbox.google.monitoring_filter import Term, parse_filter
+from sandbox.google.monitoring_filter import LabelTerm, parse_filter
 from sandbox.platform.errors import InvalidArgument, NotFound, PermissionDenied, Unimplemented
-from sandbox.platform.traffic_log import FINITE_BUCKETS, GROWTH, Latencies, Point, TrafficLog
+from sandbox.platform.traffic_log import FINITE_BUCKETS, GROWTH, Latencies, TrafficLog, TrafficPoint
 
 if TYPE_CHECKING:
     from google.cloud import monitoring_v3
@@ -30,10 +30,10 @@ _COUNT, _LATENCIES, _INSTANCES = (
 _LARGEST_PAGE = 100_000
 
 Labels = dict[str, str]
-Row = tuple[Labels, Point, "monitoring_v3.TypedValue"]
+Row = tuple[Labels, TrafficPoint, "monitoring_v3.TypedValue"]
 
 
-class CloudMonitoring:
+class CloudMonitoringApi:
     """The methods of the MetricService that reading needs. `faults` are those in force: monitoring-down."""
 
     def __init__(self, log: TrafficLog, project: str, region: str, faults: AbstractSet[str]) -> None:
@@ -60,7 +60,7 @@ class CloudMonitoring:
         if request.aggregation or request.secondary_aggregation:
             raise Unimplemented("The sandbox aggregates nothing: read the points and add them up.")
         terms = parse_filter(request.filter)
-        metric = next((one.values[0] for one in terms if one.key == "metric.type" and not one.negated), "")
+        metric = next((term.values[0] for term in terms if term.key == "metric.type" and not term.negated), "")
         if not metric:
             raise InvalidArgument("Field filter had an invalid value: a metric.type must be given.", "filter")
         rows = list(self._rows(metric, terms, request.interval))
@@ -73,13 +73,14 @@ class CloudMonitoring:
         )
         return monitoring_v3.ListTimeSeriesResponse.pb(response)
 
-    def _rows(self, metric: str, terms: list[Term], interval: monitoring_v3.TimeInterval) -> Iterator[Row]:
+    def _rows(self, metric: str, terms: list[LabelTerm], interval: monitoring_v3.TimeInterval) -> Iterator[Row]:
         """Every point of every series that is asked for: series by series, newest first."""
         until = interval.end_time.timestamp()
         since = interval.start_time.timestamp() if interval.start_time else until
         if until < since:
             raise InvalidArgument("The start time must be before the end time (interval).", "interval")
-        seen = [one for one in self._log.visible(time.time()) if since < one.end <= until or one.end == since == until]
+        points = self._log.visible(time.time())
+        seen = [point for point in points if since < point.end <= until or point.end == since == until]
         rows: dict[tuple[tuple[str, str], ...], list[Row]] = {}
         for point in reversed(seen):
             for labels, value in _values(metric, point):
@@ -89,7 +90,7 @@ class CloudMonitoring:
         for several in rows.values():
             yield from several
 
-    def _labels(self, point: Point) -> Labels:
+    def _labels(self, point: TrafficPoint) -> Labels:
         return {
             "project": self._project,
             "resource.type": "cloud_run_revision",
@@ -107,10 +108,13 @@ class CloudMonitoring:
         for labels, several in groupby(rows, key=lambda row: row[0]):
             points = [
                 monitoring_v3.Point(
-                    interval={"start_time": _moment(one.end if gauge else one.start), "end_time": _moment(one.end)},
+                    interval={
+                        "start_time": _moment(point.end if gauge else point.start),
+                        "end_time": _moment(point.end),
+                    },
                     value=value,
                 )
-                for _, one, value in several
+                for _, point, value in several
             ]
             yield monitoring_v3.TimeSeries(
                 metric={"type": metric, "labels": _below(labels, "metric.labels.")},
@@ -134,9 +138,10 @@ class CloudMonitoring:
         request = monitoring_v3.ListMetricDescriptorsRequest.deserialize(raw)
         self._must_be_ours(request.name)
         terms = parse_filter(request.filter) if request.filter else []
-        found = [one for one in (_COUNT, _LATENCIES, _INSTANCES) if all(t.holds({"metric.type": one}) for t in terms)]
+        metrics = (_COUNT, _LATENCIES, _INSTANCES)
+        found = [metric for metric in metrics if all(term.holds({"metric.type": metric}) for term in terms)]
         answer = monitoring_v3.ListMetricDescriptorsResponse.pb(monitoring_v3.ListMetricDescriptorsResponse())
-        answer.metric_descriptors.extend(self._descriptor(one) for one in found)
+        answer.metric_descriptors.extend(self._descriptor(metric) for metric in found)
         return answer
 
     def _descriptor(self, metric: str) -> Message:
@@ -163,7 +168,7 @@ class CloudMonitoring:
             )
 
 
-def _values(metric: str, point: Point) -> Iterator[tuple[Labels, monitoring_v3.TypedValue]]:
+def _values(metric: str, point: TrafficPoint) -> Iterator[tuple[Labels, monitoring_v3.TypedValue]]:
     """The values of a point in one metric, with its labels. Raises NotFound for a metric that there is not."""
     from google.cloud import monitoring_v3
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sandbox.platform.changes import Operation
     from sandbox.platform.control_plane import ControlPlane
-    from sandbox.platform.model import Revision, Service
+    from sandbox.platform.model import CloudRunService, Revision
 
 _MAX_WAIT_SECONDS = 60.0
 
@@ -104,7 +104,7 @@ class CloudRunApi:
         await wait_for(operation, request)
         return cloud_run_v2.operation_message(self._control, operation)
 
-    def _service(self, name: str) -> Service:
+    def _service(self, name: str) -> CloudRunService:
         return self._control.service(self._short(name, "services"))
 
     def _operation(self, name: str) -> Operation:
@@ -127,7 +127,7 @@ class CloudRunApi:
         raise NotFound(f"Location of '{parent}' is not found or access is unauthorized.")
 
 
-def newest_revisions(services: Iterable[Service]) -> list[Revision]:
+def newest_revisions(services: Iterable[CloudRunService]) -> list[Revision]:
     """Revisions in the order in which Cloud Run lists them: by creation, whether they serve or not."""
     found = [revision for service in services for revision in service.revisions.values()]
     return sorted(found, key=lambda revision: revision.created, reverse=True)

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sandbox.google.cloud_run_api import CloudRunApi, Method
-from sandbox.google.gcloud import V1Api
+from sandbox.google.gcloud import CloudRunV1Api
 from sandbox.google.http import error_response, exception_handlers, json_object, parse_json
 from sandbox.platform.errors import ApiError, PermissionDenied, ResourceExhausted, Unauthenticated, Unavailable
 
@@ -52,12 +52,12 @@ def rest_app(control: ControlPlane, logging: ASGIApp | None = None) -> ASGIApp:
     """
     methods = CloudRunApi(control).methods
     bound = [_route(methods[name], *binding) for name, binding in _BINDINGS.items()]
-    app = Starlette(routes=[*bound, *V1Api(control).routes()], exception_handlers=exception_handlers())
+    app = Starlette(routes=[*bound, *CloudRunV1Api(control).routes()], exception_handlers=exception_handlers())
     return _Front(app, control, logging)
 
 
 class _Front:
-    """What stands before every call: the way in for proxy requests, and the outage."""
+    """ASGI middleware: requests as a proxy gets them, Cloud Logging's calls, and the faults of the API."""
 
     def __init__(self, app: ASGIApp, control: ControlPlane, logging: ASGIApp | None) -> None:
         self._app = app

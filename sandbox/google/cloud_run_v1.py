@@ -9,10 +9,10 @@ from starlette.responses import JSONResponse, Response
 
 from sandbox.google import conditions
 from sandbox.google.cloud_run_v2 import COMMIT_LABEL, own, revision_uid
-from sandbox.google.conditions import Condition, State
+from sandbox.google.conditions import Condition, ConditionState
 from sandbox.platform.changes import Change, Operation, Template
 from sandbox.platform.errors import InvalidArgument
-from sandbox.platform.model import USUAL, Resources, Revision, Service, Traffic
+from sandbox.platform.model import USUAL, CloudRunService, ContainerResources, Revision, TrafficTarget
 from sandbox.vendor_api import Json
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 _DEPLOYER = "deploy@sandbox.invalid"
 _KNATIVE = "serving.knative.dev/v1"
-_STATUSES = {State.RECONCILING: "Unknown", State.FAILED: "False", State.SUCCEEDED: "True"}
+_STATUSES = {ConditionState.RECONCILING: "Unknown", ConditionState.FAILED: "False", ConditionState.SUCCEEDED: "True"}
 _MIN_SCALE, _MAX_SCALE = "autoscaling.knative.dev/minScale", "autoscaling.knative.dev/maxScale"
 SERVICE_LABEL = "serving.knative.dev/service"
 
 
-def service_object(control: ControlPlane, service: Service) -> dict[str, Json]:
+def service_object(control: ControlPlane, service: CloudRunService) -> dict[str, Json]:
     """The service as `namespaces.services.get` answers it."""
     latest = service.revisions.get(service.latest_created)
     status: dict[str, Json] = {
@@ -81,7 +81,7 @@ def revision_object(control: ControlPlane, revision: Revision) -> dict[str, Json
     }
 
 
-def _service_metadata(control: ControlPlane, service: Service) -> dict[str, Json]:
+def _service_metadata(control: ControlPlane, service: CloudRunService) -> dict[str, Json]:
     annotations = service.annotations | {
         "serving.knative.dev/creator": _DEPLOYER,
         "serving.knative.dev/lastModifier": _DEPLOYER,
@@ -123,7 +123,7 @@ def _template_object(revision: Revision) -> dict[str, Json]:
     }
 
 
-def _target_object(line: Traffic) -> dict[str, Json]:
+def _target_object(line: TrafficTarget) -> dict[str, Json]:
     target: dict[str, Json] = {"percent": line.percent}
     if line.revision is None:
         target["latestRevision"] = True
@@ -134,7 +134,7 @@ def _target_object(line: Traffic) -> dict[str, Json]:
     return target
 
 
-def _traffic_statuses(control: ControlPlane, service: Service) -> list[Json]:
+def _traffic_statuses(control: ControlPlane, service: CloudRunService) -> list[Json]:
     """What flows; unlike v2, a line that follows the latest also names the revision it reaches."""
     found: list[Json] = []
     for target, line in zip(service.targets, service.serving, strict=True):
@@ -206,21 +206,21 @@ def change_from(body: dict[str, Json]) -> Change:
     )
 
 
-def _scaling(resources: Resources) -> dict[str, Json]:
+def _scaling(resources: ContainerResources) -> dict[str, Json]:
     return {_MIN_SCALE: str(resources.min_instances), _MAX_SCALE: str(resources.max_instances)}
 
 
-def _resources(template: dict[str, Json], container: dict[str, Json]) -> Resources:
+def _resources(template: dict[str, Json], container: dict[str, Json]) -> ContainerResources:
     """What a template says of them; what it leaves out is as usual. Raises InvalidArgument."""
     limits = _texts(_part(container, "resources"), "limits")
     annotations, usual = _texts(_part(template, "metadata"), "annotations"), USUAL
     least, most = annotations.get(_MIN_SCALE, "0"), annotations.get(_MAX_SCALE, str(usual.max_instances))
     if not (least.isdecimal() and most.isdecimal()):
         raise InvalidArgument(f"{_MIN_SCALE} and {_MAX_SCALE} must be whole numbers.", "spec.template.metadata")
-    return Resources(limits.get("cpu", usual.cpu), limits.get("memory", usual.memory), int(least), int(most))
+    return ContainerResources(limits.get("cpu", usual.cpu), limits.get("memory", usual.memory), int(least), int(most))
 
 
-def _target_from(line: Json) -> Traffic:
+def _target_from(line: Json) -> TrafficTarget:
     if not isinstance(line, dict):
         raise InvalidArgument("spec.traffic must hold objects.", "spec.traffic")
     percent, revision = line.get("percent", 0), _text(line, "revisionName")
@@ -228,7 +228,7 @@ def _target_from(line: Json) -> Traffic:
         raise InvalidArgument("spec.traffic.percent must be an integer.", "spec.traffic.percent")
     if bool(line.get("latestRevision")) == bool(revision):
         raise InvalidArgument("A traffic target names a revision or follows the latest one, not both.", "spec.traffic")
-    return Traffic(revision or None, percent, _text(line, "tag"))
+    return TrafficTarget(revision or None, percent, _text(line, "tag"))
 
 
 def _part(body: dict[str, Json], key: str) -> dict[str, Json]:

@@ -15,17 +15,17 @@ from google.protobuf import any_pb2
 from google.rpc import status_pb2
 
 from sandbox.google import conditions
-from sandbox.google.conditions import Condition, State
+from sandbox.google.conditions import Condition, ConditionState
 from sandbox.platform.changes import Change, Operation, Template
 from sandbox.platform.control_plane import ControlPlane
 from sandbox.platform.errors import InvalidArgument, Unimplemented
-from sandbox.platform.model import USUAL, Resources, Revision, Service, Traffic
+from sandbox.platform.model import USUAL, CloudRunService, ContainerResources, Revision, TrafficTarget
 
 COMMIT_LABEL = "commit-sha"
 _STATES = {
-    State.RECONCILING: "CONDITION_RECONCILING",
-    State.FAILED: "CONDITION_FAILED",
-    State.SUCCEEDED: "CONDITION_SUCCEEDED",
+    ConditionState.RECONCILING: "CONDITION_RECONCILING",
+    ConditionState.FAILED: "CONDITION_FAILED",
+    ConditionState.SUCCEEDED: "CONDITION_SUCCEEDED",
 }
 _LATEST = run_v2.TrafficTargetAllocationType.TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST
 _REVISION = run_v2.TrafficTargetAllocationType.TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION
@@ -39,10 +39,10 @@ _SYSTEM = (
 )
 
 
-def service_message(control: ControlPlane, service: Service) -> run_v2.Service:
+def service_message(control: ControlPlane, service: CloudRunService) -> run_v2.Service:
     """The service as `GetService` answers it."""
     name = f"{control.parent}/services/{service.name}"
-    all_conditions = [condition_message(each) for each in conditions.of_service(service)]
+    all_conditions = [condition_message(condition) for condition in conditions.of_service(service)]
     latest = service.revisions.get(service.latest_created)
     return run_v2.Service(
         name=name,
@@ -91,7 +91,7 @@ def revision_message(control: ControlPlane, revision: Revision) -> run_v2.Revisi
         service_account=template.service_account,
         containers=template.containers,
         reconciling=not revision.ready and not revision.failure,
-        conditions=[condition_message(each) for each in conditions.of_revision(revision)],
+        conditions=[condition_message(condition) for condition in conditions.of_revision(revision)],
         log_uri=f"https://console.cloud.google.com/logs/viewer?project={control.project}",
         creator="deploy@sandbox.invalid",
         etag=f'"{revision_uid(revision)}"',
@@ -192,7 +192,7 @@ def _template_from(template: run_v2.RevisionTemplate) -> Template:
         image=container.image,
         commit=template.labels.get(COMMIT_LABEL, ""),
         revision=template.revision,
-        resources=Resources(
+        resources=ContainerResources(
             limits.get("cpu", usual.cpu),
             limits.get("memory", usual.memory),
             template.scaling.min_instance_count,
@@ -201,7 +201,7 @@ def _template_from(template: run_v2.RevisionTemplate) -> Template:
     )
 
 
-def _target_message(line: Traffic) -> run_v2.TrafficTarget:
+def _target_message(line: TrafficTarget) -> run_v2.TrafficTarget:
     return run_v2.TrafficTarget(
         type_=_LATEST if line.revision is None else _REVISION,
         revision=line.revision or "",
@@ -210,21 +210,21 @@ def _target_message(line: Traffic) -> run_v2.TrafficTarget:
     )
 
 
-def _target_from(target: run_v2.TrafficTarget) -> Traffic:
+def _target_from(target: run_v2.TrafficTarget) -> TrafficTarget:
     if target.type_ == _LATEST:
         if target.revision:
             raise InvalidArgument("A target of type LATEST must not name a revision.", "service.traffic.revision")
-        return Traffic(None, target.percent, target.tag)
+        return TrafficTarget(None, target.percent, target.tag)
     if target.type_ != _REVISION or not target.revision:
         raise InvalidArgument(
             "A traffic target must be of type LATEST, or of type REVISION with a revision.", "service.traffic.type"
         )
     if "/" in target.revision:
         raise InvalidArgument(f"'{target.revision}' is not the short name of a revision.", "service.traffic.revision")
-    return Traffic(target.revision, target.percent, target.tag)
+    return TrafficTarget(target.revision, target.percent, target.tag)
 
 
-def _status_messages(control: ControlPlane, service: Service) -> list[run_v2.TrafficTargetStatus]:
+def _status_messages(control: ControlPlane, service: CloudRunService) -> list[run_v2.TrafficTargetStatus]:
     """What flows. A LATEST entry names no revision: the caller looks at `latest_ready_revision`."""
     return [
         run_v2.TrafficTargetStatus(

@@ -1,4 +1,4 @@
-"""The conditions of a service and of a revision, before either dialect of the API spells them."""
+"""The conditions of a service and of a revision, in the words of neither version of the API."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from sandbox.platform.model import Revision, Service
+from sandbox.platform.model import CloudRunService, Revision
 
 
-class State(Enum):
+class ConditionState(Enum):
     """How far a condition has got."""
 
     RECONCILING = "reconciling"
@@ -22,7 +22,7 @@ class Condition:
     """One condition. `reason` is a CommonReason, `revision_reason` a RevisionReason of the v2 API; not both."""
 
     type: str
-    state: State
+    state: ConditionState
     since: datetime
     message: str = ""
     reason: str = ""
@@ -30,19 +30,19 @@ class Condition:
     info: bool = False  # a failure that only informs: the resource is healthy
 
 
-def of_service(service: Service) -> list[Condition]:
+def of_service(service: CloudRunService) -> list[Condition]:
     """Ready, which is the terminal one, then what it is made of."""
     at, names = service.updated, ("Ready", "ConfigurationsReady", "RoutesReady")
-    conditions = {name: Condition(name, State.SUCCEEDED, at) for name in names}
+    conditions = {name: Condition(name, ConditionState.SUCCEEDED, at) for name in names}
     if service.reconciling:
         said = ("The change is being applied.", "WAITING_FOR_OPERATION")
-        return [Condition(name, State.RECONCILING, at, *said) for name in names]
+        return [Condition(name, ConditionState.RECONCILING, at, *said) for name in names]
     if service.failure:
         latest = service.revisions.get(service.latest_created)
         culprit, reason = "RoutesReady", "INTERNAL"
         if latest is not None and latest.failure and latest.name in service.failure:
             culprit, reason = "ConfigurationsReady", "REVISION_FAILED"
-        failed = (Condition(name, State.FAILED, at, service.failure, reason) for name in ("Ready", culprit))
+        failed = (Condition(name, ConditionState.FAILED, at, service.failure, reason) for name in ("Ready", culprit))
         conditions |= {condition.type: condition for condition in failed}
     return [*conditions.values()]
 
@@ -53,28 +53,28 @@ def of_revision(revision: Revision) -> list[Condition]:
     if revision.failure:
         reason = "HEALTH_CHECK_CONTAINER_ERROR"
         return [
-            _of_revision("Ready", State.FAILED, at, revision.failure, reason),
-            _of_revision("ContainerHealthy", State.FAILED, at, revision.failure, reason),
-            Condition("ResourcesAvailable", State.SUCCEEDED, at),
+            _of_revision("Ready", ConditionState.FAILED, at, revision.failure, reason),
+            _of_revision("ContainerHealthy", ConditionState.FAILED, at, revision.failure, reason),
+            Condition("ResourcesAvailable", ConditionState.SUCCEEDED, at),
             _informing("Active", at, "The revision is retired.", "RETIRED"),
         ]
     if not revision.ready:
         said = ("The container is starting.", "PENDING")
-        return [_of_revision(name, State.RECONCILING, at, *said) for name in ("Ready", "ContainerHealthy")]
+        return [_of_revision(name, ConditionState.RECONCILING, at, *said) for name in ("Ready", "ContainerHealthy")]
     names = ["Ready", "ContainerHealthy", "ContainerReady", "ResourcesAvailable"]
     if revision.retired is None:
-        return [Condition(name, State.SUCCEEDED, at) for name in (*names, "Active", "MinInstancesProvisioned")]
+        return [Condition(name, ConditionState.SUCCEEDED, at) for name in (*names, "Active", "MinInstancesProvisioned")]
     idle, retired = "MIN_INSTANCES_NOT_PROVISIONED", revision.retired
     return [
-        *(Condition(name, State.SUCCEEDED, at) for name in names),
+        *(Condition(name, ConditionState.SUCCEEDED, at) for name in names),
         _informing("Active", retired, "The revision is retired.", "RETIRED"),
         _informing("MinInstancesProvisioned", retired, "The revision serves no traffic.", idle),
     ]
 
 
-def _of_revision(name: str, state: State, since: datetime, message: str, reason: str) -> Condition:
+def _of_revision(name: str, state: ConditionState, since: datetime, message: str, reason: str) -> Condition:
     return Condition(name, state, since, message, revision_reason=reason)
 
 
 def _informing(name: str, since: datetime, message: str, reason: str) -> Condition:
-    return Condition(name, State.FAILED, since, message, revision_reason=reason, info=True)
+    return Condition(name, ConditionState.FAILED, since, message, revision_reason=reason, info=True)

@@ -53,7 +53,7 @@ def gcloud_environment(proxy_host: str, proxy_port: int, project: str, region: s
     }
 
 
-class V1Api:
+class CloudRunV1Api:
     """The methods over one control plane."""
 
     def __init__(self, control: ControlPlane) -> None:

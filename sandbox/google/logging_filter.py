@@ -98,7 +98,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """What is true where `part` is not."""
+    """The negation of `part`."""
 
     part: Expression
 
@@ -109,7 +109,7 @@ class Not:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What is true where all `parts` are (`every`), or where one of them is."""
+    """The conjunction of `parts` (`every`), or their disjunction."""
 
     parts: tuple[Expression, ...]
     every: bool = True
@@ -139,7 +139,7 @@ def parse_filter(text: str) -> Expression:
     if not text.strip():
         return Group(())
     try:
-        return _Parser(text).whole()
+        return _FilterParser(text).whole()
     except (ValueError, KeyError, re.error) as error:
         raise InvalidArgument(f"Unparseable filter: {error}; filter = {text[:200]!r}", "filter") from None
 
@@ -157,7 +157,7 @@ class _Token:
 _END = _Token("end", "")
 
 
-class _Parser:
+class _FilterParser:
     """Reads a filter by recursive descent. Raises ValueError or KeyError for what it does not understand."""
 
     def __init__(self, text: str) -> None:

@@ -21,7 +21,7 @@ _KEYS = re.compile(r"metric\.type|resource\.type|project|(metric|resource)\.labe
 
 
 @dataclass(frozen=True, slots=True)
-class Term:
+class LabelTerm:
     """One comparison."""
 
     key: str
@@ -38,13 +38,13 @@ class Term:
             case "ends_with":
                 found = value.endswith(self.values)
             case "has_substring":
-                found = any(one in value for one in self.values)
+                found = any(wanted in value for wanted in self.values)
             case _:
                 found = value in self.values
         return found is not self.negated
 
 
-def parse_filter(text: str) -> list[Term]:
+def parse_filter(text: str) -> list[LabelTerm]:
     """The comparisons of a filter. Raises InvalidArgument, as Monitoring does, for what it cannot read."""
     terms, rest = [], text
     while True:
@@ -61,13 +61,13 @@ def parse_filter(text: str) -> list[Term]:
         rest = rest[joined.end() :]
 
 
-def _term(found: re.Match[str], text: str) -> Term:
+def _term(found: re.Match[str], text: str) -> LabelTerm:
     key = found["key"].replace(".label.", ".labels.")
     negated = found["operator"] == "!="
     if found["function"] is None:
         value = found["quoted"] if found["quoted"] is not None else found["bare"]
-        return Term(key, "", (value,), negated)
-    arguments = [_TEXT.fullmatch(one) for one in found["arguments"].split(",")]
+        return LabelTerm(key, "", (value,), negated)
+    arguments = [_TEXT.fullmatch(argument) for argument in found["arguments"].split(",")]
     if not all(arguments) or (len(arguments) > 1 and found["function"] != "one_of"):
         raise InvalidArgument(f"Field filter had an invalid value: Could not parse filter {text!r}.", "filter")
-    return Term(key, found["function"], tuple(one[1] for one in arguments if one), negated)
+    return LabelTerm(key, found["function"], tuple(argument[1] for argument in arguments if argument), negated)

@@ -23,7 +23,7 @@ _MAX_COMMENT = 32_767
 
 
 @dataclass(slots=True)
-class Comment:
+class JiraComment:
     """A comment on an issue."""
 
     id: str
@@ -31,7 +31,7 @@ class Comment:
 
 
 @dataclass(slots=True)
-class Attachment:
+class JiraAttachment:
     """A file on an issue; names may repeat."""
 
     id: str
@@ -40,21 +40,21 @@ class Attachment:
 
 
 @dataclass(slots=True)
-class Issue:
+class JiraIssue:
     """An issue."""
 
     key: str
     summary: str
-    comments: list[Comment] = field(default_factory=list)
-    attachments: list[Attachment] = field(default_factory=list)
+    comments: list[JiraComment] = field(default_factory=list)
+    attachments: list[JiraAttachment] = field(default_factory=list)
 
 
-class Jira(VendorApp):
+class JiraApp(VendorApp):
     """The ASGI application."""
 
     def __init__(self) -> None:
         self.email, self.token = _EMAIL, secrets.token_urlsafe(24)
-        self.issues = {"OPS-12": Issue("OPS-12", "Deploy the next release")}
+        self.issues = {"OPS-12": JiraIssue("OPS-12", "Deploy the next release")}
         self._last_id = 10_000
         path = "/rest/api/2/issue/{key}"
         super().__init__(
@@ -81,7 +81,7 @@ class Jira(VendorApp):
 
     async def _comment(self, request: Request) -> Response:
         issue = self._issue(request)
-        comment = Comment(self._next_id(), _body(await request.json()))
+        comment = JiraComment(self._next_id(), _body(await request.json()))
         issue.comments.append(comment)
         return JSONResponse(_shown(comment), 201)
 
@@ -98,7 +98,7 @@ class Jira(VendorApp):
         if request.headers.get("x-atlassian-token") != "no-check":
             raise _refusal(403, "XSRF check failed")
         made = [
-            Attachment(self._next_id(), name, content)
+            JiraAttachment(self._next_id(), name, content)
             for name, content in _files(request.headers.get("content-type", ""), await request.body())
         ]
         if not made:
@@ -115,7 +115,7 @@ class Jira(VendorApp):
                     return Response(status_code=204)
         raise _refusal(404, "The attachment with id was not found")
 
-    def _issue(self, request: Request) -> Issue:
+    def _issue(self, request: Request) -> JiraIssue:
         self._authenticate(request)
         issue = self.issues.get(request.path_params["key"].upper())
         if issue is None:
@@ -156,9 +156,9 @@ def _files(kind: str, body: bytes) -> list[tuple[str, bytes]]:
     return found
 
 
-def _shown(comment: Comment) -> dict[str, Json]:
+def _shown(comment: JiraComment) -> dict[str, Json]:
     return {"id": comment.id, "body": comment.body, "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.000+0000}"}
 
 
-def _attachment(attachment: Attachment) -> dict[str, Json]:
+def _attachment(attachment: JiraAttachment) -> dict[str, Json]:
     return {"id": attachment.id, "filename": attachment.name, "size": len(attachment.content), "mimeType": "text/html"}

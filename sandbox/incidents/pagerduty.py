@@ -30,7 +30,7 @@ _WEB, _SERVICE = "https://bayit-plus.pagerduty.com", "Bayit+ Backend"
 
 
 @dataclass(slots=True)
-class Incident:
+class PagerDutyIncident:
     """An incident; one that nobody graded has an empty priority."""
 
     id: str
@@ -43,13 +43,13 @@ class Incident:
     key: str = ""  # of the event that triggered it, if one did
 
 
-class PagerDuty(VendorApp):
+class PagerDutyApp(VendorApp):
     """The ASGI application."""
 
     def __init__(self) -> None:
         self.token = f"u+{secrets.token_urlsafe(13)}"
         self.routing_key = secrets.token_hex(16)
-        self.incidents: list[Incident] = []  # oldest first
+        self.incidents: list[PagerDutyIncident] = []  # oldest first
         self._service_id = _identifier()
         self._priority_ids: dict[str, str] = {}  # by name
         self.add("Search answers slowly", "P1", status="resolved", days_old=20)
@@ -71,10 +71,10 @@ class PagerDuty(VendorApp):
         urgency: Urgency = "high",
         status: Status = "triggered",
         days_old: float = 0,
-    ) -> Incident:
+    ) -> PagerDutyIncident:
         """A new incident."""
         created = datetime.now(UTC) - timedelta(days=days_old)
-        incident = Incident(_identifier(), len(self.incidents) + 1, title, priority, urgency, status, created)
+        incident = PagerDutyIncident(_identifier(), len(self.incidents) + 1, title, priority, urgency, status, created)
         self.incidents.append(incident)
         return incident
 
@@ -161,7 +161,7 @@ class PagerDuty(VendorApp):
         if scheme.lower() != "token" or name != "token" or token.strip('"') != self.token:
             raise _refusal(401, 2006, "Authentication failed")
 
-    def _show(self, request: Request, incident: Incident, *, full: bool) -> dict[str, Json]:
+    def _show(self, request: Request, incident: PagerDutyIncident, *, full: bool) -> dict[str, Json]:
         created = iso(incident.created)
         return {
             "id": incident.id,

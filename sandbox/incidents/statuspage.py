@@ -30,7 +30,7 @@ _DESCRIPTIONS = {
 
 
 @dataclass(slots=True)
-class Incident:
+class StatuspageIncident:
     """An incident as the public is told of it."""
 
     id: str
@@ -46,11 +46,11 @@ class Incident:
         return self.status not in _CLOSED
 
 
-class Statuspage(VendorApp):
+class StatuspageApp(VendorApp):
     """The ASGI application."""
 
     def __init__(self) -> None:
-        self.incidents: list[Incident] = []  # oldest first
+        self.incidents: list[StatuspageIncident] = []  # oldest first
         self._page_id = _identifier()
         self.add("Search answers slowly", "major", "resolved", days_old=20)
         super().__init__(
@@ -63,10 +63,10 @@ class Statuspage(VendorApp):
 
     def add(
         self, name: str, impact: Impact = "critical", status: Status = "investigating", *, days_old: float = 0
-    ) -> Incident:
+    ) -> StatuspageIncident:
         """A new incident."""
         created = datetime.now(UTC) - timedelta(days=days_old)
-        incident = Incident(_identifier(), name, impact, status, created, _identifier())
+        incident = StatuspageIncident(_identifier(), name, impact, status, created, _identifier())
         self.incidents.append(incident)
         return incident
 
@@ -82,7 +82,7 @@ class Statuspage(VendorApp):
         status = {"indicator": indicator, "description": _DESCRIPTIONS[indicator]}
         return JSONResponse({"page": self._page(request), "status": status})
 
-    def _answer(self, request: Request, incidents: list[Incident]) -> Response:
+    def _answer(self, request: Request, incidents: list[StatuspageIncident]) -> Response:
         shown = [self._show(request, incident) for incident in reversed(incidents)]
         return JSONResponse({"page": self._page(request), "incidents": shown})
 
@@ -91,7 +91,7 @@ class Statuspage(VendorApp):
         url = str(request.base_url).rstrip("/")
         return {"id": self._page_id, "name": "Bayit+", "url": url, "time_zone": "Etc/UTC", "updated_at": _iso(updated)}
 
-    def _show(self, request: Request, incident: Incident) -> dict[str, Json]:
+    def _show(self, request: Request, incident: StatuspageIncident) -> dict[str, Json]:
         at = _iso(incident.created)
         update: dict[str, Json] = {
             "id": incident.update_id,

@@ -1,4 +1,4 @@
-"""What a caller asks of the control plane, the rules it must keep, and the operation it gets back."""
+"""Writes to the control plane: their parts, their validation, and the operation that a caller gets back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sandbox.platform.errors import ApiError, InvalidArgument
-from sandbox.platform.model import ALL_TO_LATEST, USUAL, Resources, Revision, Traffic
+from sandbox.platform.model import ALL_TO_LATEST, USUAL, ContainerResources, Revision, TrafficTarget
 
 _HUNDRED_PERCENT = 100
 _TAG = re.compile(r"[a-z]([a-z0-9-]{0,44}[a-z0-9])?")
@@ -21,7 +21,7 @@ class Template:
     image: str
     commit: str = ""
     revision: str = ""
-    resources: Resources = USUAL
+    resources: ContainerResources = USUAL
 
     def describes(self, revision: Revision) -> bool:
         """Whether the revision is what this would make."""
@@ -33,7 +33,7 @@ class Template:
 class Change:
     """One write to a service; what is None stays as it is."""
 
-    traffic: list[Traffic] | None = None
+    traffic: list[TrafficTarget] | None = None
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
     template: Template | None = None
@@ -62,7 +62,7 @@ class Operation:
             return
 
 
-def checked(traffic: list[Traffic]) -> list[Traffic]:
+def checked(traffic: list[TrafficTarget]) -> list[TrafficTarget]:
     """The split as it will be stored; an empty one follows the latest. Raises InvalidArgument."""
     if not traffic:
         return [ALL_TO_LATEST]

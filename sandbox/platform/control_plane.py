@@ -1,4 +1,4 @@
-"""The control plane: the only code that changes what the sandbox's Cloud Run knows.
+"""Cloud Run's control plane: accepts writes and applies them as long-running operations.
 
 A write is accepted at once (generation and etag move, `reconciling` turns on) and takes effect when its operation
 ends, `operation_seconds` later, as in Cloud Run. What was asked (`Service.traffic`) and what flows
@@ -18,7 +18,15 @@ from typing import Protocol
 from sandbox.faults import Faults
 from sandbox.platform.changes import Change, Operation, Template, checked
 from sandbox.platform.errors import AlreadyExists, ApiError, Conflict, FailedPrecondition, NotFound
-from sandbox.platform.model import USUAL, Resources, Revision, Rollout, Service, Traffic, new_image
+from sandbox.platform.model import (
+    USUAL,
+    CloudRunService,
+    ContainerResources,
+    Revision,
+    Rollout,
+    TrafficTarget,
+    new_image,
+)
 from sandbox.platform.tasks import TaskSet
 
 MAX_OPERATIONS = 1000
@@ -45,12 +53,12 @@ class ControlPlane:
         self.project = project
         self.region = region
         self.operation_seconds = operation_seconds
-        self.services: dict[str, Service] = {}
+        self.services: dict[str, CloudRunService] = {}
         self.faults = Faults()
         self.operations: dict[str, Operation] = {}
         self.tag_urls: dict[tuple[str, str], str] = {}
         self._runtime = runtime
-        self._callbacks: list[Callable[[Service], None]] = []
+        self._callbacks: list[Callable[[CloudRunService], None]] = []
         self._tasks = TaskSet()
 
     @property
@@ -58,7 +66,7 @@ class ControlPlane:
         """The resource name of the region, `projects/P/locations/R`."""
         return f"projects/{self.project}/locations/{self.region}"
 
-    def service(self, name: str) -> Service:
+    def service(self, name: str) -> CloudRunService:
         """The service of this short name. Raises NotFound."""
         if name not in self.services:
             raise self._no_such("SERVICE", name)
@@ -85,12 +93,12 @@ class ControlPlane:
         lines = [line for line in serving if line.percent > 0]
         return random.choices(lines, [line.percent for line in lines])[0].revision if lines else None
 
-    def on_change(self, callback: Callable[[Service], None]) -> None:
+    def on_change(self, callback: Callable[[CloudRunService], None]) -> None:
         """Have `callback` called after each change of what a service serves, tags included."""
         self._callbacks.append(callback)
 
     async def deploy(
-        self, service: str, *, faults: frozenset[str], commit: str, resources: Resources = USUAL
+        self, service: str, *, faults: frozenset[str], commit: str, resources: ContainerResources = USUAL
     ) -> Rollout:
         """Create a revision as `gcloud run deploy` does and wait until it settled.
 
@@ -145,13 +153,13 @@ class ControlPlane:
         place = f"in region '{self.region}' in project '{self.project}'"
         return NotFound(f"Resource '{name}' of kind '{kind}' {place} does not exist.")
 
-    def _interfere(self, service: Service) -> None:
+    def _interfere(self, service: CloudRunService) -> None:
         """Somebody else's harmless change, once, between the caller's read and the caller's write."""
         self.faults.discard("rollback-conflict")
         service.labels = service.labels | {"cost-center": "streaming"}
         self._begin(service, None)
 
-    def _new_template(self, service: Service, template: Template | None) -> Template | None:
+    def _new_template(self, service: CloudRunService, template: Template | None) -> Template | None:
         """The template if it calls for a new revision, None if it is the one deployed last."""
         if template is None:
             return None
@@ -165,13 +173,13 @@ class ControlPlane:
         same = latest is not None and template.describes(latest)
         return None if same and not template.revision else template
 
-    def _revision_from(self, service: Service, template: Template) -> Revision:
+    def _revision_from(self, service: CloudRunService, template: Template) -> Revision:
         """A revision that a client asked for; planted faults are in the code, so the same image keeps them."""
         latest = service.revisions.get(service.latest_created)
         inherited = latest.faults if latest is not None and latest.image == template.image else frozenset()
         return self._new_revision(service, template, inherited)
 
-    def _new_revision(self, service: Service, template: Template, faults: frozenset[str]) -> Revision:
+    def _new_revision(self, service: CloudRunService, template: Template, faults: frozenset[str]) -> Revision:
         name = template.revision or service.next_revision_name()
         revision = Revision(
             name=name,
@@ -186,14 +194,14 @@ class ControlPlane:
         service.latest_created = name
         return revision
 
-    def _operation(self, service: Service) -> Operation:
+    def _operation(self, service: CloudRunService) -> Operation:
         operation = Operation(id=str(uuid.uuid4()), service=service.name, started=datetime.now(UTC))
         self.operations[operation.id] = operation
         if len(self.operations) > MAX_OPERATIONS:
             del self.operations[next(iter(self.operations))]
         return operation
 
-    def _begin(self, service: Service, starting: Revision | None) -> Operation:
+    def _begin(self, service: CloudRunService, starting: Revision | None) -> Operation:
         service.generation += 1
         service.reconciling = True
         service.touch()
@@ -203,7 +211,7 @@ class ControlPlane:
         return operation
 
     async def _reconcile(
-        self, service: Service, operation: Operation, generation: int, starting: Revision | None
+        self, service: CloudRunService, operation: Operation, generation: int, starting: Revision | None
     ) -> None:
         async with service.lock:
             await asyncio.sleep(self.operation_seconds)
@@ -219,7 +227,7 @@ class ControlPlane:
                 operation.error = ApiError(f"Internal error: {problem!r}")
             self._settle(service, operation, generation)
 
-    def _settle(self, service: Service, operation: Operation, generation: int) -> None:
+    def _settle(self, service: CloudRunService, operation: Operation, generation: int) -> None:
         if generation == service.generation:
             service.reconciling = False
             service.failure = "" if operation.error is None else operation.error.message
@@ -227,7 +235,7 @@ class ControlPlane:
         service.touch()
         operation.finished.set()
 
-    async def _bring_up(self, service: Service, starting: Revision | None) -> None:
+    async def _bring_up(self, service: CloudRunService, starting: Revision | None) -> None:
         if starting is None:
             return
         if not await self._runtime.start(starting):
@@ -236,7 +244,7 @@ class ControlPlane:
         starting.ready = True
         service.latest_ready = starting.name
 
-    async def _shift(self, service: Service) -> None:
+    async def _shift(self, service: CloudRunService) -> None:
         """Let the asked targets flow. Raises, with nothing moved, when one of them cannot serve."""
         if service.traffic != service.targets:
             if "rollback-fails" in self.faults:
@@ -247,7 +255,9 @@ class ControlPlane:
                 while "operation-never-ends" in self.faults:  # noqa: ASYNC110  (taken back by whoever planted it)
                     await asyncio.sleep(_ASKED_AGAIN)
                 raise ApiError("The operation was given up.")
-        serving = [Traffic(line.revision or service.latest_ready, line.percent, line.tag) for line in service.traffic]
+        serving = [
+            TrafficTarget(line.revision or service.latest_ready, line.percent, line.tag) for line in service.traffic
+        ]
         for line in serving:
             revision = service.revisions.get(line.revision or "")
             if revision is None:
@@ -261,6 +271,6 @@ class ControlPlane:
         service.serving = serving
         service.retire_idle()
 
-    def _announce(self, service: Service) -> None:
+    def _announce(self, service: CloudRunService) -> None:
         for callback in self._callbacks:
             callback(service)

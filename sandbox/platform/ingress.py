@@ -1,4 +1,4 @@
-"""The front door of a service: splits traffic over revisions as the control plane says, and serves the tags."""
+"""Cloud Run's front end: splits a service's traffic over its revisions by percentage, and serves the tags."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 
 from sandbox.platform.listener import plain_transport
-from sandbox.platform.log_store import Served
+from sandbox.platform.log_store import ServedRequest
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from sandbox.platform.log_store import LogStore
-    from sandbox.platform.model import Revision, Service
+    from sandbox.platform.model import CloudRunService, Revision
     from sandbox.platform.traffic_log import TrafficLog
 
 REMEMBERED_REQUESTS = 1000
@@ -52,9 +52,9 @@ class Record:
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, int]] = Counter()
-        self.requests: deque[Served] = deque(maxlen=REMEMBERED_REQUESTS)
+        self.requests: deque[ServedRequest] = deque(maxlen=REMEMBERED_REQUESTS)
 
-    def add(self, served: Served) -> None:
+    def add(self, served: ServedRequest) -> None:
         """Note one request."""
         self.counts[served.revision, served.status] += 1
         self.requests.append(served)
@@ -68,7 +68,7 @@ class Ingress:
     """
 
     def __init__(
-        self, service: Service, routes: Routes, containers: Containers, traffic: TrafficLog, logs: LogStore
+        self, service: CloudRunService, routes: Routes, containers: Containers, traffic: TrafficLog, logs: LogStore
     ) -> None:
         self.service = service
         self.traffic = traffic
@@ -83,9 +83,9 @@ class Ingress:
         """End the connections to the revisions. The listeners belong to whoever made them."""
         await self._transport.aclose()
 
-    def door(self, tag: str = "") -> Door:
+    def app(self, tag: str = "") -> IngressApp:
         """The ASGI application of the main address, or of a tag's."""
-        return Door(self, tag)
+        return IngressApp(self, tag)
 
     def tags(self) -> set[str]:
         """The tags that are in use now."""
@@ -112,7 +112,7 @@ class Ingress:
         return None
 
 
-class Door:
+class IngressApp:
     """Answers the requests that come in on one address of an ingress."""
 
     def __init__(self, ingress: Ingress, tag: str) -> None:
@@ -143,7 +143,7 @@ class Door:
         ingress, target = self._ingress, _target(request).decode("ascii")
         if revision:  # what reaches no revision is in no revision's metrics
             ingress.traffic.add(ingress.service.name, revision, status, seconds)
-        served = Served(
+        served = ServedRequest(
             datetime.now(UTC),
             request.method,
             target,

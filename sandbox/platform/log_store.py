@@ -1,4 +1,4 @@
-"""What Cloud Logging has of the services: the lines of requests, of containers and of Cloud Run itself."""
+"""The log entries of the services: requests, what containers write, and Cloud Run's own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Severity = Literal["INFO", "WARNING", "ERROR"]
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedRequest:
     """One request that the ingress answered. `revision` is empty when none could serve, `tag` on the main address."""
 
     time: datetime
@@ -48,7 +48,7 @@ class LogLine:
     severity: Severity
     at: float
     text: str = ""
-    http: Served | None = None
+    http: ServedRequest | None = None
     received: float = field(default_factory=time.time)
     insert_id: str = field(default_factory=lambda: secrets.token_hex(10))
 
@@ -64,7 +64,7 @@ class LogStore:
         """Take in a line that was received now."""
         self._lines.append(line)
 
-    def request(self, service: str, http: Served) -> None:
+    def request(self, service: str, http: ServedRequest) -> None:
         """Take in a request that was answered now."""
         severity: Severity = "ERROR" if http.status >= 500 else "WARNING" if http.status >= 400 else "INFO"
         self.add(LogLine(REQUESTS, service, http.revision, severity, time.time() - http.seconds, http=http))

@@ -19,7 +19,7 @@ _NUMBERED = re.compile(r"-(\d{5})-[a-z0-9]{3}$")
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
+class TrafficTarget:
     """One line of a traffic split. `revision` is a short name; `None` follows the latest ready revision."""
 
     revision: str | None
@@ -27,11 +27,11 @@ class Traffic:
     tag: str = ""
 
 
-ALL_TO_LATEST = Traffic(revision=None, percent=100)
+ALL_TO_LATEST = TrafficTarget(revision=None, percent=100)
 
 
 @dataclass(frozen=True, slots=True)
-class Resources:
+class ContainerResources:
     """What each instance gets, and how many there may be."""
 
     cpu: str = "1"
@@ -40,7 +40,7 @@ class Resources:
     max_instances: int = 20
 
 
-USUAL = Resources()
+USUAL = ContainerResources()
 
 
 @dataclass(slots=True)
@@ -56,7 +56,7 @@ class Revision:
     ready: bool = False
     failure: str = ""  # why it never became ready; empty while it starts and once it is ready
     retired: datetime | None = None  # when it last stopped receiving traffic
-    resources: Resources = USUAL
+    resources: ContainerResources = USUAL
 
     @property
     def refusal(self) -> str:
@@ -84,7 +84,7 @@ def _now() -> datetime:
 
 
 @dataclass(slots=True)
-class Service:
+class CloudRunService:
     """A service with the traffic that was asked for (`traffic`) and the traffic that flows (`targets`, `serving`)."""
 
     name: str
@@ -93,9 +93,9 @@ class Service:
     uid: str = field(default_factory=lambda: str(uuid4()))
     created: datetime = field(default_factory=_now)
     updated: datetime = field(default_factory=_now)
-    traffic: list[Traffic] = field(default_factory=lambda: [ALL_TO_LATEST])
-    targets: list[Traffic] = field(default_factory=list)  # those in force
-    serving: list[Traffic] = field(default_factory=list)  # the same resolved: every revision is named
+    traffic: list[TrafficTarget] = field(default_factory=lambda: [ALL_TO_LATEST])
+    targets: list[TrafficTarget] = field(default_factory=list)  # those in force
+    serving: list[TrafficTarget] = field(default_factory=list)  # the same resolved: every revision is named
     revisions: dict[str, Revision] = field(default_factory=dict)  # in order of creation
     latest_created: str = ""
     latest_ready: str = ""

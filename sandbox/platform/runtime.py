@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from sandbox.platform.log_store import LogStore, Severity
-    from sandbox.platform.model import Revision, Service
+    from sandbox.platform.model import CloudRunService, Revision
 
 DRAIN_SECONDS = 30.0
 _MEMORY = (
@@ -49,7 +49,7 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
+class ContainerHost:
     """What a container of `revision` may ask of what runs it."""
 
     runtime: RevisionRuntime
@@ -70,7 +70,7 @@ class RevisionRuntime:
     What containers write, and what becomes of them, goes to `logs`.
     """
 
-    def __init__(self, build: Callable[[Revision, Faults, Host], Container], logs: LogStore) -> None:
+    def __init__(self, build: Callable[[Revision, Faults, ContainerHost], Container], logs: LogStore) -> None:
         self._build = build
         self._logs = logs
         self._faults: dict[str, Faults] = {}  # of the revisions that serve, whichever container does it
@@ -107,14 +107,14 @@ class RevisionRuntime:
             if instance is None:
                 faults = self._faults.setdefault(revision.name, Faults(revision.faults, begun=False))
                 self.log(SYSTEM, revision, "INFO", "Starting new instance. Reason: there is none for its traffic.")
-                container = self._build(revision, faults, Host(self, revision))
+                container = self._build(revision, faults, ContainerHost(self, revision))
                 instance = Instance(container, Listener(container))
                 await instance.listener.start()
                 container.start()
                 self._running[revision.name] = instance
             return instance.listener.url
 
-    def running(self, service: Service) -> list[str]:
+    def running(self, service: CloudRunService) -> list[str]:
         """The revisions of the service that have an instance."""
         return [name for name in service.revisions if name in self._running]
 
@@ -126,7 +126,7 @@ class RevisionRuntime:
         """Write a line about a revision's container."""
         self._logs.write(log, revision.service, revision.name, severity, text)
 
-    def scale(self, service: Service) -> None:
+    def scale(self, service: CloudRunService) -> None:
         """Stop what no longer receives traffic and has no tag, as an autoscaler does; a later request starts it."""
         active = service.active()
         for revision in service.revisions.values():

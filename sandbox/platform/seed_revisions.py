@@ -1,14 +1,22 @@
-"""What happened before the sandbox came up: the revisions of each service; production's newest one never started."""
+"""Seed data of Cloud Run: each service's revisions of the past days; production's newest one never started."""
 
 from __future__ import annotations
 
 import secrets
 from datetime import UTC, datetime, timedelta
 
-from sandbox.platform.model import ALL_TO_LATEST, Revision, Rollout, Service, Traffic, new_image, revision_name
+from sandbox.platform.model import (
+    ALL_TO_LATEST,
+    CloudRunService,
+    Revision,
+    Rollout,
+    TrafficTarget,
+    new_image,
+    revision_name,
+)
 
 
-def seed(service: Service, commit: str) -> Revision:
+def seed(service: CloudRunService, commit: str) -> Revision:
     """Give a new service its past and return the revision that serves, which runs `commit`.
 
     It serves through LATEST, yet production's is not the newest: whoever takes "the newest" for the one that serves,
@@ -30,7 +38,7 @@ def seed(service: Service, commit: str) -> Revision:
     return second
 
 
-def add_past(service: Service, revision: Revision, *, serving: bool) -> None:
+def add_past(service: CloudRunService, revision: Revision, *, serving: bool) -> None:
     """Add a piece of the past: no operation, nothing started. `serving` gives it all traffic, through LATEST."""
     service.created = min(service.created, revision.created)
     service.updated = revision.created
@@ -42,9 +50,9 @@ def add_past(service: Service, revision: Revision, *, serving: bool) -> None:
         service.latest_ready = revision.name
     if serving:
         service.traffic = service.targets = [ALL_TO_LATEST]
-        service.serving = [Traffic(revision.name, 100)]
+        service.serving = [TrafficTarget(revision.name, 100)]
 
 
-def _revision(service: Service, number: int, created: datetime) -> Revision:
+def _revision(service: CloudRunService, number: int, created: datetime) -> Revision:
     name = revision_name(service.name, number)
     return Revision(name, service.name, created, new_image(), secrets.token_hex(20))

@@ -1,4 +1,4 @@
-"""What Cloud Run measures of a service's traffic: requests and latencies by revision and sampling period, instances."""
+"""Metrics of a service's traffic: requests and latencies by revision and sampling period, instances."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Latencies:
 
 
 @dataclass(slots=True)
-class Point:
-    """What one revision did from `start` to `end` (seconds since the epoch), by response code."""
+class TrafficPoint:
+    """The requests of one revision from `start` to `end` (seconds since the epoch), by response code."""
 
     service: str
     revision: str
@@ -58,8 +58,8 @@ class TrafficLog:
 
     def __init__(self, period: float, delay: float) -> None:
         self.period, self.delay = period, delay
-        self._points: deque[Point] = deque(maxlen=_KEPT)
-        self._open: dict[tuple[str, str], Point] = {}
+        self._points: deque[TrafficPoint] = deque(maxlen=_KEPT)
+        self._open: dict[tuple[str, str], TrafficPoint] = {}
 
     def add(self, service: str, revision: str, status: int, seconds: float) -> None:
         """Note a request that a revision answered now."""
@@ -69,21 +69,21 @@ class TrafficLog:
         """Note that a revision has an instance now, whether it is asked or not."""
         self._current(service, revision, time.time())
 
-    def put(self, point: Point) -> None:
+    def put(self, point: TrafficPoint) -> None:
         """Add a point of the past."""
         self._points.append(point)
 
-    def visible(self, now: float) -> Iterator[Point]:
+    def visible(self, now: float) -> Iterator[TrafficPoint]:
         """The points that have ended and can be seen at `now`, oldest first."""
         for point in self._points:
             if point.end + self.delay <= now and point.end <= now:
                 yield point
 
-    def _current(self, service: str, revision: str, now: float) -> Point:
+    def _current(self, service: str, revision: str, now: float) -> TrafficPoint:
         start = now - now % self.period
         point = self._open.get((service, revision))
         if point is None or point.start != start:
-            point = self._open[service, revision] = Point(service, revision, start, start + self.period)
+            point = self._open[service, revision] = TrafficPoint(service, revision, start, start + self.period)
             self._points.append(point)
         return point
 
@@ -96,7 +96,7 @@ def seed_past(log: TrafficLog, service: str, revision: str, rpm: int, minutes: i
     last = now - now % log.period - log.period
     for back in range(minutes, 0, -1):
         end = last - (back - 1) * 60
-        point = Point(service, revision, end - 60, end)
+        point = TrafficPoint(service, revision, end - 60, end)
         # A wave of one part in ten, as traffic has; always the same, so that two runs see the same past.
         total = round(rpm * (1 + 0.1 * math.sin(back / 5)))
         failed = total * back // 1000 - total * (back - 1) // 1000

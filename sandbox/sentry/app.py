@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.sentry.events import SentryEvents
+from sandbox.sentry.events import SentryEventEndpoints
 from sandbox.sentry.http import FORBIDDEN, FULL_SCOPES, RateWindow, SentryRefusal, Tokens, not_found
 from sandbox.sentry.ingest import ingest, sentry_key, unpacked
-from sandbox.sentry.issues import SentryIssues
+from sandbox.sentry.issues import SentryIssueEndpoints
 from sandbox.sentry.model import ORGANIZATION, ORGANIZATION_ID, PROJECT_ID, SentryStore
-from sandbox.sentry.releases import SentryReleases
+from sandbox.sentry.releases import SentryReleaseEndpoints
 from sandbox.vendor_api import VendorApp
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ Endpoint = Callable[["Request"], Awaitable[Response]]
 _TOO_FREQUENT = "You are attempting to use this endpoint too frequently. See the rate limit headers."
 
 
-class Sentry(VendorApp):
+class SentryApp(VendorApp):
     """The ASGI application. `faults` are those in force: sentry-down, sentry-empty."""
 
     def __init__(self, faults: AbstractSet[str]) -> None:
@@ -35,9 +35,9 @@ class Sentry(VendorApp):
         self.token = self.tokens.mint(FULL_SCOPES)
         self._faults = faults
         self._keys: dict[str, str] = {}  # by environment
-        self._events = SentryEvents(self.store, faults)
-        self._issues = SentryIssues(self.store, faults)
-        self._releases = SentryReleases(self.store)
+        self._events = SentryEventEndpoints(self.store, faults)
+        self._issues = SentryIssueEndpoints(self.store, faults)
+        self._releases = SentryReleaseEndpoints(self.store)
         routes = [Route("/api/{project}/envelope/", self._envelope, methods=["POST"]), *self._web_api()]
         super().__init__(routes, SentryRefusal(404, "Not found."), faults, "sentry-down")
 

@@ -13,13 +13,13 @@ from starlette.responses import JSONResponse, Response
 
 from sandbox.sentry.http import SentryRefusal, iso, page
 from sandbox.sentry.model import PROJECT, PROJECT_ID
-from sandbox.sentry.search import Value, parse, reader, search_filter
+from sandbox.sentry.search import Value, parse, reader, search_scope
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from sandbox.sentry.model import ErrorEvent, SentryStore, Span
-    from sandbox.sentry.search import Filter
+    from sandbox.sentry.model import ErrorEvent, SentrySpan, SentryStore
+    from sandbox.sentry.search import SearchScope
 
 Cell = str | int | float | None
 DATASETS = ("errors", "spans")
@@ -30,7 +30,7 @@ _MAX_POINTS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class EventRow:
     """One event, or `count` that are alike, with the values of its fields."""
 
     at: datetime
@@ -45,7 +45,7 @@ class Row:
         return iso(value) if isinstance(value, datetime) else value
 
 
-class SentryEvents:
+class SentryEventEndpoints:
     """Answers `/events/` and `/events-timeseries/` over one store. With the fault sentry-empty they find nothing."""
 
     def __init__(self, store: SentryStore, faults: AbstractSet[str]) -> None:
@@ -59,7 +59,7 @@ class SentryEvents:
             raise SentryRefusal(400, f"You must select 1 to {_MAX_FIELDS} fields.")
         _check_aggregates(fields)
         dataset = _dataset(request)
-        filters = search_filter(request, self._store)
+        filters = search_scope(request, self._store)
         rows = self._rows(request, dataset, filters)
         lines = _sorted(_table(rows, fields), request.query_params.get("sort"), fields)
         data, headers = page(request, lines, dict)
@@ -72,10 +72,10 @@ class SentryEvents:
         axes = request.query_params.getlist("yAxis") or ["count()"]
         _check_aggregates(axes, plain=False)
         dataset = _dataset(request)
-        filters = search_filter(request, self._store)
+        filters = search_scope(request, self._store)
         seconds = _interval(request.query_params.get("interval"), filters)
         rows = self._rows(request, dataset, filters)
-        buckets: defaultdict[int, list[Row]] = defaultdict(list)
+        buckets: defaultdict[int, list[EventRow]] = defaultdict(list)
         for row in rows:
             buckets[int(row.at.timestamp()) // seconds].append(row)
         first, last = int(filters.start.timestamp()) // seconds, int(filters.end.timestamp()) // seconds
@@ -98,12 +98,12 @@ class SentryEvents:
         meta = {"dataset": dataset, "start": filters.start.timestamp() * 1000, "end": filters.end.timestamp() * 1000}
         return JSONResponse({"timeSeries": series, "meta": meta})
 
-    def _rows(self, request: Request, dataset: str, filters: Filter) -> list[Row]:
+    def _rows(self, request: Request, dataset: str, filters: SearchScope) -> list[EventRow]:
         terms = parse(request.query_params.get("query", ""))
         rows = self._all_rows(dataset, filters) if "sentry-empty" not in self._faults else ()
         return [row for row in rows if all(term.holds(reader(row.fields, row.tags)) for term in terms)]
 
-    def _all_rows(self, dataset: str, filters: Filter) -> Iterable[Row]:
+    def _all_rows(self, dataset: str, filters: SearchScope) -> Iterable[EventRow]:
         if dataset == "spans":
             return [_span_row(span) for span in self._store.spans if filters.covers(span.environment, span.at)]
         return [
@@ -136,12 +136,12 @@ def error_fields(event: ErrorEvent) -> dict[str, Value]:
     }
 
 
-def _error_row(event: ErrorEvent, issue: str, issue_id: int) -> Row:
+def _error_row(event: ErrorEvent, issue: str, issue_id: int) -> EventRow:
     fields = error_fields(event) | {"issue": issue, "issue.id": str(issue_id)}
-    return Row(event.at, fields, event.tags, failed=True)
+    return EventRow(event.at, fields, event.tags, failed=True)
 
 
-def _span_row(span: Span) -> Row:
+def _span_row(span: SentrySpan) -> EventRow:
     fields: dict[str, Value] = {
         "timestamp": span.at,
         "release": span.release,
@@ -154,7 +154,7 @@ def _span_row(span: Span) -> Row:
         "project.name": PROJECT,
         "project.id": PROJECT_ID,
     }
-    return Row(span.at, fields, span.tags, failed=span.status not in _NO_FAILURE, count=span.count)
+    return EventRow(span.at, fields, span.tags, failed=span.status not in _NO_FAILURE, count=span.count)
 
 
 def _dataset(request: Request) -> str:
@@ -170,13 +170,13 @@ def _check_aggregates(fields: list[str], *, plain: bool = True) -> None:
             raise SentryRefusal(400, f"{field} is not a valid function")
 
 
-def _table(rows: list[Row], fields: list[str]) -> list[dict[str, Cell]]:
+def _table(rows: list[EventRow], fields: list[str]) -> list[dict[str, Cell]]:
     """One line for each combination of the plain fields; without an aggregate, one for each event."""
     plain = [field for field in fields if field not in _AGGREGATES]
     if len(plain) == len(fields):
         newest_first = sorted(rows, key=lambda row: row.at, reverse=True)
         return [{field: row.cell(field) for field in plain} for row in newest_first for _ in range(row.count)]
-    groups: defaultdict[tuple[Cell, ...], list[Row]] = defaultdict(list)
+    groups: defaultdict[tuple[Cell, ...], list[EventRow]] = defaultdict(list)
     if not plain:
         groups[()] = []  # a count of nothing is a line too
     for row in rows:
@@ -187,7 +187,7 @@ def _table(rows: list[Row], fields: list[str]) -> list[dict[str, Cell]]:
     ]
 
 
-def _aggregate(field: str, rows: list[Row]) -> Cell:
+def _aggregate(field: str, rows: list[EventRow]) -> Cell:
     total = sum(row.count for row in rows)
     if field == "failure_rate()":
         return sum(row.count for row in rows if row.failed) / total if total else None
@@ -208,7 +208,7 @@ def _sorted(lines: list[dict[str, Cell]], sort: str | None, fields: list[str]) -
     return sorted(lines, key=key, reverse=sort.startswith("-"))
 
 
-def _interval(text: str | None, filters: Filter) -> int:
+def _interval(text: str | None, filters: SearchScope) -> int:
     """Seconds of a bucket; a sensible one unless a valid one is asked for."""
     length = (filters.end - filters.start).total_seconds()
     units = {"s": 1, "m": 60, "h": 3600, "d": 86400}

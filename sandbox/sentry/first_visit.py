@@ -1,4 +1,4 @@
-"""The first visitor of a release whose fault shows in Sentry alone, so that it shows there as soon as it is out."""
+"""Requests to a new release whose fault shows in Sentry alone, so that the issue is there when the release is."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import httpx
 from sandbox.platform.listener import plain_transport
 
 if TYPE_CHECKING:
-    from sandbox.platform.model import Rollout, Service
+    from sandbox.platform.model import CloudRunService, Rollout
     from sandbox.sentry.model import SentryStore
 
 SILENT_FAULTS = frozenset({"new-error-type", "critical-error"})  # no answer of the service shows them
@@ -19,7 +19,7 @@ _PAUSE_SECONDS = 0.05
 _HEADERS = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36"}
 
 
-async def first_visit(service: Service, deployment: Rollout, store: SentryStore) -> None:
+async def first_visit(service: CloudRunService, deployment: Rollout, store: SentryStore) -> None:
     """Visit the service until Sentry has heard of the release, for three seconds at most.
 
     A revision that receives no traffic is not visited.

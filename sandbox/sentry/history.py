@@ -1,4 +1,4 @@
-"""What Sentry had seen before the sandbox came up: two days of traffic, and issues that everybody knows."""
+"""Seed data of Sentry: two days of traffic, and issues that are known already."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from sandbox.sentry.model import ErrorEvent, SentryStore, Span, Status, digest
+from sandbox.sentry.model import ErrorEvent, SentrySpan, SentryStore, Status, digest
 
 _STEP = timedelta(minutes=5)
 _LENGTH = timedelta(days=2)
@@ -69,9 +69,9 @@ def _seed_traffic(store: SentryStore, environment: str, release: str, now: datet
         for status, count in counts.items():
             if count:
                 path = _PATHS[2] if status == "unauthenticated" else _PATHS[turn % len(_PATHS)]
-                store.add_span(Span(at, environment, release, path, status, count=count))
+                store.add_span(SentrySpan(at, environment, release, path, status, count=count))
         store.add_span(
-            Span(at, environment, release, _PATHS[0], "ok", is_transaction=False, count=per_step * _SPANS_BELOW)
+            SentrySpan(at, environment, release, _PATHS[0], "ok", is_transaction=False, count=per_step * _SPANS_BELOW)
         )
         for _ in range(failed):
             turn += 1

@@ -1,4 +1,4 @@
-"""Sentry's way in: the envelopes that SDKs send, taken apart into error events and spans."""
+"""Sentry's ingest: parses the envelopes that SDKs send into error events and spans."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from sandbox.sentry.http import SentryRefusal
-from sandbox.sentry.model import ErrorEvent, SentryStore, Span, digest
+from sandbox.sentry.model import ErrorEvent, SentrySpan, SentryStore, digest
 
 MAX_BYTES = 20 << 20
 _KEY = re.compile(r"sentry_key=([0-9a-f]{32})")
@@ -141,12 +141,12 @@ def _file_transaction(store: SentryStore, event: Json) -> None:
     contexts = event.get("contexts")
     trace = contexts.get("trace") if isinstance(contexts, dict) else None
     status = _string(trace, "status") if isinstance(trace, dict) else ""
-    store.add_span(Span(at, environment, release, name, status or "unknown", tags=tags))
+    store.add_span(SentrySpan(at, environment, release, name, status or "unknown", tags=tags))
     children = event.get("spans")
     for child in children if isinstance(children, list) else []:
         if isinstance(child, dict):
             child_status = _string(child, "status") or "ok"
-            store.add_span(Span(at, environment, release, name, child_status, is_transaction=False))
+            store.add_span(SentrySpan(at, environment, release, name, child_status, is_transaction=False))
 
 
 def _time(event: Json) -> datetime:

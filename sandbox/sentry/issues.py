@@ -11,14 +11,14 @@ from starlette.responses import JSONResponse, Response
 
 from sandbox.sentry.events import error_fields
 from sandbox.sentry.http import SentryRefusal, iso, not_found, page
-from sandbox.sentry.model import ORGANIZATION, PROJECT, PROJECT_ID, Issue, Seen
-from sandbox.sentry.search import Term, Value, parse, reader, search_filter
+from sandbox.sentry.model import ORGANIZATION, PROJECT, PROJECT_ID, Occurrences, SentryIssue
+from sandbox.sentry.search import QueryTerm, Value, parse, reader, search_scope
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from sandbox.sentry.model import SentryStore
-    from sandbox.sentry.search import Filter
+    from sandbox.sentry.search import SearchScope
 
 _DEFAULT_QUERY = "is:unresolved issue.priority:[high, medium]"
 _STATUSES = {
@@ -44,7 +44,7 @@ _SORTS = ("date", "new", "freq")
 _WEB = f"https://{ORGANIZATION}.sentry.io"
 
 
-class SentryIssues:
+class SentryIssueEndpoints:
     """Answers the issue endpoints over one store. With the fault sentry-empty a search finds nothing."""
 
     def __init__(self, store: SentryStore, faults: AbstractSet[str]) -> None:
@@ -57,7 +57,7 @@ class SentryIssues:
         Environments change what an issue says of itself: when it was first seen is then when it was first seen there.
         Raises SentryRefusal.
         """
-        filters = search_filter(request, self._store)
+        filters = search_scope(request, self._store)
         sort = request.query_params.get("sort", "date")
         if sort not in _SORTS:
             raise SentryRefusal(400, f'"{sort}" is not a valid choice for sort.')
@@ -99,14 +99,14 @@ class SentryIssues:
         totals = {"uniqueValues": len(values), "totalValues": total, "topValues": values[:10]}
         return JSONResponse({"key": key, "name": key.capitalize(), **totals})
 
-    def _issue(self, request: Request) -> Issue:
+    def _issue(self, request: Request) -> SentryIssue:
         wanted = request.path_params["issue"]
         for issue in self._store.issues.values():
             if wanted in {str(issue.id), issue.short_id}:
                 return issue
         raise not_found()
 
-    def _matching(self, terms: list[Term], filters: Filter) -> list[tuple[Issue, Seen]]:
+    def _matching(self, terms: list[QueryTerm], filters: SearchScope) -> list[tuple[SentryIssue, Occurrences]]:
         about_issue = [term for term in terms if term.key in _ISSUE_KEYS]
         about_events = [term for term in terms if term.key not in _ISSUE_KEYS]
         found = []
@@ -120,7 +120,7 @@ class SentryIssues:
         return found
 
 
-def _as_json(issue: Issue, seen: Seen) -> dict[str, object]:
+def _as_json(issue: SentryIssue, seen: Occurrences) -> dict[str, object]:
     first = issue.opened_by
     project = {"id": PROJECT_ID, "name": PROJECT, "slug": PROJECT, "platform": "python"}
     return {
@@ -151,7 +151,7 @@ def _as_json(issue: Issue, seen: Seen) -> dict[str, object]:
     }
 
 
-def _facts(issue: Issue, seen: Seen) -> dict[str, Value]:
+def _facts(issue: SentryIssue, seen: Occurrences) -> dict[str, Value]:
     facts: dict[str, Value] = {
         "issue": issue.short_id,
         "issue.priority": issue.priority,
@@ -163,13 +163,13 @@ def _facts(issue: Issue, seen: Seen) -> dict[str, Value]:
     return facts | {"first_seen": seen.first, "last_seen": seen.last, "times_seen": seen.count}
 
 
-def _holds(term: Term, issue: Issue, facts: dict[str, Value]) -> bool:
+def _holds(term: QueryTerm, issue: SentryIssue, facts: dict[str, Value]) -> bool:
     if term.key == "is":
         return any(_STATUSES[value] == issue.status for value in term.values) != term.negated
     return term.holds(reader(facts))
 
 
-def _some_event(issue: Issue, terms: list[Term], filters: Filter) -> bool:
+def _some_event(issue: SentryIssue, terms: list[QueryTerm], filters: SearchScope) -> bool:
     """Whether one event meets all the terms; for an issue of which no event is kept, whether there are no terms."""
     if not terms:
         return True
@@ -180,7 +180,7 @@ def _some_event(issue: Issue, terms: list[Term], filters: Filter) -> bool:
     )
 
 
-def _rank(sort: str, seen: Seen) -> tuple[float, datetime]:
+def _rank(sort: str, seen: Occurrences) -> tuple[float, datetime]:
     if sort == "new":
         return seen.first.timestamp(), seen.last
     if sort == "freq":
@@ -188,7 +188,7 @@ def _rank(sort: str, seen: Seen) -> tuple[float, datetime]:
     return seen.last.timestamp(), seen.last
 
 
-def _tag_values(issue: Issue, key: str) -> dict[str, Seen]:
+def _tag_values(issue: SentryIssue, key: str) -> dict[str, Occurrences]:
     counts: Counter[str] = Counter()
     times: dict[str, list[datetime]] = {}
     for event in issue.events:
@@ -198,4 +198,4 @@ def _tag_values(issue: Issue, key: str) -> dict[str, Seen]:
         if isinstance(value, str) and value:
             counts[value] += 1
             times.setdefault(value, []).append(event.at)
-    return {value: Seen(min(times[value]), max(times[value]), count) for value, count in counts.items()}
+    return {value: Occurrences(min(times[value]), max(times[value]), count) for value, count in counts.items()}

@@ -40,7 +40,7 @@ class ErrorEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class SentrySpan:
     """One span, or `count` spans that are alike; the root span of a request is its transaction."""
 
     at: datetime
@@ -54,7 +54,7 @@ class Span:
 
 
 @dataclass(slots=True)
-class Seen:
+class Occurrences:
     """When, and how often, an issue was seen in one environment."""
 
     first: datetime
@@ -63,7 +63,7 @@ class Seen:
 
 
 @dataclass(slots=True)
-class Issue:
+class SentryIssue:
     """All occurrences of one error, in whatever environment. `events` are the most recent ones."""
 
     id: int
@@ -72,7 +72,7 @@ class Issue:
     opened_by: ErrorEvent  # the first, which the issue takes its title, culprit and level from
     priority: str
     status: Status = "unresolved"
-    seen: dict[str, Seen] = field(default_factory=dict)  # by environment
+    seen: dict[str, Occurrences] = field(default_factory=dict)  # by environment
     events: deque[ErrorEvent] = field(default_factory=lambda: deque(maxlen=_KEPT_EVENTS))
 
     @property
@@ -80,18 +80,18 @@ class Issue:
         """The name that people use for it."""
         return f"{PROJECT.upper()}-{self.number}"
 
-    def seen_in(self, environments: Iterable[str]) -> Seen | None:
+    def seen_in(self, environments: Iterable[str]) -> Occurrences | None:
         """Over some environments (none given: over all) together; None if it was never seen there."""
         wanted = frozenset(environments)
         found = [seen for environment, seen in self.seen.items() if not wanted or environment in wanted]
         if not found:
             return None
         first, last = min(seen.first for seen in found), max(seen.last for seen in found)
-        return Seen(first, last, sum(seen.count for seen in found))
+        return Occurrences(first, last, sum(seen.count for seen in found))
 
 
 @dataclass(frozen=True, slots=True)
-class Deploy:
+class SentryDeploy:
     """One deploy of a release to an environment."""
 
     id: int
@@ -103,7 +103,7 @@ class Deploy:
 
 
 @dataclass(slots=True)
-class Release:
+class SentryRelease:
     """A version, known because somebody created it or because an event named it."""
 
     version: str
@@ -111,49 +111,49 @@ class Release:
     ref: str | None = None
     url: str | None = None
     released: datetime | None = None
-    deploys: list[Deploy] = field(default_factory=list)
+    deploys: list[SentryDeploy] = field(default_factory=list)
 
 
 class SentryStore:
     """Everything that was ingested. An environment and a release exist once an event has named them."""
 
     def __init__(self) -> None:
-        self.issues: dict[int, Issue] = {}
-        self.spans: deque[Span] = deque(maxlen=_KEPT_SPANS)
-        self.releases: dict[str, Release] = {}
+        self.issues: dict[int, SentryIssue] = {}
+        self.spans: deque[SentrySpan] = deque(maxlen=_KEPT_SPANS)
+        self.releases: dict[str, SentryRelease] = {}
         self.environments: set[str] = set()
         self.created = datetime.now(UTC)
-        self._by_fingerprint: dict[str, Issue] = {}
+        self._by_fingerprint: dict[str, SentryIssue] = {}
 
     def errors(self) -> Iterator[ErrorEvent]:
         """All error events that are kept, in no particular order."""
         for issue in self.issues.values():
             yield from issue.events
 
-    def add_error(self, event: ErrorEvent, fingerprint: str) -> Issue:
+    def add_error(self, event: ErrorEvent, fingerprint: str) -> SentryIssue:
         """File an event under the issue with its fingerprint, which it opens, or opens again, if need be."""
         issue = self._by_fingerprint.get(fingerprint) or self._open(event, fingerprint)
         if issue.status == "resolved":
             issue.status = "unresolved"  # a regression; what is archived stays archived
         issue.events.append(event)
-        seen = issue.seen.setdefault(event.environment, Seen(event.at, event.at))
+        seen = issue.seen.setdefault(event.environment, Occurrences(event.at, event.at))
         seen.first, seen.last = min(seen.first, event.at), max(seen.last, event.at)
         seen.count += 1
         self._named(event.environment, event.release)
         return issue
 
-    def add_span(self, span: Span) -> None:
+    def add_span(self, span: SentrySpan) -> None:
         """Keep a span."""
         self.spans.append(span)
         self._named(span.environment, span.release)
 
-    def release(self, version: str) -> Release:
+    def release(self, version: str) -> SentryRelease:
         """The release of that version, which exists from now on."""
-        return self.releases.setdefault(version, Release(version, datetime.now(UTC)))
+        return self.releases.setdefault(version, SentryRelease(version, datetime.now(UTC)))
 
-    def _open(self, event: ErrorEvent, fingerprint: str) -> Issue:
+    def _open(self, event: ErrorEvent, fingerprint: str) -> SentryIssue:
         number = len(self.issues) + 1
-        issue = Issue(_FIRST_ISSUE_ID + number, number, fingerprint, event, priority_of(event.level))
+        issue = SentryIssue(_FIRST_ISSUE_ID + number, number, fingerprint, event, priority_of(event.level))
         self.issues[issue.id] = self._by_fingerprint[fingerprint] = issue
         return issue
 

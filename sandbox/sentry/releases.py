@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import JSONResponse, Response
 
 from sandbox.sentry.http import FULL_SCOPES, SentryRefusal, iso, not_found, page, read_body
-from sandbox.sentry.model import ORGANIZATION, ORGANIZATION_ID, PROJECT, PROJECT_ID, Deploy, Release
+from sandbox.sentry.model import ORGANIZATION, ORGANIZATION_ID, PROJECT, PROJECT_ID, SentryDeploy, SentryRelease
 from sandbox.sentry.search import moment
 from sandbox.vendor_api import Json
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _REQUIRED: list[Json] = ["This field is required."]
 
 
-class SentryReleases:
+class SentryReleaseEndpoints:
     """Answers these endpoints over one store."""
 
     def __init__(self, store: SentryStore) -> None:
@@ -101,18 +101,18 @@ class SentryReleases:
         number = 1 + sum(len(known.deploys) for known in self._store.releases.values())
         finished = _time(body, "dateFinished") or datetime.now(UTC)
         started = _time(body, "dateStarted")
-        deploy = Deploy(number, environment, _text(body, "name"), _text(body, "url"), started, finished)
+        deploy = SentryDeploy(number, environment, _text(body, "name"), _text(body, "url"), started, finished)
         release.deploys.append(deploy)
         return JSONResponse(_deploy(deploy), 201)
 
-    def _known(self, request: Request) -> Release:
+    def _known(self, request: Request) -> SentryRelease:
         release = self._store.releases.get(request.path_params["version"])
         if release is None:
             raise not_found()
         return release
 
 
-def _release(release: Release) -> dict[str, object]:
+def _release(release: SentryRelease) -> dict[str, object]:
     return {
         "version": release.version,
         "shortVersion": release.version[:12],
@@ -127,7 +127,7 @@ def _release(release: Release) -> dict[str, object]:
     }
 
 
-def _deploy(deploy: Deploy) -> dict[str, object]:
+def _deploy(deploy: SentryDeploy) -> dict[str, object]:
     return {
         "id": str(deploy.id),
         "environment": deploy.environment,

@@ -39,7 +39,7 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 
 
 @dataclass(frozen=True, slots=True)
-class Term:
+class QueryTerm:
     """One condition. A key of "" looks for text in the title."""
 
     key: str
@@ -79,7 +79,7 @@ class Term:
         return _compare(found, self.operator, moment(wanted, self.key))
 
 
-def parse(query: str) -> list[Term]:
+def parse(query: str) -> list[QueryTerm]:
     """The terms of a query. Raises SentryRefusal."""
     terms = []
     for match in _TERM.finditer(query):
@@ -89,26 +89,26 @@ def parse(query: str) -> list[Term]:
         elif word in {"OR", "AND"} or word[0] in "()" or word[-1] == ")":
             raise SentryRefusal(400, 'Boolean statements containing "OR" or "AND" are not supported in this search')
         else:
-            terms.append(Term("", "", (word.strip('"'),)))
+            terms.append(QueryTerm("", "", (word.strip('"'),)))
     return terms
 
 
-def _term(key: str, text: str, *, negated: bool) -> Term:
+def _term(key: str, text: str, *, negated: bool) -> QueryTerm:
     if key.startswith("tags[") and key.endswith("]"):
         key = key[len("tags[") : -1]
     if not text:
         raise SentryRefusal(400, f"Empty string after '{key}:'")
     if text.startswith("["):
-        return Term(key, "", tuple(part.strip().strip('"') for part in text[1:-1].split(",")), negated)
+        return QueryTerm(key, "", tuple(part.strip().strip('"') for part in text[1:-1].split(",")), negated)
     if text.startswith('"'):
-        return Term(key, "", (text[1:-1].replace('\\"', '"'),), negated)
+        return QueryTerm(key, "", (text[1:-1].replace('\\"', '"'),), negated)
     comparison = _COMPARISON.fullmatch(text)
     assert comparison is not None
-    return Term(key, comparison[1] or "", (comparison[2],), negated)
+    return QueryTerm(key, comparison[1] or "", (comparison[2],), negated)
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class SearchScope:
     """What a search is about: some environments (none: all) and a stretch of time."""
 
     environments: frozenset[str]
@@ -120,13 +120,13 @@ class Filter:
         return self.start <= at <= self.end and (not self.environments or environment in self.environments)
 
 
-def search_filter(request: Request, store: SentryStore) -> Filter:
+def search_scope(request: Request, store: SentryStore) -> SearchScope:
     """Read environment, project, statsPeriod, start and end. Raises SentryRefusal."""
     _check_projects(request.query_params.getlist("project"))
     environments = frozenset(request.query_params.getlist("environment")) - {""}
     if environments - store.environments:
         raise not_found()
-    return Filter(environments, *_stretch(request))
+    return SearchScope(environments, *_stretch(request))
 
 
 def moment(text: str, key: str) -> datetime:

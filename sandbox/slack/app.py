@@ -13,8 +13,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from sandbox.slack.blocks import SlackError
-from sandbox.slack.files import Files
-from sandbox.slack.methods import Arguments, Methods
+from sandbox.slack.files import SlackFiles
+from sandbox.slack.methods import Arguments, SlackMethods
 from sandbox.slack.model import Workspace, seed_slack
 from sandbox.slack.page import page
 from sandbox.vendor_api import RateLimit, VendorApp
@@ -26,7 +26,7 @@ _SCOPES = ("channels:history", "channels:read", "chat:write", "files:write")
 _FEW_SCOPES = ("channels:read",)
 
 
-class Slack(VendorApp):
+class SlackApp(VendorApp):
     """The ASGI application. `faults` are those in force: slack-down."""
 
     def __init__(self, faults: AbstractSet[str]) -> None:
@@ -35,8 +35,8 @@ class Slack(VendorApp):
         self.rate_limit = RateLimit()
         self.token, self.token_without_scope = _token(), _token()
         self._scopes = {self.token: _SCOPES, self.token_without_scope: _FEW_SCOPES}
-        self._methods = Methods(self.workspace)
-        self._files = Files(self.workspace)
+        self._methods = SlackMethods(self.workspace)
+        self._files = SlackFiles(self.workspace)
         self._methods.by_name |= self._files.by_name
         routes = [
             Route("/", self._page),

@@ -1,4 +1,4 @@
-"""Slack's files: asked for, uploaded, shared in a thread; and taken back."""
+"""Slack's files: upload in three calls, sharing in a thread, deletion."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class File:
+class SlackFile:
     """A file; `content` is None until it was uploaded."""
 
     id: str
@@ -36,13 +36,13 @@ class File:
         return {"id": self.id, "name": self.name, "title": self.title, "mimetype": kind, "size": self.length}
 
 
-class Files:
+class SlackFiles:
     """The files of a workspace. `base` is the address at which this Slack is reached."""
 
     def __init__(self, workspace: Workspace) -> None:
         self.base = ""
         self._workspace = workspace
-        self._files: dict[str, File] = {}
+        self._files: dict[str, SlackFile] = {}
         self.by_name: dict[str, tuple[str, Callable[[Arguments], Answer]]] = {
             "files.getUploadURLExternal": ("files:write", self._ask),
             "files.completeUploadExternal": ("files:write", self._complete),
@@ -62,7 +62,7 @@ class Files:
         name, length = arguments.text("filename"), arguments.text("length")
         if not name or not length.isdigit():
             raise SlackError("invalid_arguments")
-        file = File(identifier("F"), name, int(length))
+        file = SlackFile(identifier("F"), name, int(length))
         self._files[file.id] = file
         return {"upload_url": f"{self.base}upload/{file.id}", "file_id": file.id}
 
@@ -70,11 +70,11 @@ class Files:
         given = arguments.values.get("files")
         asked = json.loads(given) if isinstance(given, str) else given
         files = []
-        for one in asked if isinstance(asked, list) else []:
-            file = self._files.get(str(one.get("id")))
+        for wanted in asked if isinstance(asked, list) else []:
+            file = self._files.get(str(wanted.get("id")))
             if file is None or file.content is None:
                 raise SlackError("file_not_found")
-            file.title = str(one.get("title") or file.name)
+            file.title = str(wanted.get("title") or file.name)
             files.append(file)
         shown: list[Json] = [file.show() for file in files]
         channel = self._workspace.channels.get(arguments.text("channel_id"))
@@ -92,6 +92,6 @@ class Files:
             raise SlackError("file_not_found")
         for channel in self._workspace.channels.values():
             for message in list(channel.messages):
-                if any(isinstance(one, dict) and one.get("id") == file.id for one in message.files):
+                if any(isinstance(shared, dict) and shared.get("id") == file.id for shared in message.files):
                     channel.messages.remove(message)
         return {}

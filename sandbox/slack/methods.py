@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sandbox.slack.blocks import SlackError, read_blocks, read_metadata
-from sandbox.slack.model import DOMAIN, WORKSPACE, Channel, Message, stored
+from sandbox.slack.model import DOMAIN, WORKSPACE, SlackChannel, SlackMessage, stored
 
 if TYPE_CHECKING:
     from sandbox.slack.model import Workspace
@@ -57,8 +57,8 @@ class Arguments:
         return float(text) if text else None
 
 
-class Methods:
-    """The methods over one workspace, by name, each with the scope that it needs."""
+class SlackMethods:
+    """The methods over one workspace, by name, with the scope that each needs."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
@@ -145,7 +145,7 @@ class Methods:
         answer = self._show_message(channel, message, metadata=True)
         return {"channel": channel.id, "ts": message.ts, "text": message.text, "message": answer}
 
-    def _channel(self, arguments: Arguments, *, by_name: bool = False, write: bool = False) -> Channel:
+    def _channel(self, arguments: Arguments, *, by_name: bool = False, write: bool = False) -> SlackChannel:
         """The channel of that id, or of that name, that our app may read or write. Raises SlackError."""
         asked = arguments.text("channel")
         channel = self._workspace.channels.get(asked) or (self._workspace.named(asked) if by_name else None)
@@ -157,7 +157,7 @@ class Methods:
             raise SlackError("not_in_channel")
         return channel
 
-    def _page(self, arguments: Arguments, channel: Channel, messages: list[Message]) -> Answer:
+    def _page(self, arguments: Arguments, channel: SlackChannel, messages: list[SlackMessage]) -> Answer:
         start = _start(arguments, "msg")
         end = start + arguments.limit(_MAX_MESSAGES)
         metadata = arguments.flag("include_all_metadata")
@@ -166,7 +166,7 @@ class Methods:
         answer: Answer = {"messages": shown, "has_more": more}
         return answer | ({"response_metadata": {"next_cursor": _cursor("msg", end)}} if more else {})
 
-    def _show_channel(self, channel: Channel) -> Answer:
+    def _show_channel(self, channel: SlackChannel) -> Answer:
         topic: Answer = {"value": channel.topic, "creator": "", "last_set": 0}
         return {
             "id": channel.id,
@@ -187,7 +187,7 @@ class Methods:
             "num_members": 12,
         }
 
-    def _show_message(self, channel: Channel, message: Message, *, metadata: bool) -> Answer:
+    def _show_message(self, channel: SlackChannel, message: SlackMessage, *, metadata: bool) -> Answer:
         answer: Answer = {
             "type": "message",
             "user": message.author.user,

@@ -1,4 +1,4 @@
-"""The channels as one page for people: who wrote what, when, in which thread."""
+"""The channels as an HTML page for people: authors, times, threads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sandbox.slack.model import EMOJI, WORKSPACE, stored
 
 if TYPE_CHECKING:
-    from sandbox.slack.model import Channel, Message, Workspace
+    from sandbox.slack.model import SlackChannel, SlackMessage, Workspace
     from sandbox.vendor_api import Json
 
 _STYLE = """
@@ -38,7 +38,7 @@ def page(workspace: Workspace) -> str:
     )
 
 
-def _channel(channel: Channel) -> str:
+def _channel(channel: SlackChannel) -> str:
     lines = [f'<section><h2 id="{channel.id}">#{html.escape(channel.name)}</h2>']
     for message in channel.messages:
         if not message.is_reply:
@@ -48,7 +48,7 @@ def _channel(channel: Channel) -> str:
     return "\n".join([*lines, "</section>"])
 
 
-def _article(message: Message) -> str:
+def _article(message: SlackMessage) -> str:
     app = " <small>app</small>" if message.author.bot_id else ""
     edited = " <small>(edited)</small>" if message.edited_ts else ""
     at = message.at.replace(microsecond=0)

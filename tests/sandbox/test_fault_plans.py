@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from sandbox.backend.trouble import Trouble
+from sandbox.backend.request_faults import RequestFaults
 from sandbox.faults import SPARED, FaultError, Faults, UnknownFaultError, parsed, plan, plan_in_force
 
 
@@ -74,26 +74,26 @@ def test_faults_in_force_wait_from_when_they_were_planted_and_can_be_taken_back(
     assert (set(faults), faults.to_come()) == (set(), [])
 
 
-def befallen(faults: Faults, requests: int, agent: str = "a") -> list[bool]:
+def failures(faults: Faults, requests: int, agent: str = "a") -> list[bool]:
     """Which of so many requests fail, one after the other."""
 
     async def play() -> list[bool]:
-        trouble = Trouble(faults, out_of_memory=lambda: None)
-        return [await trouble.befall(agent) for _ in range(requests)]
+        trouble = RequestFaults(faults, out_of_memory=lambda: None)
+        return [await trouble.delay_or_fail(agent) for _ in range(requests)]
 
     return asyncio.run(play())
 
 
 def test_error_rate_spares_the_first_and_then_strikes_every_fifth() -> None:
-    assert befallen(Faults(["error-rate"]), SPARED + 10) == [False] * SPARED + [False, False, False, False, True] * 2
+    assert failures(Faults(["error-rate"]), SPARED + 10) == [False] * SPARED + [False, False, False, False, True] * 2
 
 
 def test_each_client_is_spared_for_itself() -> None:
     async def play() -> list[bool]:
-        trouble = Trouble(Faults(["error-rate"]), out_of_memory=lambda: None)
+        trouble = RequestFaults(Faults(["error-rate"]), out_of_memory=lambda: None)
         for _ in range(100):
-            await trouble.befall("the users")
-        return [await trouble.befall("somebody who looks in") for _ in range(SPARED)]
+            await trouble.delay_or_fail("the users")
+        return [await trouble.delay_or_fail("somebody who looks in") for _ in range(SPARED)]
 
     assert asyncio.run(play()) == [False] * SPARED
 
@@ -103,17 +103,17 @@ def test_a_ramp_grows_to_its_share_and_stays_there(after: float, share: float) -
     clock = Clock()
     faults = Faults(["ramp"], clock=clock)
     clock.now += after
-    assert sum(befallen(faults, 1000 + SPARED)) == pytest.approx(1000 * share, abs=1)
+    assert sum(failures(faults, 1000 + SPARED)) == pytest.approx(1000 * share, abs=1)
 
 
 def test_latency_holds_half_of_the_requests_and_one_in_ten_for_longer() -> None:
     ended: list[int] = []
 
     async def play() -> None:
-        trouble = Trouble(Faults(["latency"]), out_of_memory=lambda: None)
+        trouble = RequestFaults(Faults(["latency"]), out_of_memory=lambda: None)
 
         async def ask(number: int) -> None:
-            assert not await trouble.befall("a")
+            assert not await trouble.delay_or_fail("a")
             ended.append(number)
 
         await asyncio.gather(*(ask(number) for number in range(1, SPARED + 11)))

@@ -16,7 +16,7 @@ from sandbox.google.cloud_run_grpc import start_grpc
 from sandbox.google.cloud_run_rest import rest_app
 from sandbox.platform.control_plane import ControlPlane
 from sandbox.platform.listener import Listener
-from sandbox.platform.model import Revision, Service
+from sandbox.platform.model import CloudRunService, Revision
 from sandbox.platform.seed_revisions import add_past
 
 PROJECT, REGION, SERVICE = "sandbox-project", "us-east1", "bayit-plus-backend"
@@ -55,7 +55,7 @@ class RunningControlPlane:
         return int(self.rest.rpartition(":")[2])
 
     @property
-    def service(self) -> Service:
+    def service(self) -> CloudRunService:
         """The service under test, as the control plane has it."""
         return self.control.services[SERVICE]
 
@@ -68,10 +68,10 @@ class RunningControlPlane:
         return self.run(self.control.deploy(SERVICE, faults=frozenset(faults), commit=commit)).current
 
 
-def seed(control: ControlPlane, name: str = SERVICE) -> Service:
+def seed(control: ControlPlane, name: str = SERVICE) -> CloudRunService:
     """A service with the history that the sandbox starts with: one retired, one serving, one that never started."""
     now = datetime.now(UTC)
-    service = control.services[name] = Service(name, "production", "http://127.0.0.1:1")
+    service = control.services[name] = CloudRunService(name, "production", "http://127.0.0.1:1")
     for number, suffix, age, ready in ((1, "abc", 9, True), (2, "def", 3, True), (3, "ghi", 1, False)):
         add_past(
             service,

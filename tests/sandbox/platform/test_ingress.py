@@ -20,7 +20,7 @@ from sandbox.platform.certificates import make_certificates
 from sandbox.platform.ingress import Ingress
 from sandbox.platform.listener import Listener
 from sandbox.platform.log_store import LogStore
-from sandbox.platform.model import Revision, Service, Traffic
+from sandbox.platform.model import CloudRunService, Revision, TrafficTarget
 from sandbox.platform.traffic_log import TrafficLog
 
 DEADLINE_SECONDS = 10.0
@@ -47,9 +47,9 @@ class Fleet:
             await self.listeners[revision.name].start()
         return self.listeners[revision.name].url
 
-    def service(self) -> Service:
+    def service(self) -> CloudRunService:
         revisions = {name: Revision(name, "s", NOW, "image", "c") for name in ("old", "new", "broken")}
-        return Service("s", "production", serving=[Traffic("old", 100)], revisions=revisions)
+        return CloudRunService("s", "production", serving=[TrafficTarget("old", 100)], revisions=revisions)
 
 
 @dataclass
@@ -65,7 +65,7 @@ class Front:
 @asynccontextmanager
 async def front(fleet: Fleet, tag: str = "") -> AsyncIterator[Front]:
     ingress = Ingress(fleet.service(), fleet, fleet, TrafficLog(1.0, 0.5), LogStore(0.5))
-    listener = Listener(ingress.door(tag))
+    listener = Listener(ingress.app(tag))
     await listener.start()
     try:
         async with httpx.AsyncClient(base_url=listener.url, trust_env=False, timeout=DEADLINE_SECONDS) as client:
@@ -343,7 +343,7 @@ def test_the_certificate_is_trusted_by_its_authority_alone(tmp_path: Path) -> No
         certificates = make_certificates(tmp_path)
         fleet = Fleet({"old": echo})
         ingress = Ingress(fleet.service(), fleet, fleet, TrafficLog(1.0, 0.5), LogStore(0.5))
-        listener = Listener(ingress.door(), certificates)
+        listener = Listener(ingress.app(), certificates)
         await listener.start()
         trusted = ssl.create_default_context(cafile=certificates.ca_file)
         trusted.verify_flags |= ssl.VERIFY_X509_STRICT

@@ -1,4 +1,4 @@
-"""What strikes some of the API requests and spares others: failures, delays, and a memory that fills up.
+"""Fault injection into API requests: failures, delays, exceptions that only Sentry sees, memory that fills up.
 
 Whom it strikes is counted, not drawn, and each client (by its User-Agent) is spared at first: somebody who looks in
 with a few requests finds nothing wrong, the many users do, and two runs see the same.
@@ -28,8 +28,8 @@ class _Client:
     due: float = 0.0  # failures that are owed to this client
 
 
-class Trouble:
-    """The trouble that `faults` make in one container; `out_of_memory` has it killed."""
+class RequestFaults:
+    """Applies `faults` to the requests of one container; `out_of_memory` has it killed."""
 
     def __init__(self, faults: Faults, out_of_memory: Callable[[], None]) -> None:
         self._faults = faults
@@ -37,7 +37,7 @@ class Trouble:
         self._clients: OrderedDict[str, _Client] = OrderedDict()
         self._held = 0  # requests whose memory was not given back
 
-    async def befall(self, user_agent: str) -> bool:
+    async def delay_or_fail(self, user_agent: str) -> bool:
         """Delay an API request as the faults want it; True when it must fail. It may never return."""
         await self._fill_memory()
         if not {"error-rate", "latency", "ramp"} & set(self._faults):

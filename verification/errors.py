@@ -6,7 +6,7 @@
     │   ├── NotPermitted       it answered that we may not ask
     │   └── NotAsked           the question needs an answer that is not there
     ├── ServiceError           the service was asked, and what it did is bad
-    │   └── Unmendable         bad, but no other revision would do better: it fails, and never rolls back
+    │   └── NotRevisionRelated bad, but no other revision would do better: it fails, and never rolls back
     └── RollbackError
         ├── RollbackWithheld   a guard held the rollback back: production was not touched
         └── RollbackFailed     the rollback did not get through: a person is needed now
@@ -50,7 +50,7 @@ class ServiceError(VerificationError):
     """The service under verification was asked, and its answer (or its silence) is bad."""
 
 
-class Unmendable(ServiceError):
+class NotRevisionRelated(ServiceError):
     """What is bad lies before every revision, such as the certificate: going back to another one would not mend it."""
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from rollback.notify.message import Incident
 from verification.clients.github.client import GitHub
-from verification.clients.incidents.pagerduty import trigger
+from verification.clients.incidents import trigger
 from verification.clients.slack.client import SYSTEM, Slack
 from verification.clients.web_api import token_of
 from verification.settings.model import Settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from verification.migrations.note import noted
+from verification.migrations.findings import noted
 from verification.records.run_record import RollbackOutcome, RollbackResult
 from verification.settings.model import Settings
 

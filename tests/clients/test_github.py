@@ -8,7 +8,7 @@ import pytest
 
 from tests.clients.hostile import Conversation, Script, hostile
 from verification.clients.github.client import GitHub
-from verification.clients.incidents.open_incidents import OpenIncident
+from verification.clients.incidents import OpenIncident
 from verification.errors import NotPermitted, ObserverError
 from verification.settings.observers import GitHubSettings
 

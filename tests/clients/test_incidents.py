@@ -11,9 +11,7 @@ import pytest
 
 from tests.clients.hostile import Conversation, Script, hostile
 from tests.conftest import Address
-from verification.clients.incidents.open_incidents import IncidentAnswers, OpenIncident
-from verification.clients.incidents.pagerduty import pagerduty_incidents
-from verification.clients.incidents.statuspage import statuspage_incidents
+from verification.clients.incidents import IncidentAnswers, OpenIncident, pagerduty_incidents, statuspage_incidents
 from verification.errors import NotPermitted, ObserverError, ServiceError
 from verification.local_sandbox import Sandbox
 from verification.probes.incidents import OpenIncidents, find_incidents

@@ -19,7 +19,7 @@ import pytest
 from tests.clients.hostile import Authority, Conversation, Script, free_port, hostile
 from verification.clients.service.answer import Answer
 from verification.clients.service.client import Service, user_agent
-from verification.errors import NotAsked, ObserverError, ServiceError, Unmendable, VerificationError
+from verification.errors import NotAsked, NotRevisionRelated, ObserverError, ServiceError, VerificationError
 from verification.redaction import redact, register
 from verification.settings.service import ListFlow, Smoke, Target
 
@@ -317,7 +317,7 @@ def test_a_bad_certificate_is_the_services_fault_and_no_revisions(
     ):
         said = problem(service.get("/health"))
         assert server.requests == [], "nothing may be sent over a connection that is not trusted"
-    assert isinstance(said, Unmendable)
+    assert isinstance(said, NotRevisionRelated)
     assert told in str(said)
 
 

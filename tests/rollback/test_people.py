@@ -16,7 +16,7 @@ from rollback.notify.outbox import call_people, send_queued
 from rollback.notify.restore_offer import with_restore_offer
 from tests.clients.relay import relay_to
 from tests.rollback.stage import Stage
-from verification.migrations.note import note
+from verification.migrations.findings import note
 from verification.records.journal import Journal
 from verification.records.run_record import CriterionResult, RollbackOutcome, RollbackResult
 from verification.verdict import Measurement, Verdict, now

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from verification.errors import ServiceError, Unmendable, VerificationError
+from verification.errors import NotRevisionRelated, ServiceError, VerificationError
 from verification.redaction import redact
 from verification.verdict import Verdict
 
@@ -48,7 +48,7 @@ def outcome_of(report: pytest.TestReport, error: BaseException | None) -> Outcom
         )
     if isinstance(error, VerificationError):
         verdict = Verdict.FAIL if isinstance(error, ServiceError) else Verdict.INCONCLUSIVE
-        mendable = not isinstance(error, Unmendable)
+        mendable = not isinstance(error, NotRevisionRelated)
         return Outcome(verdict, _clean(error.cause), _clean(error.remedy), mendable=mendable)
     if isinstance(error, pytest.fail.Exception) and str(error).startswith(_OUR_TIMEOUT):
         return Outcome(Verdict.INCONCLUSIVE, _clean(f"the criterion did not end: {error}"), "", expected=False)

@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from verification.clients.github.client import GitHub
-from verification.clients.incidents.open_incidents import IncidentAnswers, OpenIncident, ask_all
-from verification.clients.incidents.pagerduty import pagerduty_incidents
-from verification.clients.incidents.statuspage import statuspage_incidents
+from verification.clients.incidents import (
+    IncidentAnswers,
+    OpenIncident,
+    ask_all,
+    pagerduty_incidents,
+    statuspage_incidents,
+)
 from verification.clients.slack.client import Slack
 from verification.errors import ObserverError, ServiceError, VerificationError
 from verification.probe import probe

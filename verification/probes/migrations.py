@@ -9,10 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from verification.errors import NotAsked, ObserverError, ServiceError, VerificationError
-from verification.migrations.findings import DestructiveOperation, ReadResult, Unreadable, approval_of
+from verification.migrations.findings import DestructiveOperation, ReadResult, Unreadable, approval_of, note
 from verification.migrations.layouts import shape
 from verification.migrations.mongo_reading import read_python
-from verification.migrations.note import note
 from verification.probe import probe
 from verification.probes.health import given
 from verification.probes.release import ReleaseContents

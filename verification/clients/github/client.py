@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
-from verification.clients.incidents.open_incidents import OpenIncident
+from verification.clients.incidents import OpenIncident
 from verification.clients.web_api import System, WebApi, token_of
 from verification.errors import NotPermitted, ObserverError
 from verification.settings.observers import GitHubSettings

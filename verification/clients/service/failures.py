@@ -4,7 +4,7 @@ Once a connection stands (with TLS, where there is TLS), silence, a broken answe
 certificate is the service's (`ServiceError`). A name that does not resolve, no route, or no connection at all says more
 about the network between us, or this machine, than about a revision, and no other revision would mend it
 (`ObserverError`). A refused connection is the service's: somebody was there to refuse. A certificate that is not
-trusted is bad for users, but TLS ends before any revision: it fails and never rolls back (`Unmendable`).
+trusted is bad for users, but TLS ends before any revision: it fails and never rolls back (`NotRevisionRelated`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
-from verification.errors import ObserverError, ServiceError, Unmendable, VerificationError
+from verification.errors import NotRevisionRelated, ObserverError, ServiceError, VerificationError
 
 _NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN}
 
@@ -53,7 +53,7 @@ def _unproxied(error: Exception, question: str, limit: str) -> VerificationError
     if tls is not None:
         reason = tls.verify_message if isinstance(tls, ssl.SSLCertVerificationError) else tls.reason or str(tls)
         # Without a connection it is the front door's (or this machine's idea of whom to trust), not the revision's.
-        kind = Unmendable if isinstance(error, httpx.ConnectError) else ServiceError
+        kind = NotRevisionRelated if isinstance(error, httpx.ConnectError) else ServiceError
         return kind(f"{question}: no trusted TLS connection: {reason}")
     if isinstance(error, httpx.TimeoutException):
         return ServiceError(f"{question}: no complete answer within {limit}")

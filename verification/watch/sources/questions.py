@@ -9,7 +9,7 @@ from verification.checks import must_be_healthy
 from verification.clients.service.answer import Answer
 from verification.clients.service.client import Service
 from verification.deadline import Stopwatch
-from verification.errors import ServiceError, Unmendable, VerificationError
+from verification.errors import NotRevisionRelated, ServiceError, VerificationError
 from verification.settings.service import DeepHealth, HealthQuestion
 from verification.verdict import collecting
 from verification.watch.criteria.gauges import DEPENDENCY
@@ -95,7 +95,7 @@ def judged(stream: str, at: datetime, question: Callable[[], None]) -> Sample:
         with collecting():  # what it measures belongs to no criterion
             question()
     except VerificationError as problem:
-        if isinstance(problem, ServiceError) and not isinstance(problem, Unmendable):
+        if isinstance(problem, ServiceError) and not isinstance(problem, NotRevisionRelated):
             return Sample(stream, at, _BAD, text=problem.cause)
         return Sample(stream, at, text=problem.cause, missing=True)
     return Sample(stream, at, _GOOD, took_ms=asked.milliseconds)

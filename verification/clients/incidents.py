@@ -1,25 +1,78 @@
-"""PagerDuty: its open incidents by the REST API, and a new one by the Events API v2.
+"""Open incidents, from whichever systems know of them; and a new one, for people to be called.
 
-https://developer.pagerduty.com/api-reference, https://developer.pagerduty.com/docs/events-api-v2
+PagerDuty by its REST API (https://developer.pagerduty.com/api-reference) and its Events API v2
+(https://developer.pagerduty.com/docs/events-api-v2), a Statuspage by its public API. Slack is not among the deciding
+sources: that nobody wrote of an incident does not mean that there is none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from verification.clients.incidents.open_incidents import OpenIncident
 from verification.clients.web_api import System, WebApi, token_of
-from verification.errors import ObserverError
-from verification.settings.observers import PagerDutyEvent, PagerDutyIncidents
+from verification.errors import ObserverError, VerificationError
+from verification.redaction import redact
+from verification.settings.observers import PagerDutyEvent, PagerDutyIncidents, StatuspageIncidents
 
 _PAGE = 100
 _MOST_PAGES = 50
 _OPEN = {"triggered", "acknowledged"}
 _LONGEST_SUMMARY = 1024
 _LONGEST_KEY = 255
+_OVER = {"resolved", "postmortem", "completed"}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenIncident:
+    """An open incident, in the words of its source."""
+
+    title: str
+    severity: str
+    url: str
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.title} ({self.source}, {self.url})"
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentAnswers:
+    """What the sources said, by their names: their open incidents, or why they did not answer."""
+
+    found: Mapping[str, tuple[OpenIncident, ...]]
+    silent: Mapping[str, VerificationError]
+
+    @property
+    def incidents(self) -> tuple[OpenIncident, ...]:
+        """All open incidents."""
+        return tuple(incident for incidents in self.found.values() for incident in incidents)
+
+
+def ask_all(sources: Mapping[str, Callable[[], list[OpenIncident]]]) -> IncidentAnswers:
+    """Ask all sources, side by side. One that fails is noted, and keeps no other from answering."""
+    found: dict[str, tuple[OpenIncident, ...]] = {}
+    silent: dict[str, VerificationError] = {}
+    with ThreadPoolExecutor(max(len(sources), 1)) as pool:
+        for name, answer in zip(sources, pool.map(_ask, sources, sources.values()), strict=True):
+            if isinstance(answer, VerificationError):
+                silent[name] = answer
+            else:
+                found[name] = answer
+    return IncidentAnswers(found, silent)
+
+
+def _ask(name: str, source: Callable[[], list[OpenIncident]]) -> tuple[OpenIncident, ...] | VerificationError:
+    try:
+        return tuple(source())
+    except VerificationError as problem:
+        return problem
+    except Exception as error:  # one source must not silence the others
+        return ObserverError(f"{name} could not be asked: {type(error).__name__}: {redact(str(error))}")
 
 
 class _Named(BaseModel):
@@ -120,3 +173,28 @@ def trigger(
                 },
             },
         )
+
+
+class _StatuspageIncident(BaseModel):
+    name: str
+    status: str
+    impact: str
+    shortlink: str | None = None
+
+
+class _StatuspageAnswer(BaseModel):
+    incidents: list[_StatuspageIncident]
+
+
+def statuspage_incidents(settings: StatuspageIncidents, timeout: float) -> list[OpenIncident]:
+    """The unresolved incidents of the impacts that the settings call critical, filtered on our side. No token needed.
+
+    Raises ObserverError.
+    """
+    with closing(WebApi(System("Statuspage", settings.url), "", timeout)) as api:
+        answer = api.get("/api/v2/incidents/unresolved.json").read(_StatuspageAnswer)
+    return [
+        OpenIncident(incident.name, incident.impact, incident.shortlink or settings.url, "Statuspage")
+        for incident in answer.incidents
+        if incident.impact in settings.impacts and incident.status not in _OVER
+    ]

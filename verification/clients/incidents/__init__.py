@@ -1,1 +1,0 @@
-"""Systems that know of open incidents, or are told of one: PagerDuty, Statuspage."""

@@ -20,7 +20,7 @@ _PROGRAM = r"(?:python3? -m|pytest|gcloud|gh|git|curl|docker|mongo\w+|poetry|mak
 _COMMAND = re.compile(rf"`({_PROGRAM} [^`]+)`|(?:(?<=:)\s+|^)({_PROGRAM} [^`]+)$")
 
 
-class Mood(StrEnum):
+class Banner(StrEnum):
     """How loudly a run must be told; the value names the style of the banner."""
 
     GO = "go"
@@ -29,7 +29,7 @@ class Mood(StrEnum):
     UNKNOWN = "unknown"
 
 
-SYMBOLS = {Mood.GO: "✓", Mood.NO_GO: "✗", Mood.EMERGENCY: "!", Mood.UNKNOWN: "?"}
+SYMBOLS = {Banner.GO: "✓", Banner.NO_GO: "✗", Banner.EMERGENCY: "!", Banner.UNKNOWN: "?"}
 VERDICT_SYMBOLS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?"}
 
 
@@ -37,7 +37,7 @@ VERDICT_SYMBOLS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.INCONCLUSIV
 class Headline:
     """The verdict as one word, and one sentence that says what it means for the deployment."""
 
-    mood: Mood
+    banner: Banner
     word: str
     sentence: str
 
@@ -61,35 +61,37 @@ def _headline_of_rollback(record: RunRecord) -> Headline | None:
         case RollbackOutcome.NOT_NEEDED:
             return None
         case RollbackOutcome.FAILED:
-            return Headline(Mood.EMERGENCY, "NO-GO", "A person is needed NOW: the rollback failed.")
+            return Headline(Banner.EMERGENCY, "NO-GO", "A person is needed NOW: the rollback failed.")
         case RollbackOutcome.WITHHELD if record.dry_run:
-            return Headline(Mood.NO_GO, "NO-GO", "Not rolled back: this was a dry run.")
+            return Headline(Banner.NO_GO, "NO-GO", "Not rolled back: this was a dry run.")
         case RollbackOutcome.WITHHELD:
-            return Headline(Mood.EMERGENCY, "NO-GO", "A person is needed NOW: no rollback took place.")
+            return Headline(Banner.EMERGENCY, "NO-GO", "A person is needed NOW: no rollback took place.")
     return _headline_after_rollback(result.to_revision or "the previous revision", result.verified)
 
 
 def _headline_after_rollback(target: str, verified: bool | None) -> Headline:
     if verified is False:
         return Headline(
-            Mood.EMERGENCY, "NO-GO", f"A person is needed NOW: rolled back to {target}, and not verified to be well."
+            Banner.EMERGENCY,
+            "NO-GO",
+            f"A person is needed NOW: rolled back to {target}, and not verified to be well.",
         )
     state = "the service is well again" if verified else "the service has not been checked since"
-    return Headline(Mood.NO_GO, "NO-GO", f"Rolled back to {target}; {state}.")
+    return Headline(Banner.NO_GO, "NO-GO", f"Rolled back to {target}; {state}.")
 
 
 def _headline_of_verdict(record: RunRecord) -> Headline:
     if record.verdict is Verdict.FAIL:
         unasked = f", and {len(record.unasked)} of {record.criteria_in_phase} were not asked" if record.unasked else ""
         failed = _criteria(len(record.failures))
-        return Headline(Mood.NO_GO, "NO-GO", f"{failed} failed; nothing was rolled back{unasked}.")
+        return Headline(Banner.NO_GO, "NO-GO", f"{failed} failed; nothing was rolled back{unasked}.")
     if record.verdict is Verdict.PASS:
-        return Headline(Mood.GO, "GO", f"{_criteria(len(record.criteria), every=True)} pass.")
+        return Headline(Banner.GO, "GO", f"{_criteria(len(record.criteria), every=True)} pass.")
     if record.finished is None and not record.interrupted:
-        return Headline(Mood.UNKNOWN, "UNKNOWN", "This run has not finished.")
+        return Headline(Banner.UNKNOWN, "UNKNOWN", "This run has not finished.")
     if record.interrupted or record.unasked:
-        return Headline(Mood.UNKNOWN, "UNKNOWN", "The run ended early: not enough was measured.")
-    return Headline(Mood.UNKNOWN, "UNKNOWN", "Not enough was measured to say whether the service is well.")
+        return Headline(Banner.UNKNOWN, "UNKNOWN", "The run ended early: not enough was measured.")
+    return Headline(Banner.UNKNOWN, "UNKNOWN", "Not enough was measured to say whether the service is well.")
 
 
 def rollback_sentence(record: RunRecord) -> str:
@@ -131,7 +133,7 @@ def next_steps(record: RunRecord) -> tuple[RemedyStep, ...]:
     """What a person must do now, if anything; commands stand alone, to be pasted."""
     if record.rollback.next_step:
         return steps(record.rollback.next_step)
-    if headline(record).mood is Mood.EMERGENCY:
+    if headline(record).banner is Banner.EMERGENCY:
         return (
             RemedyStep("See what serves, and what a rollback would do:"),
             RemedyStep(f"python -m rollback -e {shlex.quote(record.environment)} status", is_command=True),
@@ -179,20 +181,20 @@ def tally(record: RunRecord) -> str:
     ran = len(record.criteria)
     if not ran:
         return "no criterion has been measured"
-    counts = [f"{count} {verdict}" for verdict, count in counted(record).items() if count]
+    counts = [f"{count} {verdict}" for verdict, count in count_by_verdict(record).items() if count]
     if record.finished is None:
         return f"As far as its journal tells: {', '.join(counts)}"
     ends = f": {', '.join(counts)}" if counts else ""
     return f"{ran} of {_criteria(max(record.criteria_in_phase, ran))} ran{ends}"
 
 
-def counted(record: RunRecord) -> dict[Verdict, int]:
+def count_by_verdict(record: RunRecord) -> dict[Verdict, int]:
     """How many criteria came to each verdict, the worst first."""
     order = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
     return {verdict: sum(result.verdict is verdict for result in record.criteria) for verdict in order}
 
 
-def troubled(record: RunRecord) -> list[CriterionResult]:
+def not_passed(record: RunRecord) -> list[CriterionResult]:
     """The criteria that did not pass: failed ones first."""
     unclear = [result for result in record.criteria if result.verdict is Verdict.INCONCLUSIVE]
     return [*record.failures, *unclear]
@@ -217,7 +219,7 @@ def facts(record: RunRecord) -> list[tuple[str, str]]:
     return [(label, value) for label, value in listed if value]
 
 
-def measured(measurement: Measurement) -> str:
+def value_text(measurement: Measurement) -> str:
     """The value with its limit: `812 ms (must be < 500 ms)`."""
     value = show(measurement.value, measurement.unit)
     return f"{value} ({limit_text(measurement)})" if measurement.rule else value
@@ -255,6 +257,6 @@ def _ended(sentence: str) -> str:
 
 
 FOR_PAGES = (
-    *(headline, next_steps, rollback_sentence, rollback_state, notices, facts, tally, counted),
-    *(measured, limit_text, steps),
+    *(headline, next_steps, rollback_sentence, rollback_state, notices, facts, tally, count_by_verdict),
+    *(value_text, limit_text, steps),
 )

@@ -9,7 +9,7 @@ from typing import NoReturn, Protocol
 
 
 class CommandExit(IntEnum):
-    """CommandExit codes."""
+    """The commands' exit codes."""
 
     DONE = 0
     NOT_DONE = 1

@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reports.banner import counted, measured, troubled
+from reports.banner import count_by_verdict, not_passed, value_text
 from reports.charts.chart import chart
 from reports.text import clock
 from verification.records.run_record import PHASES, CriterionResult, RollbackOutcome, RunRecord
@@ -33,7 +33,7 @@ def since(start: datetime, at: datetime) -> str:
 def by_cause(record: RunRecord) -> list[list[CriterionResult]]:
     """What did not pass; criteria that one cause keeps from an answer stand together."""
     causes: dict[tuple[str, str, str], list[CriterionResult]] = {}
-    for result in troubled(record):
+    for result in not_passed(record):
         causes.setdefault((result.verdict, result.reason, result.hint), []).append(result)
     return list(causes.values())
 
@@ -46,14 +46,14 @@ def revision_rows(record: RunRecord) -> list[tuple[str, str, str]]:
     if record.revision:
         values = _values(record, "serving_the_deployed_revision")
         shares = [value for value in values if value.name.startswith("traffic of ")]
-        rows.append(("Deployed", record.revision, measured(shares[-1]) if shares else "not measured"))
+        rows.append(("Deployed", record.revision, value_text(shares[-1]) if shares else "not measured"))
     result = record.rollback
     if result.outcome is RollbackOutcome.NOT_NEEDED or not (result.to_revision or result.from_revision):
         return rows
     if result.outcome is not RollbackOutcome.DONE:
         return [*rows, ("After the run", result.from_revision, f"rollback {result.outcome}")]
     shares = [value for value in result.checks if "traffic" in value.name.lower() or "serving" in value.name.lower()]
-    traffic = measured(shares[-1]) if shares else "moved; not measured since"
+    traffic = value_text(shares[-1]) if shares else "moved; not measured since"
     return [*rows, ("After the rollback", result.to_revision, traffic)]
 
 
@@ -78,7 +78,7 @@ def not_asked(record: RunRecord) -> dict[str, list[str]]:
 
 def worst_first(record: RunRecord) -> list[CriterionResult]:
     """The criteria in the order of the table: fail, inconclusive, pass."""
-    verdicts = list(counted(record))
+    verdicts = list(count_by_verdict(record))
     return sorted(record.criteria, key=lambda result: verdicts.index(result.verdict))
 
 

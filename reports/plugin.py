@@ -14,7 +14,7 @@ import pytest
 from pytest_metadata.plugin import metadata_key
 
 from reports import summary
-from reports.live.onlooker import ProgressReporter
+from reports.live.progress_reporter import ProgressReporter
 from reports.page import banner_html, environment_table, page_title, table_header, table_row
 from reports.resilient_stdout import ResilientStdout, flush_or_drop
 from reports.run_files import RunFiles

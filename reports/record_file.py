@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from math import isfinite
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from reports.text import plain
+from reports.text import plain, plain_value
 from verification.errors import ObserverError
 from verification.records.atomic import write_whole
 from verification.records.run_record import RunRecord
 
 _SHAPE = TypeAdapter(RunRecord)
-JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
 
 
 def write(path: Path, record: RunRecord) -> None:
@@ -46,13 +44,9 @@ def read(path: Path) -> RunRecord:
         ) from None
 
 
-def _clean(value: JsonValue) -> JsonValue:
-    if isinstance(value, str):
-        return plain(value)
-    if isinstance(value, float) and not isfinite(value):
-        return str(value)  # JSON has no number for it
+def _clean(value: object) -> object:
     if isinstance(value, list):
         return [_clean(inner) for inner in value]
     if isinstance(value, dict):
         return {plain(name): _clean(inner) for name, inner in value.items()}
-    return value
+    return plain_value(value)

@@ -24,7 +24,7 @@ from verification.records.run_record import RollbackResult, RunRecord
 
 @dataclass(frozen=True, slots=True)
 class RunFiles:
-    """The folder of one run, and where each of its files lies."""
+    """The files in the folder of one run: where each lies, and who writes it."""
 
     folder: Path
 

@@ -9,17 +9,17 @@ from pathlib import Path
 from reports.banner import (
     SYMBOLS,
     VERDICT_SYMBOLS,
-    Mood,
+    Banner,
     RemedyStep,
     facts,
     headline,
-    measured,
     next_steps,
+    not_passed,
     notices,
     rollback_sentence,
     steps,
     tally,
-    troubled,
+    value_text,
 )
 from reports.text import one_line, plain
 from verification.records.run_record import CriterionResult, RunRecord
@@ -35,14 +35,14 @@ _MENTION = re.compile(r"(@|#|GH)(?=\\?[\w-])")
 def markdown(record: RunRecord) -> str:
     """The run in GitHub-flavoured Markdown: verdict first; text from outside stays text, whatever it holds."""
     head = headline(record)
-    parts = [f"# {SYMBOLS[head.mood]} {head.word}: {_prose(head.sentence)}", _prose(tally(record)) + "."]
+    parts = [f"# {SYMBOLS[head.banner]} {head.word}: {_prose(head.sentence)}", _prose(tally(record)) + "."]
     parts += [f"> **Note:** {_prose(notice)}" for notice in notices(record)]
     if sentence := rollback_sentence(record):
         triggers = _bullets("Triggered by", record.rollback.triggers)
         parts += ["## Rollback", _prose(sentence), *triggers, *_bullets("People", record.called), *_checks(record)]
     if todo := next_steps(record):
         parts += ["## What to do now", *map(_step, todo)]
-    if trouble := troubled(record):
+    if trouble := not_passed(record):
         parts += ["## What did not pass", *map(_trouble, trouble)]
     parts += ["## Run", _table(["", ""], [[label, _prose(value)] for label, value in facts(record)])]
     if record.criteria:
@@ -53,7 +53,7 @@ def markdown(record: RunRecord) -> str:
 def short(record: RunRecord) -> str:
     """Verdict, count and rollback in GitHub-flavoured Markdown: a few lines, however large the run."""
     head = headline(record)
-    lines = [f"### {SYMBOLS[head.mood]} {head.word}: {_prose(head.sentence)}", f"{_prose(tally(record))}."]
+    lines = [f"### {SYMBOLS[head.banner]} {head.word}: {_prose(head.sentence)}", f"{_prose(tally(record))}."]
     if sentence := rollback_sentence(record):
         lines.append(_prose(_cut(sentence)))
     return "\n\n".join(lines) + "\n"
@@ -62,12 +62,12 @@ def short(record: RunRecord) -> str:
 def terminal(record: RunRecord, report: Path | None = None) -> list[tuple[str, dict[str, bool]]]:
     """The lines that matter at the end of a run, each with the markup for pytest's `terminalreporter.write_line`."""
     head = headline(record)
-    colour = {Mood.GO: "green", Mood.UNKNOWN: "yellow"}.get(head.mood, "red")
+    colour = {Banner.GO: "green", Banner.UNKNOWN: "yellow"}.get(head.banner, "red")
     lines: list[tuple[str, dict[str, bool]]] = [
-        (f"{SYMBOLS[head.mood]} {head.word}: {one_line(head.sentence)}", {"bold": True, colour: True}),
+        (f"{SYMBOLS[head.banner]} {head.word}: {one_line(head.sentence)}", {"bold": True, colour: True}),
         (one_line(tally(record)), {}),
     ]
-    for result in troubled(record):
+    for result in not_passed(record):
         lines.append((f"  {VERDICT_SYMBOLS[result.verdict]} {_cut(result.id)}: {_cut(_cause(result))}", {colour: True}))
         lines += [(f"      {one_line(step.text)}", {"bold": step.is_command}) for step in steps(result.hint)]
     if sentence := rollback_sentence(record):
@@ -95,7 +95,7 @@ def _criteria(record: RunRecord) -> str:
             f"{VERDICT_SYMBOLS[result.verdict]} {result.verdict}",
             f"{_prose(result.title or result.id)} ({_prose(result.id)})",
             _prose(result.phase),
-            "<br>".join(f"{_prose(value.name)}: {_prose(measured(value))}" for value in result.measurements),
+            "<br>".join(f"{_prose(value.name)}: {_prose(value_text(value))}" for value in result.measurements),
             f"{result.seconds:.1f}",
         ]
         for result in record.criteria
@@ -104,7 +104,7 @@ def _criteria(record: RunRecord) -> str:
 
 
 def _checks(record: RunRecord) -> list[str]:
-    return _bullets("Checked afterwards", [f"{check.name}: {measured(check)}" for check in record.rollback.checks])
+    return _bullets("Checked afterwards", [f"{check.name}: {value_text(check)}" for check in record.rollback.checks])
 
 
 def _bullets(label: str, texts: Sequence[str]) -> list[str]:

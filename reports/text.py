@@ -1,9 +1,10 @@
-"""What every file and line of a run goes through: text without secrets and control characters, files written whole."""
+"""What every text of a run goes through before anybody sees it: no secrets, and no characters that deceive."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from math import isfinite
 
 from verification.redaction import redact
 
@@ -19,6 +20,13 @@ def plain(text: object) -> str:
 def one_line(text: object) -> str:
     """`plain(text)` on one line."""
     return " ".join(plain(text).split())
+
+
+def plain_value(value: object) -> object:
+    """A scalar for JSON: a text `plain`, and a number that JSON does not know (NaN, infinity) as the text of it."""
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)
+    return plain(value) if isinstance(value, str) else value
 
 
 def moment(when: datetime | None) -> str:

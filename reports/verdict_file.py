@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from math import isfinite
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from reports.banner import notices
-from reports.text import plain
+from reports.text import plain, plain_value
 from verification.records.run_record import RollbackOutcome, RunRecord
 from verification.verdict import Value, Verdict
 
-
-def _clean(value: object) -> object:
-    """The value itself; a text cleaned, and a number that JSON cannot hold (NaN, infinity) as the text of it."""
-    if isinstance(value, float) and not isfinite(value):
-        return str(value)
-    return plain(value) if isinstance(value, str) else value
-
-
-Text = Annotated[str, BeforeValidator(_clean)]
-MeasuredValue = Annotated[Value | None, BeforeValidator(_clean)]
+Text = Annotated[str, BeforeValidator(plain_value)]
+MeasuredValue = Annotated[Value | None, BeforeValidator(plain_value)]
 
 
 class _VerdictModel(BaseModel):

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from html import escape
 from math import isfinite
 
-from reports.charts.points import ChartPoint, gaps, observed, strokes, thinned
-from reports.charts.scale import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, ChartScale, limits, rounds
+from reports.charts.points import ChartPoint, downsample, gaps, observed_values, svg_paths
+from reports.charts.scale import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, ChartScale, limits, round_numbers
 from reports.text import one_line
 from verification.series import Series
 from verification.verdict import show
@@ -32,7 +32,8 @@ def chart(series: Series) -> str:
     scale = ChartScale.fitting(series)
     name = f"chart-{zlib.crc32(repr(series).encode('utf-8', 'replace')):08x}"
     points = [
-        ChartPoint(scale.x(when), None if value is None else scale.y(value)) for when, value in thinned(series.points)
+        ChartPoint(scale.x(when), None if value is None else scale.y(value))
+        for when, value in downsample(series.points)
     ]
     parts = (
         f'<title id="{name}-title">{_text(series.title)}</title>',
@@ -52,7 +53,7 @@ def chart(series: Series) -> str:
 
 def describe(series: Series) -> str:
     """The chart in words, as plain text that is not yet redacted."""
-    values = observed(series.points)
+    values = observed_values(series.points)
     unit = series.unit
     said = []
     if values:
@@ -80,13 +81,13 @@ def _axes(series: Series, scale: ChartScale) -> Iterator[str]:
     yield f'<path d="M{LEFT} {TOP}V{BOTTOM}H{RIGHT}" fill="none" stroke="currentColor" stroke-opacity=".6"/>'
     if series.points:
         part, word = (60.0, "minutes") if scale.seconds >= _MINUTES_FROM else (1.0, "seconds")
-        for tick in rounds(0.0, scale.seconds / part):
+        for tick in round_numbers(0.0, scale.seconds / part):
             yield _label(scale.x_of_second(tick * part), BOTTOM + 15, f"{tick:.4g}", "middle")
         yield _label(RIGHT, BOTTOM + 32, f"{word} since {series.points[0][0]:%H:%M:%S %Z}", "end")
 
 
 def _values(points: list[ChartPoint]) -> Iterator[str]:
-    line, dots = strokes(points)
+    line, dots = svg_paths(points)
     for kind, path, width in (("line", line, 1.6), ("dots", dots, 5)):
         if path:
             yield (
@@ -151,7 +152,7 @@ def _lasted(seconds: float) -> str:
 
 
 def _check(series: Series) -> None:
-    if not all(map(isfinite, (*observed(series.points), *limits(series)))):
+    if not all(map(isfinite, (*observed_values(series.points), *limits(series)))):
         raise ValueError(f"a value of {series.criterion} is no finite number")
     times = [when for when, _ in series.points]
     if times != sorted(times):

@@ -20,12 +20,12 @@ class ChartPoint(NamedTuple):
     y: float | None
 
 
-def observed(points: Points) -> list[float]:
+def observed_values(points: Points) -> list[float]:
     """The values that there are."""
     return [value for _, value in points if value is not None]
 
 
-def thinned(points: Points) -> Points:
+def downsample(points: Points) -> Points:
     """At most `MOST_POINTS` of the points, in their order: of each stretch the highest, the lowest and the first gap.
 
     The highest alone would hide what is bad by being low, and a gap that is shorter than a stretch.
@@ -43,7 +43,7 @@ def thinned(points: Points) -> Points:
     return kept
 
 
-def strokes(points: Sequence[ChartPoint]) -> tuple[str, str]:
+def svg_paths(points: Sequence[ChartPoint]) -> tuple[str, str]:
     """The path through the points, which begins anew after each gap; and one of dots, for points between two gaps."""
     line = dots = ""
     for observed_here, stretch in groupby(points, lambda point: point.y is not None):

@@ -1,4 +1,4 @@
-"""From times and values to places in a chart."""
+"""The scale of a chart: from times and values to pixels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from math import ceil, floor, isfinite, log10
 
-from reports.charts.points import observed
+from reports.charts.points import observed_values
 from verification.series import Series
 
 WIDTH, HEIGHT = 440, 190
@@ -18,7 +18,10 @@ _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 @dataclass(frozen=True, slots=True)
 class ChartScale:
-    """`low` and `high` are at the bottom and at the top, in units of `power`: a sum of two values may be too large."""
+    """Where times and values are in a chart.
+
+    `low` and `high` are at the bottom and at the top, in units of `power`: a sum of two values may be too large.
+    """
 
     start: datetime | None  # None for a series without points
     seconds: float  # from `start` to the right edge
@@ -29,7 +32,7 @@ class ChartScale:
     @classmethod
     def fitting(cls, series: Series) -> ChartScale:
         """The scale on which zero, all values, both limits and the moment of the decision have their place."""
-        values = [0.0, *observed(series.points), *limits(series)]
+        values = [0.0, *observed_values(series.points), *limits(series)]
         largest = max(map(abs, values))
         # Powers of ten that are smaller than this have lost their digits.
         power = 10.0 ** floor(log10(largest)) if largest > 1e-300 else 1.0
@@ -53,10 +56,10 @@ class ChartScale:
 
     def ticks(self) -> list[float]:
         """A few round values."""
-        return [value for rounded in rounds(self.low, self.high) if isfinite(value := rounded * self.power)]
+        return [value for rounded in round_numbers(self.low, self.high) if isfinite(value := rounded * self.power)]
 
 
-def rounds(low: float, high: float) -> list[float]:
+def round_numbers(low: float, high: float) -> list[float]:
     """Two to six round numbers from `low` to `high`."""
     rough = (high - low) / 4
     power = 10.0 ** floor(log10(rough))

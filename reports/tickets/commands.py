@@ -12,7 +12,7 @@ from reports.command_line import CommandExit, Subcommands
 from reports.page import full_page, page_title
 from reports.run_files import RunFiles
 from reports.text import one_line
-from reports.tickets.merge_runs import join
+from reports.tickets.merge_runs import merge_runs
 from reports.tickets.ticket import DeployTicket, attach, waiting
 from verification.errors import SettingsError
 from verification.local_sandbox import open_sandbox
@@ -29,7 +29,7 @@ def add_join(commands: Subcommands) -> None:
 
 
 def _join(options: argparse.Namespace, console: Console) -> CommandExit:
-    record = join([RunFiles(folder).read_record() for folder in options.runs])
+    record = merge_runs([RunFiles(folder).read_record() for folder in options.runs])
     write_whole(options.output, full_page(record))
     console.print(f"{page_title(record)}\n{options.output}", soft_wrap=True, markup=False)
     return CommandExit.DONE

@@ -14,7 +14,7 @@ from verification.errors import ObserverError
 from verification.records.run_record import CriterionResult, RollbackOutcome, RollbackResult, RunRecord
 
 
-def join(records: Sequence[RunRecord]) -> RunRecord:
+def merge_runs(records: Sequence[RunRecord]) -> RunRecord:
     """One record of all. Raises ObserverError where they are not of one release."""
     runs = sorted(records, key=lambda run: run.started)
     _must_be_one_release(runs)

@@ -38,4 +38,4 @@ def message(record: RunRecord) -> str:
     """The verdict and the rollback, in two lines of plain text."""
     head = headline(record)
     phases = ", ".join(record.phases)
-    return plain(f"{SYMBOLS[head.mood]} {phases}: {head.word}: {head.sentence}") + f"\n{plain(tally(record))}"
+    return plain(f"{SYMBOLS[head.banner]} {phases}: {head.word}: {head.sentence}") + f"\n{plain(tally(record))}"

@@ -44,7 +44,7 @@ class DeployTicket:
 
     @classmethod
     def parse(cls, text: str) -> DeployTicket:
-        """Raises SettingsError."""
+        """The ticket that `--ticket` names. Raises SettingsError."""
         system, colon, name = text.strip().partition(":")
         form = _FORMS.get(system)
         if form is None or bool(colon) != bool(form[0]) or not re.fullmatch(form[0], name):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from reports.banner import Mood, headline, next_steps, notices, rollback_sentence, steps, tally
+from reports.banner import Banner, headline, next_steps, notices, rollback_sentence, steps, tally
 from verification.records.run_record import RollbackOutcome, RollbackResult, RunRecord
 from verification.verdict import Verdict
 
@@ -19,7 +19,7 @@ def test_go_is_said_only_of_a_run_in_which_every_criterion_passed(record: RunRec
 
 
 def test_a_failed_run_is_a_no_go(failed: RunRecord) -> None:
-    assert (headline(failed).mood, headline(failed).word) == (Mood.NO_GO, "NO-GO")
+    assert (headline(failed).banner, headline(failed).word) == (Banner.NO_GO, "NO-GO")
     assert tally(failed) == "3 of 3 criteria ran: 1 fail, 1 inconclusive, 1 pass"
 
 
@@ -33,27 +33,32 @@ def test_what_the_run_ended_before_is_part_of_the_headline(failed: RunRecord) ->
 def test_an_unmeasured_run_is_neither(failed: RunRecord) -> None:
     failed.criteria = [one for one in failed.criteria if one.verdict is not Verdict.FAIL]
     failed.criteria_in_phase = 2
-    assert headline(failed).mood is Mood.UNKNOWN
+    assert headline(failed).banner is Banner.UNKNOWN
     assert rollback_sentence(failed) == "No rollback: nothing was found to be bad."
 
 
 @pytest.mark.parametrize(
     ("outcome", "verified", "mood", "said"),
     [
-        (RollbackOutcome.FAILED, None, Mood.EMERGENCY, "A person is needed NOW: the rollback failed."),
-        (RollbackOutcome.WITHHELD, None, Mood.EMERGENCY, "A person is needed NOW: no rollback took place."),
-        (RollbackOutcome.DONE, False, Mood.EMERGENCY, "A person is needed NOW: rolled back to backend-00042, and"),
-        (RollbackOutcome.DONE, True, Mood.NO_GO, "Rolled back to backend-00042; the service is well again."),
-        (RollbackOutcome.DONE, None, Mood.NO_GO, "the service has not been checked since"),
+        (RollbackOutcome.FAILED, None, Banner.EMERGENCY, "A person is needed NOW: the rollback failed."),
+        (RollbackOutcome.WITHHELD, None, Banner.EMERGENCY, "A person is needed NOW: no rollback took place."),
+        (
+            RollbackOutcome.DONE,
+            False,
+            Banner.EMERGENCY,
+            "A person is needed NOW: rolled back to backend-00042, and",
+        ),
+        (RollbackOutcome.DONE, True, Banner.NO_GO, "Rolled back to backend-00042; the service is well again."),
+        (RollbackOutcome.DONE, None, Banner.NO_GO, "the service has not been checked since"),
     ],
 )
 def test_what_became_of_production_comes_before_the_verdict(
-    rolled_back: RunRecord, outcome: RollbackOutcome, verified: bool | None, mood: Mood, said: str
+    rolled_back: RunRecord, outcome: RollbackOutcome, verified: bool | None, mood: Banner, said: str
 ) -> None:
     rolled_back.rollback = replace(rolled_back.rollback, outcome=outcome, verified=verified)
     head = headline(rolled_back)
     assert head.word == "NO-GO"
-    assert head.mood is mood
+    assert head.banner is mood
     assert said in head.sentence
 
 
@@ -65,7 +70,7 @@ def test_a_rollback_after_an_ambiguous_watch_is_never_shown_as_go(record: RunRec
 def test_a_dry_run_is_no_emergency_and_says_what_it_is(failed: RunRecord) -> None:
     failed.dry_run = True
     failed.rollback = RollbackResult(RollbackOutcome.WITHHELD, reason="dry run")
-    assert headline(failed).mood is Mood.NO_GO
+    assert headline(failed).banner is Banner.NO_GO
     assert notices(failed)[0].startswith("Dry run")
 
 

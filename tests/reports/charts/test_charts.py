@@ -10,8 +10,8 @@ from math import inf, nan
 import pytest
 
 from reports.charts.chart import chart
-from reports.charts.points import MOST_POINTS, ChartPoint, gaps, strokes, thinned
-from reports.charts.scale import rounds
+from reports.charts.points import MOST_POINTS, ChartPoint, downsample, gaps, svg_paths
+from reports.charts.scale import round_numbers
 from reports.page import table_row
 from tests.reports.conftest import HOSTILE
 from verification.records.run_record import RunRecord
@@ -114,8 +114,8 @@ def test_gaps_reach_from_the_point_before_to_the_point_after_and_to_the_edges() 
 
 
 def test_a_point_between_two_gaps_is_a_dot() -> None:
-    assert strokes([ChartPoint(1, None), ChartPoint(2, 3.0), ChartPoint(4, None)]) == ("", "M2.0 3.0h.01")
-    assert strokes([ChartPoint(1, 1.0), ChartPoint(2, 3.0), ChartPoint(4, None)]) == ("M1.0 1.0L2.0 3.0", "")
+    assert svg_paths([ChartPoint(1, None), ChartPoint(2, 3.0), ChartPoint(4, None)]) == ("", "M2.0 3.0h.01")
+    assert svg_paths([ChartPoint(1, 1.0), ChartPoint(2, 3.0), ChartPoint(4, None)]) == ("M1.0 1.0L2.0 3.0", "")
 
 
 @pytest.mark.parametrize(
@@ -161,10 +161,10 @@ def test_of_many_points_every_extreme_and_every_gap_is_kept_and_it_stays_small()
     values: list[float | None] = [300.0 + index % 7 for index in range(8640)]
     values[1234], values[5000], values[7777] = 999.0, 1.0, None
     watched = series(*values)
-    kept = [value for _, value in thinned(watched.points)]
+    kept = [value for _, value in downsample(watched.points)]
     assert len(kept) <= MOST_POINTS
     assert {999.0, 1.0, None} <= set(kept)
-    assert [when for when, _ in thinned(watched.points)] == sorted(when for when, _ in thinned(watched.points))
+    assert [when for when, _ in downsample(watched.points)] == sorted(when for when, _ in downsample(watched.points))
     assert len(chart(watched)) < 15_000
     assert "Not observed: 1 of 8640." in description(chart(watched))
     assert len(chart(series(*(float(index % 2) if index % 3 else None for index in range(360))))) < 15_000
@@ -180,10 +180,10 @@ def test_a_decision_after_the_last_value_has_its_place() -> None:
 
 
 def test_ticks_are_round_and_few() -> None:
-    assert rounds(0.0, 15.0) == [0.0, 5.0, 10.0, 15.0]
-    assert rounds(-1.0, 1.0) == [-1.0, -0.5, 0.0, 0.5, 1.0]
+    assert round_numbers(0.0, 15.0) == [0.0, 5.0, 10.0, 15.0]
+    assert round_numbers(-1.0, 1.0) == [-1.0, -0.5, 0.0, 0.5, 1.0]
     for high in (1.0, 1.3, 2.4, 3.7, 5.5, 9.99):
-        assert 2 <= len(rounds(0.0, high)) <= 6
+        assert 2 <= len(round_numbers(0.0, high)) <= 6
 
 
 def test_hostile_text_is_text_and_secrets_are_hidden(secret: str) -> None:

@@ -19,7 +19,7 @@ import pytest
 from _pytest._io import TerminalWriter
 
 from reports.live.lines import ProgressLines, clock_text
-from reports.live.onlooker import ProgressReporter
+from reports.live.progress_reporter import ProgressReporter
 from reports.live.table import ProgressTable, sparkline
 from verification.probe import Progress
 from verification.series import RowState, WatchRow, WatchSnapshot
@@ -297,11 +297,11 @@ def device() -> Iterator[Device]:
 
 
 def test_what_is_drawn_is_gone_when_the_wait_ends_however_it_ends(device: Device) -> None:
-    onlooker = ProgressReporter(device.writer(), pytest.fail, lambda: ASKED, lambda: None)
+    reporter = ProgressReporter(device.writer(), pytest.fail, lambda: ASKED, lambda: None)
 
     def interrupted() -> None:
-        with onlooker.waiting() as look:
-            look()
+        with reporter.waiting() as show:
+            show()
             _until(device, lambda: "test_suite" in device.screen.text)
             raise KeyboardInterrupt
 
@@ -319,11 +319,11 @@ def test_a_terminal_that_is_stopped_holds_nobody_up(device: Device) -> None:
         return ASKED
 
     termios.tcflow(device.slave, termios.TCOOFF)  # Ctrl-S
-    with ProgressReporter(device.writer(), pytest.fail, progress, lambda: None).waiting() as look:
-        look()
+    with ProgressReporter(device.writer(), pytest.fail, progress, lambda: None).waiting() as show:
+        show()
         assert asked == []
         termios.tcflow(device.slave, termios.TCOON)
-        look()
+        show()
         assert asked == [1]
 
 
@@ -333,9 +333,9 @@ def test_what_breaks_is_said_once_and_costs_the_run_nothing(device: Device, secr
     def snapshot() -> WatchSnapshot:
         raise RuntimeError(f"no snapshot: {secret}")
 
-    with ProgressReporter(device.writer(), said.append, lambda: ASKED, snapshot).waiting() as look:
-        look()
-        look()
+    with ProgressReporter(device.writer(), said.append, lambda: ASKED, snapshot).waiting() as show:
+        show()
+        show()
     assert said == ["note: the live view is off: RuntimeError: no snapshot: [redacted]"]
 
 
@@ -343,9 +343,9 @@ def test_a_terminal_that_is_gone_costs_the_run_nothing(device: Device) -> None:
     def say(line: str) -> None:
         raise OSError(line)
 
-    with ProgressReporter(device.writer(), say, lambda: ASKED, lambda: None).waiting() as look:
+    with ProgressReporter(device.writer(), say, lambda: ASKED, lambda: None).waiting() as show:
         device.file.close()
-        look()
+        show()
 
 
 @pytest.mark.parametrize("variable", [("TERM", "dumb"), ("CI", "true")])
@@ -354,8 +354,8 @@ def test_a_dumb_terminal_and_a_ci_job_s_have_lines(
 ) -> None:
     terminal.setenv(*variable)
     said: list[str] = []
-    with ProgressReporter(device.writer(), said.append, lambda: ASKED, lambda: WATCH).waiting() as look:
-        look()
+    with ProgressReporter(device.writer(), said.append, lambda: ASKED, lambda: WATCH).waiting() as show:
+        show()
     assert len(said) == 1
     assert said[0].startswith("watch, 7:12 of 15:00 left: p95_latency good")
     assert not device.read(0)

@@ -12,7 +12,7 @@ from reports import record_file
 from reports.__main__ import main
 from reports.banner import headline
 from reports.command_line import CommandExit
-from reports.tickets.merge_runs import join
+from reports.tickets.merge_runs import merge_runs
 from verification.errors import ObserverError
 from verification.records.run_record import RollbackOutcome, RunRecord
 from verification.verdict import Measurement, Verdict
@@ -37,7 +37,7 @@ def pre(record: RunRecord) -> RunRecord:
 
 
 def test_phases_are_put_together_in_their_order(pre: RunRecord, record: RunRecord) -> None:
-    joined = join([record, pre])
+    joined = merge_runs([record, pre])
     assert joined.phases == ("pre", "smoke", "monitor")
     assert [one.id for one in joined.criteria] == ["staging_runs_release_candidate", "basic_health", "search"]
     assert (joined.started, joined.finished) == (pre.started, record.finished)
@@ -50,7 +50,7 @@ def test_a_phase_that_was_run_again_counts_as_it_came_out_last(failed: RunRecord
     again = replace(
         failed, started=failed.started + timedelta(hours=1), criteria=failed.criteria[:1], criteria_in_phase=1
     )
-    joined = join([failed, again, pre])
+    joined = merge_runs([failed, again, pre])
     assert joined.verdict is Verdict.PASS
     assert any("was run again" in one for one in joined.notices)
 
@@ -63,30 +63,30 @@ def test_a_rollback_is_never_taken_back(rolled_back: RunRecord) -> None:
         criteria_in_phase=1,
         rollback=replace(rolled_back.rollback, outcome=RollbackOutcome.NOT_NEEDED),
     )
-    joined = join([rolled_back, again])
+    joined = merge_runs([rolled_back, again])
     assert headline(joined).word == "NO-GO"
     assert joined.rollback.to_revision == "backend-00042"
     assert joined.verdict is Verdict.FAIL
 
 
 def test_a_phase_that_did_not_end_leaves_the_whole_open(pre: RunRecord, record: RunRecord) -> None:
-    assert join([replace(pre, finished=None), record]).finished is None
+    assert merge_runs([replace(pre, finished=None), record]).finished is None
 
 
 @pytest.mark.parametrize("change", [{"commit": "another"}, {"revision": "backend-00044"}])
 def test_runs_of_different_releases_are_refused(record: RunRecord, change: dict[str, str]) -> None:
     other = replace(record, phases=("followup",), **change)  # type: ignore[arg-type]
     with pytest.raises(ObserverError, match="not of one release"):
-        join([record, other])
+        merge_runs([record, other])
 
 
 def test_a_release_candidate_of_another_release_is_refused(pre: RunRecord, record: RunRecord) -> None:
     with pytest.raises(ObserverError, match="not of one release"):
-        join([pre, replace(record, commit="another")])
+        merge_runs([pre, replace(record, commit="another")])
 
 
 def test_criteria_of_two_environments_keep_apart(record: RunRecord) -> None:
-    joined = join([replace(record, environment="staging"), record])
+    joined = merge_runs([replace(record, environment="staging"), record])
     ids = [one.id for one in joined.criteria]
     assert len(set(ids)) == 4
     assert "search[staging]" in ids

@@ -22,10 +22,10 @@ from verification.series import WatchSnapshot
 
 
 class ProgressView(Protocol):
-    """One way to show how far a run is."""
+    """A way to show how far a run is: a table on a terminal, or lines in a log."""
 
     def show(self, progress: Progress, snapshot: WatchSnapshot | None) -> None:
-        """Show it, or leave it be if it is too early to show it again."""
+        """Show it, unless it was shown a moment ago."""
 
     def clear(self) -> None:
         """Take away what would stand in the way of other output."""

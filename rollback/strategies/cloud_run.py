@@ -57,7 +57,7 @@ class CloudRunStrategy:
     def _write(self, target: str, state: ServiceState, within: float) -> str:
         """Why the traffic may not have moved, or a guess; what flows is read again in any case."""
         try:
-            self._cloud_run.send_all_traffic_to(target, etag=state.etag, keep_tags=state.tags, deadline=within)
+            self._cloud_run.send_all_traffic_to(target, etag=state.etag, keep_tags=state.tags, within=within)
         except (Changed, Unclear) as problem:
             return problem.cause
         except ObserverError as refused:

@@ -90,7 +90,7 @@ def test_all_traffic_moves_and_tags_stay_at_nothing(staging: CloudRun) -> None:
     oldest = staging.revisions()[-1].name
     state = staging.settled_service(5)
     tags = (Tag("old", oldest), Tag("tip", ""))
-    staging.send_all_traffic_to(oldest, etag=state.etag, keep_tags=tags, deadline=10)
+    staging.send_all_traffic_to(oldest, etag=state.etag, keep_tags=tags, within=10)
     after = staging.service()
     assert after.sole_revision == oldest
     assert after.pinned
@@ -104,14 +104,14 @@ def test_all_traffic_moves_and_tags_stay_at_nothing(staging: CloudRun) -> None:
 def test_a_stale_etag_writes_nothing(staging: CloudRun) -> None:
     before = staging.settled_service(5)
     with pytest.raises(Changed):
-        staging.send_all_traffic_to(before.latest_ready, etag='"stale"', deadline=5)
+        staging.send_all_traffic_to(before.latest_ready, etag='"stale"', within=5)
     assert staging.service().etag == before.etag
 
 
 def test_a_revision_that_cannot_serve_leaves_the_traffic_and_an_unclear_outcome(staging: CloudRun) -> None:
     before = staging.settled_service(5)
     with pytest.raises(Unclear, match="could not move"):
-        staging.send_all_traffic_to("bayit-plus-backend-staging-00099-xyz", etag=before.etag, deadline=10)
+        staging.send_all_traffic_to("bayit-plus-backend-staging-00099-xyz", etag=before.etag, within=10)
     assert staging.settled_service(5).shares == before.shares
 
 
@@ -130,7 +130,7 @@ def test_a_write_whose_answer_is_lost_is_unclear_and_not_repeated(
         cloud_run = CloudRun(table(sandbox, STAGING, relay.address))
         state = cloud_run.settled_service(5)
         with pytest.raises(Unclear):
-            cloud_run.send_all_traffic_to(state.latest_ready, etag=state.etag, deadline=5)
+            cloud_run.send_all_traffic_to(state.latest_ready, etag=state.etag, within=5)
         assert relay.count("PATCH") == 1
         assert cloud_run.settled_service(5).sole_revision == state.latest_ready
 
@@ -164,7 +164,7 @@ ASKED: dict[str, Callable[[CloudRun], object]] = {
     "revision": lambda cloud_run: cloud_run.revision("one"),
     "revisions": lambda cloud_run: cloud_run.revisions(),
     "may_update": lambda cloud_run: cloud_run.may_update(),
-    "send": lambda cloud_run: cloud_run.send_all_traffic_to("one", etag='"one"', deadline=5),
+    "send": lambda cloud_run: cloud_run.send_all_traffic_to("one", etag='"one"', within=5),
 }
 
 

@@ -1,4 +1,4 @@
-"""ReadResult a Python migration for MongoDB, without running it, for operations that destroy something.
+"""Read a Python migration for MongoDB, without running it, for operations that destroy something.
 
 Only what an upgrade runs is read: the code of a downgrade may drop what the upgrade made. A call counts by its name,
 whatever it is called on; a filter counts as missing when it is empty, and as unreadable when it is computed.

@@ -1,4 +1,4 @@
-"""ReadResult an SQL migration, without running it, for statements that destroy something; with a real SQL parser."""
+"""Read an SQL migration, without running it, for statements that destroy something; with a real SQL parser."""
 
 from __future__ import annotations
 

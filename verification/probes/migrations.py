@@ -168,7 +168,7 @@ class BackupTrial:
 def migration_reading(
     checkout: Checkout, migrations: Migrations, release_contents: ReleaseContents, logs: Path
 ) -> MigrationReading:
-    """ReadResult the release's migrations, and note what they destroy."""
+    """Read the release's migrations, and note what they destroy."""
     reading = read_migrations(
         {file: checkout.text(release_contents.candidate, file) or "" for file in release_contents.migrations},
         migrations,
@@ -198,7 +198,7 @@ def backup_trial(migrations: Migrations, variables: dict[str, str], logs: Path) 
 
 
 def read_migrations(sources: Mapping[str, str], settings: Migrations, source: str) -> MigrationReading:
-    """ReadResult `sources` (file -> text). Raises ServiceError for a migration that is no Python."""
+    """Read `sources` (file -> text). Raises ServiceError for a migration that is no Python."""
     read = ReadResult()
     for file, text in sources.items():
         read += _read_file(file, text, settings)

@@ -23,7 +23,7 @@ from verification.settings.observers import (
     SentrySettings,
     SlackSettings,
 )
-from verification.settings.service import CloudRunSettings, Flows, Health, ServiceInfo, Smoke, Target
+from verification.settings.service import Flows, Health, ServiceInfo, Smoke, Target
 from verification.settings.tables import Table, Text
 from verification.settings.units import Seconds, Share
 
@@ -187,6 +187,3 @@ def _has(target: Target, section: str) -> bool:
     if section == "cloud_run":
         return target.cloud_run is not None
     return (target.certificate_url or target.url).startswith("https://")
-
-
-CloudRun = CloudRunSettings  # as rollback/ still calls it

@@ -152,6 +152,3 @@ class People(Table):
     timeout: Seconds = Field(default=15, gt=0, le=300)
     github: IncidentTicket | None = None
     pagerduty: PagerDutyEvent | None = None
-
-
-GitHub = GitHubSettings  # as rollback/ still calls it

@@ -83,15 +83,15 @@ class CloudRun:
             f"service {self.settings.service}",
         )
 
-    def settled_service(self, deadline: float) -> ServiceState:
-        """The service once no change is under way any more, waiting up to `deadline` seconds.
+    def settled_service(self, within: float) -> ServiceState:
+        """The service once no change is under way any more, waiting up to `within` seconds.
 
         The last change may have failed: see `ServiceState.settled`. Raises ObserverError.
         """
-        state = poll(self._state_at_rest, Deadline.after(deadline), _FIRST_PAUSE, longest=_LONGEST_PAUSE)
+        state = poll(self._state_at_rest, Deadline.after(within), _FIRST_PAUSE, longest=_LONGEST_PAUSE)
         if state is None:
             raise ObserverError(
-                f"Cloud Run service {self.settings.service} is still being changed after {deadline:g} s",
+                f"Cloud Run service {self.settings.service} is still being changed after {within:g} s",
                 "Wait until the deployment under way has ended, then ask again.",
             )
         return state
@@ -127,22 +127,22 @@ class CloudRun:
             f"permissions on {self.settings.service}",
         )
 
-    def send_all_traffic_to(self, revision: str, *, etag: str, keep_tags: Sequence[Tag] = (), deadline: float) -> None:
-        """Give `revision` every request, by one write, and wait for it up to `deadline` seconds. Tags stay, at 0 %.
+    def send_all_traffic_to(self, revision: str, *, etag: str, keep_tags: Sequence[Tag] = (), within: float) -> None:
+        """Give `revision` every request, by one write, and wait for it up to `within` seconds. Tags stay, at 0 %.
 
         Returns when the operation succeeded: read the service afterwards, what flows is the only proof. Raises
         Changed (the service is not the one of `etag` any more: nothing was written), Unclear (it may have been
         written: read the service before repeating anything), NotPermitted, ObserverError (refused).
         """
-        over, what = Deadline.after(deadline), f"the traffic of {self.settings.service}"
+        deadline, what = Deadline.after(within), f"the traffic of {self.settings.service}"
         try:
             self._find_credentials()
             wanted = _traffic(self._name, revision, etag, keep_tags)
-            operation = bounded(lambda: self._write(wanted), min(self.timeout, deadline))
+            operation = bounded(lambda: self._write(wanted), min(self.timeout, within))
         except Exception as error:
             raise explained(error, _SYSTEM, self._placed(what), writing=True) from error
         try:
-            _wait(operation, over.remaining)
+            _wait(operation, deadline.remaining)
         except Exception as error:
             if operation.operation.done:
                 raise Unclear(

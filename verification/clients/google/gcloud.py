@@ -52,7 +52,7 @@ class _Service(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
+class GcloudTraffic:
     """What `gcloud run services describe` says of the traffic; see `rollback.traffic.TrafficSplit`."""
 
     shares: Mapping[str, int]
@@ -76,7 +76,7 @@ class Gcloud:
             return "gcloud is not installed"
         return ""
 
-    def traffic(self, within: float) -> Traffic:
+    def traffic(self, within: float) -> GcloudTraffic:
         """What serves, asked within so many seconds. Raises ObserverError."""
         ended = self._run(gcloud_describe(self._service), within, "gcloud-describe.log")
         try:
@@ -104,7 +104,7 @@ class Gcloud:
         return ended
 
 
-def _traffic(found: _Service) -> Traffic:
+def _traffic(found: _Service) -> GcloudTraffic:
     shares: dict[str, int] = {}
     for line in found.status.traffic:
         if line.percent:
@@ -112,4 +112,4 @@ def _traffic(found: _Service) -> Traffic:
     ready = next((condition.status for condition in found.status.conditions if condition.type == "Ready"), "Unknown")
     moving = found.metadata.generation != found.status.observed or ready == "Unknown"
     asked = next((line.revision for line in found.spec.traffic if line.percent == _ALL), "")
-    return Traffic(shares, moving, asked)
+    return GcloudTraffic(shares, moving, asked)

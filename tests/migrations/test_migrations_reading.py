@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from verification.errors import ObserverError, ServiceError
-from verification.migrations.layouts import shape
+from verification.migrations.layouts import tool_layout
 from verification.migrations.mongo_reading import read_python
 from verification.migrations.sql_reading import read_sql
 from verification.probes.migrations import read_migrations
 from verification.settings.migrations import Migrations
 
-BACKWARD = shape("pymongo-migrate").backward
+BACKWARD = tool_layout("pymongo-migrate").backward
 
 
 def upgrade(code: str) -> str:

@@ -1,4 +1,4 @@
-"""Open incidents, from whichever systems know of them; and a new one, for people to be called.
+"""Open incidents at GitHub, PagerDuty and Statuspage, and a new one at PagerDuty, for people to be called.
 
 PagerDuty by its REST API (https://developer.pagerduty.com/api-reference) and its Events API v2
 (https://developer.pagerduty.com/docs/events-api-v2), a Statuspage by its public API. Slack is not among the deciding

@@ -39,7 +39,7 @@ class _JiraIssue(BaseModel):
 
 
 class Jira:
-    """Where reports go in Jira. Each method raises ObserverError, NotPermitted."""
+    """Client of Jira that attaches and comments reports. Each method raises ObserverError, NotPermitted."""
 
     def __init__(self, settings: JiraSettings, variables: Mapping[str, str]) -> None:
         system = System(

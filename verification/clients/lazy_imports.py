@@ -22,7 +22,7 @@ class Lazy(Generic[T]):
 
     @property
     def value(self) -> T:
-        """It; raises what making it raises."""
+        """The value. Raises what making it raises."""
         with self._lock:
             if not self._made:
                 self._made.append(self._make())

@@ -1,4 +1,4 @@
-"""MongoDB: one server and the database that an address names. Whatever pymongo raises becomes one of our errors.
+"""Client of one MongoDB database. Whatever pymongo raises becomes one of our errors.
 
 An address carries a password. It is registered with the redactor when it is read, and so is every other form of it
 that is made here.
@@ -47,7 +47,7 @@ _OF_THE_WAY = {
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """Where the server of a database really is, and how it is reached."""
+    """Host, port and TLS of the server behind a database's address."""
 
     host: str
     port: int
@@ -55,7 +55,7 @@ class Upstream:
 
 
 class MongoDB:
-    """A client for one database, with a limit on every call. Close it, or use it in `with`."""
+    """Client of the database that an address names, with a time limit on every call. Close it, or use it in `with`."""
 
     def __init__(self, url: str, database: str | None = None, *, timeout: float = _CONNECT_WITHIN) -> None:
         """Raises SettingsError for an address that is none, or that names no database."""
@@ -100,7 +100,7 @@ class MongoDB:
         self.close()
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close all connections."""
         self.client.close()
 
     @property
@@ -115,7 +115,7 @@ class MongoDB:
 
     @contextmanager
     def asking(self, question: str, within: float | None = None) -> Iterator[None]:
-        """Bound all calls made inside, together, and turn what they raise into ObserverError or NotPermitted."""
+        """Limit all calls inside, together, to `within` seconds; raise ObserverError, NotPermitted for their errors."""
         limit = self._timeout if within is None else max(within, 0.001)
         try:
             with pymongo.timeout(limit):
@@ -137,7 +137,7 @@ class MongoDB:
         return Upstream(host, port, self._tls())
 
     def address_at(self, host: str, port: int, database: str) -> str:
-        """The address of `database` as seen through another door; with the same user, who is known where he was."""
+        """The address of `database` behind a proxy at `host:port`; with the same user and authentication database."""
         options = {key: value for key, value in self._options.items() if key not in _OF_THE_WAY}
         options["directconnection"] = True
         user = ""

@@ -37,16 +37,16 @@ _PAUSES = (0.3, 1.0)  # a server error is asked about twice more
 
 
 class Refused(ObserverError):
-    """It was told something, and answered that it cannot be so (400, 422): nothing was taken."""
+    """The API refused a write (400, 422): nothing was written."""
 
 
 class MaybeTaken(ObserverError):
-    """It was told something, and may or may not have taken it: look it up before telling it again."""
+    """Whether a write took effect is not known: look it up before it is repeated."""
 
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """Whose API it is, where, and with what it is asked. `variable` and `scopes` tell how a refusal is mended.
+    """An outside system: name, address, and the variable that holds its token. `scopes` tell how a refusal is mended.
 
     `other_hosts`: those beside its own to which the token may go, such as one that takes files.
     """
@@ -83,9 +83,10 @@ class Reply:
 
 
 class WebApi:
-    """One system's API. `timeout` seconds bound each request with all its retries and waits; a write is never repeated.
+    """HTTP client of one system's JSON API. `timeout` (seconds) bounds each request with all its retries and waits.
 
-    Safe to use from many threads. Raises SettingsError for an address to which a token must not be sent.
+    A read is repeated after a server error, a write never. Thread-safe. Raises SettingsError for an address to which a
+    token must not be sent.
     """
 
     def __init__(self, system: System, token: str, timeout: float, headers: Mapping[str, str] | None = None) -> None:
@@ -290,7 +291,7 @@ def _asked_to_wait(headers: httpx.Headers) -> float:
 
 
 def _said(body: bytes) -> str:
-    """The API's own words, where it has some: what is wrong with a request stands behind the first words of JSON."""
+    """The error message in a JSON body, which stands behind its first words; else the beginning of the body."""
     try:
         answer = json.loads(body)
     except ValueError:

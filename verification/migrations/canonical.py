@@ -1,4 +1,4 @@
-"""One form for all BSON documents that mean the same: the fields of every document in the order of their names.
+"""Canonical form of a BSON document: the fields of it and of all in it in the order of their names.
 
 Field order is what a round trip of `$rename` or `$unset` leaves behind; it is no content. Everything else counts,
 the type of a number included. Works on the bytes, so that nothing is lost on the way through Python's types.

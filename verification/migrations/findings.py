@@ -1,4 +1,4 @@
-"""What reading a migration brings up; and the note of what a release destroys, for whoever has to take it back."""
+"""Destructive operations found in migrations, and the note of them for whoever has to take the release back."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class DestructiveOperation:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A place of which nobody can say what it does without running it."""
+    """A place in a migration whose effect cannot be told without running it."""
 
     file: str
     line: int
@@ -44,7 +44,7 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class ReadResult:
-    """What was found in one or several files."""
+    """The findings of one or several files."""
 
     findings: tuple[DestructiveOperation, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()

@@ -1,8 +1,8 @@
-"""The only door that a migration is given: a port on this machine that lets through what is for one database alone.
+"""MongoDB proxy on loopback that lets commands on one database through, and refuses all others.
 
 A migration that names another database in its code, or reads its address from somewhere but then uses this
 connection, does not reach it: the command is refused as a server would refuse it, and noted. What was let through is
-counted, so that a migration that never came through this door is noticed too.
+counted, so that a migration that never used this connection is noticed too.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class RefusedCommand:
 
 @dataclass(frozen=True, slots=True)
 class GuardedTraffic:
-    """What came through the door, and what did not."""
+    """The commands that the proxy let through, and those that it refused."""
 
     commands: int  # on the database, reads and writes
     writes: int
@@ -44,7 +44,7 @@ class GuardedTraffic:
 
 
 class DatabaseGuard:
-    """Listens while it is entered; `port` is where."""
+    """The proxy; it listens on `port` while the context is entered."""
 
     def __init__(self, upstream: Upstream, database: str) -> None:
         self._upstream = upstream
@@ -72,7 +72,7 @@ class DatabaseGuard:
 
     @property
     def seen(self) -> GuardedTraffic:
-        """What was seen until now."""
+        """The commands so far."""
         with self._lock:
             return GuardedTraffic(self._commands, self._writes, tuple(self._refusals))
 

@@ -35,15 +35,15 @@ class MigrationLog:
 
 @dataclass(frozen=True, slots=True)
 class ToolLayout:
-    """One layout. `backward`: the functions and classes whose code is not run by an upgrade."""
+    """The files and the log of a migration tool. `backward`: functions and classes that an upgrade does not run."""
 
     log: MigrationLog | None
     backward: frozenset[str] = _BACKWARD
 
 
-def shape(layout: Layout) -> ToolLayout:
-    """What the layout looks like."""
-    return _SHAPES[layout]
+def tool_layout(layout: Layout) -> ToolLayout:
+    """The files and the log of a migration tool."""
+    return _LAYOUTS[layout]
 
 
 def _stem(file: str) -> str:
@@ -85,7 +85,7 @@ def _forget_pointers(database: Database, _: Sequence[str], previous: str) -> Non
             log.update_one({"_id": latest["_id"]}, {"$set": {"is_current": True}})
 
 
-_SHAPES: dict[Layout, ToolLayout] = {
+_LAYOUTS: dict[Layout, ToolLayout] = {
     "pymongo-migrate": ToolLayout(_log("pymongo_migrate", _stem, "name", "applied", {"applied": {"$ne": None}})),
     "mongodb-migrations": ToolLayout(_log("database_migrations", _digits, "migration_datetime", "migration_datetime")),
     "beanie": ToolLayout(

@@ -16,7 +16,7 @@ from verification.errors import NotAsked, ObserverError, ServiceError, Verificat
 from verification.migrations.compatibility import Survey, incompatibilities, survey, unreadable
 from verification.migrations.copying import copy, refuse_large
 from verification.migrations.guard import GuardedTraffic
-from verification.migrations.layouts import MigrationLog, shape
+from verification.migrations.layouts import MigrationLog, tool_layout
 from verification.migrations.running import MigrationCommands
 from verification.migrations.scratch import MARKER, scratch
 from verification.migrations.snapshot import DatabaseSnapshot, take
@@ -35,7 +35,7 @@ _NO_DOWNGRADE = NotAsked("there is no command that goes back", "Name one in migr
 
 @dataclass(slots=True)
 class Rehearsed:
-    """What came of it. Each of the three answers is the list of what is wrong, or why nothing is known."""
+    """Result of a rehearsal. Each of the three answers is the list of what is wrong, or why nothing is known."""
 
     source: str
     documents: int = 0
@@ -79,7 +79,7 @@ class _Rehearsal:
         rehearsed: Rehearsed,
     ) -> None:
         self._server, self._database, self._settings, self._rehearsed = server, database, settings, rehearsed
-        self._log = shape(settings.layout).log
+        self._log = tool_layout(settings.layout).log
         modules = [file for file in files if not PurePosixPath(file).name.startswith("_")]
         self._names = sorted(self._log.name_of(file) for file in modules) if self._log else []
         self._leave_out = frozenset({MARKER, *([self._log.collection] if self._log else [])})
@@ -93,7 +93,7 @@ class _Rehearsal:
         self._steps = MigrationCommands(server, commands, checkout, settings, database, previous, len(modules))
 
     def run(self) -> None:
-        """Go through all of it; raises what keeps it from going on."""
+        """Upgrade, upgrade again, downgrade; raises what keeps it from going on."""
         before = self._snapshot()
         surveyed = self._survey()
         self._forget()

@@ -27,7 +27,7 @@ def scrubbed(variables: Mapping[str, str], hosts: Sequence[str]) -> dict[str, st
 
 @dataclass(frozen=True, slots=True)
 class MigrationCommands:
-    """The two commands of a project, to be run against `database` through a guard."""
+    """The project's upgrade and downgrade commands, run against `database` through a DatabaseGuard."""
 
     server: MongoDB
     commands: Commands
@@ -42,7 +42,7 @@ class MigrationCommands:
         return self._run(self.settings.upgrade or (), "upgrade", log)
 
     def downgrade(self, log: str) -> GuardedTraffic:
-        """Run the downgrade."""
+        """Run the downgrade; raises as `upgrade` does."""
         return self._run(self.settings.downgrade or (), "downgrade", log)
 
     def _run(self, command: Sequence[str], what: str, log: str) -> GuardedTraffic:

@@ -1,4 +1,4 @@
-"""A database to try things in, on the same server, that can never be another one and never stays.
+"""Scratch databases: made on the same server, marked, and dropped; never anybody else's.
 
 Its name carries a fixed prefix, the time of its creation and something random; it is made only where there is no such
 database; and it carries a marker document. Only a database of such a name is ever dropped; one that this process did

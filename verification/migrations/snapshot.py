@@ -1,4 +1,4 @@
-"""What a database holds, as a value that can be compared: a hash of each collection, its indexes and its options."""
+"""Snapshots of a database that can be compared: a hash of each collection, its indexes and its options."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class CollectionState:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSnapshot:
-    """A whole database at one time."""
+    """The state of all collections of a database."""
 
     collections: Mapping[str, CollectionState]
 

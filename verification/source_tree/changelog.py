@@ -101,7 +101,7 @@ def _words(text: str) -> frozenset[str]:
 
 
 def _stem(word: str) -> str:
-    """Near enough to hold "subtitle" and "subtitles", "load" and "loading" for the same word."""
+    """The word's stem, near enough to hold "subtitle" and "subtitles", "load" and "loading" for the same word."""
     for ending in ("ing", "ed", "es", "s"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             return word.removesuffix(ending).rstrip("e")

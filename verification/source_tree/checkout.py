@@ -1,4 +1,4 @@
-"""The service's source, as a git clone on this machine. Git is only asked; nothing in the clone is changed."""
+"""Reads the service's git clone: commits, changes, files. Nothing in the clone is changed."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Hit:
 
 
 class Checkout:
-    """The clone at `path`. Each question to git takes `timeout` seconds at most.
+    """The git clone at `path`. Each call of git takes `timeout` seconds at most.
 
     Every method raises ObserverError when git is missing, hangs, or cannot read the clone.
     """

@@ -1,4 +1,4 @@
-"""The service's own commands: run in its checkout, with a deadline, and never left behind.
+"""Runs the service's own commands in its checkout, with a deadline; no process is left behind.
 
 Each command runs under a guard (`process_guard.py`): its whole process tree ends with it, at its deadline, when the
 run is closed, and when this process dies.
@@ -61,7 +61,7 @@ class CommandResult:
 
 
 class Commands:
-    """Runs commands, several at a time if need be; their output lands in the folder `logs`."""
+    """Starts and ends commands, several at a time; their output lands in files of the folder `logs`."""
 
     def __init__(self, logs: Path, variables: Mapping[str, str] = os.environ) -> None:
         self._logs = logs
@@ -175,7 +175,7 @@ def _for_the_service(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _why_it_cannot_start(program: str, directory: Path, environment: Mapping[str, str]) -> tuple[str, str] | None:
-    """Cause and remedy."""
+    """Cause and remedy; None where it can."""
     if not directory.is_dir():
         return f"there is no directory {directory}", "Mend checkout.path or code.directory in deployment.toml."
     path = directory / program if os.sep in program else Path(program)

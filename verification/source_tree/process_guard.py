@@ -1,4 +1,4 @@
-"""Run a command so that nothing of it outlives its time: `python process_guard.py TOKEN GRACE COMMAND...`.
+"""Wrapper that ends a command's whole process tree with it: `python process_guard.py TOKEN GRACE COMMAND...`.
 
 A program of its own, which imports nothing of this package. It starts COMMAND in a session of its own and ends when
 COMMAND ends, with its exit code (128 + n for signal n, 126 when it cannot be started). Whoever started the guard holds
@@ -27,7 +27,7 @@ _NICE = 10  # other questions are timed meanwhile, on this machine
 
 
 def end_tree(token: str, group: int | None, grace: float) -> None:
-    """Ask the tree to end, and after `grace` seconds make it."""
+    """Send SIGTERM to the process tree, and after `grace` seconds SIGKILL."""
     _send(signal.SIGTERM, token, group)
     over_at = time.monotonic() + grace
     while time.monotonic() < over_at:

@@ -1,4 +1,4 @@
-"""The output of a command, as it comes: without secrets, and never more than a file of a sensible size."""
+"""Copies a command's output to a file as it comes, without secrets, up to a largest size."""
 
 from __future__ import annotations
 

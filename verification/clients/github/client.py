@@ -71,7 +71,7 @@ class _Release(BaseModel):
 
 
 class GitHub:
-    """One repository; `access` says what its token must permit. Each method raises ObserverError, NotPermitted."""
+    """Client of one repository; `access` says what its token must permit. Methods raise ObserverError, NotPermitted."""
 
     def __init__(
         self,

@@ -91,7 +91,7 @@ class LogEntry:
 
 
 class CloudLogging:
-    """The logs of one service. Making this costs nothing; `timeout` (seconds) limits each question. Thread-safe."""
+    """Client of Cloud Logging for one service; `timeout`: seconds for each question. Thread-safe."""
 
     def __init__(self, settings: CloudRunSettings, timeout: float = 20) -> None:
         self._settings = settings

@@ -97,7 +97,7 @@ class _Patience(TypedDict):
 
 
 class CloudMonitoring:
-    """The metrics of one service. Making this costs nothing; `timeout` (seconds) limits each question. Thread-safe."""
+    """Client of Cloud Monitoring for one service; `timeout`: seconds for each question. Thread-safe."""
 
     def __init__(self, settings: CloudRunSettings, timeout: float = 20) -> None:
         self._settings = settings
@@ -177,7 +177,7 @@ class CloudMonitoring:
             yield series
 
     def _patience(self) -> _Patience:
-        """The library's own retries last a minute and a half; who asks wants to know why there is no answer."""
+        """Retries that end in time: the library's own last a minute and a half."""
         load("google.cloud.monitoring_v3", "grpc")
         from google.api_core.retry import Retry
 

@@ -58,7 +58,7 @@ _UPDATE = "run.services.update"
 
 
 class CloudRun:
-    """One service on Cloud Run. Making this object costs nothing; `timeout` (seconds) limits each call. Thread-safe."""
+    """Client of Cloud Run's Admin API for one service; `timeout`: seconds for each call. Thread-safe."""
 
     def __init__(self, settings: CloudRunSettings, timeout: float = 10) -> None:
         self.settings = settings

@@ -61,7 +61,7 @@ class GcloudTraffic:
 
 
 class Gcloud:
-    """gcloud for one service. Its output lands in the folder `logs`; it never outlives its time."""
+    """gcloud's commands for one service. Their output lands in the folder `logs`; none outlives its time."""
 
     def __init__(self, service: CloudRunSettings, logs: Path, variables: Mapping[str, str]) -> None:
         self._service = service

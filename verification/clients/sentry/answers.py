@@ -14,7 +14,7 @@ from verification.verdict import Measurement, now
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """From when to when, both aware."""
+    """A time window; both ends are aware."""
 
     start: dt.datetime
     end: dt.datetime
@@ -27,12 +27,12 @@ class Window:
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """Its length."""
         return (self.end - self.start).total_seconds()
 
     @property
     def parameters(self) -> dict[str, str]:
-        """As Sentry wants it: UTC, in whole seconds, without an offset. The second that has begun belongs to it."""
+        """Its query parameters: UTC, in whole seconds, without an offset. The second that has begun belongs to it."""
         return {"start": utc_text(self.start), "end": utc_text(self.end + dt.timedelta(seconds=1))}
 
 

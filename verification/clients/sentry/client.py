@@ -59,7 +59,7 @@ class _Deploy(BaseModel):
 
 
 class Sentry:
-    """One project of an organization. Every method raises ObserverError where Sentry cannot tell, or may not."""
+    """Client of Sentry's Web API for one project. Each method raises ObserverError, NotPermitted."""
 
     def __init__(
         self, settings: SentrySettings, variables: Mapping[str, str], scopes: str = "event:read and org:read"
@@ -103,7 +103,7 @@ class Sentry:
         return frozenset(seen.value for seen in reply.read(_Tag).top_values if seen.value)
 
     def must_know(self, environment: str) -> None:
-        """Raise ObserverError when no event of `environment` ever came: a slip in its name would look like quiet."""
+        """Raise ObserverError for an environment without any event ever: a slip in its name would look like quiet."""
         known = self._project.environments
         if known is not None and environment not in known:
             raise ObserverError(
@@ -161,7 +161,7 @@ class Sentry:
 
     @cached_property
     def _project(self) -> _Project:
-        """Events are asked for by the project's number; people know its slug."""
+        """The project, by its slug or number: searches take the number alone."""
         known: list[str] = []
         for page in self._api.pages(f"{self._organization}/projects/", {}):
             for project in page.read(list[_Project]):

@@ -1,4 +1,4 @@
-"""Ask the service under verification, as its users do: over HTTP, with a limit on time and size."""
+"""HTTP client of the service under verification, with a limit on time and size."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def user_agent() -> str:
 
 
 class Service:
-    """The service at one target. Every question is bounded from the name lookup to the last byte; none raises.
+    """HTTP client of the service at one target. Each request is bounded from name lookup to last byte; none raises.
 
     What went wrong is the answer's `problem`, for the criterion to judge. Safe to use from many threads.
     """

@@ -1,4 +1,4 @@
-"""Whose failure it is when the service gives no answer.
+"""Which exception a request without an answer is: the service's failure, or the observer's.
 
 Once a connection stands (with TLS, where there is TLS), silence, a broken answer or a bad
 certificate is the service's (`ServiceError`). A name that does not resolve, no route, or no connection at all says more

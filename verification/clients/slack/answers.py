@@ -1,4 +1,4 @@
-"""What Slack's Web API answers, and what is made of its refusals."""
+"""Shapes of Slack's answers, and its errors as exceptions of ours."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CHANNEL_REMEDIES = {
 
 
 class ListedChannel(BaseModel):
-    """A channel."""
+    """A channel of `conversations.list`."""
 
     id: str
     name: str = ""
@@ -40,7 +40,7 @@ class MessageMetadata(BaseModel):
 
 
 class SharedFile(BaseModel):
-    """A file."""
+    """A file that a message shares."""
 
     id: str
     name: str = ""
@@ -76,7 +76,7 @@ def read_answer(shape: type[T], value: object, question: str) -> T:
 
 
 def explained(error: SlackApiError, question: str) -> ObserverError:
-    """Slack's refusal of `question`, with what mends it."""
+    """Slack's error answer to `question` as an ObserverError, with its remedy."""
     response = error.response
     status = getattr(response, "status_code", 0)
     data = getattr(response, "data", response)
@@ -99,7 +99,7 @@ def explained(error: SlackApiError, question: str) -> ObserverError:
 
 
 def rate_limit_handler(left: Callable[[], float]) -> RateLimitErrorRetryHandler:
-    """Waits for a rate limit to be lifted, unless that takes longer than the time that is left."""
+    """A retry handler for slack_sdk that waits for a rate limit to be lifted, if the time that is left allows it."""
     from slack_sdk.http_retry.builtin_handlers import RateLimitErrorRetryHandler as Handler
     from slack_sdk.http_retry.request import HttpRequest
     from slack_sdk.http_retry.response import HttpResponse

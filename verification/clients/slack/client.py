@@ -44,7 +44,7 @@ _PAGES = 50
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A message of ours. `again`: it had been posted before, and was found instead of repeated."""
+    """A message that we posted. `again`: it had been posted before, and was found instead of repeated."""
 
     channel: str
     ts: str
@@ -66,7 +66,10 @@ def release_key(commit: str) -> str:
 
 
 class Slack:
-    """One workspace. `timeout` bounds each method with all its retries; each raises ObserverError, NotPermitted."""
+    """Client of Slack's Web API for one workspace. `timeout` (seconds) bounds each method with its retries.
+
+    Each raises ObserverError, NotPermitted.
+    """
 
     def __init__(self, url: str, token: str, timeout: float) -> None:
         load("slack_sdk")
@@ -133,7 +136,7 @@ class Slack:
         self._within(share)
 
     def reach(self, channel: str) -> None:
-        """Ask who we are, and what was written in `channel` just now: what `announce` does before it posts."""
+        """Check token and channel by the reads that `announce` makes before it posts."""
 
         def ask() -> None:
             self._myself()

@@ -10,13 +10,14 @@ from verification.records.run_record import CriterionResult, RollbackResult, Run
 from verification.verdict import Verdict
 
 _KILLED = "the run itself did not finish; what stands here is what its journal tells"
+_SEEN_LATER = "it failed in the run that followed, whose report says why"
 
 
 def killed_record(begun: RunRecord, text: str, result: RollbackResult, journal: Path) -> RunRecord:
     """`begun` with `result` and the criteria that failed; it stays unfinished. `text` says what was done since."""
     entries = JournalView.read(journal).every("failed")
     failed = {entry.text("criterion"): entry.text("reason") for entry in entries}
-    failed |= {name: "" for name in result.triggers if name not in failed}
+    failed |= {name: _SEEN_LATER for name in result.triggers if name not in failed}
     phase = begun.phases[0] if len(begun.phases) == 1 else ""  # which of several it was, nobody wrote down
     return replace(
         begun,

@@ -117,7 +117,9 @@ def test_the_files_of_a_killed_run_say_what_was_done_in_its_stead(
     written = VerdictFile.model_validate_json(files.verdict.read_text(encoding="utf-8"))
     assert (written.verdict, written.exit_code, written.finished) == (verdict, code, None)
     assert (written.rollback.outcome, written.rollback.to_revision) == (result.outcome, "a")
-    assert [one.id for one in written.criteria] == list(failed or result.triggers)
+    criteria = {criterion.id: criterion.reason for criterion in written.criteria}
+    assert list(criteria) == list(failed or result.triggers)
+    assert all(criteria.values()), "each says why, or who does"
     assert files.is_unfinished
     for path in (files.report, files.summary):
         text = path.read_text(encoding="utf-8")

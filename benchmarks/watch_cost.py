@@ -21,9 +21,9 @@ from verification.watch.baseline import Baseline, Minute
 from verification.watch.criteria.forbidden_events import CRITICAL_ERRORS, DATABASE_ERRORS, NEW_ERRORS, RESTARTS
 from verification.watch.criteria.from_settings import BlockGrid, configured_criteria, error_rate
 from verification.watch.criteria.gauges import DEPENDENCY, INSTANCES
+from verification.watch.criteria.judged import SampleJudge
 from verification.watch.criteria.repeated_checks import FLOWS, HEALTH
 from verification.watch.criteria.sentry_rate import SentryErrorRate
-from verification.watch.criteria.standing import SampleJudge
 from verification.watch.criteria.traffic import LOG, METRICS
 from verification.watch.samples import Sample, SampleFile, TrafficBlock
 from verification.watch.sources.serving import SERVING
@@ -93,7 +93,7 @@ def _streams(file: Path) -> float:
     grids = {LOG: BlockGrid(monitor.block, monitor.extended_to)}
     criteria: list[SampleJudge] = []
     for number in range(_STREAMS):
-        criterion = error_rate(settings, monitor, _baseline(_RPM), grids, LOG)
+        criterion = error_rate(settings, monitor, _baseline(_RPM), grids)
         criterion.criterion = f"stream {number}"
         criteria.append(criterion)
     watch, chance = _watch(criteria, monitor, file), np.random.default_rng(7)
@@ -113,7 +113,7 @@ def _whole(file: Path, rpm: int) -> float:
     """MB of samples in a day, of a watch with the shipped criteria, asked as often as shipped."""
     settings, monitor = _settings()
     grids = {LOG: BlockGrid(monitor.block, monitor.extended_to), METRICS: BlockGrid(60, monitor.extended_to)}
-    watch = _watch(configured_criteria(settings, monitor, _baseline(rpm), grids, LOG), monitor, file)
+    watch = _watch(configured_criteria(settings, monitor, _baseline(rpm), grids), monitor, file)
     watch.begin()
     for samples in _as_shipped(rpm):
         watch.add_samples(samples)

@@ -13,12 +13,13 @@ from verification.clients.google.cloud_logging import CloudLogging
 from verification.clients.google.cloud_monitoring import CloudMonitoring
 from verification.clients.google.cloud_run import CloudRun
 from verification.errors import VerificationError
+from verification.judge.judgement import Judgement
+from verification.judge.proportion import Block
 from verification.settings.model import Settings
 from verification.settings.monitor import Monitor
 from verification.verdict import Measurement, Verdict, now
 from verification.watch.baseline import Baseline, latest_visible, read_baseline
 from verification.watch.criteria.from_settings import BlockGrid, error_rate, p95_latency
-from verification.watch.criteria.standing import Standing
 from verification.watch.criteria.traffic import LOG, TrafficCriterion
 from verification.watch.sources.request_log import RequestLogSource
 
@@ -67,8 +68,8 @@ def _judged(
     )
     grids = {LOG: BlockGrid(monitor.block, seconds)}
     watched = [
-        error_rate(settings, monitor, baseline, grids, LOG),
-        p95_latency(settings, monitor, grids, LOG),
+        error_rate(settings, monitor, baseline, grids),
+        p95_latency(settings, monitor, grids),
     ]
     end = start + timedelta(seconds=max(seconds, monitor.block))
     until = time.monotonic() + (end - start).total_seconds() + monitor.log_delay + monitor.block + _PAUSE
@@ -96,21 +97,21 @@ def _baseline(cloud_run: CloudRun) -> Baseline | None:
         monitoring.close()
 
 
-def _take(log: RequestLogSource, watched: list[TrafficCriterion]) -> None:
+def _take(log: RequestLogSource, watched: list[TrafficCriterion[Block]]) -> None:
     for sample in log.read_samples(now()):
         for criterion in watched:
             criterion.add_sample(sample)
 
 
-def _check(criterion: TrafficCriterion, *, at_end: bool) -> Measurement:
-    standing = criterion.judge(at_end=at_end)
-    return replace(criterion.measurement(), series=None, note=_words(standing))
+def _check(criterion: TrafficCriterion[Block], *, at_end: bool) -> Measurement:
+    judgement = criterion.judge(at_end=at_end)
+    return replace(criterion.measurement(), series=None, note=_words(judgement))
 
 
-def _words(standing: Standing) -> str:
-    return standing.reason if standing.observed else f"not enough to judge by: {standing.reason}"
+def _words(judgement: Judgement) -> str:
+    return judgement.reason if judgement.observed else f"not enough to judge by: {judgement.reason}"
 
 
-def _problem(criterion: TrafficCriterion, *, at_end: bool) -> str:
-    standing = criterion.judge(at_end=at_end)
-    return f"users' requests have not recovered: {standing.reason}" if standing.verdict is Verdict.FAIL else ""
+def _problem(criterion: TrafficCriterion[Block], *, at_end: bool) -> str:
+    judgement = criterion.judge(at_end=at_end)
+    return f"users' requests have not recovered: {judgement.reason}" if judgement.verdict is Verdict.FAIL else ""

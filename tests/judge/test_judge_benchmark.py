@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.judge_rules import FAIL, PASS, UNDECIDED, ours
 from benchmarks.judge_scenarios import BLOCK_S, MINUTE, MOST, Blocks, Scenario, scenarios
-from verification.judge.judgement import Finding
+from verification.judge.judgement import Judgement
 from verification.judge.proportion import Block, ProportionJudge, ProportionRule
 from verification.verdict import Verdict
 
@@ -15,7 +15,7 @@ RUNS = 3
 VERDICTS = {None: UNDECIDED, Verdict.PASS: PASS, Verdict.FAIL: FAIL}
 
 
-def watched(rule: ProportionRule, blocks: Blocks, run: int) -> tuple[Finding, float]:
+def watched(rule: ProportionRule, blocks: Blocks, run: int) -> tuple[Judgement, float]:
     """One run, judged as a watch does: until it is certain, at the end, and once more after an extension."""
     judge = ProportionJudge.start(rule)
     counts = zip(blocks.total[run], blocks.over[run], blocks.severe[run], blocks.missing[run], strict=True)

@@ -23,8 +23,8 @@ from verification.watch.criteria.forbidden_events import (
     DATABASE_ERRORS,
     NEW_ERRORS,
     RESTARTS,
-    SENTRY_RATE,
 )
+from verification.watch.criteria.sentry_rate import SENTRY_RATE
 from verification.watch.samples import Sample, TrafficBlock
 from verification.watch.sources.metrics import InstanceSource, MetricsSource
 from verification.watch.sources.observers import SentrySource, TroubleSource

@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 
 from verification.errors import ObserverError, ServiceError
+from verification.judge.judgement import Judgement
 from verification.series import WatchRow
 from verification.settings.monitor import Monitor
 from verification.verdict import Measurement, Verdict, collecting
 from verification.watch.criteria.forbidden_events import CRITICAL_ERRORS, ForbiddenEvents
 from verification.watch.criteria.gauges import DEPENDENCY, MedianLatency
+from verification.watch.criteria.judged import SampleJudge
 from verification.watch.criteria.repeated_checks import FLOWS, HEALTH, RepeatedCheck
-from verification.watch.criteria.standing import SampleJudge, Standing, WatchedCriterion
+from verification.watch.result import WatchedCriterion
 from verification.watch.samples import Sample, SampleFile, TrafficBlock
 from verification.watch.sources.serving import SERVING
 from verification.watch.sources.source import BlockSource, Source
@@ -102,10 +104,10 @@ def stage(tmp_path: Path) -> Stage:
     return Stage(tmp_path)
 
 
-def verdict(conclusion: WatchedCriterion) -> str:
+def verdict(watched: WatchedCriterion) -> str:
     with collecting():
         try:
-            conclusion.must_be_none()
+            watched.must_be_none()
         except ServiceError:
             return "fail"
         except ObserverError:
@@ -160,7 +162,7 @@ def test_a_source_that_fails_is_a_gap_and_no_verdict(stage: Stage, problem: Exce
     )
     ended = stage.watch([critical, health()], Scripted((CRITICAL_ERRORS,), fail), Scripted((HEALTH,), good)).run()
     assert verdict(ended["no_critical_errors"]) == "inconclusive"
-    assert str(problem) in ended["no_critical_errors"].standing.reason
+    assert str(problem) in ended["no_critical_errors"].judgement.reason
     assert verdict(ended["service_stays_healthy"]) == "pass", "the other sources go on"
 
 
@@ -171,7 +173,7 @@ def test_every_source_down_at_once_proves_nothing(stage: Stage) -> None:
     latency = MedianLatency("mongodb_latency", "mongodb", (f"{DEPENDENCY}mongodb",), 100, "deep health")
     ended = stage.watch([health(), latency], Scripted((HEALTH, f"{DEPENDENCY}mongodb"), fail)).run()
     assert {verdict(one) for one in ended.values()} == {"inconclusive"}
-    assert not any(one.standing.observed for one in ended.values())
+    assert not any(one.judgement.observed for one in ended.values())
 
 
 def test_a_source_that_hangs_is_not_waited_for(stage: Stage) -> None:
@@ -201,7 +203,7 @@ def test_a_machine_that_sleeps_for_ten_minutes_has_not_watched_them(stage: Stage
     ended = stage.watch([health()], Scripted((HEALTH,), tell, every=1.0), seconds=601, most=601).run()
     found = ended["service_stays_healthy"]
     assert verdict(found) == "inconclusive"
-    assert "had no answer" in found.standing.reason
+    assert "had no answer" in found.judgement.reason
 
 
 def test_what_stays_undecided_is_watched_for_longer(stage: Stage) -> None:
@@ -334,7 +336,7 @@ class Defective(RepeatedCheck):
         super().add_sample(sample)
         self._break_at("add_sample")
 
-    def judge(self, *, at_end: bool) -> Standing:
+    def judge(self, *, at_end: bool) -> Judgement:
         self._break_at("judge")
         return super().judge(at_end=at_end)
 
@@ -361,7 +363,7 @@ def test_a_criterion_that_is_broken_takes_no_other_with_it(stage: Stage, method:
     ended = watch.run()
     assert verdict(ended["service_stays_healthy"]) == "fail"
     assert verdict(ended["user_flows_keep_working"]) == "inconclusive"
-    assert "ZeroDivisionError" in ended["user_flows_keep_working"].standing.reason
+    assert "ZeroDivisionError" in ended["user_flows_keep_working"].judgement.reason
 
 
 def test_what_was_certain_stays_so_when_its_criterion_breaks_afterwards(stage: Stage) -> None:
@@ -382,7 +384,7 @@ def test_it_is_stopped_when_nobody_waits_for_it(stage: Stage) -> None:
 
 def verdict_of(ended: object) -> set[Verdict | None]:
     assert isinstance(ended, dict)
-    return {one.standing.verdict for one in ended.values()}
+    return {one.judgement.verdict for one in ended.values()}
 
 
 @pytest.fixture(autouse=True)

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from verification.judge.judgement import Finding
+from verification.judge.judgement import Judgement
+from verification.judge.proportion import Block
 from verification.verdict import Verdict
 from verification.watch.criteria.forbidden_events import CRITICAL_ERRORS, DATABASE_ERRORS, ForbiddenEvents
 from verification.watch.criteria.gauges import DEPENDENCY, INSTANCES, InstanceCount, MedianLatency
+from verification.watch.criteria.judged import SampleJudge
 from verification.watch.criteria.low_traffic import LowTrafficCriterion, OwnChecks
 from verification.watch.criteria.repeated_checks import FLOWS, HEALTH, RepeatedCheck
 from verification.watch.criteria.sentry_rate import SentryErrorRate
-from verification.watch.criteria.standing import SampleJudge, Standing
 from verification.watch.criteria.traffic import LOG, METRICS, ErrorShare, TrafficCriterion, percentile
 from verification.watch.samples import Sample, SampleFile, TrafficBlock
 
@@ -29,7 +30,7 @@ def at(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
 
 
-def fed(criterion: SampleJudge, samples: Iterable[Sample]) -> Standing:
+def fed(criterion: SampleJudge, samples: Iterable[Sample]) -> Judgement:
     for sample in samples:
         criterion.add_sample(sample)
     return criterion.judge(at_end=True)
@@ -230,35 +231,23 @@ class Limit:
     def __init__(self, bad: int = 0, total: int = 0, minimum: int = 0) -> None:
         self.bad, self.total, self.minimum = bad, total, minimum
 
-    def after(self, traffic: TrafficBlock | None) -> Limit:
-        if traffic is None:
+    def after(self, block: Block | None) -> Limit:
+        if block is None:
             return self
-        return Limit(self.bad + traffic.errors, self.total + traffic.total, self.minimum)
+        return Limit(self.bad + block.over_limit, self.total + block.total, self.minimum)
 
     @property
-    def so_far(self) -> Finding:
+    def so_far(self) -> Judgement:
         failed = self.total > 0 and self.bad > self.total / 10
         return self._found(Verdict.FAIL if failed else None, "certain" if failed else "")
 
-    def at_end(self) -> Finding:
+    def at_end(self) -> Judgement:
         if not self.total or self.total < self.minimum:
             return self._found(None, "minimum", observed=False)
         return self.so_far if self.so_far.verdict else self._found(Verdict.PASS, "confident")
 
-    def _found(self, verdict: Verdict | None, rule: str, *, observed: bool = True) -> Finding:
-        return Finding(
-            verdict=verdict,
-            roll_back=False,
-            observed=observed,
-            reason=f"{self.bad} of {self.total}",
-            bad=self.bad,
-            total=self.total,
-            missing=0,
-            blocks=0,
-            lower=None,
-            upper=None,
-            rule=rule,
-        )
+    def _found(self, verdict: Verdict | None, rule: str, *, observed: bool = True) -> Judgement:
+        return Judgement(verdict, f"{self.bad} of {self.total}", observed=observed, rule=rule)
 
 
 def traffic(total: int = 10, errors: int = 0) -> TrafficBlock:
@@ -269,9 +258,9 @@ def block(number: int, seen: TrafficBlock | None, stream: str = LOG) -> Sample:
     return Sample(stream, at(10 * number), traffic=seen, missing=seen is None)
 
 
-def error_rate(minimum: int = 0) -> TrafficCriterion:
+def error_rate(minimum: int = 0) -> TrafficCriterion[Block]:
     judges = {LOG: Limit(minimum=minimum), METRICS: Limit(minimum=minimum)}
-    return TrafficCriterion("cloud_run_error_rate", "error rate", "%", ErrorShare(), judges, LOG, rule="<", limit=1)
+    return TrafficCriterion("cloud_run_error_rate", "error rate", "%", ErrorShare(), judges, rule="<", limit=1)
 
 
 def test_the_preferred_source_decides_while_it_sees_enough() -> None:
@@ -298,7 +287,9 @@ def test_where_both_are_blind_nothing_is_known() -> None:
     found = fed(criterion, [one for n in range(5) for one in (block(n, None), block(n, None, METRICS))])
     assert (found.verdict, found.observed) == (None, False)
     assert criterion.measurement().value is None
-    assert [value for _, value in criterion.series().points] == [None] * 5, "a gap, and no zero"
+    series = criterion.measurement().series
+    assert series is not None
+    assert [value for _, value in series.points] == [None] * 5, "a gap, and no zero"
 
 
 def test_a_percentile_is_the_upper_bound_of_its_bucket() -> None:
@@ -319,7 +310,7 @@ def test_counts_that_cannot_be_are_refused(strange: dict[str, float]) -> None:
 # --- few users --------------------------------------------------------------------------------------------------
 
 
-def few(own: str, users: int = 0) -> tuple[LowTrafficCriterion, Standing]:
+def few(own: str, users: int = 0) -> tuple[LowTrafficCriterion, Judgement]:
     questions = OwnChecks()
     criterion = LowTrafficCriterion(error_rate(minimum=300), questions, lambda: questions.availability(0.01))
     return criterion, fed(criterion, [block(0, traffic(users)), *answers(own)])
@@ -359,7 +350,7 @@ def test_users_who_were_not_seen_are_not_users_who_did_not_come() -> None:
 
 
 def test_slow_questions_of_our_own_prove_nothing_and_fast_ones_do() -> None:
-    def asked(ms: float, times: int = 30) -> Standing:
+    def asked(ms: float, times: int = 30) -> Judgement:
         questions = OwnChecks()
         for n in range(times):
             questions.add_sample(Sample(HEALTH, at(n), 1.0, took_ms=ms))

@@ -1,4 +1,4 @@
-"""What a judge finds: a verdict, or none yet, with the numbers and the rule behind it, in words."""
+"""What a judge says: a verdict, or none yet, with the reason in words and the figures behind it."""
 
 from __future__ import annotations
 
@@ -9,25 +9,41 @@ from verification.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What follows from the blocks so far. `verdict` is None while, or where, it is undecided.
+class BlockFigures:
+    """The counts of a stream of blocks, and the exact one-sided confidence bounds of what they are a sample of.
 
-    `observed` is False when it is undecided because too little was observed, True when the service itself is ambiguous.
-    `bad` of `total` are what is surely over the limit; `lower` and `upper` are exact bounds, of that share at 99.75 %
-    and of what is possibly over the limit at 95 %. They are shares of one; for a judge of counts, things a second.
+    A judge of proportions: `bad` of `total` requests are surely over the limit. `lower_bound` (99.75 %) is of the share
+    of requests that surely are, `upper_bound` (95 %) of the share that possibly are; 0 to 1 (Clopper and Pearson).
+    A judge of rates: `bad` and `total` are both the count; the bounds are of the count per second (Garwood), at the
+    same confidences. Bounds are None where nothing was observed.
     """
 
-    verdict: Verdict | None
-    roll_back: bool  # at once, without waiting for the end
-    observed: bool
-    reason: str
     bad: int
     total: int
-    missing: int  # blocks
-    blocks: int  # missing ones too
-    lower: float | None
-    upper: float | None
-    rule: str  # which one decided: "literal", "certain", "exact bound", "baseline", "confident", "minimum", ...
+    missing: int  # blocks that were not observed
+    blocks: int  # all of them, the missing ones too
+    lower_bound: float | None
+    upper_bound: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What follows from what was observed so far, of a stream of blocks or of a criterion under watch.
+
+    `verdict` is None while, or where, it is undecided. `observed` is False when that is because too little was seen,
+    True when the service itself is ambiguous. `rule` names what decided: "literal", "certain", "exact bound",
+    "baseline", "confident", "minimum", ...; only the judges of blocks have several, and `figures`.
+    """
+
+    verdict: Verdict | None = None
+    reason: str = ""
+    roll_back: bool = False  # at once, without waiting for the end
+    observed: bool = True
+    rule: str = ""
+    figures: BlockFigures | None = None
+
+
+UNDECIDED = Judgement()
 
 
 def is_count(value: object) -> bool:

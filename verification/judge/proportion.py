@@ -26,7 +26,7 @@ from functools import cached_property
 from math import ceil, isfinite
 from typing import TYPE_CHECKING
 
-from verification.judge.judgement import Finding, is_count, percent, plain_percent
+from verification.judge.judgement import BlockFigures, Judgement, is_count, percent, plain_percent
 from verification.settings.units import duration_text
 from verification.verdict import Verdict
 
@@ -166,7 +166,7 @@ class ProportionJudge:
 
     rule: ProportionRule
     blocks: tuple[Block | None, ...]
-    decided: Finding | None  # what became certain, as it was then
+    decided: Judgement | None  # what became certain, as it was then
     _counts: _Sums = field(repr=False)
     _severe: Evidence = field(repr=False, compare=False)
     _over: Evidence = field(repr=False, compare=False)
@@ -206,11 +206,11 @@ class ProportionJudge:
         return replace(after, decided=found)
 
     @property
-    def so_far(self) -> Finding:
+    def so_far(self) -> Judgement:
         """So far: a fail once it is certain, undecided until then."""
         return self.decided or self._found("", self._counts.words(self.rule), observed=self._counts.total > 0)
 
-    def at_end(self) -> Finding:
+    def at_end(self) -> Judgement:
         """The verdict when the watch is over; what is undecided, an extension may still settle."""
         if self.decided is not None:
             return self.decided
@@ -244,7 +244,7 @@ class ProportionJudge:
         how = "confident" if upper is not None and upper < rule.limit else "thin evidence"
         return self._found(how, f"{how}: {words}", Verdict.PASS)
 
-    def _certain(self) -> Finding | None:
+    def _certain(self) -> Judgement | None:
         """What the latest block made certain, the worst first."""
         rule, counts = self.rule, self._counts
         severe = rule.severe_noun or rule.noun
@@ -292,21 +292,17 @@ class ProportionJudge:
 
     def _found(
         self, rule: str, reason: str, verdict: Verdict | None = None, *, roll_back: bool = False, observed: bool = True
-    ) -> Finding:
+    ) -> Judgement:
         counts = self._counts
-        return Finding(
-            verdict=verdict,
-            roll_back=roll_back,
-            observed=observed,
-            reason=reason,
+        figures = BlockFigures(
             bad=counts.over,
             total=counts.total,
             missing=counts.missing,
             blocks=counts.blocks,
-            lower=counts.lower(self.rule),
-            upper=counts.upper(self.rule),
-            rule=rule,
+            lower_bound=counts.lower(self.rule),
+            upper_bound=counts.upper(self.rule),
         )
+        return Judgement(verdict, reason, roll_back, observed, rule, figures)
 
 
 def _step(evidence: Evidence, bad: int, total: int, limit: float, dispersion: float) -> Evidence:

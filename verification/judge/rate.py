@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from math import ceil, isfinite
 from typing import TYPE_CHECKING
 
-from verification.judge.judgement import Finding, is_count, plain_percent
+from verification.judge.judgement import BlockFigures, Judgement, is_count, plain_percent
 from verification.judge.proportion import CONFIDENT_ALPHA, END_ALPHA, MOST_MISSING
 from verification.settings.units import duration_text
 from verification.verdict import Verdict
@@ -93,7 +93,7 @@ class RateJudge:
 
     rule: RateRule
     blocks: tuple[CountBlock | None, ...]
-    decided: Finding | None  # what became certain, as it was then
+    decided: Judgement | None  # what became certain, as it was then
     _evidence: Evidence = field(repr=False, compare=False)
 
     @classmethod
@@ -124,11 +124,11 @@ class RateJudge:
         return replace(after, decided=after._found("certain", f"{side} than the limit {sure}", Verdict.FAIL))
 
     @property
-    def so_far(self) -> Finding:
+    def so_far(self) -> Judgement:
         """So far: a fail once it is certain, undecided until then."""
         return self.decided or self._found("", "", observed=any(self.blocks))
 
-    def at_end(self) -> Finding:
+    def at_end(self) -> Judgement:
         """The verdict when the watch is over; what is undecided, an extension may still settle."""
         if self.decided is not None:
             return self.decided
@@ -150,25 +150,21 @@ class RateJudge:
     def _beyond(self, rate: float) -> bool:
         return rate < self.rule.limit if self.rule.falling else rate > self.rule.limit
 
-    def _found(self, rule: str, words: str, verdict: Verdict | None = None, *, observed: bool = True) -> Finding:
-        """A finding; its words follow the numbers: `120 requests in 5m (24 a minute, at least 30 expected; ...)`."""
+    def _found(self, rule: str, words: str, verdict: Verdict | None = None, *, observed: bool = True) -> Judgement:
+        """A judgement; its words follow the numbers: `120 requests in 5m (24 a minute, at least 30 expected; ...)`."""
         count, seconds = _sums(self.blocks)
         limit = f"at {'least' if self.rule.falling else 'most'} {60 * self.rule.limit:.3g} a minute expected"
         rate = f"{60 * _rate(self.blocks):.3g} a minute, {limit}" if seconds else limit
         about = f"{count:,} {self.rule.noun} in {duration_text(round(seconds))} ({rate})"
-        return Finding(
-            verdict=verdict,
-            roll_back=False,
-            observed=observed,
-            reason=f"{about}: {words}" if words else about,
+        figures = BlockFigures(
             bad=count,
             total=count,
             missing=self.blocks.count(None),
             blocks=len(self.blocks),
-            lower=_bounds(self.rule, self.blocks, END_ALPHA)[0] if seconds else None,
-            upper=_bounds(self.rule, self.blocks, CONFIDENT_ALPHA)[1] if seconds else None,
-            rule=rule,
+            lower_bound=_bounds(self.rule, self.blocks, END_ALPHA)[0] if seconds else None,
+            upper_bound=_bounds(self.rule, self.blocks, CONFIDENT_ALPHA)[1] if seconds else None,
         )
+        return Judgement(verdict, f"{about}: {words}" if words else about, False, observed, rule, figures)
 
 
 def _alternatives(rule: RateRule) -> tuple[float, ...]:

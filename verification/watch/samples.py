@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -12,6 +13,8 @@ from math import isfinite
 from pathlib import Path
 
 from verification.redaction import redact
+
+_COUNTS = ("seconds", "total", "errors", "slow", "possibly_slow", "very_slow", "everyone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +38,25 @@ class TrafficBlock:
     def __post_init__(self) -> None:
         """Raises ValueError for counts that cannot be."""
         parts = (self.errors, self.slow, self.possibly_slow, self.very_slow)
-        if not all(0 <= one <= self.total for one in parts) or self.everyone < self.total:
+        if not all(0 <= count <= self.total for count in parts) or self.everyone < self.total:
             raise ValueError(f"counts that cannot be: {self}")
         if not (isfinite(self.seconds) and self.seconds > 0):
             raise ValueError(f"counts that cannot be: {self}")
+
+    def __add__(self, other: TrafficBlock) -> TrafficBlock:
+        """Both blocks as if they were one."""
+        buckets = Counter(dict(self.latencies))
+        buckets.update(dict(other.latencies))
+        return TrafficBlock(
+            seconds=self.seconds + other.seconds,
+            total=self.total + other.total,
+            errors=self.errors + other.errors,
+            slow=self.slow + other.slow,
+            possibly_slow=self.possibly_slow + other.possibly_slow,
+            very_slow=self.very_slow + other.very_slow,
+            everyone=self.everyone + other.everyone,
+            latencies=tuple(sorted(buckets.items())),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +77,6 @@ class Sample:
     took_ms: float | None = None
 
 
-_COUNTS = ("seconds", "total", "errors", "slow", "possibly_slow", "very_slow", "everyone")
 _LONGEST = 300  # characters of a text: a day of bad answers is not to fill a disk
 _COLUMNS = ("stream", "at", "missing", "value", "took_ms", "key", "text", *_COUNTS, "latencies")
 
@@ -152,7 +169,7 @@ def _sample(line: dict[str, str]) -> Sample | None:
 
 
 def _traffic(line: dict[str, str]) -> TrafficBlock:
-    pairs = (one.partition(":") for one in line["latencies"].split())
+    pairs = (bucket.partition(":") for bucket in line["latencies"].split())
     return TrafficBlock(
         seconds=float(line["seconds"]),
         total=int(line["total"]),

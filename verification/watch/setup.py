@@ -70,7 +70,7 @@ class Watcher:
         first = self._first(baseline)
         traffic.sort(key=lambda one: one.stream != first)
         grids = {one.stream: BlockGrid(one.block, plan.at_most) for one in traffic}
-        criteria = configured_criteria(self._settings, monitor, baseline, grids, traffic[0].stream if traffic else "")
+        criteria = configured_criteria(self._settings, monitor, baseline, grids)
         self._watch = Watch(plan, criteria, traffic, sources.others(), SampleFile(self._logs / SAMPLES), self._clock)
         self._watch.begin()
         self._watch.replay(earlier[1:])

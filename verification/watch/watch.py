@@ -18,8 +18,8 @@ from verification.redaction import redact
 from verification.series import WatchSnapshot
 from verification.settings.monitor import Monitor
 from verification.verdict import Verdict
-from verification.watch.criteria.guarded import GuardedCriterion
-from verification.watch.criteria.standing import SampleJudge, Standing, WatchedCriterion
+from verification.watch.criteria.judged import GuardedCriterion, SampleJudge
+from verification.watch.result import WatchedCriterion
 from verification.watch.samples import Sample, SampleFile
 from verification.watch.sources.serving import SERVING
 from verification.watch.sources.source import BlockSource, Source
@@ -92,7 +92,7 @@ class Watch:
                     break
         finally:
             self._stopped.set()
-        return self.conclusions()
+        return self.results()
 
     def stop(self) -> None:
         """End it now: nobody waits for what it will come to."""
@@ -123,11 +123,11 @@ class Watch:
         """Note that it begins, so that another one can go on in its place."""
         self._file.append([Sample(BEGUN, self.plan.start, self.plan.seconds, self.plan.revision)])
 
-    def conclusions(self) -> dict[str, WatchedCriterion]:
+    def results(self) -> dict[str, WatchedCriterion]:
         """What it comes to now, by criterion."""
         with self._lock:
             cut_short = self._cut_short or ("it was stopped" if not self._complete else "")
-            return {name: self._concluded(one, cut_short) for name, one in self._criteria.items()}
+            return {name: self._result_of(criterion, cut_short) for name, criterion in self._criteria.items()}
 
     def snapshot(self) -> WatchSnapshot:
         """How it stands, for whoever looks on."""
@@ -217,14 +217,15 @@ class Watch:
         with self._lock:
             return any(one.judge(at_end=True).verdict is None for one in self._criteria.values())
 
-    def _concluded(self, one: SampleJudge, cut_short: str) -> WatchedCriterion:
-        settings, measurement = self.plan.settings, one.measurement()
-        if self._decided and self._decided[0] == one.criterion and measurement.series:
+    def _result_of(self, criterion: SampleJudge, cut_short: str) -> WatchedCriterion:
+        settings, measurement = self.plan.settings, criterion.measurement()
+        if self._decided and self._decided[0] == criterion.criterion and measurement.series:
             decided = replace(measurement.series, decided_at=self._decided[1])
             measurement = replace(measurement, series=decided)
+        judgement = criterion.judge(at_end=not cut_short)
         return WatchedCriterion(
             measurement,
-            _redacted(one.judge(at_end=not cut_short)),
+            replace(judgement, reason=redact(judgement.reason)),
             settings.when_ambiguous,
             settings.when_unobserved,
             cut_short,
@@ -288,7 +289,3 @@ class _SourceThread:
         except Exception as error:  # a source that breaks is one that cannot tell
             words = f"{type(error).__name__}: {error}"
         return [Sample(stream, at, text=redact(words), missing=True) for stream in self._source.streams]
-
-
-def _redacted(standing: Standing) -> Standing:
-    return Standing(standing.verdict, redact(standing.reason), standing.roll_back, standing.observed)

@@ -1,93 +1,81 @@
-"""Things that must not happen: new types of errors, critical ones, lost databases, containers that are killed."""
+"""Events that must not happen: new types of errors, critical ones, lost databases, containers that are killed."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import replace
 
-from verification.series import RowState, Series, WatchRow
-from verification.verdict import Measurement, Verdict, now
-from verification.watch.criteria.standing import Standing
+from verification.judge.judgement import UNDECIDED, Judgement
+from verification.series import WatchRow
+from verification.verdict import Measurement, Verdict
+from verification.watch.criteria.judged import History
 from verification.watch.samples import Sample
 
-NEW_ERRORS, CRITICAL_ERRORS, SENTRY_RATE = "sentry/new", "sentry/critical", "sentry/rate"
+NEW_ERRORS, CRITICAL_ERRORS = "sentry/new", "sentry/critical"
 DATABASE_ERRORS, RESTARTS = "logs/database", "logs/restarts"
-_SHOWN = 30
 _LISTED = 5
 
 
 class ForbiddenEvents:
-    """Things by their key, each with how often it was seen (`value`); `enough` times prove it, fewer are ambiguous.
+    """Events by their key, each with how often it was seen (`value`); `enough` times prove it, fewer are ambiguous.
 
-    A sample without a key says that the source looked and found nothing more.
+    Lines of a log are told one by one, and count together; types of errors do not. A sample without a key says that
+    the source looked and found nothing more.
     """
 
     def __init__(self, criterion: str, title: str, stream: str, source: str, *, enough: int, at_once: bool) -> None:
         self.criterion = criterion
-        self._title, self._stream, self._source = title, stream, source
+        self._stream, self._source = stream, source
         self._enough, self._at_once = enough, at_once
         self._seen: dict[str, Sample] = {}
-        self._points: list[tuple[datetime, float | None]] = []
+        self._history = History(criterion, title)
         self._why = ""
 
     def add_sample(self, sample: Sample) -> None:
-        """See SampleJudge."""
+        """Note the event, or that the source looked."""
         if sample.stream != self._stream:
             return
         if sample.key:
             self._seen[sample.key] = sample
             return
         self._why = sample.text if sample.missing else ""
-        self._points.append((sample.at, None if sample.missing else float(len(self._seen))))
+        self._history.add(sample.at, None if sample.missing else float(len(self._seen)))
 
-    def judge(self, *, at_end: bool) -> Standing:
-        """See SampleJudge."""
+    def judge(self, *, at_end: bool) -> Judgement:
+        """A fail as soon as events were seen often enough; at the end a pass, if the source could look at last."""
         if self._times >= self._enough:
-            return Standing(Verdict.FAIL, f"{len(self._seen)} {self._title}: {self._listed}", roll_back=self._at_once)
+            reason = f"{len(self._seen)} {self._history.title}: {self._listed}"
+            return Judgement(Verdict.FAIL, reason, roll_back=self._at_once)
         if not at_end:
-            return Standing(None)
+            return UNDECIDED
         # What happened while nobody could look is found afterwards, as long as the last look succeeded.
-        if not self._points or self._points[-1][1] is None:
+        if self._history.is_blind:
             why = self._why or "nobody looked"
-            return Standing(None, f"{self._source} could not be asked at last: {why}", observed=False)
+            return Judgement(reason=f"{self._source} could not be asked at last: {why}", observed=False)
         if self._seen:
-            return Standing(None, f"seen once only: {self._listed}", observed=False)
-        return Standing(Verdict.PASS)
+            return Judgement(reason=f"seen once only: {self._listed}", observed=False)
+        return Judgement(Verdict.PASS)
 
     def measurement(self) -> Measurement:
-        """See SampleJudge."""
-        looked = [one for one in self._points if one[1] is not None]
-        return Measurement(
-            self._title,
-            len(self._seen) if looked else None,
-            source=self._source,
-            observed_at=self._points[-1][0] if self._points else now(),
-            samples=len(looked),
-            note=self._listed,
-            series=self.series() if self._seen else None,
-        )
-
-    def series(self) -> Series:
-        """See SampleJudge."""
-        return Series(self.criterion, self._title, "", tuple(self._points))
+        """How many different events were seen; no value where the source never looked, no chart without an event."""
+        looks = len(self._history.values)
+        count = len(self._seen) if looks else None
+        measured = self._history.measured(count, self._source, samples=looks, note=self._listed)
+        return measured if self._seen else replace(measured, series=None)
 
     def row(self) -> WatchRow:
-        """See SampleJudge."""
-        unseen = not self._points or self._points[-1][1] is None
-        state = RowState.BAD if self._seen else RowState.UNKNOWN if unseen else RowState.GOOD
-        recent = tuple(value for _, value in self._points[-_SHOWN:])
-        return WatchRow(self.criterion, "not seen yet" if unseen else str(len(self._seen)), "none", state, recent)
+        """How many were seen."""
+        known = not self._history.is_blind
+        count = str(len(self._seen)) if known else ""
+        return self._history.row(count, "none", good=not self._seen, known=known or bool(self._seen))
 
     @property
     def _times(self) -> float:
-        """How often the one was seen that was seen most; things that are told one by one count together."""
-        counted = [one.value or 1 for one in self._seen.values()]
-        return max([*counted, len(counted) if all(one == 1 for one in counted) and self._counts_together else 0])
-
-    @property
-    def _counts_together(self) -> bool:
-        return self._stream.startswith("logs/")
+        """How often the event was seen that was seen most."""
+        times = [event.value or 1 for event in self._seen.values()]
+        together = self._stream.startswith("logs/") and all(count == 1 for count in times)
+        return len(times) if together else max(times, default=0)
 
     @property
     def _listed(self) -> str:
-        listed = [one.text for one in self._seen.values()]
-        return "; ".join(listed[:_LISTED]) + ("; and more" if len(listed) > _LISTED else "")
+        texts = [event.text for event in self._seen.values()]
+        return "; ".join(texts[:_LISTED]) + ("; and more" if len(texts) > _LISTED else "")

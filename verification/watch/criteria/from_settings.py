@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import ceil
 
-from verification.judge.judgement import Finding
+from verification.judge.judgement import Judgement
 from verification.judge.proportion import Block, ProportionJudge, ProportionRule
 from verification.judge.rate import CountBlock, RateJudge, traffic_rule
 from verification.settings.model import Settings
@@ -20,13 +20,11 @@ from verification.watch.criteria.forbidden_events import (
     ForbiddenEvents,
 )
 from verification.watch.criteria.gauges import DEPENDENCY, INSTANCES, PING, InstanceCount, MedianLatency
-from verification.watch.criteria.guarded import UnjudgeableCriterion
+from verification.watch.criteria.judged import SampleJudge, UnjudgeableCriterion
 from verification.watch.criteria.low_traffic import LowTrafficCriterion, OwnChecks
 from verification.watch.criteria.repeated_checks import FLOWS, HEALTH, RepeatedCheck
 from verification.watch.criteria.sentry_rate import SentryErrorRate
-from verification.watch.criteria.standing import SampleJudge
-from verification.watch.criteria.traffic import BlockJudge, ErrorShare, P95Latency, ShareOfBaseline, TrafficCriterion
-from verification.watch.samples import TrafficBlock
+from verification.watch.criteria.traffic import ErrorShare, P95Latency, ShareOfBaseline, TrafficCriterion
 
 SLOW_SHARE = 0.05  # "P95 below the limit" allows one in twenty to be slower
 DEPENDENCIES = ("mongodb", "openai", "elevenlabs", "pinecone")
@@ -47,55 +45,10 @@ class BlockGrid:
         return ceil(self.seconds / self.block_s) + _SPARE_BLOCKS
 
 
-class _Shares:
-    """Blocks of traffic for a judge of shares. `errors`: those that failed; else those that were slow."""
-
-    def __init__(self, judge: ProportionJudge, *, errors: bool) -> None:
-        self._judge, self._errors = judge, errors
-
-    def after(self, traffic: TrafficBlock | None) -> BlockJudge:
-        """See BlockJudge."""
-        return _Shares(self._judge.after(self._block(traffic) if traffic else None), errors=self._errors)
-
-    @property
-    def so_far(self) -> Finding:
-        """See BlockJudge."""
-        return self._judge.so_far
-
-    def at_end(self) -> Finding:
-        """See BlockJudge."""
-        return self._judge.at_end()
-
-    def _block(self, one: TrafficBlock) -> Block:
-        if self._errors:
-            return Block(one.total, one.errors, one.errors, one.errors)
-        return Block(one.total, one.slow, one.possibly_slow, one.very_slow)
-
-
-class _Counts:
-    """Blocks of traffic for a judge of rates: everybody's requests, whichever revision they reach."""
-
-    def __init__(self, judge: RateJudge) -> None:
-        self._judge = judge
-
-    def after(self, traffic: TrafficBlock | None) -> BlockJudge:
-        """See BlockJudge."""
-        return _Counts(self._judge.after(CountBlock(traffic.everyone, traffic.seconds) if traffic else None))
-
-    @property
-    def so_far(self) -> Finding:
-        """See BlockJudge."""
-        return self._judge.so_far
-
-    def at_end(self) -> Finding:
-        """See BlockJudge."""
-        return self._judge.at_end()
-
-
 def configured_criteria(
-    settings: Settings, monitor: Monitor, baseline: Baseline | None, grids: Mapping[str, BlockGrid], first: str
+    settings: Settings, monitor: Monitor, baseline: Baseline | None, grids: Mapping[str, BlockGrid]
 ) -> list[SampleJudge]:
-    """All criteria that `settings` configure; `grids` are those of the traffic's streams, `first` is preferred."""
+    """All criteria that `settings` configure; `grids` are those of the traffic's streams, the preferred one first."""
     limits = settings.limits
     found: list[SampleJudge] = []
     if settings.health.basic:
@@ -111,12 +64,11 @@ def configured_criteria(
         )
     if grids:
         found += [
-            *_by_few_users(
-                settings,
-                error_rate(settings, monitor, baseline, grids, first),
-                p95_latency(settings, monitor, grids, first),
+            _with_own_checks(
+                error_rate(settings, monitor, baseline, grids), lambda own: own.availability(limits.error_rate)
             ),
-            _traffic(baseline, grids, first),
+            _with_own_checks(p95_latency(settings, monitor, grids), lambda own: own.latency(limits.p95_latency)),
+            _traffic(baseline, grids),
             InstanceCount("instance_count_in_range", _expected(monitor.instances, baseline), (INSTANCES,)),
             _none_of("no_database_connection_errors", "database connection errors", DATABASE_ERRORS, 2),
             _none_of("no_container_restarts", "containers killed", RESTARTS, 1),
@@ -166,76 +118,66 @@ def _rule(monitor: Monitor, grid: BlockGrid, noun: str, limit: float, roll_back_
     )
 
 
-def _by_few_users(settings: Settings, errors: TrafficCriterion, latency: TrafficCriterion) -> list[SampleJudge]:
-    limits = settings.limits
-    first, second = OwnChecks(), OwnChecks()
-    return [
-        LowTrafficCriterion(errors, first, lambda: first.availability(limits.error_rate)),
-        LowTrafficCriterion(latency, second, lambda: second.latency(limits.p95_latency)),
-    ]
+def _with_own_checks(users: TrafficCriterion[Block], judge: Callable[[OwnChecks], Judgement]) -> SampleJudge:
+    own = OwnChecks()
+    return LowTrafficCriterion(users, own, lambda: judge(own))
 
 
 def error_rate(
-    settings: Settings, monitor: Monitor, baseline: Baseline | None, grids: Mapping[str, BlockGrid], first: str
-) -> TrafficCriterion:
+    settings: Settings, monitor: Monitor, baseline: Baseline | None, grids: Mapping[str, BlockGrid]
+) -> TrafficCriterion[Block]:
     """The share of users' requests that fail."""
     limit, at_once = settings.limits.error_rate, monitor.roll_back_at.error_rate
 
-    def judge(grid: BlockGrid) -> BlockJudge:
+    def rule(grid: BlockGrid) -> ProportionRule:
         rule = _rule(monitor, grid, "requests failed", limit, at_once)
-        if baseline and baseline.requests:
-            rule = replace(rule, dispersion=baseline.dispersion, baseline=(baseline.errors, baseline.requests))
-        return _Shares(ProportionJudge.start(rule), errors=True)
+        if baseline is None or not baseline.requests:
+            return rule
+        return replace(rule, dispersion=baseline.dispersion, baseline=(baseline.errors, baseline.requests))
 
     return TrafficCriterion(
         "cloud_run_error_rate",
         "error rate",
         "%",
         ErrorShare(),
-        {name: judge(grid) for name, grid in grids.items()},
-        first,
+        {stream: ProportionJudge.start(rule(grid)) for stream, grid in grids.items()},
         rule="<",
         limit=limit * 100,
         roll_back_at=at_once * 100,
     )
 
 
-def p95_latency(settings: Settings, monitor: Monitor, grids: Mapping[str, BlockGrid], first: str) -> TrafficCriterion:
+def p95_latency(settings: Settings, monitor: Monitor, grids: Mapping[str, BlockGrid]) -> TrafficCriterion[Block]:
     """The 95th percentile of users' latency."""
-    limit, at_once = settings.limits.p95_latency * 1000, monitor.roll_back_at.p95_latency * 1000
+    limit_ms, at_once_ms = settings.limits.p95_latency * 1000, monitor.roll_back_at.p95_latency * 1000
 
-    def judge(grid: BlockGrid) -> BlockJudge:
-        rule = _rule(monitor, grid, f"requests took longer than {limit:g} ms", SLOW_SHARE, SLOW_SHARE)
-        rule = replace(rule, severe_noun=f"requests took longer than {at_once:g} ms")
-        return _Shares(ProportionJudge.start(rule), errors=False)
+    def rule(grid: BlockGrid) -> ProportionRule:
+        rule = _rule(monitor, grid, f"requests took longer than {limit_ms:g} ms", SLOW_SHARE, SLOW_SHARE)
+        return replace(rule, severe_noun=f"requests took longer than {at_once_ms:g} ms")
 
     return TrafficCriterion(
         "p95_latency",
         "p95 latency",
         "ms",
         P95Latency(),
-        {name: judge(grid) for name, grid in grids.items()},
-        first,
+        {stream: ProportionJudge.start(rule(grid)) for stream, grid in grids.items()},
         rule="<",
-        limit=limit,
-        roll_back_at=at_once,
+        limit=limit_ms,
+        roll_back_at=at_once_ms,
     )
 
 
-def _traffic(baseline: Baseline | None, grids: Mapping[str, BlockGrid], first: str) -> SampleJudge:
+def _traffic(baseline: Baseline | None, grids: Mapping[str, BlockGrid]) -> SampleJudge:
     criterion, title = "traffic_matches_baseline", "requests, of what is usual"
     if baseline is None or not baseline.requests:
         why = "what is usual is not known: no baseline could be read" if baseline is None else "nobody came before"
         return UnjudgeableCriterion(criterion, title, why)
     usual = CountBlock(baseline.requests, (baseline.until - baseline.since).total_seconds())
-
-    def judge(grid: BlockGrid) -> BlockJudge:
-        rule = traffic_rule(usual, grid.block_s, grid.blocks, baseline.request_dispersion)
-        return _Counts(RateJudge.start(rule))
-
-    judges = {name: judge(grid) for name, grid in grids.items()}
-    kind = ShareOfBaseline(baseline.rpm)
-    return TrafficCriterion(criterion, title, "%", kind, judges, first, rule=">", limit=HALF * 100)
+    judges = {
+        stream: RateJudge.start(traffic_rule(usual, grid.block_s, grid.blocks, baseline.request_dispersion))
+        for stream, grid in grids.items()
+    }
+    return TrafficCriterion(criterion, title, "%", ShareOfBaseline(baseline.rpm), judges, rule=">", limit=HALF * 100)
 
 
 def _expected(instances: Instances | None, baseline: Baseline | None) -> tuple[float, float] | None:

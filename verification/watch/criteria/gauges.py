@@ -3,152 +3,123 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
 from math import isfinite
 from statistics import median
 
-from verification.series import RowState, Series, WatchRow
-from verification.verdict import Measurement, Verdict, now
-from verification.watch.criteria.standing import Standing
+from verification.judge.judgement import UNDECIDED, Judgement
+from verification.series import WatchRow
+from verification.verdict import Measurement, Verdict
+from verification.watch.criteria.judged import History
 from verification.watch.samples import Sample
 
 INSTANCES = "instances"
 DEPENDENCY = "dependency/"
 PING = "ping/mongodb"
-_SHOWN = 30
-_FEW = 3
+_FEWEST = 3
 _MOST_MISSING = 0.2
 
 
 class _Gauge:
     """Numbers of some streams, in the order of their time; what is no number (NaN, absent, negative) is missing."""
 
-    def __init__(self, criterion: str, title: str, unit: str, streams: tuple[str, ...], source: str) -> None:
-        self.criterion = criterion
-        self._title, self._unit, self._streams, self._source = title, unit, streams, source
-        self._points: list[tuple[datetime, float | None]] = []
+    def __init__(self, history: History, streams: tuple[str, ...], source: str) -> None:
+        self.criterion = history.criterion
+        self._history, self._streams, self._source = history, streams, source
         self._why = ""
 
     def add_sample(self, sample: Sample) -> None:
-        """See SampleJudge."""
+        """Note the number."""
         if sample.stream not in self._streams:
             return
         value = sample.value
         good = not sample.missing and value is not None and isfinite(value) and value >= 0
         self._why = self._why if good else sample.text or f"the answer was {value}"
-        self._points.append((sample.at, value if good else None))
-
-    @property
-    def _values(self) -> list[float]:
-        return [value for _, value in self._points if value is not None]
+        self._history.add(sample.at, value if good else None)
 
     @property
     def _unseen(self) -> str:
-        """Why too little was seen, or nothing."""
-        seen, every = len(self._values), len(self._points)
-        if seen >= _FEW and every - seen <= _MOST_MISSING * every:
+        """Why too little was seen, or nothing; empty where enough was."""
+        seen, every = len(self._history.values), len(self._history.points)
+        if seen >= _FEWEST and every - seen <= _MOST_MISSING * every:
             return ""
-        return f"{self._title} was seen {seen} times in {every}{': ' if self._why else ''}{self._why}"
+        return f"{self._history.title} was seen {seen} times in {every}{': ' if self._why else ''}{self._why}"
 
-    def _measured(self, value: float | None, limit: float | None, note: str) -> Measurement:
-        return Measurement(
-            self._title,
-            value,
-            self._unit,
-            source=self._source,
-            observed_at=self._points[-1][0] if self._points else now(),
-            samples=len(self._values),
-            note=note,
-            series=Series(self.criterion, self._title, self._unit, tuple(self._points), limit),
-        )
-
-    def _line(self, limit: str, *, good: bool) -> WatchRow:
-        last = self._values[-1:] if self._values else []
-        state = RowState.GOOD if good else RowState.BAD
-        return WatchRow(
-            self.criterion,
-            f"{last[0]:g} {self._unit}".rstrip() if last else "not seen yet",
-            limit,
-            state if last and self._points[-1][1] is not None else RowState.UNKNOWN,
-            tuple(value for _, value in self._points[-_SHOWN:]),
-        )
+    def _row(self, limit: str, *, good: bool) -> WatchRow:
+        last = self._history.values[-1:]
+        value = f"{last[0]:g} {self._history.unit}".rstrip() if last else ""
+        return self._history.row(value, limit, good=good, known=not self._history.is_blind)
 
 
 class MedianLatency(_Gauge):
     """A latency (ms) whose median must be below `limit`: a single slow answer is no slow dependency."""
 
     def __init__(self, criterion: str, name: str, streams: tuple[str, ...], limit: float, source: str) -> None:
-        super().__init__(criterion, f"{name} latency", "ms", streams, source)
+        super().__init__(History(criterion, f"{name} latency", "ms", limit), streams, source)
         self._limit = limit
 
-    def judge(self, *, at_end: bool) -> Standing:
-        """See SampleJudge. Only the whole tells: it is never certain before the end."""
+    def judge(self, *, at_end: bool) -> Judgement:
+        """Pass or fail at the end, by the median of all; it is never certain before."""
         if not at_end:
-            return Standing(None)
+            return UNDECIDED
         if self._unseen:
-            return Standing(None, self._unseen, observed=False)
-        typical = median(self._values)
+            return Judgement(reason=self._unseen, observed=False)
+        typical = median(self._history.values)
         if typical < self._limit:
-            return Standing(Verdict.PASS)
-        return Standing(Verdict.FAIL, f"{self._title} is {typical:g} ms (median), the limit {self._limit:g} ms")
+            return Judgement(Verdict.PASS)
+        reason = f"{self._history.title} is {typical:g} ms (median), the limit {self._limit:g} ms"
+        return Judgement(Verdict.FAIL, reason)
 
     def measurement(self) -> Measurement:
-        """See SampleJudge."""
-        values = self._values
+        """The median, in ms."""
+        values = self._history.values
         note = f"the median; at most {max(values):g} ms" if values else ""
-        return self._measured(round(median(values), 1) if values else None, self._limit, note)
-
-    def series(self) -> Series:
-        """See SampleJudge."""
-        return Series(self.criterion, self._title, self._unit, tuple(self._points), self._limit)
+        typical = round(median(values), 1) if values else None
+        return self._history.measured(typical, self._source, samples=len(values), note=note)
 
     def row(self) -> WatchRow:
-        """See SampleJudge."""
-        return self._line(f"< {self._limit:g} ms", good=not self._values or median(self._values) < self._limit)
+        """The latest latency; good while the median is below the limit."""
+        values = self._history.values
+        return self._row(f"< {self._limit:g} ms", good=not values or median(values) < self._limit)
 
 
 class InstanceCount(_Gauge):
-    """How many instances run; it must be within `least` and `most` most of the time. None: nobody knows the range."""
+    """How many instances run; it must be within `expected` most of the time. None: nobody knows the range."""
 
     def __init__(self, criterion: str, expected: tuple[float, float] | None, streams: tuple[str, ...]) -> None:
-        super().__init__(criterion, "instances", "", streams, "Cloud Monitoring")
+        most = expected[1] if expected else None
+        super().__init__(History(criterion, "instances", limit=most), streams, "Cloud Monitoring")
         self._expected = expected
 
-    def judge(self, *, at_end: bool) -> Standing:
-        """See SampleJudge."""
+    def judge(self, *, at_end: bool) -> Judgement:
+        """At the end: a fail where it was outside of the range more often than not."""
         if not at_end:
-            return Standing(None)
+            return UNDECIDED
         if self._expected is None:
-            return Standing(None, "no baseline and no monitor.instances say how many there should be", observed=False)
+            return Judgement(reason="no baseline and no monitor.instances say how many there should be", observed=False)
         if self._unseen:
-            return Standing(None, self._unseen, observed=False)
-        outside = self._outside
+            return Judgement(reason=self._unseen, observed=False)
+        outside, values = self._outside, self._history.values
         if outside == 0:
-            return Standing(Verdict.PASS)
-        words = f"{outside} of {len(self._values)} times outside of {self._range}"
-        if outside * 2 > len(self._values):
-            return Standing(Verdict.FAIL, f"{words}: {min(self._values):g} to {max(self._values):g} instances")
-        return Standing(Verdict.PASS, f"{words}, while a deployment's instances come and go")
+            return Judgement(Verdict.PASS)
+        words = f"{outside} of {len(values)} times outside of {self._range}"
+        if outside * 2 > len(values):
+            return Judgement(Verdict.FAIL, f"{words}: {min(values):g} to {max(values):g} instances")
+        return Judgement(Verdict.PASS, f"{words}, while a deployment's instances come and go")
 
     def measurement(self) -> Measurement:
-        """See SampleJudge."""
-        values = self._values
-        top = self._expected[1] if self._expected else None
-        return replace(self._measured(values[-1] if values else None, top, ""), limit=self._range)
-
-    def series(self) -> Series:
-        """See SampleJudge."""
-        limit = self._expected[1] if self._expected else None
-        return Series(self.criterion, self._title, "", tuple(self._points), limit)
+        """The latest count, with the range as its limit."""
+        values = self._history.values
+        latest = values[-1] if values else None
+        return replace(self._history.measured(latest, self._source, samples=len(values)), limit=self._range)
 
     def row(self) -> WatchRow:
-        """See SampleJudge."""
-        return self._line(self._range, good=self._outside * 2 <= len(self._values))
+        """The latest count; good while most are within the range."""
+        return self._row(self._range, good=self._outside * 2 <= len(self._history.values))
 
     @property
     def _outside(self) -> int:
         least, most = self._expected or (0, float("inf"))
-        return sum(not least <= value <= most for value in self._values)
+        return sum(not least <= value <= most for value in self._history.values)
 
     @property
     def _range(self) -> str:

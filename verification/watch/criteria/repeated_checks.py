@@ -2,105 +2,91 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import replace
 
-from verification.series import RowState, Series, WatchRow
-from verification.verdict import Measurement, Verdict, now
-from verification.watch.criteria.standing import Standing
+from verification.judge.judgement import UNDECIDED, Judgement
+from verification.series import WatchRow
+from verification.verdict import Measurement, Verdict
+from verification.watch.criteria.judged import History
 from verification.watch.samples import Sample
 
 HEALTH = "health"
 FLOWS = "flow/"
-_SHOWN = 30
-_FEW = 3  # answers; fewer say nothing about a watch
+_FEWEST = 3  # answers; fewer say nothing about a watch
 _MOST_MISSING = 0.2
 
 
 class RepeatedCheck:
-    """Answers to one question: 1 for a good one, 0 for a bad one. `lasting`: bad ones in a row for so long are proof.
+    """Answers to one question: 1 for a good one, 0 for a bad one.
 
-    A bad answer between good ones is what a healthy service has now and then: `tolerated` is their share.
+    `in_a_row` bad ones over at least `lasting` seconds are proof. A bad answer between good ones is what a healthy
+    service has now and then: `tolerated` is their share. The chart shows bad answers, each as 100 %.
     """
 
     def __init__(
-        self,
-        criterion: str,
-        title: str,
-        streams: str,
-        *,
-        lasting: float,
-        in_a_row: int,
-        tolerated: float,
+        self, criterion: str, title: str, streams: str, *, lasting: float, in_a_row: int, tolerated: float
     ) -> None:
         self.criterion = criterion
         self._title, self._streams = title, streams
         self._lasting, self._in_a_row, self._tolerated = lasting, in_a_row, tolerated
-        self._points: list[tuple[datetime, float | None]] = []
-        self._bad: dict[str, list[Sample]] = {}  # by stream: the bad answers since the last good one
-        self._counts = {"good": 0, "bad": 0, "missing": 0}
+        self._history = History(criterion, "bad answers", "%")
+        self._bad_run: dict[str, list[Sample]] = {}  # by stream: the bad answers since the last good one
+        self._good = self._bad = self._missing = 0
         self._proof = ""
-        self._last = ""
+        self._why = ""
 
     def add_sample(self, sample: Sample) -> None:
-        """See SampleJudge."""
+        """Note the answer. A missing one is neither the end of a row of bad answers nor a part of it."""
         if not sample.stream.startswith(self._streams):
             return
-        self._points.append((sample.at, None if sample.missing else sample.value))
-        if sample.missing:  # not observed: neither the end of a row of bad answers nor a part of it
-            self._counts["missing"] += 1
-            self._last = sample.text
+        observed = not sample.missing and sample.value is not None
+        self._history.add(sample.at, 100 * (1 - (sample.value or 0)) if observed else None)
+        if sample.missing:
+            self._missing += 1
+            self._why = sample.text
             return
-        row = self._bad.setdefault(sample.stream, [])
+        run = self._bad_run.setdefault(sample.stream, [])
         if sample.value:
-            self._counts["good"] += 1
-            row.clear()
+            self._good += 1
+            run.clear()
             return
-        self._counts["bad"] += 1
-        row.append(sample)
-        lasted = (sample.at - row[0].at).total_seconds()
-        if not self._proof and len(row) >= self._in_a_row and lasted >= self._lasting:
-            self._proof = f"{sample.text} ({len(row)} times in a row, since {row[0].at:%H:%M:%S} UTC)"
+        self._bad += 1
+        run.append(sample)
+        lasted = (sample.at - run[0].at).total_seconds()
+        if not self._proof and len(run) >= self._in_a_row and lasted >= self._lasting:
+            self._proof = f"{sample.text} ({len(run)} times in a row, since {run[0].at:%H:%M:%S} UTC)"
 
-    def judge(self, *, at_end: bool) -> Standing:
-        """See SampleJudge."""
+    def judge(self, *, at_end: bool) -> Judgement:
+        """A fail that rolls back once bad answers lasted; at the end a pass where bad ones are rare, and the last not.
+
+        Undecided and not observed: too few answers, or too many that are missing.
+        """
         if self._proof:
-            return Standing(Verdict.FAIL, self._proof, roll_back=True)
-        good, bad, missing = self._counts.values()
+            return Judgement(Verdict.FAIL, self._proof, roll_back=True)
         if not at_end:
-            return Standing(None)
-        if good + bad < _FEW or missing > _MOST_MISSING * (good + bad + missing):
-            why = f": {self._last}" if self._last else ""
-            return Standing(None, f"{missing} of {good + bad + missing} questions had no answer{why}", observed=False)
-        if any(self._bad.values()):
-            last = next(row[-1] for row in self._bad.values() if row)
-            return Standing(None, f"the last answer was bad: {last.text}")
-        if bad and bad / (good + bad) >= self._tolerated:
-            return Standing(None, f"{bad} of {good + bad} answers were bad, never lasting")
-        return Standing(Verdict.PASS, "each time the next one was good" if bad else "")
+            return UNDECIDED
+        answers, asked = self._good + self._bad, self._good + self._bad + self._missing
+        if answers < _FEWEST or self._missing > _MOST_MISSING * asked:
+            why = f": {self._why}" if self._why else ""
+            return Judgement(reason=f"{self._missing} of {asked} questions had no answer{why}", observed=False)
+        if any(self._bad_run.values()):
+            last = next(run[-1] for run in self._bad_run.values() if run)
+            return Judgement(reason=f"the last answer was bad: {last.text}")
+        if self._bad and self._bad / answers >= self._tolerated:
+            return Judgement(reason=f"{self._bad} of {answers} answers were bad, never lasting")
+        return Judgement(Verdict.PASS, "each time the next one was good" if self._bad else "")
 
     def measurement(self) -> Measurement:
-        """See SampleJudge."""
-        good, bad, _ = self._counts.values()
-        return Measurement(
-            self._title,
-            int(bool(self._proof)) if good + bad else None,
-            source="the suite's own questions",
-            observed_at=self._points[-1][0] if self._points else now(),
-            samples=good + bad,
-            note=f"{bad} of {good + bad} answers were bad",
-            series=self.series(),
-        )
-
-    def series(self) -> Series:
-        """See SampleJudge."""
-        shown = tuple((at, None if value is None else 100 * (1 - value)) for at, value in self._points)
-        return Series(self.criterion, "bad answers", "%", shown)
+        """1 where a lasting failure was proven, 0 where none was; no value without an answer."""
+        answers = self._good + self._bad
+        proven = int(bool(self._proof)) if answers else None
+        note = f"{self._bad} of {answers} answers were bad"
+        measured = self._history.measured(proven, "the suite's own questions", samples=answers, note=note)
+        return replace(measured, name=self._title, unit="")
 
     def row(self) -> WatchRow:
-        """See SampleJudge."""
-        good, bad, _ = self._counts.values()
-        state = RowState.GOOD if good + bad else RowState.UNKNOWN
-        if self._proof or any(self._bad.values()):
-            state = RowState.BAD
-        recent = tuple(None if value is None else 1 - value for _, value in self._points[-_SHOWN:])
-        return WatchRow(self.criterion, f"{good} of {good + bad} good", "none bad for long", state, recent)
+        """How many answers were good."""
+        answers, bad = self._good + self._bad, bool(self._proof) or any(self._bad_run.values())
+        return self._history.row(
+            f"{self._good} of {answers} good", "none bad for long", good=not bad, known=bad or answers > 0
+        )

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from math import isfinite
 
-from verification.series import RowState, Series, WatchRow
-from verification.verdict import Measurement, Verdict, now
-from verification.watch.criteria.forbidden_events import SENTRY_RATE
-from verification.watch.criteria.standing import Standing
+from verification.judge.judgement import UNDECIDED, Judgement, is_count
+from verification.series import WatchRow
+from verification.verdict import Measurement, Verdict
+from verification.watch.criteria.judged import History
 from verification.watch.samples import Sample
 
-_SHOWN = 30
+SENTRY_RATE = "sentry/rate"
 _ALPHA = 2.5e-3
 
 
@@ -21,78 +20,59 @@ class SentryErrorRate:
     def __init__(self, criterion: str, limit: float, minimum: int) -> None:
         self.criterion = criterion
         self._limit, self._minimum = limit, minimum
-        self._points: list[tuple[datetime, float | None]] = []
+        self._history = History(criterion, "error rate", "%", limit * 100)
         self._errors = self._transactions = 0
         self._source = "Sentry"
         self._why = ""
 
     @staticmethod
     def counted(at: datetime, errors: int, transactions: int, source: str) -> Sample:
-        """The sample that says so."""
+        """The sample that carries both counts."""
         return Sample(SENTRY_RATE, at, float(errors), str(transactions), source)
 
     def add_sample(self, sample: Sample) -> None:
-        """See SampleJudge."""
+        """Note the counts, which replace the earlier ones."""
         if sample.stream != SENTRY_RATE:
             return
-        value = sample.value
-        counted = value is not None and isfinite(value) and value >= 0 and sample.key.isdecimal()
-        if sample.missing or value is None or not counted:
+        if sample.missing or sample.value is None or not (is_count(sample.value) and sample.key.isdecimal()):
             self._why = sample.text
-            self._points.append((sample.at, None))
+            self._history.add(sample.at, None)
             return
         self._why, self._source = "", sample.text or self._source
-        self._errors, self._transactions = int(value), int(sample.key)
-        self._points.append((sample.at, self._percent))
+        self._errors, self._transactions = int(sample.value), int(sample.key)
+        self._history.add(sample.at, self._percent)
 
-    def judge(self, *, at_end: bool) -> Standing:
-        """See SampleJudge. The counts are Sentry's and late, so only the whole of them tells."""
+    def judge(self, *, at_end: bool) -> Judgement:
+        """Pass, fail or undecided at the end: the counts are Sentry's and late, so only the whole of them tells."""
         if not at_end:
-            return Standing(None)
-        if not self._points or self._points[-1][1] is None:
+            return UNDECIDED
+        if self._history.is_blind:
             why = self._why or "it has no transactions, so there is no rate"
-            return Standing(None, f"Sentry's error rate is not known: {why}", observed=False)
+            return Judgement(reason=f"Sentry's error rate is not known: {why}", observed=False)
         rate = f"{self._errors} errors, {self._transactions} transactions ({self._percent:.2g} %)"
         if self._transactions < self._minimum:
-            return Standing(None, f"thin evidence: fewer than {self._minimum} transactions; {rate}", observed=False)
+            few = f"thin evidence: fewer than {self._minimum} transactions; {rate}"
+            return Judgement(reason=few, observed=False)
         if self._errors < self._limit * self._transactions:
-            return Standing(Verdict.PASS, rate)
+            return Judgement(Verdict.PASS, rate)
         from verification.judge.sequential_test import lower_bound
 
         bad = min(self._errors, self._transactions)
         if float(lower_bound(bad, self._transactions, _ALPHA)) > self._limit:
-            return Standing(Verdict.FAIL, f"{rate}, the limit {self._limit * 100:g} %")
-        return Standing(None, f"{rate}, not below the limit of {self._limit * 100:g} %")
+            return Judgement(Verdict.FAIL, f"{rate}, the limit {self._limit * 100:g} %")
+        return Judgement(reason=f"{rate}, not below the limit of {self._limit * 100:g} %")
 
     def measurement(self) -> Measurement:
-        """See SampleJudge."""
-        return Measurement(
-            "error rate",
-            self._percent,
-            "%",
-            source=self._source,
-            observed_at=self._points[-1][0] if self._points else now(),
-            samples=self._transactions,
-            note=f"{self._errors} errors; transactions as Sentry extrapolates them from those that were sampled",
-            series=self.series(),
-        )
-
-    def series(self) -> Series:
-        """See SampleJudge."""
-        return Series(self.criterion, "error rate", "%", tuple(self._points), self._limit * 100)
+        """The rate in percent; no value without a transaction."""
+        note = f"{self._errors} errors; transactions as Sentry extrapolates them from those that were sampled"
+        return self._history.measured(self._percent, self._source, samples=self._transactions, note=note)
 
     def row(self) -> WatchRow:
-        """See SampleJudge."""
-        percent = self._percent
-        good = percent is None or percent < self._limit * 100
-        unseen = not self._points or self._points[-1][1] is None
-        return WatchRow(
-            self.criterion,
-            "not seen yet" if percent is None else f"{percent:.2g} %",
-            f"< {self._limit * 100:g} %",
-            RowState.UNKNOWN if unseen else RowState.GOOD if good else RowState.BAD,
-            tuple(value for _, value in self._points[-_SHOWN:]),
-        )
+        """The rate in percent."""
+        percent, limit = self._percent, self._limit * 100
+        value = "" if percent is None else f"{percent:.2g} %"
+        good = percent is None or percent < limit
+        return self._history.row(value, f"< {limit:g} %", good=good, known=not self._history.is_blind)
 
     @property
     def _percent(self) -> float | None:

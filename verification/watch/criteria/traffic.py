@@ -6,114 +6,94 @@ unless too much of it is missing and the other one saw more.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Generic, Protocol, TypeVar
 
-from verification.judge.judgement import Finding
-from verification.series import RowState, Series, WatchRow
-from verification.verdict import Measurement, Verdict, now
-from verification.watch.criteria.standing import Standing
+from verification.judge.judgement import Judgement
+from verification.judge.proportion import Block
+from verification.judge.rate import CountBlock
+from verification.series import WatchRow
+from verification.verdict import Measurement, Verdict
+from verification.watch.criteria.judged import History
 from verification.watch.samples import Sample, TrafficBlock
 
 LOG, METRICS = "traffic/log", "traffic/metrics"
 NAMES = {LOG: "Cloud Logging, request log", METRICS: "Cloud Monitoring"}
-_SHOWN = 30
-_TOO_MUCH = 0.2  # of the blocks missing: then the other source is asked
+_TOO_MUCH_MISSING = 0.2  # of the blocks: then the other source is asked
 _P95 = 0.95
+B = TypeVar("B")
+B_co = TypeVar("B_co", covariant=True)
+B_contra = TypeVar("B_contra", contravariant=True)
 
 
-class BlockJudge(Protocol):
-    """A judge of one stream of blocks, at one moment."""
+class BlockJudge(Protocol[B_contra]):
+    """A judge of one stream of blocks, at one moment: that of proportions, or that of rates."""
 
-    def after(self, traffic: TrafficBlock | None) -> BlockJudge:
+    def after(self, block: B_contra | None) -> BlockJudge[B_contra]:
         """The judge after one more block; None: it is missing."""
         ...
 
     @property
-    def so_far(self) -> Finding:
+    def so_far(self) -> Judgement:
         """What is certain so far."""
         ...
 
-    def at_end(self) -> Finding:
-        """The verdict now that nothing more comes."""
+    def at_end(self) -> Judgement:
+        """The judgement now that nothing more comes."""
         ...
 
 
-@dataclass(slots=True)
-class _StreamState:
-    """One source's blocks so far, and the judge of them."""
-
-    judge: BlockJudge
-    points: list[tuple[datetime, float | None]] = field(default_factory=list)
-    latencies: Counter[float] = field(default_factory=Counter)
-    seconds: float = 0.0
-    total: int = 0
-    errors: int = 0
-    everyone: int = 0
-    missing: int = 0
-
-    @property
-    def blind(self) -> float:
-        """The share of blocks that are missing; all of them where there is none."""
-        return self.missing / len(self.points) if self.points else 1.0
-
-
-class TrafficFigure(Protocol):
+class TrafficFigure(Protocol[B_co]):
     """What of the traffic a criterion is about."""
 
-    def point(self, traffic: TrafficBlock) -> float | None:
-        """The value of one block, for the chart; None where it has none."""
+    def value(self, traffic: TrafficBlock) -> float | None:
+        """The value of one block, or of several that were added up; None where it has none."""
         ...
 
-    def value(self, stream: _StreamState) -> float | None:
-        """The value of all blocks so far."""
+    def block(self, traffic: TrafficBlock) -> B_co:
+        """What the judge counts of the block."""
         ...
 
 
 class ErrorShare:
     """The share of requests that fail, in percent."""
 
-    def point(self, traffic: TrafficBlock) -> float | None:
-        """See TrafficFigure."""
-        return traffic.errors / traffic.total * 100 if traffic.total else None
+    def value(self, traffic: TrafficBlock) -> float | None:
+        """The share of the revision's requests; None without any."""
+        return round(traffic.errors / traffic.total * 100, 3) if traffic.total else None
 
-    def value(self, stream: _StreamState) -> float | None:
-        """See TrafficFigure."""
-        return round(stream.errors / stream.total * 100, 3) if stream.total else None
+    def block(self, traffic: TrafficBlock) -> Block:
+        """Every error is severe."""
+        return Block(traffic.total, traffic.errors, traffic.errors, traffic.errors)
 
 
 class P95Latency:
     """The 95th percentile of the latency, in ms: the upper bound of its bucket."""
 
-    def point(self, traffic: TrafficBlock) -> float | None:
-        """See TrafficFigure."""
+    def value(self, traffic: TrafficBlock) -> float | None:
+        """The percentile of the revision's requests; None without any."""
         return percentile(dict(traffic.latencies), _P95)
 
-    def value(self, stream: _StreamState) -> float | None:
-        """See TrafficFigure."""
-        return percentile(stream.latencies, _P95)
+    def block(self, traffic: TrafficBlock) -> Block:
+        """Requests slower than the limit, surely and possibly, and much slower."""
+        return Block(traffic.total, traffic.slow, traffic.possibly_slow, traffic.very_slow)
 
 
 @dataclass(frozen=True, slots=True)
 class ShareOfBaseline:
-    """Requests as a share of what the baseline leads to expect, in percent."""
+    """Requests to all revisions as a share of what the baseline (`rpm` a minute) leads to expect, in percent."""
 
     rpm: float
 
-    def point(self, traffic: TrafficBlock) -> float | None:
-        """See TrafficFigure."""
-        return self._share(traffic.everyone, traffic.seconds)
+    def value(self, traffic: TrafficBlock) -> float | None:
+        """The share; None where none is expected."""
+        expected = self.rpm / 60 * traffic.seconds
+        return round(traffic.everyone / expected * 100, 1) if expected else None
 
-    def value(self, stream: _StreamState) -> float | None:
-        """See TrafficFigure."""
-        return self._share(stream.everyone, stream.seconds)
-
-    def _share(self, requests: int, seconds: float) -> float | None:
-        expected = self.rpm / 60 * seconds
-        return round(requests / expected * 100, 1) if expected else None
+    def block(self, traffic: TrafficBlock) -> CountBlock:
+        """How many there were."""
+        return CountBlock(traffic.everyone, traffic.seconds)
 
 
 def percentile(latencies: Mapping[float, int], share: float) -> float | None:
@@ -126,10 +106,25 @@ def percentile(latencies: Mapping[float, int], share: float) -> float | None:
     return None
 
 
-class TrafficCriterion:
-    """A criterion about blocks of traffic. `judges`: one by stream; `first`: the stream that is preferred.
+@dataclass(slots=True)
+class _SourceState(Generic[B]):
+    """One source's blocks so far: the judge of them, their values, and their sum."""
 
-    `limits` are in the unit of the value: what is asked for, in words and as a number, and what rolls back.
+    judge: BlockJudge[B]
+    history: History
+    sum: TrafficBlock | None = None
+    missing: int = 0
+
+    @property
+    def missing_share(self) -> float:
+        """The share of blocks that are missing; 1 where there is none yet."""
+        return self.missing / len(self.history.points) if self.history.points else 1.0
+
+
+class TrafficCriterion(Generic[B]):
+    """A criterion about blocks of traffic. `judges`: one by stream, the preferred one first.
+
+    `limit` and `roll_back_at` are in `unit`; `rule` says on which side of `limit` the value must be, "<" or ">".
     """
 
     def __init__(
@@ -137,88 +132,77 @@ class TrafficCriterion:
         criterion: str,
         title: str,
         unit: str,
-        kind: TrafficFigure,
-        judges: Mapping[str, BlockJudge],
-        first: str,
+        figure: TrafficFigure[B],
+        judges: Mapping[str, BlockJudge[B]],
         *,
         rule: str,
         limit: float,
         roll_back_at: float | None = None,
     ) -> None:
         self.criterion = criterion
-        self._title, self._unit, self._kind = title, unit, kind
-        self._streams = {name: _StreamState(judge) for name, judge in judges.items()}
-        self._first = first
-        self._rule, self._limit, self._roll_back_at = rule, limit, roll_back_at
+        self._figure = figure
+        self._sources = {
+            stream: _SourceState(judge, History(criterion, title, unit, limit, roll_back_at))
+            for stream, judge in judges.items()
+        }
+        self._preferred = next(iter(judges))
+        self._limit_text = f"{rule} {limit:g} {unit}"
 
     def add_sample(self, sample: Sample) -> None:
-        """See SampleJudge."""
-        stream = self._streams.get(sample.stream)
-        if stream is None:
+        """Have its source's judge count the block."""
+        source = self._sources.get(sample.stream)
+        if source is None:
             return
         traffic = sample.traffic
-        stream.judge = stream.judge.after(traffic)
-        stream.points.append((sample.at, self._kind.point(traffic) if traffic else None))
         if traffic is None:
-            stream.missing += 1
+            source.judge = source.judge.after(None)
+            source.missing += 1
+            source.history.add(sample.at, None)
             return
-        stream.seconds += traffic.seconds
-        stream.total += traffic.total
-        stream.errors += traffic.errors
-        stream.everyone += traffic.everyone
-        stream.latencies.update(dict(traffic.latencies))
+        source.judge = source.judge.after(self._figure.block(traffic))
+        source.history.add(sample.at, self._figure.value(traffic))
+        source.sum = source.sum + traffic if source.sum else traffic
 
-    def judge(self, *, at_end: bool) -> Standing:
-        """See SampleJudge."""
-        judge = self._chosen.judge
-        found = judge.at_end() if at_end else judge.so_far
-        return Standing(found.verdict, f"{found.reason} ({NAMES[self._name]})", found.roll_back, found.observed)
+    def judge(self, *, at_end: bool) -> Judgement:
+        """The judgement of the source that decides, which its reason names."""
+        judge = self._deciding.judge
+        judgement = judge.at_end() if at_end else judge.so_far
+        return replace(judgement, reason=f"{judgement.reason} ({NAMES[self._stream]})")
 
     @property
     def too_few_came(self) -> bool:
         """Whether it stays undecided because there were not enough requests, all of which were seen."""
-        return self._chosen.judge.at_end().rule in {"minimum", "no data"} and not self._chosen.missing
+        return self._deciding.judge.at_end().rule in {"minimum", "no data"} and not self._deciding.missing
 
     def measurement(self) -> Measurement:
-        """See SampleJudge."""
-        stream = self._chosen
-        return Measurement(
-            self._title,
-            self._kind.value(stream),
-            self._unit,
-            source=NAMES[self._name],
-            observed_at=stream.points[-1][0] if stream.points else now(),
-            samples=stream.total,
-            window_s=round(stream.seconds),
-            series=self.series(),
-        )
-
-    def series(self) -> Series:
-        """See SampleJudge."""
-        points = tuple(self._chosen.points)
-        return Series(self.criterion, self._title, self._unit, points, self._limit, self._roll_back_at)
+        """The value over all blocks, as the deciding source saw them."""
+        source = self._deciding
+        samples, seconds = (source.sum.total, source.sum.seconds) if source.sum else (0, 0.0)
+        return source.history.measured(self._value, NAMES[self._stream], samples=samples, window_s=round(seconds))
 
     def row(self) -> WatchRow:
-        """See SampleJudge."""
-        stream = self._chosen
-        found = stream.judge.so_far
-        value = self._kind.value(stream)
-        state = RowState.BAD if found.verdict is Verdict.FAIL else RowState.GOOD
-        return WatchRow(
-            self.criterion,
-            "not seen yet" if value is None else f"{value:g} {self._unit}",
-            f"{self._rule} {self._limit:g} {self._unit}",
-            RowState.UNKNOWN if value is None or stream.blind > _TOO_MUCH else state,
-            tuple(one for _, one in stream.points[-_SHOWN:]),
+        """The same value; unknown while too many blocks are missing."""
+        source, value = self._deciding, self._value
+        return source.history.row(
+            "" if value is None else f"{value:g} {source.history.unit}",
+            self._limit_text,
+            good=source.judge.so_far.verdict is not Verdict.FAIL,
+            known=value is not None and source.missing_share <= _TOO_MUCH_MISSING,
         )
 
     @property
-    def _chosen(self) -> _StreamState:
-        return self._streams[self._name]
+    def _value(self) -> float | None:
+        traffic = self._deciding.sum
+        return self._figure.value(traffic) if traffic else None
 
     @property
-    def _name(self) -> str:
-        first = self._streams[self._first]
-        if first.blind <= _TOO_MUCH or not first.points:
-            return self._first
-        return min(self._streams, key=lambda name: (self._streams[name].blind, name != self._first))
+    def _deciding(self) -> _SourceState[B]:
+        return self._sources[self._stream]
+
+    @property
+    def _stream(self) -> str:
+        """The stream that decides."""
+        preferred = self._sources[self._preferred]
+        if preferred.missing_share <= _TOO_MUCH_MISSING or not preferred.history.points:
+            return self._preferred
+        return min(self._sources, key=lambda name: (self._sources[name].missing_share, name != self._preferred))

@@ -16,9 +16,8 @@ from verification.watch.criteria.forbidden_events import (
     DATABASE_ERRORS,
     NEW_ERRORS,
     RESTARTS,
-    SENTRY_RATE,
 )
-from verification.watch.criteria.sentry_rate import SentryErrorRate
+from verification.watch.criteria.sentry_rate import SENTRY_RATE, SentryErrorRate
 from verification.watch.samples import Sample
 
 _DATABASE = re.compile(

@@ -85,43 +85,61 @@ def test_what_a_person_left_out_is_no_reason_to_call_people(team: Team) -> None:
     assert [entry.event for entry in ran.journal if entry.event.startswith("call-")] == []
 
 
-@pytest.mark.parametrize("stage", ["set-up", "teardown"])
-def test_a_fixture_that_finds_the_service_bad_rolls_back(stage: str, team: Team) -> None:
-    source = f"""
+def test_a_fixture_that_finds_the_service_bad_rolls_back_before_its_criterion_and_after_it(team: Team) -> None:
+    ran = team("""
         from verification.errors import ServiceError
 
         @pytest.fixture
-        def basket():
-            if {stage == "set-up"}:
-                raise ServiceError("the basket service answered 500")
+        def bad_at_once():
+            raise ServiceError("the basket service answered 500")
+
+        @pytest.fixture
+        def bad_in_the_end():
             yield
             raise ServiceError("the basket service answered 500")
 
         @pytest.mark.smoke
-        def test_team(basket):
+        def test_set_up(bad_at_once):
             pass
-    """
-    ran = team(source)
+
+        @pytest.mark.smoke
+        def test_teardown(bad_in_the_end):
+            pass
+    """)
     assert (ran.code, rolled_back(ran)) == (1, True), ran.said
-    assert ran.of("team") == "fail"
+    assert ran.verdict.rollback.triggers == ("set_up", "teardown")
 
 
-@pytest.mark.parametrize(
-    "body",
-    ["undefined_name", "raise KeyError('items')", "from verification.errors import ObserverError; raise ObserverError('down')", "pytest.skip('later')"],
-    ids=["mistake", "key-error", "observer", "skip"],
-)  # fmt: skip
-def test_what_says_nothing_about_the_service_is_inconclusive_and_moves_nothing(body: str, team: Team) -> None:
-    ran = team(f"@pytest.mark.smoke\ndef test_team():\n    {body}\n")
+def test_what_says_nothing_about_the_service_is_inconclusive_and_moves_nothing(team: Team) -> None:
+    ran = team("""
+        import time
+        from verification.errors import ObserverError
+
+        @pytest.mark.smoke
+        def test_mistake():
+            undefined_name
+
+        @pytest.mark.smoke
+        def test_key_error():
+            raise KeyError("items")
+
+        @pytest.mark.smoke
+        def test_observer():
+            raise ObserverError("down")
+
+        @pytest.mark.smoke
+        def test_skip():
+            pytest.skip("later")
+
+        @pytest.mark.smoke
+        @pytest.mark.timeout(1)
+        def test_timeout():
+            time.sleep(60)
+    """)
     assert ran.code == 75, ran.said
-    assert ran.of("team") == "inconclusive"
+    verdicts = {name: ran.of(name) for name in ("mistake", "key_error", "observer", "skip", "timeout")}
+    assert set(verdicts.values()) == {"inconclusive"}, verdicts
     assert ran.verdict.rollback.outcome == "not needed"
-
-
-def test_a_timeout_of_the_suites_own_is_inconclusive(team: Team) -> None:
-    ran = team("import time\n@pytest.mark.smoke\n@pytest.mark.timeout(1)\ndef test_team():\n    time.sleep(60)\n")
-    assert ran.code == 75, ran.said
-    assert ran.of("team") == "inconclusive"
     assert (ran.folder / "junit.xml").exists()
 
 

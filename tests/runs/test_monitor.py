@@ -15,6 +15,7 @@ from verification.watch.samples import SampleFile
 
 CRITERIA = 15
 SECONDS = 8
+SENTRYS = {"sentry_error_rate", "no_new_error_types", "no_critical_errors"}
 
 
 @pytest.fixture(scope="module")
@@ -107,12 +108,21 @@ def test_a_bad_release_is_caught_while_users_meet_it_and_undone(
     assert world.answering() == {before}, "the client of the ingress sees the old revision again"
 
 
-@pytest.mark.parametrize("faults", ["sentry-down", "sentry-empty", "logging-down", "monitoring-down"])
-def test_an_observer_that_is_down_is_neither_good_nor_the_service_s_fault(faults: str, watching: Watching) -> None:
+@pytest.mark.parametrize(
+    ("faults", "unknown"),
+    [
+        ("sentry-down,logging-down", {*SENTRYS, "no_container_restarts", "no_database_connection_errors"}),
+        ("sentry-empty,monitoring-down", {*SENTRYS, "instance_count_in_range"}),
+    ],
+)
+def test_an_observer_that_is_down_is_neither_good_nor_the_service_s_fault(
+    faults: str, unknown: set[str], watching: Watching
+) -> None:
     ran = watching.run(*watching.arguments, "--fault", faults, variables=watching.world.variables)
     assert ran.code == 75, ran.said
     assert ran.verdict.rollback.outcome == "not needed"
     assert {one.verdict for one in ran.verdict.criteria} == {"pass", "inconclusive"}
+    assert unknown <= {one.id for one in ran.verdict.criteria if one.verdict == "inconclusive"}
     assert watching.world.answering() == {watching.world.note()["current"]}
 
 

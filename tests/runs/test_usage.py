@@ -15,6 +15,12 @@ from tests.conftest import ROOT
 from tests.runs.conftest import SHIPPED, Runner, World
 
 
+@pytest.fixture
+def world(standing: World) -> World:
+    """The shared sandbox as it is: what is refused asks nothing of it."""
+    return standing
+
+
 def refused(run: Runner, *arguments: str, **variables: str) -> str:
     ran = run(*arguments, variables=variables)
     assert ran.code == 4, ran.said
@@ -59,6 +65,7 @@ def test_an_unknown_phase_is_refused(run: Runner, world: World) -> None:
 def test_outside_the_sandbox_a_run_is_of_before_or_of_after_the_deployment(
     run: Runner, world: World, production: Callable[..., Path], account: dict[str, str]
 ) -> None:
+    world.put_right()
     note = world.release("login-broken")
     ran = run("--env", "production", f"--deployment={production()}", variables=account)
     assert ran.code == 4

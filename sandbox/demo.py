@@ -12,22 +12,12 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 _RUN = ("pytest", "--env", "sandbox")
 _REPORTS = ("python", "-m", "reports")
 _USERS_RPM = "600"
 _WORLD = "SANDBOX"  # the variable by which a run finds a sandbox that is there already
-
-
-@dataclass(frozen=True, slots=True)
-class StoryStep:
-    """What happens now, the command, and the exit code that belongs to it."""
-
-    words: str
-    command: tuple[str, ...]
-    code: int = 0
 
 
 class WentOtherwiseError(Exception):
@@ -39,21 +29,15 @@ def main() -> int:
     output = Path("reports/output")
     ticket = output / "ticket.html"
     try:
-        _play(StoryStep("A good release: its gates, the deployment, smoke tests, the watch, the follow-up.", _RUN))
+        _play("A good release: its gates, the deployment, smoke tests, the watch, the follow-up.", _RUN)
         with _sandbox() as world:
-            _play(StoryStep("The gates of a release that is not as good as it looks.", (*_RUN, "-m", "pre")), world)
+            _play("The gates of a release that is not as good as it looks.", (*_RUN, "-m", "pre"), world)
             gates = _latest(output)
             bad = (*_RUN, "-m", "smoke or monitor", "--fault", "error-rate@5s")
-            _play(
-                StoryStep("It is deployed, and one request in five begins to fail: it is rolled back.", bad, 1), world
-            )
+            _play("It is deployed, and one request in five begins to fail: it is rolled back.", bad, world, code=1)
         joined = (*_REPORTS, "join", gates, _latest(output), "--output", str(ticket))
-        _play(StoryStep("Its phases as one ticket.", joined))
-        _play(
-            StoryStep(
-                "All deployments so far, against the checklist's targets.", (*_REPORTS, "metrics", "-e", "sandbox")
-            )
-        )
+        _play("Its phases as one ticket.", joined)
+        _play("All deployments so far, against the checklist's targets.", (*_REPORTS, "metrics", "-e", "sandbox"))
     except WentOtherwiseError as problem:
         print(f"\n{problem}", file=sys.stderr)
         return 1
@@ -65,18 +49,18 @@ def _latest(output: Path) -> str:
     return os.path.relpath((output / "latest").resolve())
 
 
-def _play(step: StoryStep, world: str = "") -> None:
-    """Run the command of `step` in the sandbox at `world`, or let it start one of its own."""
-    print(f"\n\n=== {step.words}\n$ {_typed(step.command)}\n", flush=True)
-    program, *rest = step.command
-    command = [sys.executable, *rest] if program == "python" else [sys.executable, "-m", *step.command]
+def _play(words: str, typed: Sequence[str], world: str = "", *, code: int = 0) -> None:
+    """Run what somebody types, in the sandbox at `world` or in one of its own; `code` is how it must end."""
+    print(f"\n\n=== {words}\n$ {_shown(typed)}\n", flush=True)
+    program, *rest = typed
+    command = [sys.executable, *rest] if program == "python" else [sys.executable, "-m", *typed]
     others = {name: value for name, value in os.environ.items() if name != _WORLD}
-    code = subprocess.run(command, env={**others, _WORLD: world} if world else others, check=False).returncode
-    if code != step.code:
-        raise WentOtherwiseError(f"That went otherwise: exit code {code}, expected {step.code}.")
+    ended = subprocess.run(command, env={**others, _WORLD: world} if world else others, check=False).returncode
+    if ended != code:
+        raise WentOtherwiseError(f"That went otherwise: exit code {ended}, expected {code}.")
 
 
-def _typed(command: Sequence[str]) -> str:
+def _shown(command: Sequence[str]) -> str:
     return " ".join(f'"{word}"' if " " in word else word for word in command)
 
 

@@ -18,6 +18,7 @@ from sandbox.platform.model import USUAL, ContainerResources
 from sandbox.sentry.first_visit import SILENT_FAULTS, first_visit
 from sandbox.sentry.http import FULL_SCOPES
 from sandbox.timing import LARGEST_RPM
+from sandbox.vendor_api import json_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -156,13 +157,10 @@ class OperatorApi:
 
 
 async def _body(request: Request) -> dict[str, object]:
-    try:
-        body = await request.json()
-    except ValueError as error:
-        raise HTTPException(422, f"the body is not JSON: {error}") from None
-    if not isinstance(body, dict):
-        raise HTTPException(422, "the body must be a JSON object")
-    return body
+    no_json, no_object = (
+        HTTPException(422, f"the body {problem}") for problem in ("is not JSON", "must be a JSON object")
+    )
+    return await json_object(request, no_json, no_object)
 
 
 def _names(value: object) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -75,6 +76,23 @@ class RateLimit:
         refused = self.times > 0
         self.times -= refused
         return refused
+
+
+async def json_object(request: Request, unparsable: Exception, no_object: Exception) -> dict[str, object]:
+    """The JSON object that came with a request; an empty body is an empty one. Raises one of the two exceptions."""
+    try:
+        values = json.loads(await request.body() or b"{}")
+    except ValueError:
+        raise unparsable from None
+    if not isinstance(values, dict):
+        raise no_object
+    return values
+
+
+def moment(text: str) -> datetime:
+    """A time in ISO 8601; without a zone it is in UTC. Raises ValueError."""
+    at = datetime.fromisoformat(text)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def iso(at: datetime) -> str:

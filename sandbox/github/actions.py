@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from sandbox.github.http import GitHubRefusal, moment, not_found, page, read_body
+from sandbox.github.http import GitHubRefusal, asked_moment, not_found, page, read_body
 from sandbox.github.issues import user
 from sandbox.github.model import REPOSITORY
 from sandbox.github.runs import INPUTS, JOBS, WorkflowJob, WorkflowRun, WorkflowRunner
@@ -68,7 +68,7 @@ class GitHubActionsEndpoints:
         asked = request.query_params
         created = asked.get("created", "")
         refusal = GitHubRefusal(422, "Validation Failed")
-        since = moment(created.removeprefix(">="), refusal) if created.startswith(">=") else None
+        since = asked_moment(created.removeprefix(">="), refusal) if created.startswith(">=") else None
         found = [
             run
             for run in reversed(self.runs.values())

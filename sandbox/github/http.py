@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from starlette.responses import JSONResponse, Response
 
-from sandbox.vendor_api import Json, Refusal
+from sandbox.vendor_api import Json, Refusal, json_object, moment
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -81,24 +80,17 @@ class Body:
 
 
 async def read_body(request: Request, resource: str) -> Body:
-    """The body of a request; an empty one is an empty object. Raises GitHubRefusal, 400."""
-    raw = await request.body()
-    try:
-        values = json.loads(raw) if raw else {}
-    except ValueError:
-        raise GitHubRefusal(400, "Problems parsing JSON") from None
-    if not isinstance(values, dict):
-        raise GitHubRefusal(400, "Body should be a JSON object")
-    return Body(resource, values)
+    """The body of a request. Raises GitHubRefusal, 400."""
+    unparsable = GitHubRefusal(400, "Problems parsing JSON")
+    return Body(resource, await json_object(request, unparsable, GitHubRefusal(400, "Body should be a JSON object")))
 
 
-def moment(text: str, refusal: GitHubRefusal) -> datetime:
-    """A time of a query; without a zone it is in UTC. Raises `refusal` for anything else."""
+def asked_moment(text: str, refusal: GitHubRefusal) -> datetime:
+    """A time of a query. Raises `refusal` for anything else."""
     try:
-        found = datetime.fromisoformat(text)
+        return moment(text)
     except ValueError:
         raise refusal from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def page(request: Request, items: Sequence[Item], show: Callable[[Request, Item], Json], key: str = "") -> Response:

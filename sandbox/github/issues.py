@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse, Response
 
-from sandbox.github.http import GitHubRefusal, invalid, moment, not_found, page, read_body
+from sandbox.github.http import GitHubRefusal, asked_moment, invalid, not_found, page, read_body
 from sandbox.github.model import REPOSITORY, GitHubIssue, IssueComment, Label
 from sandbox.vendor_api import iso
 
@@ -42,7 +42,7 @@ class GitHubIssueEndpoints:
         ):
             if value not in allowed:
                 raise invalid("Issue", field)
-        since = moment(asked["since"], invalid("Issue", "since")) if asked.get("since") else None
+        since = asked_moment(asked["since"], invalid("Issue", "since")) if asked.get("since") else None
         labels = {name.strip().lower() for name in asked.get("labels", "").split(",")} - {""}
         found = [
             issue

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.google.http import exception_handlers, json_object
+from sandbox.google.http import exception_handlers, read_body
 from sandbox.google.logging_filter import SEVERITIES, Fields, Value, earliest, parse_filter
 from sandbox.platform.errors import InvalidArgument, PermissionDenied, Unavailable
 from sandbox.vendor_api import Json
@@ -48,7 +48,7 @@ class CloudLoggingApi:
     async def _list(self, request: Request) -> Response:
         if "logging-down" in self._faults:
             raise Unavailable("The service is currently unavailable.")
-        body = await json_object(request)
+        body = await read_body(request)
         unknown = sorted(body.keys() - _KNOWN)
         if unknown:
             raise InvalidArgument(f'Invalid JSON payload received. Unknown name "{unknown[0]}": Cannot find field.')

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from sandbox.google.cloud_run_api import CloudRunApi, Method
 from sandbox.google.gcloud import CloudRunV1Api
-from sandbox.google.http import error_response, exception_handlers, json_object, parse_json
+from sandbox.google.http import error_response, exception_handlers, parse_json, read_body
 from sandbox.platform.errors import ApiError, PermissionDenied, ResourceExhausted, Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _route(method: Method, verb: str, path: str, field: str) -> Route:
         query = {name: _BOOLEANS.get(value, value) for name, value in request.query_params.items()}
         parse_json(query, message, ignore_unknown_fields=True)
         filled = message.service if verb == "PATCH" else message
-        parse_json(await json_object(request), filled)
+        parse_json(await read_body(request), filled)
         setattr(filled, field, request.url.path.removeprefix("/v2/").removesuffix(suffix))
         answer = await method.answer(message)
         # Enums as the caller asks for them: `$alt=json;enum-encoding=int` wants numbers.

@@ -20,7 +20,7 @@ from sandbox.google.cloud_run_v1 import (
     revision_object,
     service_object,
 )
-from sandbox.google.http import json_object, page, parse_json
+from sandbox.google.http import page, parse_json, read_body
 from sandbox.platform.errors import InvalidArgument, NotFound, PermissionDenied
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class CloudRunV1Api:
 
     async def _replace_service(self, request: Request) -> Response:
         service = self._control.service(request.path_params["service"])
-        body = await json_object(request)
+        body = await read_body(request)
         version = resource_version(body)
         await self._control.update(service.name, change_from(body), f'"{version}"' if version else None)
         return JSONResponse(service_object(self._control, service))
@@ -121,7 +121,7 @@ class CloudRunV1Api:
 
     async def _wait_operation(self, request: Request) -> Response:
         wanted = operations_pb2.WaitOperationRequest()
-        parse_json(await json_object(request), wanted)
+        parse_json(await read_body(request), wanted)
         await wait_for(self._control.operation(request.path_params["operation"]), wanted)
         return await self._get_operation(request)
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
@@ -15,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from sandbox.platform.errors import ApiError, InvalidArgument
-from sandbox.vendor_api import Json
+from sandbox.vendor_api import Json, json_object
 
 _DEFAULT_PAGE = 100
 _Item = TypeVar("_Item")
@@ -59,16 +58,11 @@ def exception_handlers() -> dict[int | type[Exception], Callable[[Request, Excep
     return {ApiError: refused, HTTPException: unrouted}
 
 
-async def json_object(request: Request) -> dict[str, Json]:
+async def read_body(request: Request) -> dict[str, Json]:
     """The body, which must be a JSON object; an empty body is an empty object. Raises InvalidArgument."""
-    raw = await request.body()
-    try:
-        body = json.loads(raw) if raw else {}
-    except ValueError as error:
-        raise InvalidArgument(f"Invalid JSON payload received. {error}") from None
-    if not isinstance(body, dict):
-        raise InvalidArgument("Invalid JSON payload received. An object was expected.")
-    return body
+    unparsable = InvalidArgument("Invalid JSON payload received. Expected a value.")
+    no_object = InvalidArgument("Invalid JSON payload received. An object was expected.")
+    return cast("dict[str, Json]", await json_object(request, unparsable, no_object))
 
 
 def parse_json(values: Mapping[str, Json], message: Message, *, ignore_unknown_fields: bool = False) -> None:

@@ -12,9 +12,9 @@ import re
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from sandbox.platform.errors import InvalidArgument
+from sandbox.vendor_api import moment
 
 LONGEST = 20_000
 SEVERITIES = {
@@ -49,8 +49,7 @@ def _severity(text: str) -> float:
 
 
 def _moment(text: str) -> float:
-    moment = datetime.fromisoformat(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return moment(text).timestamp()
 
 
 def _duration(text: str) -> float:

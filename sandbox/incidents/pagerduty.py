@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.vendor_api import Json, Refusal, VendorApp, iso
+from sandbox.vendor_api import Json, Refusal, VendorApp, iso, moment
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -202,19 +202,18 @@ def _range(request: Request) -> tuple[datetime, datetime]:
     asked, now = request.query_params, datetime.now(UTC)
     if asked.get("date_range") == "all":
         return datetime.min.replace(tzinfo=UTC), now
-    until = _moment(asked["until"], "until") if "until" in asked else now
-    since = _moment(asked["since"], "since") if "since" in asked else until - _DEFAULT_RANGE
+    until = _asked_moment(asked["until"], "until") if "until" in asked else now
+    since = _asked_moment(asked["since"], "since") if "since" in asked else until - _DEFAULT_RANGE
     if until - since > _MAX_RANGE:
         raise _refusal(400, 2001, "Invalid Input Provided", "The date range must not exceed 6 months.")
     return since, until
 
 
-def _moment(text: str, name: str) -> datetime:
+def _asked_moment(text: str, name: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(text)
+        return moment(text)
     except ValueError:
         raise _refusal(400, 2001, "Invalid Input Provided", f"{name} is not a date.") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _number(request: Request, name: str, default: int) -> int:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from sandbox.vendor_api import Json, Refusal
+from sandbox.vendor_api import Json, Refusal, json_object
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -86,13 +85,8 @@ class RateWindow:
 
 async def read_body(request: Request) -> dict[str, object]:
     """The JSON object that came with a request. Raises SentryRefusal."""
-    try:
-        body = json.loads(await request.body())
-    except ValueError as error:
-        raise SentryRefusal(400, f"JSON parse error - {error}") from None
-    if not isinstance(body, dict):
-        raise SentryRefusal(400, "Invalid data. Expected a dictionary.")
-    return body
+    no_object = SentryRefusal(400, "Invalid data. Expected a dictionary.")
+    return await json_object(request, SentryRefusal(400, "JSON parse error"), no_object)
 
 
 def page(

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from sandbox.sentry.http import SentryRefusal
 from sandbox.sentry.model import ErrorEvent, SentrySpan, SentryStore, digest
+from sandbox.vendor_api import moment
 
 MAX_BYTES = 20 << 20
 _KEY = re.compile(r"sentry_key=([0-9a-f]{32})")
@@ -157,8 +158,7 @@ def _time(event: Json) -> datetime:
         if isinstance(stamp, int | float):
             return min(now, datetime.fromtimestamp(stamp, UTC))
         if isinstance(stamp, str):
-            found = datetime.fromisoformat(stamp)
-            return min(now, found if found.tzinfo else found.replace(tzinfo=UTC))
+            return min(now, moment(stamp))
     except (ValueError, OverflowError, OSError) as error:
         raise SentryRefusal(400, f"invalid envelope: timestamp: {error}") from None
     return now

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from sandbox.sentry.http import FULL_SCOPES, SentryRefusal, iso, not_found, page, read_body
 from sandbox.sentry.model import ORGANIZATION, ORGANIZATION_ID, PROJECT, PROJECT_ID, SentryDeploy, SentryRelease
-from sandbox.sentry.search import moment
+from sandbox.sentry.search import asked_moment
 from sandbox.vendor_api import Json
 
 if TYPE_CHECKING:
@@ -147,4 +147,4 @@ def _text(body: dict[str, object], key: str) -> str | None:
 
 def _time(body: dict[str, object], key: str) -> datetime | None:
     text = _text(body, key)
-    return moment(text, key) if text else None
+    return asked_moment(text, key) if text else None

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sandbox.sentry.http import FORBIDDEN, SentryRefusal, not_found
 from sandbox.sentry.model import PROJECT_ID
+from sandbox.vendor_api import moment
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -76,7 +77,7 @@ class QueryTerm:
         if relative := _RELATIVE.fullmatch(wanted):
             boundary = datetime.now(UTC) - timedelta(**{_UNITS[relative[3]]: int(relative[2])})
             return found >= boundary if relative[1] == "-" else found <= boundary
-        return _compare(found, self.operator, moment(wanted, self.key))
+        return _compare(found, self.operator, asked_moment(wanted, self.key))
 
 
 def parse(query: str) -> list[QueryTerm]:
@@ -129,17 +130,16 @@ def search_scope(request: Request, store: SentryStore) -> SearchScope:
     return SearchScope(environments, *_stretch(request))
 
 
-def moment(text: str, key: str) -> datetime:
-    """A point in time; without a zone it is in UTC. Raises SentryRefusal, which names `key`."""
+def asked_moment(text: str, key: str) -> datetime:
+    """A point in time. Raises SentryRefusal, which names `key`."""
     try:
-        found = datetime.fromisoformat(text)
+        return moment(text)
     except ValueError:
         raise SentryRefusal(
             400,
             f"{key}: Invalid date: {text}. Expected +/-duration (e.g. +1h) or ISO 8601-like "
             "(e.g. 2026-01-31 or 2026-01-31T09:00:00).",
         ) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def ago(text: str, now: datetime) -> datetime:
@@ -170,7 +170,7 @@ def _stretch(request: Request) -> tuple[datetime, datetime]:
         return now - _DEFAULT_PERIOD, now
     if "start" not in asked or "end" not in asked:
         raise SentryRefusal(400, "start and end are both required")
-    start, end = moment(asked["start"], "start"), moment(asked["end"], "end")
+    start, end = asked_moment(asked["start"], "start"), asked_moment(asked["end"], "end")
     if start > end:
         raise SentryRefusal(400, "start must be before end")
     return start, end

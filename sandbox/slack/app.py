@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
@@ -17,7 +16,7 @@ from sandbox.slack.files import SlackFiles
 from sandbox.slack.methods import Arguments, SlackMethods
 from sandbox.slack.model import Workspace, seed_slack
 from sandbox.slack.page import page
-from sandbox.vendor_api import RateLimit, VendorApp
+from sandbox.vendor_api import RateLimit, VendorApp, json_object
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -82,23 +81,12 @@ async def _values(request: Request) -> tuple[Mapping[str, object], str]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     body = await request.body()
     if kind == "application/json":
-        values |= _json_values(body)
-        return values, ""
+        return values | await json_object(request, SlackError("invalid_json"), SlackError("json_not_object")), ""
     if kind == "application/x-www-form-urlencoded":
         values |= parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
     elif body:
         raise SlackError("invalid_post_type")
     return values, str(values.pop("token", "")) if request.method == "POST" else ""
-
-
-def _json_values(body: bytes) -> dict[str, object]:
-    try:
-        values = json.loads(body or b"{}")
-    except ValueError:
-        raise SlackError("invalid_json") from None
-    if not isinstance(values, dict):
-        raise SlackError("json_not_object")
-    return values
 
 
 def _token() -> str:

@@ -31,79 +31,57 @@ class Fault:
     description: str
 
 
+_SERVICE = {
+    "unhealthy": "All health endpoints and all API paths answer 503.",
+    "slow-start": "Every path answers 503 for the first 0.7 s after the revision's first request.",
+    "login-broken": "POST /api/v1/auth/login answers 500.",
+    "search-broken": "GET /api/v1/search answers 500 with an HTML error page.",
+    "playback-broken": "Media URLs answer 404.",
+    "mongodb-down": "The revision's MongoDB address refuses connections: readiness and deep health answer 503, "
+    "login, content and search 500.",
+    "mongodb-slow": "Each MongoDB reply takes about 150 ms longer: deep health is degraded, and so is its mongodb "
+    "entry.",
+    "dependency-slow": "OpenAI answers after 2.5 s: deep health is degraded, and so is its openai entry.",
+    "new-error-type": "Every third request to /api/v1/content, the first included, reports an exception of a type "
+    "that nobody has seen before; its answer is as ever. A release with it is visited once, so that Sentry has it "
+    "at once.",
+    "critical-error": "The same with an exception of level fatal, which gives its issue high priority.",
+    "error-rate": f"One API request in five answers 500, for each client after its first {SPARED}.",
+    "latency": f"For each client, after its first {SPARED} API requests, half of them take 0.7 s longer and one in "
+    "ten 2.5 s.",
+    "ramp": f"More and more API requests answer 500: from none to 30 % within 20 s; each client's first {SPARED} are "
+    "good.",
+    "out-of-memory": f"Memory grows with each API request: every {REQUESTS_TO_FULL_MEMORY} the container is killed "
+    "and started anew, and what it was answering gets 503.",
+    "traffic-drop": "Users stay away: one in ten of them comes, while the revision serves.",
+}
+_ACTOR = {
+    "cloud-run-down": "Every Cloud Run API call answers 503 (REST) or UNAVAILABLE (gRPC).",
+    "rollback-conflict": "Somebody else's harmless change comes just before the next traffic update, which gets a "
+    "conflict.",
+    "rollback-fails": "Traffic updates end with an error and traffic stays where it was.",
+    "workflow-hangs": "Runs of the deploy workflow wait for a runner, and start once this is over.",
+    "workflow-idle": "Runs of the deploy workflow end green without having changed anything.",
+    "cloud-run-hangs": "No Cloud Run API call (REST) is ever answered.",
+    "cloud-run-401": "Every Cloud Run API call (REST) answers 401: the credentials have expired.",
+    "cloud-run-403": "Every Cloud Run API call (REST) answers 403: a permission is missing.",
+    "cloud-run-429": "Every Cloud Run API call (REST) answers 429: the quota is used up.",
+    "cloud-run-500": "Every Cloud Run API call (REST) answers 500.",
+    "operation-never-ends": "A traffic update is accepted, and stays under way while this is in force.",
+    "success-without-effect": "A traffic update ends well, and traffic stays where it was.",
+}
+_OBSERVER = {
+    "sentry-down": "Sentry answers 503 to every call, and takes no event.",
+    "monitoring-down": "Cloud Monitoring answers UNAVAILABLE to every call.",
+    "logging-down": "Cloud Logging answers 503 to every call.",
+    "slack-down": "Slack answers 503 to every call, and its page too.",
+    "github-down": "GitHub answers 503 to every call.",
+    "sentry-empty": "Sentry answers every search with nothing, and swallows every event.",
+}
 CATALOGUE: tuple[Fault, ...] = (
-    Fault("unhealthy", "service", "All health endpoints and all API paths answer 503."),
-    Fault("slow-start", "service", "Every path answers 503 for the first 0.7 s after the revision's first request."),
-    Fault("login-broken", "service", "POST /api/v1/auth/login answers 500."),
-    Fault("search-broken", "service", "GET /api/v1/search answers 500 with an HTML error page."),
-    Fault("playback-broken", "service", "Media URLs answer 404."),
-    Fault(
-        "mongodb-down",
-        "service",
-        "The revision's MongoDB address refuses connections: readiness and deep health answer 503, login, content and "
-        "search 500.",
-    ),
-    Fault(
-        "mongodb-slow",
-        "service",
-        "Each MongoDB reply takes about 150 ms longer: deep health is degraded, and so is its mongodb entry.",
-    ),
-    Fault(
-        "dependency-slow",
-        "service",
-        "OpenAI answers after 2.5 s: deep health is degraded, and so is its openai entry.",
-    ),
-    Fault(
-        "new-error-type",
-        "service",
-        "Every third request to /api/v1/content, the first included, reports an exception of a type that nobody has "
-        "seen before; its answer is as ever. A release with it is visited once, so that Sentry has it at once.",
-    ),
-    Fault(
-        "critical-error",
-        "service",
-        "The same with an exception of level fatal, which gives its issue high priority.",
-    ),
-    Fault("error-rate", "service", f"One API request in five answers 500, for each client after its first {SPARED}."),
-    Fault(
-        "latency",
-        "service",
-        f"For each client, after its first {SPARED} API requests, half of them take 0.7 s longer and one in ten 2.5 s.",
-    ),
-    Fault(
-        "ramp",
-        "service",
-        f"More and more API requests answer 500: from none to 30 % within 20 s; each client's first {SPARED} are good.",
-    ),
-    Fault(
-        "out-of-memory",
-        "service",
-        f"Memory grows with each API request: every {REQUESTS_TO_FULL_MEMORY} the container is killed and started "
-        "anew, and what it was answering gets 503.",
-    ),
-    Fault("traffic-drop", "service", "Users stay away: one in ten of them comes, while the revision serves."),
-    Fault("cloud-run-down", "actor", "Every Cloud Run API call answers 503 (REST) or UNAVAILABLE (gRPC)."),
-    Fault(
-        "rollback-conflict",
-        "actor",
-        "Somebody else's harmless change comes just before the next traffic update, which gets a conflict.",
-    ),
-    Fault("rollback-fails", "actor", "Traffic updates end with an error and traffic stays where it was."),
-    Fault("workflow-hangs", "actor", "Runs of the deploy workflow wait for a runner, and start once this is over."),
-    Fault("workflow-idle", "actor", "Runs of the deploy workflow end green without having changed anything."),
-    Fault("cloud-run-hangs", "actor", "No Cloud Run API call (REST) is ever answered."),
-    Fault("cloud-run-401", "actor", "Every Cloud Run API call (REST) answers 401: the credentials have expired."),
-    Fault("cloud-run-403", "actor", "Every Cloud Run API call (REST) answers 403: a permission is missing."),
-    Fault("cloud-run-429", "actor", "Every Cloud Run API call (REST) answers 429: the quota is used up."),
-    Fault("cloud-run-500", "actor", "Every Cloud Run API call (REST) answers 500."),
-    Fault("operation-never-ends", "actor", "A traffic update is accepted, and stays under way while this is in force."),
-    Fault("success-without-effect", "actor", "A traffic update ends well, and traffic stays where it was."),
-    Fault("sentry-down", "observer", "Sentry answers 503 to every call, and takes no event."),
-    Fault("monitoring-down", "observer", "Cloud Monitoring answers UNAVAILABLE to every call."),
-    Fault("logging-down", "observer", "Cloud Logging answers 503 to every call."),
-    Fault("slack-down", "observer", "Slack answers 503 to every call, and its page too."),
-    Fault("github-down", "observer", "GitHub answers 503 to every call."),
-    Fault("sentry-empty", "observer", "Sentry answers every search with nothing, and swallows every event."),
+    *(Fault(name, "service", description) for name, description in _SERVICE.items()),
+    *(Fault(name, "actor", description) for name, description in _ACTOR.items()),
+    *(Fault(name, "observer", description) for name, description in _OBSERVER.items()),
 )
 
 _KINDS = {fault.name: fault.kind for fault in CATALOGUE}

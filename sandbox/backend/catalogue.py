@@ -27,27 +27,20 @@ class Title:
         return hashlib.sha256(self.title.encode()).hexdigest()[:24]
 
 
-TITLES: tuple[Title, ...] = (
-    Title("A House in Haifa", "movie"),
-    Title("Ballad of the Old Port", "movie"),
-    Title("Bread and Olives", "movie"),
-    Title("Letters from Jaffa", "movie"),
-    Title("Midnight in Tel Aviv", "movie"),
-    Title("The Last Citrus Grove", "movie"),
-    Title("The Violin Maker", "movie"),
-    Title("Winter in the Galilee", "movie"),
-    Title("Family Kitchen", "series"),
-    Title("Harbour Police", "series"),
-    Title("Jerusalem Stories", "series"),
-    Title("Startup Street", "series"),
-    Title("The Family Next Door", "series"),
-    Title("Tiny Explorers", "series"),
-    Title("Children's Channel", "live"),
-    Title("Evening News", "live"),
-    Title("Morning Radio", "live"),
-    Title("Sports Tonight", "live"),
-)
-
+_NAMES = {
+    "movie": (
+        "A House in Haifa", "Ballad of the Old Port", "Bread and Olives", "Letters from Jaffa",
+        "Midnight in Tel Aviv", "The Last Citrus Grove", "The Violin Maker", "Winter in the Galilee"
+    ),
+    "series": (
+        "Family Kitchen", "Harbour Police", "Jerusalem Stories", "Startup Street", "The Family Next Door",
+        "Tiny Explorers"
+    ),
+    "live": (
+        "Children's Channel", "Evening News", "Morning Radio", "Sports Tonight"
+    ),
+}  # fmt: skip
+TITLES = tuple(Title(name, kind) for kind, names in _NAMES.items() for name in names)
 MEDIA_IDS = frozenset(title.id for title in TITLES)
 
 

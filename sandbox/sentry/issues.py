@@ -21,25 +21,22 @@ if TYPE_CHECKING:
     from sandbox.sentry.search import SearchScope
 
 _DEFAULT_QUERY = "is:unresolved issue.priority:[high, medium]"
-_STATUSES = {
-    "unresolved": "unresolved",
-    "resolved": "resolved",
-    "ignored": "ignored",
-    "archived": "ignored",
-    "muted": "ignored",
-}
-_ISSUE_KEYS = {
-    "is",
-    "issue",
-    "issue.priority",
-    "firstSeen",
-    "first_seen",
-    "age",
-    "lastSeen",
-    "last_seen",
-    "timesSeen",
-    "times_seen",
-}
+_STATUSES = {status: status for status in ("unresolved", "resolved", "ignored")}
+_STATUSES |= {"archived": "ignored", "muted": "ignored"}
+_ISSUE_KEYS = frozenset(
+    [
+        "is",
+        "issue",
+        "issue.priority",
+        "firstSeen",
+        "first_seen",
+        "age",
+        "lastSeen",
+        "last_seen",
+        "timesSeen",
+        "times_seen",
+    ]
+)
 _SORTS = ("date", "new", "freq")
 _WEB = f"https://{ORGANIZATION}.sentry.io"
 

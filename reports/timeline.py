@@ -9,7 +9,6 @@ from pathlib import Path
 
 from verification.records.journal import JournalEntry, JournalView
 from verification.records.run_record import POST_DEPLOY_PHASES, Event, RunRecord
-from verification.verdict import Verdict
 
 
 def timeline(record: RunRecord, journal: Path) -> list[Event]:
@@ -18,12 +17,10 @@ def timeline(record: RunRecord, journal: Path) -> list[Event]:
     steps = JournalView.read(journal)
     noted = {step.text("criterion") for step in steps.every("failed")}
     events += [event for step in steps.entries if (event := _step(step, record)) is not None]
-    for one in record.criteria:
-        if one.verdict is not Verdict.FAIL or one.ended is None:
-            continue
-        if one.phase in POST_DEPLOY_PHASES and one.id in noted:
-            continue  # the journal knows it more exactly
-        events.append(Event(one.ended, f"{one.id} failed: {_first_line(one.reason)}", failed=True))
+    for result in record.failures:
+        if result.ended is None or (result.phase in POST_DEPLOY_PHASES and result.id in noted):
+            continue  # nobody knows when, or the journal knows it more exactly
+        events.append(Event(result.ended, f"{result.id} failed: {_first_line(result.reason)}", failed=True))
     if record.finished:
         events.append(Event(record.finished, "The run ended."))
     return sorted(events, key=lambda event: event.at)
@@ -34,7 +31,7 @@ def _step(step: JournalEntry, record: RunRecord) -> Event | None:
     match step.event:
         case "failed":
             criterion = step.text("criterion")
-            reason = next((one.reason for one in record.criteria if one.id == criterion), "")
+            reason = next((result.reason for result in record.criteria if result.id == criterion), "")
             return Event(step.at, f"{criterion} failed: {_first_line(reason)}", failed=True)
         case "rolling-back":
             return Event(step.at, f"Rollback begins {way}, through {step.text('strategy')}.")

@@ -165,9 +165,9 @@ class WebApi:
     def _address(self, path: str) -> str:
         if path.startswith("/"):
             return f"{self.system.url}{path}"
-        own, named = urlsplit(self.system.url), urlsplit(path)
-        its_own = (named.scheme, named.netloc) == (own.scheme, own.netloc)
-        if not its_own and (named.scheme != "https" or named.netloc not in self.system.other_hosts):
+        own, named = httpx.URL(self.system.url), urlsplit(path)
+        hosts = {("https", host) for host in self.system.other_hosts} | {(own.scheme, own.netloc.decode())}
+        if (named.scheme, named.netloc.removesuffix(":443")) not in hosts:
             raise ObserverError(f"{self.system.name} names an address that is not its own: {redact_and_truncate(path)}")
         return path
 

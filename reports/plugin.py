@@ -22,19 +22,36 @@ from reports.text import one_line
 from reports.tickets.slack_thread import update_thread
 from reports.tickets.step_summary import write_step_summary
 from reports.tickets.ticket import DeployTicket, attach
-from verification.criteria.results import Results
+from verification.criteria.results import CriterionResults
 from verification.criteria.scheduling import Waiting
+from verification.criteria.selection import phases_named
 from verification.errors import SettingsError, VerificationError
 from verification.records.events import belongs_in_the_log, events_of, keep
 from verification.records.run_record import RunRecord
 from verification.redaction import redact
-from verification.run import Run
+from verification.run.run import Run
+from verification.verdict import now
 
 
 class _Page(Protocol):
     """What pytest-html hands to `pytest_html_report_title`."""
 
     title: str
+
+
+def begin_report(config: pytest.Config, run: Run, results: CriterionResults) -> Reporting:
+    """The report of `run`, whose folder is there from now on. Raises pytest.UsageError."""
+    output = Path(config.getoption("--output"))
+    try:
+        tickets = [DeployTicket.parse(named) for named in config.getoption("--ticket")]
+        files = RunFiles.create(output, run.record, phases_named(config))
+    except SettingsError as error:
+        raise pytest.UsageError(str(error)) from None
+    except OSError as error:
+        cause = f"no report can be written below {output}: {error.strerror}."
+        raise pytest.UsageError(f"{cause} Free or mend that place.") from None
+    run.logs = files.folder
+    return Reporting(config, run.record, results, files, tickets)
 
 
 class Reporting:
@@ -44,7 +61,7 @@ class Reporting:
         self,
         config: pytest.Config,
         record: RunRecord,
-        results: Results,
+        results: CriterionResults,
         files: RunFiles,
         tickets: Sequence[DeployTicket] = (),
     ) -> None:
@@ -71,11 +88,24 @@ class Reporting:
             config.get_terminal_writer(), reporter.write_line, run.probes.progress, run.snapshot
         ).waiting
 
-    def tell(self, run: Run) -> None:
-        """Tell the team what came of the deployment that it was told of."""
+    def finish(self, run: Run, exitstatus: int) -> int:
+        """Tell the team and the deployment log, and write the files; the run's exit code. Raises OSError."""
         self._run = run
+        self._record.finished = now()
         if run.started:
             update_thread(self._record, run.settings.slack, run.variables, self.files.folder.name)
+        self.log(run)
+        self.files.write(self._record)
+        if problem := write_step_summary(self._record, os.environ):
+            self._record.notices.append(problem)
+        return self._record.exit_code_after(exitstatus)
+
+    def unfinished(self, error: BaseException) -> int:
+        """Say that a part of the report is missing; the exit code, which is the verdict's unless that is pass."""
+        record = self._record
+        record.finished = record.finished or now()
+        record.notices.append(redact(f"the run could not be brought to its end: {type(error).__name__}: {error}"))
+        return record.exit_code or pytest.ExitCode.INTERNAL_ERROR
 
     def log(self, run: Run) -> None:
         """Tell the deployment log what became of the deployment. What goes wrong with that is a notice."""
@@ -92,12 +122,6 @@ class Reporting:
             return
         if problem := keep(log, events_of(record, self.files.folder.name, run.sign_offs)):
             record.notices.append(problem)
-
-    def write(self) -> None:
-        """Write record, verdict and summary. Raises OSError."""
-        self.files.write(self._record)
-        if problem := write_step_summary(self._record, os.environ):
-            self._record.notices.append(problem)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -120,7 +144,7 @@ class Reporting:
 
     def pytest_html_results_table_row(self, report: pytest.TestReport, cells: list[str]) -> None:
         """Our cells."""
-        table_row(report, self._results.of(report.nodeid), cells)
+        table_row(report, self._results.result(report.nodeid), cells)
 
     def pytest_html_results_summary(self, prefix: list[str]) -> None:
         """The banner, above everything."""

@@ -19,7 +19,7 @@ from verification.operator_commands import roll_back
 from verification.records.journal import Journal
 from verification.records.rollback_plan import RequestedBy, RollbackPlan
 from verification.records.run_record import POST_DEPLOY_PHASES, CriterionResult, RollbackOutcome, RollbackResult
-from verification.run import Run
+from verification.run.run import Run
 from verification.verdict import Verdict
 
 _INTERRUPTED = "interrupted"
@@ -76,8 +76,8 @@ class RollbackController:
 
     def record_failure(self, result: CriterionResult) -> None:
         """Note a failed criterion; one that calls for a rollback limits the wait for what is still open."""
-        self._journal.failed(result.id, result.reason, trigger=result.mendable)
-        if result.mendable and self._cloud_run is not None:
+        self._journal.failed(result.id, result.reason, trigger=result.fixable_by_rollback)
+        if result.fixable_by_rollback and self._cloud_run is not None:
             self._run.probes.limit_wait(self._run.settings.rollback.evidence_grace)
 
     def question(self) -> str:

@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, Generic, ParamSpec, Self, TypeVar, cast, overload
 
 import pytest
 
@@ -57,29 +57,53 @@ def of_role(name: str, role: str) -> str:
 
 
 class Resources:
-    """What probes and fixtures are given by name, each made once, when first asked for."""
+    """What probes and fixtures are given by name: each method marked `@resource` is called once, when first asked for.
 
-    def __init__(self, makers: Mapping[str, Callable[[], object]]) -> None:
-        self._makers = dict(makers)
-        self._made: dict[str, object] = {}
+    Whichever threads ask at once, they are given the same.
+    """
+
+    def __init__(self) -> None:
+        self._built: dict[str, object] = {}
         self._lock = threading.RLock()
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._makers
-
     def get(self, name: str) -> object:
-        """The resource `name`. Raises what its maker raises, and KeyError for an unknown name."""
+        """The resource `name`. Raises what building it raises, and KeyError for an unknown name."""
+        if not isinstance(getattr(type(self), name, None), resource):
+            raise KeyError(name)
+        return getattr(self, name)
+
+    def built_once(self, build: Callable[[Any], T]) -> T:
+        """What `build` gives, called the first time."""
         with self._lock:
-            if name not in self._made:
-                self._made[name] = self._makers[name]()
-            return self._made[name]
+            if build.__name__ not in self._built:
+                self._built[build.__name__] = build(self)
+            return cast("T", self._built[build.__name__])
 
     def close(self) -> None:
-        """Close those that were made and can be closed."""
-        for made in list(self._made.values()):  # a probe that still runs may add one
-            close = getattr(made, "close", None)
+        """Close those that were built and can be closed."""
+        for built in list(self._built.values()):  # a probe that still runs may add one
+            close = getattr(built, "close", None)
             if callable(close):
                 close()
+
+
+class resource(Generic[T]):  # noqa: N801  (a decorator)
+    """A method of `Resources` that is read like an attribute."""
+
+    def __init__(self, build: Callable[[Any], T]) -> None:
+        self._build = build
+        self.__doc__ = build.__doc__
+
+    @overload
+    def __get__(self, holder: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self, holder: Resources, owner: type) -> T: ...
+
+    def __get__(self, holder: Resources | None, owner: type) -> Self | T:
+        if holder is None:
+            return self
+        return holder.built_once(self._build)
 
 
 @dataclass(frozen=True, slots=True)

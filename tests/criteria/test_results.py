@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from verification.criteria.outcome import PASSED, Outcome
-from verification.criteria.results import Results, Stage
-from verification.records.run_record import CriterionResult
+from verification.criteria.results import CriterionResults, StageResult
 from verification.verdict import Measurement, Verdict
 
 PASS, FAIL, INCONCLUSIVE = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
@@ -26,10 +24,10 @@ def report(
         when,  # type: ignore[arg-type]
         duration=0.25,
     )
-    outcome = PASSED if verdict is PASS else Outcome(verdict, f"{when} is {verdict}")
     measured = tuple(Measurement(str(number), number) for number in range(measurements))
-    made.stage = Stage(  # type: ignore[attr-defined]
-        outcome, CriterionResult("a", "A.", "smoke", verdict, measured, outcome.reason, seconds=seconds)
+    reason = "" if verdict is PASS else f"{when} is {verdict}"
+    made.stage = StageResult(  # type: ignore[attr-defined]
+        verdict, reason, id="a", title="A.", phase="smoke", measurements=measured, seconds=seconds
     )
     return made
 
@@ -51,82 +49,82 @@ def report(
 def test_the_worst_stage_decides_and_gives_the_reason(
     verdicts: tuple[Verdict, ...], expected: Verdict, reason: str
 ) -> None:
-    results = Results()
-    noted = [results.note(report(when, verdict)) for when, verdict in zip(STAGES, verdicts, strict=True)]
+    results = CriterionResults()
+    noted = [results.add(report(when, verdict)) for when, verdict in zip(STAGES, verdicts, strict=True)]
     assert noted[-1] is not None
     assert (noted[-1].verdict, noted[-1].reason) == (expected, reason)
 
 
 def test_what_was_set_up_and_never_asked_does_not_pass() -> None:
     """`--setup-only` and `--setup-plan` leave the criterion's own code out."""
-    results = Results()
-    noted = [results.note(report(when, PASS)) for when in ("setup", "teardown")]
+    results = CriterionResults()
+    noted = [results.add(report(when, PASS)) for when in ("setup", "teardown")]
     assert noted[-1] is not None
     assert noted[-1].verdict is INCONCLUSIVE
     assert noted[-1].reason
 
 
 def test_a_set_up_that_fails_stays_the_reason() -> None:
-    results = Results()
-    noted = [results.note(report("setup", FAIL)), results.note(report("teardown", PASS))]
+    results = CriterionResults()
+    noted = [results.add(report("setup", FAIL)), results.add(report("teardown", PASS))]
     assert noted[-1] is not None
     assert (noted[-1].verdict, noted[-1].reason) == (FAIL, "setup is fail")
 
 
 def test_a_failure_is_known_as_soon_as_it_is_reported_and_once_more_at_the_end() -> None:
-    results = Results()
-    noted = [results.note(report(when, FAIL if when == "call" else PASS)) for when in STAGES]
+    results = CriterionResults()
+    noted = [results.add(report(when, FAIL if when == "call" else PASS)) for when in STAGES]
     assert [one is not None for one in noted] == [False, True, True]
 
 
 def test_a_failure_that_is_reported_twice_is_told_once() -> None:
     """As where a criterion has subtests: each failed one has a report, and so has the whole."""
-    results = Results()
-    assert results.note(report("call", FAIL)) is not None
-    assert results.note(report("call", FAIL)) is None
+    results = CriterionResults()
+    assert results.add(report("call", FAIL)) is not None
+    assert results.add(report("call", FAIL)) is None
 
 
 def test_nothing_else_is_known_before_the_end() -> None:
-    results = Results()
-    noted = [results.note(report(when, INCONCLUSIVE)) for when in STAGES]
+    results = CriterionResults()
+    noted = [results.add(report(when, INCONCLUSIVE)) for when in STAGES]
     assert [one is not None for one in noted] == [False, False, True]
 
 
 def test_what_was_measured_stays_whichever_stage_decides() -> None:
-    results = Results()
-    results.note(report("call", FAIL, measurements=2))
-    noted = results.note(report("teardown", PASS, measurements=2))
+    results = CriterionResults()
+    results.add(report("call", FAIL, measurements=2))
+    noted = results.add(report("teardown", PASS, measurements=2))
     assert noted is not None
     assert len(noted.measurements) == 2
 
 
 def test_the_time_of_a_criterion_is_that_of_its_stages_or_of_its_probes_if_that_is_more() -> None:
     for probes, expected in ((0.0, 0.75), (9.0, 9.0)):
-        results = Results()
+        results = CriterionResults()
         for when in STAGES:
-            noted = results.note(report(when, PASS, seconds=probes))
+            noted = results.add(report(when, PASS, seconds=probes))
         assert noted is not None
         assert noted.seconds == expected
 
 
 def test_criteria_do_not_mix_and_a_test_that_is_none_is_not_noted() -> None:
-    results = Results()
-    results.note(report("call", FAIL, nodeid="a"))
-    results.note(report("call", PASS, nodeid="b"))
-    good = results.note(report("teardown", PASS, nodeid="b"))
+    results = CriterionResults()
+    results.add(report("call", FAIL, nodeid="a"))
+    results.add(report("call", PASS, nodeid="b"))
+    good = results.add(report("teardown", PASS, nodeid="b"))
     assert good is not None
     assert good.verdict is PASS
     plain = report("call", FAIL, nodeid="c")
     del plain.stage
-    assert results.note(plain) is None
-    assert results.of("c") is None
+    assert results.add(plain) is None
+    assert results.result("c") is None
 
 
 def test_a_traceback_is_worth_reading_only_where_a_criterion_itself_broke() -> None:
-    results = Results()
-    results.note(report("call", FAIL))
+    results = CriterionResults()
+    results.add(report("call", FAIL))
     assert not results.broken
     broken = report("call", INCONCLUSIVE, nodeid="b")
-    broken.stage = Stage(Outcome(INCONCLUSIVE, "TypeError", expected=False), broken.stage.result)  # type: ignore[attr-defined]
-    results.note(broken)
+    broken.stage = StageResult(INCONCLUSIVE, "TypeError", expected=False)  # type: ignore[attr-defined]
+    results.add(broken)
     assert results.broken

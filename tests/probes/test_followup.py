@@ -30,14 +30,14 @@ from verification.probes.followup.team import rolled_back_message, success_messa
 from verification.probes.followup.watch import SecondWatch, watched
 from verification.records.deployments import Deployment, Phase, RolledBack, Signed, State
 from verification.records.run_record import RollbackOutcome
-from verification.run import Named
+from verification.run.resources import NamedRevisions
 from verification.settings.followup import ApprovedResources, IdlePrices
 from verification.settings.model import Limits
 from verification.settings.service import CloudRunSettings
 from verification.verdict import Verdict, collecting
 
 BEGAN = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
-NOBODY = Named("", "")
+NOBODY = NamedRevisions("", "")
 LIMITS = Limits()
 
 
@@ -83,7 +83,7 @@ def test_a_deployment_that_nobody_logged_is_known_from_cloud_run(cloud_run: Clou
     found = follow([deployment(RETIRED, 9)], "production", cloud_run, NOBODY)
     assert (found.deployment.revision, found.deployment.previous, found.logged) == (SERVING, RETIRED, False)
     assert found.deployment.commit == "2" * 40
-    alone = follow([], "production", cloud_run, Named("", "older")).deployment
+    alone = follow([], "production", cloud_run, NamedRevisions("", "older")).deployment
     assert (alone.revision, alone.previous) == (SERVING, "older")
 
 
@@ -94,10 +94,10 @@ def test_a_revision_that_serves_since_long_before_the_latest_is_not_followed(clo
 
 def test_a_revision_that_somebody_named_is_followed(cloud_run: CloudRun) -> None:
     logged = [deployment(RETIRED, 9, previous=""), deployment(SERVING, 3)]
-    found = follow(logged, "production", cloud_run, Named(RETIRED, "first")).deployment
+    found = follow(logged, "production", cloud_run, NamedRevisions(RETIRED, "first")).deployment
     assert (found.revision, found.previous) == (RETIRED, "first")
     with pytest.raises(Absent):
-        follow(logged, "production", cloud_run, Named("nowhere", ""))
+        follow(logged, "production", cloud_run, NamedRevisions("nowhere", ""))
 
 
 def test_a_verified_deployment_was_through_when_its_last_phase_was() -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from verification.errors import ObserverError, ServiceError, SettingsError
-from verification.probe import Probes, Progress, Resources, probe
+from verification.probe import Probes, Progress, Resources, probe, resource
 
 LONG = 30.0  # seconds: a deadline that is never reached unless a test fails
 
@@ -117,7 +117,19 @@ def stage() -> Iterator[Stage]:
 
 
 def probes(stage: Stage, within: float = LONG) -> Probes:
-    return Probes(Resources({"e_stage": lambda: stage}), within)
+    return Probes(Given(stage), within)
+
+
+class Given(Resources):
+    """What the probes of a test are given."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__()
+        self._stage = stage
+
+    @resource
+    def e_stage(self) -> Stage:
+        return self._stage
 
 
 def test_probes_run_side_by_side_before_anyone_asks(stage: Stage) -> None:
@@ -288,11 +300,21 @@ def test_a_resource_is_made_once_even_if_many_ask_at_once_and_closed_if_it_can_b
     made: list[Stage] = []
     everyone = threading.Barrier(8)
 
-    def make() -> Stage:
-        made.append(Stage())
-        return made[-1]
+    class Some(Resources):
+        @resource
+        def stage(self) -> Stage:
+            made.append(Stage())
+            return made[-1]
 
-    resources = Resources({"stage": make, "number": lambda: 5, "unused": lambda: pytest.fail("made without need")})
+        @resource
+        def number(self) -> int:
+            return 5
+
+        @resource
+        def unused(self) -> None:
+            pytest.fail("made without need")
+
+    resources = Some()
 
     def ask() -> None:
         everyone.wait(LONG)

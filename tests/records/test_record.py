@@ -57,7 +57,7 @@ def test_a_rollback_that_did_not_get_through_outweighs_every_verdict(verdict: Ve
 
 
 @pytest.mark.parametrize(
-    ("phase", "mendable", "triggers"),
+    ("phase", "fixable", "triggers"),
     [
         ("smoke", True, ("c",)),
         ("deploy", True, ("c",)),
@@ -68,9 +68,9 @@ def test_a_rollback_that_did_not_get_through_outweighs_every_verdict(verdict: Ve
     ],
 )
 def test_only_a_failure_after_the_deployment_that_a_revision_could_mend_calls_for_a_rollback(
-    phase: str, mendable: bool, triggers: tuple[str, ...]
+    phase: str, fixable: bool, triggers: tuple[str, ...]
 ) -> None:
-    record = RunRecord("production", criteria=[CriterionResult("c", "", phase, FAIL, mendable=mendable)])
+    record = RunRecord("production", criteria=[CriterionResult("c", "", phase, FAIL, fixable_by_rollback=fixable)])
     assert record.triggers == triggers
 
 

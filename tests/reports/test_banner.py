@@ -84,7 +84,7 @@ def test_the_rollback_is_told_in_one_sentence(rolled_back: RunRecord) -> None:
 
 
 def test_a_failure_that_no_revision_could_mend_says_why_nothing_was_rolled_back(failed: RunRecord) -> None:
-    failed.criteria[-1] = replace(failed.criteria[-1], mendable=False)
+    failed.criteria[-1] = replace(failed.criteria[-1], fixable_by_rollback=False)
     assert rollback_sentence(failed) == "No rollback: what failed is nothing that another revision would mend."
 
 

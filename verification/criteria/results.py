@@ -1,103 +1,181 @@
-"""One `CriterionResult` out of the three reports (set-up, call, teardown) that pytest makes of a criterion."""
+"""From the three stages (set-up, call, teardown) that pytest reports of a criterion to its one result.
+
+Only what says something bad *about the service* is a fail: a `ServiceError`, a plain `assert`, `pytest.fail()`.
+Whatever else stops a criterion (an observer that is down, a timeout of the suite's own, a mistake in the criterion)
+is inconclusive: who is to blame decides, not where it broke.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import pytest
 
 from verification.criteria.criterion import criterion_id, phase_of, title_of
-from verification.criteria.outcome import PASSED, Outcome
 from verification.criteria.remedies import hint
+from verification.errors import NotRevisionRelated, ServiceError, VerificationError
 from verification.records.run_record import CriterionResult
+from verification.redaction import redact
 from verification.settings.model import Settings
 from verification.verdict import Measurement, Verdict
 
+_LONGEST_REASON = 8_000  # characters: an assertion may hold a whole answer of the service
+_OUR_TIMEOUT = "Timeout ("  # how pytest-timeout words its own failure
+_WORST_FIRST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
+
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """What a report of one stage says about its criterion."""
+class StageResult:
+    """What one stage of a criterion came to; `reason` and `remedy` are redacted.
 
-    outcome: Outcome
-    result: CriterionResult
-
-
-def stage_of(
-    item: pytest.Item, outcome: Outcome, measurements: list[Measurement], settings: Settings, seconds: float
-) -> Stage:
-    """The stage's annotation: everything a later hook needs, since `logreport` gets no item.
-
-    `seconds` is what the criterion's probes took, before anyone waited for them.
+    `expected` is False for a mistake in the criterion itself, whose traceback is worth reading.
     """
-    # The appendix is about the service: an observer's 503 is none of its.
-    appendix = hint(outcome.reason, settings) if outcome.verdict is Verdict.FAIL else ""
-    result = CriterionResult(
+
+    verdict: Verdict
+    reason: str = ""
+    remedy: str = ""
+    appendix: str = ""  # the checklist's first aid for such a failure
+    expected: bool = True
+    fixable_by_rollback: bool = True
+    id: str = ""
+    title: str = ""
+    phase: str = ""
+    measurements: tuple[Measurement, ...] = ()
+    seconds: float = 0.0  # what the criterion's probes took
+
+    def worst(self, later: StageResult) -> StageResult:
+        """The worse of the two, fail before inconclusive before pass, with everything that was measured by `later`."""
+        decides = min(self, later, key=lambda stage: _WORST_FIRST.index(stage.verdict))
+        return replace(decides, measurements=later.measurements, seconds=max(self.seconds, later.seconds))
+
+
+def judge_stage(report: pytest.TestReport, error: BaseException | None) -> StageResult:
+    """The verdict on one stage, from pytest's report and what was raised."""
+    if report.passed:
+        return StageResult(Verdict.PASS)
+    if report.skipped:
+        return _inconclusive(f"skipped: {error}", "A criterion that is skipped was not measured.")
+    if isinstance(error, VerificationError):
+        verdict = Verdict.FAIL if isinstance(error, ServiceError) else Verdict.INCONCLUSIVE
+        fixable = not isinstance(error, NotRevisionRelated)
+        return StageResult(verdict, _clean(error.cause), _clean(error.remedy), fixable_by_rollback=fixable)
+    if isinstance(error, pytest.fail.Exception) and str(error).startswith(_OUR_TIMEOUT):
+        return _inconclusive(f"the criterion did not end: {error}", expected=False)
+    if error is None:  # nothing was raised: `xfail` expected it to
+        remedy = "Take the mark `xfail` out if what was wrong is mended."
+        return _inconclusive(f"it did not fail as expected: {report.longreprtext}", remedy)
+    if isinstance(error, pytest.fail.Exception) or (isinstance(error, AssertionError) and not _is_pytests(error)):
+        return StageResult(Verdict.FAIL, _clean(str(error) or report.longreprtext), expected=False)
+    remedy = "Mend the criterion; this says nothing about the service."
+    return _inconclusive(f"the criterion itself broke: {type(error).__name__}: {error}", remedy, expected=False)
+
+
+def stage_result(
+    item: pytest.Item,
+    report: pytest.TestReport,
+    error: BaseException | None,
+    measurements: Sequence[Measurement],
+    settings: Settings,
+    seconds: float,
+) -> StageResult:
+    """What `report` says of the criterion `item`: everything that later hooks need, as `logreport` gets no item."""
+    judged = judge_stage(report, error)
+    return replace(
+        judged,
+        # The appendix is about the service: an observer's 503 is none of its.
+        appendix=hint(judged.reason, settings) if judged.verdict is Verdict.FAIL else "",
+        fixable_by_rollback=judged.fixable_by_rollback and item.get_closest_marker("unmendable") is None,
         id=criterion_id(item),
         title=title_of(item),
         phase=phase_of(item),
-        verdict=outcome.verdict,
         measurements=tuple(measurements),
-        reason=outcome.reason,
-        hint="\n".join(filter(None, (outcome.remedy, appendix))),
         seconds=seconds,
-        mendable=outcome.mendable and item.get_closest_marker("unmendable") is None,
     )
-    return Stage(outcome, result)
 
 
-class Results:
-    """The results of a run, by node id, as its reports come in."""
+class CriterionResults:
+    """The results of a run, by node id, as the stages of its criteria are reported."""
 
     def __init__(self) -> None:
-        self._stages: dict[str, Stage] = {}
+        self._stages: dict[str, StageResult] = {}
         self._seconds: dict[str, float] = {}
         self._ended: dict[str, datetime] = {}
         self._asked: set[str] = set()
+        self._complete: set[str] = set()
 
-    def note(self, report: pytest.TestReport) -> CriterionResult | None:
-        """Take one report in; the result once the criterion is through, or as soon as it is known to fail."""
-        stage = getattr(report, "stage", None)
-        if not isinstance(stage, Stage):
+    def add(self, report: pytest.TestReport) -> CriterionResult | None:
+        """Add one report; the result once the criterion is through, or as soon as it is known to fail."""
+        stage, nodeid = getattr(report, "stage", None), report.nodeid
+        if not isinstance(stage, StageResult):
             return None
         if report.when == "call":
-            self._asked.add(report.nodeid)
-        elif report.when == "teardown" and report.nodeid not in self._asked:
-            stage = _unasked(stage)
-        before = self._stages.get(report.nodeid)
-        known_to_fail = before is not None and before.outcome.verdict is Verdict.FAIL
-        self._stages[report.nodeid] = stage if before is None else _worst(before, stage)
-        self._seconds[report.nodeid] = self._seconds.get(report.nodeid, 0.0) + report.duration
-        fails = self._stages[report.nodeid].outcome.verdict is Verdict.FAIL
+            self._asked.add(nodeid)
+        elif report.when == "teardown" and nodeid not in self._asked and stage.verdict is Verdict.PASS:
+            reason = "it was set up, but its question was never asked"
+            stage = replace(stage, verdict=Verdict.INCONCLUSIVE, reason=reason)
+        before = self._stages.get(nodeid)
+        known_to_fail = before is not None and before.verdict is Verdict.FAIL
+        self._stages[nodeid] = stage if before is None else before.worst(stage)
+        self._seconds[nodeid] = self._seconds.get(nodeid, 0.0) + report.duration
+        fails = self._stages[nodeid].verdict is Verdict.FAIL
         if not known_to_fail:
-            self._ended[report.nodeid] = datetime.fromtimestamp(report.stop, UTC)
-        return self.of(report.nodeid) if report.when == "teardown" or (fails and not known_to_fail) else None
+            self._ended[nodeid] = datetime.fromtimestamp(report.stop, UTC)
+        # A failure counts once it is known: its teardown may never be reported (Ctrl-C, a plugin that breaks).
+        if report.when == "teardown" or fails:
+            self._complete.add(nodeid)
+        return self.result(nodeid) if report.when == "teardown" or (fails and not known_to_fail) else None
 
     @property
     def broken(self) -> bool:
         """Whether a criterion itself broke, so that its traceback is worth reading."""
-        return any(not stage.outcome.expected for stage in self._stages.values())
+        return any(not stage.expected for stage in self._stages.values())
 
-    def of(self, nodeid: str) -> CriterionResult | None:
-        """The result so far."""
+    @property
+    def complete(self) -> dict[str, CriterionResult]:
+        """The results that stand, by node id."""
+        return {
+            nodeid: result for nodeid in self._stages if nodeid in self._complete and (result := self.result(nodeid))
+        }
+
+    def in_order(self, items: Sequence[pytest.Item]) -> list[CriterionResult]:
+        """The results that stand, in the order of `items`."""
+        complete = self.complete
+        return [complete[item.nodeid] for item in items if item.nodeid in complete]
+
+    def result(self, nodeid: str) -> CriterionResult | None:
+        """The result of one criterion so far."""
         stage = self._stages.get(nodeid)
         if stage is None:
             return None
-        seconds = round(max(stage.result.seconds, self._seconds[nodeid]), 3)
-        return replace(stage.result, seconds=seconds, ended=self._ended[nodeid])
+        return CriterionResult(
+            id=stage.id,
+            title=stage.title,
+            phase=stage.phase,
+            verdict=stage.verdict,
+            measurements=stage.measurements,
+            reason=stage.reason,
+            hint="\n".join(filter(None, (stage.remedy, stage.appendix))),
+            seconds=round(max(stage.seconds, self._seconds[nodeid]), 3),
+            fixable_by_rollback=stage.fixable_by_rollback,
+            ended=self._ended[nodeid],
+        )
 
 
-def _unasked(stage: Stage) -> Stage:
-    """`stage`, unless all is well: then nobody knows, since the criterion was set up and never asked."""
-    if stage.outcome.verdict is not Verdict.PASS:
-        return stage
-    outcome = Outcome(Verdict.INCONCLUSIVE, "it was set up, but its question was never asked")
-    result = replace(stage.result, verdict=outcome.verdict, reason=outcome.reason)
-    return Stage(outcome, result)
+def _inconclusive(reason: str, remedy: str = "", *, expected: bool = True) -> StageResult:
+    return StageResult(Verdict.INCONCLUSIVE, _clean(reason), remedy, expected=expected)
 
 
-def _worst(before: Stage, after: Stage) -> Stage:
-    worst = before.outcome.worst(after.outcome)
-    chosen = before if worst is before.outcome and worst is not PASSED else after
-    # What was measured on the way stays, whichever stage decides.
-    return Stage(chosen.outcome, replace(chosen.result, measurements=after.result.measurements))
+def _is_pytests(error: AssertionError) -> bool:
+    """Whether pytest asserted that, about itself: what it says of its own state says nothing about the service."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return frame is not None and str(frame.tb_frame.f_globals.get("__name__", "")).startswith(("_pytest.", "pluggy."))
+
+
+def _clean(text: str) -> str:
+    # Cleaned before it is cut: half a secret would not be known as one.
+    cleaned = redact(text.strip())
+    return cleaned if len(cleaned) <= _LONGEST_REASON else cleaned[:_LONGEST_REASON] + "…"

@@ -6,8 +6,9 @@ out can say so.
 
 from __future__ import annotations
 
-import re
+import ast
 from collections.abc import Generator, Iterable
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ from verification.criteria.criterion import (
 from verification.errors import SettingsError
 from verification.records.run_record import PHASES, POST_DEPLOY_PHASES
 from verification.redaction import redact
-from verification.run import Run
+from verification.run.run import Run
 
 
 class Selection:
@@ -79,13 +80,13 @@ class Selection:
         config.hook.pytest_deselected(items=[item for item in self._brought if item not in kept])
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Count, and start everything that the selected criteria need, side by side."""
+        """Count what is asked, and what is not. Raises pytest.UsageError for what cannot be asked for."""
         config = session.config
         phases = {phase_of(item) for item in session.items} - {""}
         if only_looks(config) or not phases or not self._chosen:
             return
         # A phase that was asked for counts, even if nothing of it is left.
-        phases |= _phases_named(config) & {phase_of(item) for item in self._collected}
+        phases |= set(phases_named(config)) & {phase_of(item) for item in self._collected}
         if phases & POST_DEPLOY_PHASES:
             _refuse_partial_runs(config)
             if "pre" in phases and not self._run.settings.sandbox:
@@ -107,13 +108,6 @@ class Selection:
         lacking = {criterion_id(item): section for item, section in self._lacking.items() if phase_of(item) in phases}
         record.not_configured = lacking
         record.not_asked = self._not_asked(session.items, phases)
-        if session.testsfailed and not config.option.continue_on_collection_errors:
-            return  # pytest will run no test
-        first = next((part for part in parted(session.items) if part), [])
-        try:
-            self._run.start({name for item in first for name in asked_by(item)})
-        except SettingsError as error:
-            raise pytest.UsageError(redact(str(error))) from None
 
     def _not_asked(self, asked: Iterable[pytest.Item], phases: set[str]) -> dict[str, str]:
         """The criteria of the phases that do not apply here, or that were left out on the command line; and why."""
@@ -140,14 +134,6 @@ class Selection:
                 raise pytest.UsageError(
                     f"--sign-off: no person answers for {line}; the lines to be signed off are: {', '.join(lines)}"
                 )
-
-
-def parted(items: Iterable[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Item], list[pytest.Item]]:
-    """The items in three parts: before a deployment, right after it, and once it is through (followup)."""
-    parts: tuple[list[pytest.Item], list[pytest.Item], list[pytest.Item]] = ([], [], [])
-    for item in items:
-        parts[{"": 0, "pre": 0, "followup": 2}.get(phase_of(item), 1)].append(item)
-    return parts
 
 
 def refuse_options(config: pytest.Config) -> None:
@@ -177,7 +163,7 @@ def follows_up(config: pytest.Config) -> bool:
 
 
 def _asks_for(phase: str, config: pytest.Config) -> bool:
-    named = _phases_named(config)
+    named = phases_named(config)
     return not named or phase in named
 
 
@@ -185,10 +171,26 @@ def _rank(phase: str) -> int:
     return PHASES.index(phase) if phase else -1
 
 
-def _phases_named(config: pytest.Config) -> set[str]:
-    """The phases that `-m` asks for; none where it says which it does not want."""
-    words = set(re.findall(r"\w+", config.option.markexpr or ""))
-    return set() if "not" in words else words & set(PHASES)
+def phases_named(config: pytest.Config) -> tuple[str, ...]:
+    """The phases whose criteria `-m` lets through, whatever other markers they have; none without `-m`."""
+    try:
+        tree = ast.parse(config.option.markexpr or "", mode="eval").body
+    except SyntaxError:
+        return ()  # nothing was asked for, or pytest says what is wrong with it
+    return tuple(phase for phase in PHASES if True in _possible(tree, phase))
+
+
+def _possible(node: ast.expr, phase: str) -> set[bool]:
+    """What a mark expression can come to for criteria of `phase`: other markers may be there, or not."""
+    match node:
+        case ast.Name(name) if name in PHASES:
+            return {name == phase}
+        case ast.UnaryOp(ast.Not(), operand):
+            return {not value for value in _possible(operand, phase)}
+        case ast.BoolOp(operator, values):
+            together = all if isinstance(operator, ast.And) else any
+            return {together(chosen) for chosen in product(*(_possible(value, phase) for value in values))}
+    return {True, False}
 
 
 def _refuse_partial_runs(config: pytest.Config) -> None:

@@ -35,7 +35,7 @@ class RollbackOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CriterionResult:
-    """One criterion's answer. `title` is its checklist line; `mendable` says whether another revision could help."""
+    """One criterion's answer. `title` is its checklist line; `fixable_by_rollback`: another revision might be good."""
 
     id: str
     title: str
@@ -45,7 +45,7 @@ class CriterionResult:
     reason: str = ""
     hint: str = ""
     seconds: float = 0.0
-    mendable: bool = True
+    fixable_by_rollback: bool = True
     ended: datetime | None = None  # when the verdict was known
 
     @property
@@ -118,7 +118,7 @@ class RunRecord:
     @property
     def triggers(self) -> tuple[str, ...]:
         """The failed post-deploy criteria that another revision could mend: the reasons for a rollback."""
-        return tuple(one.id for one in self.failures if one.phase in POST_DEPLOY_PHASES and one.mendable)
+        return tuple(one.id for one in self.failures if one.phase in POST_DEPLOY_PHASES and one.fixable_by_rollback)
 
     @property
     def left_out(self) -> int:

@@ -11,17 +11,16 @@ import pytest
 
 from verification.criteria.criterion import criterion_id
 from verification.criteria.sign_off import Line
-from verification.errors import NotAsked, VerificationError
+from verification.errors import NotAsked
 from verification.probe import PROBES, probe
 from verification.probes.health import given
 from verification.records.deployments import Deployment, State
-from verification.redaction import redact
 from verification.settings.model import Settings
 
 if TYPE_CHECKING:
     from verification.clients.google.cloud_run import CloudRun
     from verification.records.deployment_log import DeploymentLog
-    from verification.run import Named, Run
+    from verification.run.resources import NamedRevisions
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ class Followed:
 
 @probe
 def followed_deployment(
-    settings: Settings, named: Named, deployment_log: DeploymentLog, cloud_run: CloudRun
+    settings: Settings, named: NamedRevisions, deployment_log: DeploymentLog, cloud_run: CloudRun
 ) -> Followed:
     """The deployment that somebody named, else the latest one. Raises ObserverError."""
     service = given(settings.target.cloud_run, "cloud_run").service
@@ -57,7 +56,7 @@ def followed_deployment(
     return follow(logged, settings.environment, cloud_run, named)
 
 
-def follow(logged: Sequence[Deployment], environment: str, cloud_run: CloudRun, named: Named) -> Followed:
+def follow(logged: Sequence[Deployment], environment: str, cloud_run: CloudRun, named: NamedRevisions) -> Followed:
     """The deployment that `named` names; else the log's latest, or a later one that serves and was never logged."""
     if not named.revision and logged:
         serving = cloud_run.service().sole_revision
@@ -78,19 +77,9 @@ def follow(logged: Sequence[Deployment], environment: str, cloud_run: CloudRun, 
     return _unlogged(logged, environment, cloud_run, name, named)
 
 
-def note_followed(run: Run) -> None:
-    """Note in the run's record which deployment is followed up: not always the one that serves."""
-    record = run.record
-    try:
-        followed = cast("Followed", run.probes.result("followed_deployment")).deployment
-    except VerificationError as problem:
-        record.notices.append(redact(f"which deployment is followed up is not known: {problem.cause}"))
-        return
-    record.revision, record.previous_revision = followed.revision, followed.previous
-    record.commit, record.deployed = followed.commit, followed.deployed
-
-
-def _unlogged(logged: Sequence[Deployment], environment: str, cloud_run: CloudRun, name: str, named: Named) -> Followed:
+def _unlogged(
+    logged: Sequence[Deployment], environment: str, cloud_run: CloudRun, name: str, named: NamedRevisions
+) -> Followed:
     state = cloud_run.revision(name)
     earlier = [one for one in logged if one.deployed < state.created and one.state is not State.ROLLED_BACK]
     previous = named.previous or (earlier[-1].revision if earlier else "")
@@ -98,7 +87,7 @@ def _unlogged(logged: Sequence[Deployment], environment: str, cloud_run: CloudRu
     return Followed(Deployment(environment, service, name, state.created, previous, state.commit), logged=False)
 
 
-def _with_previous(deployment: Deployment, named: Named) -> Deployment:
+def _with_previous(deployment: Deployment, named: NamedRevisions) -> Deployment:
     return deployment if deployment.previous else replace(deployment, previous=named.previous)
 
 

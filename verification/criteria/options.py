@@ -12,7 +12,7 @@ from verification.criteria.sign_off import read_sign_offs
 from verification.errors import SettingsError
 from verification.records.rollback_plan import PreviousRevisionHint
 from verification.redaction import redact, register_variables
-from verification.run import Run
+from verification.run.run import Run
 from verification.settings.loading import load
 
 _OF_A_RUN = ("--fault", "--no-rollback", "--dry-run", "--revision", "--profile", "--sign-off", "--resume", "--ticket")

@@ -6,43 +6,26 @@ import os
 import time
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from verification.errors import SettingsError
-from verification.probe import Probes, Resources
+from verification.probe import Probes
 from verification.records.rollback_plan import PreviousRevisionHint
 from verification.records.run_record import RunRecord
+from verification.run.resources import RunResources
 from verification.settings.loading import Loaded, secret
-from verification.verdict import now
 
 if TYPE_CHECKING:
-    from verification.clients.google.cloud_logging import CloudLogging
-    from verification.clients.google.cloud_monitoring import CloudMonitoring
-    from verification.clients.google.cloud_run import CloudRun
-    from verification.clients.service.client import Service
     from verification.local_sandbox import Sandbox
     from verification.records.deployment_log import DeploymentLog
     from verification.sandbox_addresses import DeploymentNote
     from verification.series import WatchSnapshot
-    from verification.settings.model import Settings
-    from verification.source_tree.checkout import Checkout
-    from verification.source_tree.commands import Commands
     from verification.watch.setup import Watcher
 
 _LOGIN = {"login", "refused_login"}
 _VISIBLE_LATE = 600.0
 _LONGEST_REHEARSAL = 60.0
 _SEEN_AFTER = 3.0  # seconds until the sandbox's Cloud Monitoring shows what happened
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """The deployed revision and the one before it, as somebody named them; empty where nobody did."""
-
-    revision: str
-    previous: str
 
 
 class Run:
@@ -75,16 +58,16 @@ class Run:
         self.logs = Path()  # where the output of commands lands: the run's folder
         self._stack = ExitStack()
         self._sandbox: Sandbox | None = None
-        self._watcher: Watcher | None = None
+        self.watcher: Watcher | None = None  # once something is watched
         others = [role for role in self.settings.roles if role != self.settings.main_role]
-        self._resources = {role: self._resources_of(role) for role in ("", *others)}
+        self._resources = {role: RunResources(self, role) for role in ("", *others)}
         # One question may wait for a start that is not finished, and for the two answers before it in its chain;
         # the service's own tests may take longer.
         smoke = self.settings.smoke
         within = max(smoke.retry_after + 3 * smoke.timeout + 10, self._longest_probe())
         self.probes = Probes(self.resources(), within, {role: self.resources(role) for role in others})
 
-    def resources(self, role: str = "") -> Resources:
+    def resources(self, role: str = "") -> RunResources:
         """What probes and fixtures are given by name; `role` is empty for the run's main one."""
         return self._resources[role]
 
@@ -126,12 +109,12 @@ class Run:
 
     def snapshot(self) -> WatchSnapshot | None:
         """The watch as it stands, for whoever looks on; None while nothing is watched."""
-        return self._watcher.snapshot() if self._watcher else None
+        return self.watcher.snapshot() if self.watcher else None
 
     def close(self) -> None:
         """Let go of everything that was opened."""
-        if self._watcher is not None:
-            self._watcher.stop()
+        if self.watcher is not None:
+            self.watcher.stop()
         for resources in self._resources.values():
             resources.close()
         self.probes.close()
@@ -147,19 +130,19 @@ class Run:
             # Nothing is deployed yet. A revision with faults is what staging shows of the release; where the release
             # is deployed in this run, staging did not see them coming.
             later = sandbox.in_revisions(self.faults) if len(self.record.phases) > 1 else ()
-            now_broken = [one for one in self.faults if one not in later]
+            now_broken = [fault for fault in self.faults if fault not in later]
             if now_broken:
                 sandbox.plant(now_broken)
             return
         # In a sandbox of our own a release is what there is to verify; one that we only attach to is taken as it is.
-        self._take(sandbox.release(self.faults) if self.faults or sandbox.ours else sandbox.note())
+        self._note(sandbox.release(self.faults) if self.faults or sandbox.ours else sandbox.note())
         if self.record.phases == ("followup",) and sandbox.ours:
             self._let_time_pass()
 
     def deploy(self, fixtures: Collection[str]) -> None:
         """Deploy the release to the sandbox, and start the probes among `fixtures` anew. Raises as `start`."""
         assert self._sandbox is not None, "only a sandbox is deployed to"
-        self._take(self._sandbox.release(self.faults))
+        self._note(self._sandbox.release(self.faults))
         self.probes.forget()
         self.probes.start(fixtures)
 
@@ -180,7 +163,7 @@ class Run:
         if self.settings.sandbox and watch <= _LONGEST_REHEARSAL:
             time.sleep(watch + _SEEN_AFTER)
 
-    def _take(self, note: DeploymentNote) -> None:
+    def _note(self, note: DeploymentNote) -> None:
         self.hint = self.hint or PreviousRevisionHint(note.previous, "the sandbox's deployment note")
         self.revision = self.revision or note.current
 
@@ -202,81 +185,3 @@ class Run:
         # Whatever the profiles are: the wait for the first request, the watch, and what is visible late.
         longest = max(monitor.at_most(()), monitor.at_most(("hotfix",)))
         return monitor.first_request_within + longest + _VISIBLE_LATE
-
-    def _resources_of(self, role: str) -> Resources:
-        def settings() -> Settings:
-            return self.settings.playing(role) if role else self.settings
-
-        def service() -> Service:
-            from verification.clients.service.client import Service
-
-            return Service(settings().target, settings().smoke)
-
-        def cloud_run() -> CloudRun | None:
-            from verification.clients.google.cloud_run import CloudRun
-
-            target = settings().target.cloud_run
-            return CloudRun(target) if target else None
-
-        def cloud_monitoring() -> CloudMonitoring | None:
-            from verification.clients.google.cloud_monitoring import CloudMonitoring
-
-            target = settings().target.cloud_run
-            return CloudMonitoring(target) if target else None
-
-        def cloud_logging() -> CloudLogging | None:
-            from verification.clients.google.cloud_logging import CloudLogging
-
-            target = settings().target.cloud_run
-            return CloudLogging(target) if target else None
-
-        def checkout() -> Checkout:
-            from verification.source_tree.checkout import Checkout
-
-            folder, release = settings().checkout, settings().release
-            if folder is None:
-                raise SettingsError("checkout is not configured", "Add a table [checkout] to deployment.toml.")
-            path = self.deployment.parent / folder.path
-            return Checkout(path, release.git_timeout) if release else Checkout(path)
-
-        def commands() -> Commands:
-            from verification.source_tree.commands import Commands
-
-            return Commands(self.logs, self.variables)
-
-        def watcher() -> Watcher:
-            from verification.watch.setup import Watcher, WatchOptions
-
-            self._watcher = Watcher(
-                self.resources(role),
-                lambda: WatchOptions(
-                    self.revision, self.record.profiles, self.record.dry_run, self.resume, self.record.notices
-                ),
-            )
-            return self._watcher
-
-        return Resources(
-            {
-                "settings": settings,
-                "code": lambda: settings().code,
-                "release": lambda: settings().release,
-                "migrations": lambda: settings().migrations,
-                "logs": lambda: self.logs,
-                "checkout": checkout,
-                "commands": commands,
-                "candidate_commit": lambda: self.commit,
-                "clock": lambda: now,
-                "role": lambda: role,
-                "dry_run": lambda: self.record.dry_run,
-                "named": lambda: Named(self.revision, self.hint.revision if self.hint else ""),
-                "sign_offs": lambda: self.sign_offs,
-                "deployment_log": self.log,
-                "variables": lambda: self.variables,
-                "service": service,
-                "cloud_run": cloud_run,
-                "cloud_monitoring": cloud_monitoring,
-                "cloud_logging": cloud_logging,
-                "probes": lambda: self.probes,
-                "watcher": watcher,
-            }
-        )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from verification.criteria.outcome import Outcome, outcome_of
+from verification.criteria.results import StageResult, judge_stage
 from verification.verdict import Verdict
 
 ROOT = Path(__file__).parents[2]
@@ -177,10 +177,10 @@ def test_what_was_measured_is_kept_whether_it_was_good_or_bad(endings: dict[str,
 
 
 def test_of_two_outcomes_the_worse_one_stays_whichever_came_first() -> None:
-    order = [Outcome(Verdict.FAIL), Outcome(Verdict.INCONCLUSIVE), Outcome(Verdict.PASS)]
+    order = [StageResult(Verdict.FAIL), StageResult(Verdict.INCONCLUSIVE), StageResult(Verdict.PASS)]
     for better, one in enumerate(order):
         for worse, other in enumerate(order):
-            assert one.worst(other) is order[min(better, worse)]
+            assert one.worst(other) == order[min(better, worse)]
 
 
 def test_what_pytest_asserts_about_itself_is_no_fault_of_the_service() -> None:
@@ -188,7 +188,7 @@ def test_what_pytest_asserts_about_itself_is_no_fault_of_the_service() -> None:
     inside = compile("assert False, 'previous item was not torn down'", "runner.py", "exec")
     with pytest.raises(AssertionError) as internal:
         exec(inside, {"__name__": "_pytest.runner"})  # noqa: S102
-    assert outcome_of(report, internal.value).verdict is Verdict.INCONCLUSIVE
+    assert judge_stage(report, internal.value).verdict is Verdict.INCONCLUSIVE
     with pytest.raises(AssertionError) as own:
         raise AssertionError("the basket is empty")
-    assert outcome_of(report, own.value).verdict is Verdict.FAIL
+    assert judge_stage(report, own.value).verdict is Verdict.FAIL

@@ -1,0 +1,198 @@
+"""What the probes and fixtures of one role are given: settings, clients, and what the run was told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from verification.errors import SettingsError
+from verification.probe import Probes, Resources, resource
+from verification.records.rollback_plan import PreviousRevisionHint
+from verification.records.run_record import RunRecord
+from verification.verdict import now
+
+if TYPE_CHECKING:
+    from verification.clients.google.cloud_logging import CloudLogging
+    from verification.clients.google.cloud_monitoring import CloudMonitoring
+    from verification.clients.google.cloud_run import CloudRun
+    from verification.clients.service.client import Service
+    from verification.records.deployment_log import DeploymentLog
+    from verification.settings.checkout import Code, Release
+    from verification.settings.migrations import Migrations
+    from verification.settings.model import Settings
+    from verification.source_tree.checkout import Checkout
+    from verification.source_tree.commands import Commands
+    from verification.watch.setup import Watcher
+
+
+@dataclass(frozen=True, slots=True)
+class NamedRevisions:
+    """The deployed revision and the one before it, as somebody named them; empty where nobody did."""
+
+    revision: str
+    previous: str
+
+
+class RunFacts(Protocol):
+    """What they need of a run; see `verification.run.run.Run`."""
+
+    settings: Settings
+    deployment: Path
+    logs: Path
+    variables: dict[str, str]
+    revision: str
+    hint: PreviousRevisionHint | None
+    commit: str
+    sign_offs: dict[str, str]
+    resume: Path | None
+    record: RunRecord
+    probes: Probes
+    watcher: Watcher | None
+
+    def log(self) -> DeploymentLog:
+        """The record over all deployments. Raises SettingsError."""
+        ...
+
+
+class RunResources(Resources):
+    """Those of `run` for one `role`, which is empty for the run's main one."""
+
+    def __init__(self, run: RunFacts, role: str) -> None:
+        super().__init__()
+        self._run = run
+        self._role = role
+
+    @resource
+    def settings(self) -> Settings:
+        """The settings of the environment that plays the role."""
+        return self._run.settings.playing(self._role) if self._role else self._run.settings
+
+    @resource
+    def code(self) -> Code | None:
+        """The table [code]."""
+        return self.settings.code
+
+    @resource
+    def release(self) -> Release | None:
+        """The table [release]."""
+        return self.settings.release
+
+    @resource
+    def migrations(self) -> Migrations | None:
+        """The table [migrations]."""
+        return self.settings.migrations
+
+    @resource
+    def service(self) -> Service:
+        """The client of the service under verification."""
+        from verification.clients.service.client import Service
+
+        return Service(self.settings.target, self.settings.smoke)
+
+    @resource
+    def cloud_run(self) -> CloudRun | None:
+        """The client of Cloud Run; None where it is not configured."""
+        from verification.clients.google.cloud_run import CloudRun
+
+        table = self.settings.target.cloud_run
+        return CloudRun(table) if table else None
+
+    @resource
+    def cloud_monitoring(self) -> CloudMonitoring | None:
+        """The client of Cloud Monitoring; None where Cloud Run is not configured."""
+        from verification.clients.google.cloud_monitoring import CloudMonitoring
+
+        table = self.settings.target.cloud_run
+        return CloudMonitoring(table) if table else None
+
+    @resource
+    def cloud_logging(self) -> CloudLogging | None:
+        """The client of Cloud Logging; None where Cloud Run is not configured."""
+        from verification.clients.google.cloud_logging import CloudLogging
+
+        table = self.settings.target.cloud_run
+        return CloudLogging(table) if table else None
+
+    @resource
+    def checkout(self) -> Checkout:
+        """The checked out source of the service. Raises SettingsError where none is configured."""
+        from verification.source_tree.checkout import Checkout
+
+        folder, release = self.settings.checkout, self.settings.release
+        if folder is None:
+            raise SettingsError("checkout is not configured", "Add a table [checkout] to deployment.toml.")
+        path = self._run.deployment.parent / folder.path
+        return Checkout(path, release.git_timeout) if release else Checkout(path)
+
+    @resource
+    def commands(self) -> Commands:
+        """What runs commands; their output lands in the run's folder."""
+        from verification.source_tree.commands import Commands
+
+        return Commands(self._run.logs, self._run.variables)
+
+    @resource
+    def watcher(self) -> Watcher:
+        """What watches the service for the monitoring window."""
+        from verification.watch.setup import Watcher, WatchOptions
+
+        run = self._run
+        watcher = Watcher(
+            self,
+            lambda: WatchOptions(run.revision, run.record.profiles, run.record.dry_run, run.resume, run.record.notices),
+        )
+        run.watcher = watcher
+        return watcher
+
+    @resource
+    def logs(self) -> Path:
+        """The run's folder."""
+        return self._run.logs
+
+    @resource
+    def candidate_commit(self) -> str:
+        """The commit to be released, if somebody named it."""
+        return self._run.commit
+
+    @resource
+    def named(self) -> NamedRevisions:
+        """The revisions that somebody named."""
+        return NamedRevisions(self._run.revision, self._run.hint.revision if self._run.hint else "")
+
+    @resource
+    def role(self) -> str:
+        """The role itself."""
+        return self._role
+
+    @resource
+    def clock(self) -> Callable[[], datetime]:
+        """The time of day, in UTC."""
+        return now
+
+    @resource
+    def dry_run(self) -> bool:
+        """Whether nothing may be written (`--dry-run`)."""
+        return self._run.record.dry_run
+
+    @resource
+    def sign_offs(self) -> Mapping[str, str]:
+        """Who answers for which line of the checklist (`--sign-off`)."""
+        return self._run.sign_offs
+
+    @resource
+    def deployment_log(self) -> DeploymentLog:
+        """The record over all deployments. Raises SettingsError."""
+        return self._run.log()
+
+    @resource
+    def variables(self) -> Mapping[str, str]:
+        """The environment variables, in which the secrets are."""
+        return self._run.variables
+
+    @resource
+    def probes(self) -> Probes:
+        """The probes, for one that needs another in some cases only."""
+        return self._run.probes

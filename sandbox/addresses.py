@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TypedDict
 
 SCHEMA = 1
 
@@ -42,61 +41,6 @@ class SentryAddresses:
 
 
 @dataclass(frozen=True, slots=True)
-class SlackAddress:
-    """Slack: at `url` a page to read, below `{url}/api/` the Web API. The second token may not post."""
-
-    url: str
-    token: str
-    token_without_scope: str
-
-
-@dataclass(frozen=True, slots=True)
-class GitHubAddress:
-    """GitHub's REST API, and owner/name of the one repository. The second token may read only."""
-
-    url: str
-    token: str
-    token_without_scope: str
-    repository: str
-
-
-@dataclass(frozen=True, slots=True)
-class PagerDutyAddress:
-    """PagerDuty's REST API and, at the same address, its Events API with a key of its own."""
-
-    url: str
-    token: str
-    routing_key: str
-
-
-@dataclass(frozen=True, slots=True)
-class StatuspageAddress:
-    """The status page, which anybody may read."""
-
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class JiraAddress:
-    """Jira's REST API: the name and the token of an account, and the issue that is there."""
-
-    url: str
-    email: str
-    token: str
-    issue: str
-
-
-class VendorAddresses(TypedDict):
-    """The systems around a deployment that people write to."""
-
-    slack: SlackAddress
-    github: GitHubAddress
-    pagerduty: PagerDutyAddress
-    statuspage: StatuspageAddress
-    jira: JiraAddress
-
-
-@dataclass(frozen=True, slots=True)
 class UserAddress:
     """The credentials of the synthetic user."""
 
@@ -117,11 +61,7 @@ class AddressDocument:
     monitoring: str  # Cloud Monitoring over gRPC: host:port
     logging: str  # Cloud Logging over HTTP
     sentry: SentryAddresses
-    slack: SlackAddress
-    github: GitHubAddress
-    pagerduty: PagerDutyAddress
-    statuspage: StatuspageAddress
-    jira: JiraAddress
+    vendors: dict[str, dict[str, str]]  # by name, which is the key in the JSON form; see their `address`
     ca_file: str
     checkout: str  # the folder of the service's source; empty where there is no git
     smoke_user: UserAddress
@@ -129,7 +69,8 @@ class AddressDocument:
 
     def as_json(self) -> dict[str, object]:
         """The document as JSON-ready values."""
-        return {"schema": SCHEMA, **asdict(self)}
+        values = asdict(self)
+        return {"schema": SCHEMA, **values.pop("vendors"), **values}
 
     def as_line(self) -> str:
         """The document as one line of JSON."""

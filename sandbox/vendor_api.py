@@ -56,6 +56,10 @@ class VendorApp:
         """Answer one request."""
         await (_OUTAGE if self._outage in self._faults else self.starlette)(scope, receive, send)
 
+    def address(self, url: str) -> dict[str, str]:
+        """What a client needs to know, as the address document has it; `url` is where the application is."""
+        return {"url": url}
+
 
 @dataclass(slots=True)
 class RateLimit:

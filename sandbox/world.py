@@ -111,7 +111,7 @@ class World:
         self._closing.push_async_callback(grpc_server.stop, None)
         for listener in (self._upstreams, self._cloud_run, *self._http.values(), *self._https.values(), self._operator):
             await self._open(listener)
-        for listener in self._vendors.listeners:
+        for listener in self._vendors.listeners.values():
             await self._open(listener)
         latest = {name: ingress.service.deployments[-1] for name, ingress in self._ingresses.items()}
         seed_sentry(self._sentry.store, {name: deployment.commit for name, deployment in latest.items()})
@@ -151,7 +151,7 @@ class World:
                 token=self._sentry.token,
                 dsn={environment: self._sentry.dsn(self._sentry_door.url, environment) for environment in SERVICES},
             ),
-            **self._vendors.addresses(),
+            vendors=self._vendors.addresses(),
             ca_file=str(self._certificates.ca_file),
             checkout=str(self._checkout.path) if self._checkout else "",
             smoke_user=UserAddress(self._smoke_user.email, self._smoke_user.password),

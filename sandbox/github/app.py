@@ -79,6 +79,11 @@ class GitHubApp(VendorApp):
         super().__init__(routes, not_found(), faults, "github-down")
         self.starlette.router.redirect_slashes = False  # a slash too many is not found
 
+    def address(self, url: str) -> dict[str, str]:
+        """The REST API, and owner/name of the one repository. The second token may read only."""
+        tokens = {"token": self.token, "token_without_scope": self.token_without_scope}
+        return {"url": url, **tokens, "repository": REPOSITORY}
+
     def _route(self, path: str, **endpoints: Endpoint) -> Route:
         async def answer(request: Request) -> Response:
             return await self._answer(request, endpoints["GET" if request.method == "HEAD" else request.method])

@@ -68,6 +68,10 @@ class JiraApp(VendorApp):
             ]
         )
 
+    def address(self, url: str) -> dict[str, str]:
+        """The REST API, the name and the token of an account, and the issue that is there."""
+        return {"url": url, "email": self.email, "token": self.token, "issue": next(iter(self.issues))}
+
     async def _read(self, request: Request) -> Response:
         issue = self._issue(request)
         attachments: list[Json] = [_attachment(attachment) for attachment in issue.attachments]

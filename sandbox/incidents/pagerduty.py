@@ -63,6 +63,10 @@ class PagerDutyApp(VendorApp):
             _refusal(404, 2100, "Not Found"),
         )
 
+    def address(self, url: str) -> dict[str, str]:
+        """The REST API with its token and, at the same address, the Events API with a key of its own."""
+        return {"url": url, "token": self.token, "routing_key": self.routing_key}
+
     def add(
         self,
         title: str,

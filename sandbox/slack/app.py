@@ -44,6 +44,10 @@ class SlackApp(VendorApp):
         ]
         super().__init__(routes, faults=faults, outage="slack-down")
 
+    def address(self, url: str) -> dict[str, str]:
+        """At `url` a page to read, below `{url}/api/` the Web API. The second token may not post."""
+        return {"url": url, "token": self.token, "token_without_scope": self.token_without_scope}
+
     async def _page(self, _request: Request) -> Response:
         policy = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
         return HTMLResponse(page(self.workspace), headers=policy)

@@ -33,6 +33,14 @@ def patient(text: str) -> str:
     return slow
 
 
+def without_the_code(text: str) -> str:
+    """A deployment file without the service's own tests and checks: they ask no observer, and take long."""
+    tables = r"^\[(environments\.sandbox\.)?code(\.\w+)?\].*\n([^\[\n].*\n|\n)*"
+    left, changed = re.subn(tables, "", text, flags=re.MULTILINE)
+    assert changed, "the deployment file has no such tables"
+    return left
+
+
 @dataclass(frozen=True)
 class Ran:
     """A run that has ended."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runs.conftest import Runner, World
+from tests.runs.conftest import SHIPPED, Runner, World, without_the_code
 
 GATES = {
     "test_suite_passes",
@@ -58,7 +58,7 @@ def test_every_gate_answers_with_its_evidence(run: Runner) -> None:
 def test_a_pinned_traffic_is_found_before_the_deployment_not_after_it(run: Runner, world: World) -> None:
     first = run("-m", "smoke", "--env", "sandbox", "--fault", "login-broken", variables=world.variables)
     assert first.verdict.rollback.outcome == "done", first.said
-    ran = run("-m", "pre", "--env", "sandbox", variables=world.variables)
+    ran = run("-m", "pre", "--env", "sandbox", _without_the_code(run), variables=world.variables)
     assert ran.code == 1, ran.said
     assert ran.of("traffic_is_not_pinned") == "fail"
     assert ran.verdict.rollback.outcome == "not needed", "nothing was deployed: nothing is rolled back"
@@ -84,13 +84,10 @@ def _with_a_private_backup(run: Runner) -> Path:
     return file
 
 
-def _without_the_code(run: Runner) -> Path:
-    """Its tests and checks ask no observer, and take long."""
-    text = Path("deployment.toml").read_text(encoding="utf-8")
-    tables = r"^\[(environments\.sandbox\.)?code(\.\w+)?\].*\n([^\[\n].*\n|\n)*"
+def _without_the_code(run: Runner) -> str:
     file = run.folder / "deployment.toml"
-    file.write_text(re.sub(tables, "", text, flags=re.MULTILINE), encoding="utf-8")
-    return file
+    file.write_text(without_the_code(SHIPPED), encoding="utf-8")
+    return f"--deployment={file}"
 
 
 @pytest.mark.parametrize(
@@ -112,7 +109,7 @@ def _without_the_code(run: Runner) -> Path:
 def test_an_observer_that_is_down_leaves_its_gate_unknown_and_the_others_known(
     fault: str, unknown: set[str], run: Runner
 ) -> None:
-    ran = run("-m", "pre", "--env", "sandbox", "--fault", fault, f"--deployment={_without_the_code(run)}")
+    ran = run("-m", "pre", "--env", "sandbox", "--fault", fault, _without_the_code(run))
     assert ran.code == 75, ran.said
     assert {one.id for one in ran.verdict.criteria if one.verdict == "inconclusive"} == unknown
     assert {one.id for one in ran.verdict.criteria if one.verdict == "fail"} == set()
@@ -129,7 +126,7 @@ def test_a_smoke_password_that_was_changed_is_found_before_it_looks_like_a_broke
 
 
 def test_a_new_error_type_on_staging_closes_the_gate(run: Runner) -> None:
-    ran = run("-m", "pre", "--env", "sandbox", "--fault", "new-error-type")
+    ran = run("-m", "pre", "--env", "sandbox", "--fault", "new-error-type", _without_the_code(run))
     assert ran.code == 1, ran.said
     assert ran.of("staging_has_no_new_error_types") == "fail"
     assert "WatchProgressLostError" in ran.said
@@ -138,7 +135,8 @@ def test_a_new_error_type_on_staging_closes_the_gate(run: Runner) -> None:
 def test_a_hotfix_does_without_soak_and_window_and_the_team_is_told_once(run: Runner, world: World) -> None:
     said = []
     for _ in range(2):
-        ran = run("-m", "pre", "--env", "sandbox", "--profile", "hotfix", variables=world.variables)
+        options = ("--profile", "hotfix", _without_the_code(run))
+        ran = run("-m", "pre", "--env", "sandbox", *options, variables=world.variables)
         assert ran.code == 0, ran.said
         team = next(one for one in ran.verdict.criteria if one.id == "team_is_notified")
         said.append(team.measurements[0].value)

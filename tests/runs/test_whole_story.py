@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.runs.conftest import SHIPPED, Runner, World, patient
+from tests.runs.conftest import SHIPPED, Runner, World, patient, without_the_code
 from verification.records.deployment_log import LogFile
 from verification.records.deployments import State
 from verification.verdict import Verdict
@@ -12,7 +12,7 @@ def test_what_passes_its_gates_is_deployed_asked_anew_and_followed_up(run: Runne
     world = busy_world
     before = world.answering()
     file = run.folder / "deployment.toml"
-    file.write_text(patient(SHIPPED), encoding="utf-8")
+    file.write_text(without_the_code(patient(SHIPPED)), encoding="utf-8")
     ran = run("-m", "pre or smoke or followup", "--env", "sandbox", f"--deployment={file}", variables=world.variables)
     assert ran.code == 0, ran.said
     assert set(ran.verdict.phases) == {"pre", "smoke", "followup"}
@@ -48,7 +48,9 @@ def test_a_release_that_breaks_in_production_only_is_undone(run: Runner, new_wor
 def test_a_gate_that_is_not_passed_keeps_the_release_from_production(run: Runner, new_world: World) -> None:
     world = new_world
     before = world.answering()
-    ran = run("--env", "sandbox", "--fault", "slack-down", variables=world.variables)
+    file = run.folder / "deployment.toml"
+    file.write_text(without_the_code(SHIPPED), encoding="utf-8")
+    ran = run("--env", "sandbox", "--fault", "slack-down", f"--deployment={file}", variables=world.variables)
     assert ran.code == 75, ran.said
     assert "nothing was deployed, because these do not pass: " in ran.said
     assert "team_is_notified" in ran.said

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -15,6 +14,7 @@ import pytest
 
 from tests.clients.hostile import Conversation, free_port, hostile
 from verification.clients.google.cloud_logging import CloudLogging, LogEntry, LoggedRequest, LoggedRequests, _client
+from verification.deadline import Deadline, poll
 from verification.errors import NotPermitted, ObserverError, SettingsError
 from verification.local_sandbox import Sandbox
 from verification.settings.service import CloudRunSettings
@@ -49,10 +49,8 @@ def lately() -> tuple[datetime, datetime]:
 
 
 def until(question: Callable[[], T | None]) -> T:
-    deadline = time.monotonic() + WITHIN
-    while not (answer := question()):
-        assert time.monotonic() < deadline, "not within the deadline"
-        time.sleep(0.1)
+    answer = poll(question, Deadline.after(WITHIN), 0.1)
+    assert answer, "not within the deadline"
     return answer
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +15,7 @@ from tests.conftest import Address, Start
 from verification.clients.sentry.answers import Window
 from verification.clients.sentry.canary import CANARY_TITLE, send_canary
 from verification.clients.sentry.client import Sentry, dsn_of
+from verification.deadline import Deadline, poll
 from verification.errors import NotAsked, NotPermitted, ObserverError, ServiceError, SettingsError
 from verification.probes.sentry import SentryReview, review
 from verification.redaction import redact
@@ -143,9 +143,8 @@ def test_a_token_that_is_refused_or_missing_is_not_permitted(address: Address) -
 def test_a_new_type_on_staging_is_bad_and_listed_with_its_link(address: Address, sentry: Sentry) -> None:
     release = {"environment": "staging", "faults": ["new-error-type"], "commit": secrets.token_hex(20)}
     httpx.post(f"{address['operator']}/release", json=release, timeout=30).raise_for_status()
-    until = time.monotonic() + DEADLINE
-    while not (found := reviewed(address)).new and time.monotonic() < until:
-        time.sleep(0.1)
+    poll(lambda: reviewed(address).new, Deadline.after(DEADLINE), 0.1)
+    found = reviewed(address)
     assert [one.count > 0 for one in found.new] == [True]
     with pytest.raises(ServiceError) as caught:
         found.new_types.must_be(0)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.migrations.migration_stage import TOOL_SETTINGS, Stage, stage
+from tests.source_tree.clone import alive, until
 from verification.errors import NotAsked, ObserverError, ServiceError, SettingsError, VerificationError
 from verification.migrations.scratch import MARKER, PREFIX
 from verification.migrations.snapshot import DatabaseSnapshot, take
@@ -215,17 +214,7 @@ def test_a_migration_that_hangs_is_ended_with_all_it_started(stage: Stage) -> No
     refused(stage.rehearse(timeout="4s"), ObserverError, "had not ended after 4s")
 
     for pid in children.read_text().split():
-        deadline = time.monotonic() + 10
-        while _lives(int(pid)) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert not _lives(int(pid))
-
-
-def _lives(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+        assert until(lambda: not alive(int(pid)))  # noqa: B023  (called at once)
 
 
 @pytest.mark.parametrize(

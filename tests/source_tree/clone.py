@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+
 from sandbox.backend.checkout import make_checkout
+from verification.deadline import Deadline, poll
 from verification.source_tree.checkout import Checkout
 from verification.verdict import Measurement
 
@@ -17,19 +19,14 @@ WITHIN = 20.0
 
 def until(true: Callable[[], bool]) -> bool:
     """Whether it became true before the deadline."""
-    deadline = time.monotonic() + WITHIN
-    while time.monotonic() < deadline:
-        if true():
-            return True
-        time.sleep(0.02)
-    return False
+    return poll(true, Deadline.after(WITHIN), 0.02)
 
 
 def alive(pid: int) -> bool:
     """Whether the process runs; one that has ended and whose parent has not looked yet does not."""
     try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except OSError:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
 
 

@@ -26,8 +26,8 @@ import httpx
 from benchmarks.chaos_cases import INSIDE, STARVED, Case, matrix
 from benchmarks.figure import BenchmarkError
 from benchmarks.programs import ROOT, environment, pytest, sandbox
+from verification.local_sandbox.addresses import Addresses
 from verification.records.journal import JournalEntry, JournalView
-from verification.sandbox_addresses import Addresses
 
 _WITHIN = 300.0  # a bound for one case, not a figure
 _USERS_RPM = "600"

@@ -18,7 +18,7 @@ from benchmarks import watch_cost
 from benchmarks.figure import BenchmarkError, Figure
 from benchmarks.programs import ROOT, pytest, run, sandbox
 from verification.judge.proportion import Block, ProportionJudge, ProportionRule
-from verification.sandbox_addresses import Addresses
+from verification.local_sandbox.addresses import Addresses
 from verification.settings.loading import load
 from verification.settings.monitor import Monitor
 from verification.watch.criteria.traffic import LOG

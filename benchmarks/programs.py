@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.figure import BenchmarkError
-from verification.sandbox_addresses import Addresses
+from verification.local_sandbox.addresses import Addresses
 
 ROOT = Path(__file__).parent.parent
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from benchmarks.figure import BenchmarkError, Figure
 from benchmarks.programs import pytest, run, sandbox
-from verification.sandbox_addresses import Addresses
+from verification.local_sandbox.addresses import Addresses
 
 _LIMIT = 3.0
 _FAULTS = ("login-broken", "unhealthy", "mongodb-down")

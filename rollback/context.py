@@ -86,7 +86,7 @@ def open_environment(file: Path, environment: str, *, after_a_run: bool = False)
             "the sandbox was the run's own, and ended with it: there is nothing left to act on",
             "Keep one with `python -m sandbox --announce FILE`, and name it with SANDBOX=FILE.",
         )
-    from verification.local_sandbox import open_sandbox
+    from verification.local_sandbox.sandbox import open_sandbox
 
     with open_sandbox(variables) as sandbox:
         hint = PreviousRevisionHint(sandbox.note().previous, "the sandbox's deployment note")

@@ -21,7 +21,7 @@ OWN = ("verification", "smoke", "rollback", "reports", "sandbox", "conftest", "b
 LAYERS = (
     ("errors", "redaction", "series", "deadline", "logger_iteration", "misread_paths"),
     ("settings",),
-    ("verdict", "operator_commands", "sandbox_addresses"),
+    ("verdict", "operator_commands"),
     ("source_tree", "clients"),
     ("records", "checks"),
     ("migrations", "judge", "probe", "local_sandbox"),

@@ -15,7 +15,7 @@ from reports.text import one_line
 from reports.tickets.merge_runs import merge_runs
 from reports.tickets.ticket import DeployTicket, attach, waiting
 from verification.errors import SettingsError
-from verification.local_sandbox import open_sandbox
+from verification.local_sandbox.sandbox import open_sandbox
 from verification.records.atomic import write_whole
 from verification.settings.loading import load
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import Start
-from verification.local_sandbox import Sandbox, open_sandbox
+from verification.local_sandbox.sandbox import Sandbox, open_sandbox
 
 
 @pytest.fixture(scope="session")

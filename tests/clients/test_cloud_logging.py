@@ -16,7 +16,7 @@ from tests.clients.hostile import Conversation, free_port, hostile
 from verification.clients.google.cloud_logging import CloudLogging, LogEntry, LoggedRequest, LoggedRequests, _client
 from verification.deadline import Deadline, poll
 from verification.errors import NotPermitted, ObserverError, SettingsError
-from verification.local_sandbox import Sandbox
+from verification.local_sandbox.sandbox import Sandbox
 from verification.settings.service import CloudRunSettings
 
 T = TypeVar("T")

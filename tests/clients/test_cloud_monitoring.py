@@ -15,8 +15,8 @@ from hypothesis import strategies as some
 from tests.conftest import Address
 from verification.clients.google.cloud_monitoring import CloudMonitoring, Histogram, _histogram, _whole
 from verification.errors import NotPermitted, ObserverError, SettingsError
-from verification.local_sandbox import Sandbox
-from verification.sandbox_addresses import Addresses
+from verification.local_sandbox.addresses import Addresses
+from verification.local_sandbox.sandbox import Sandbox
 from verification.settings.service import CloudRunSettings
 
 BOUNDS = (100.0, 200.0, 400.0)

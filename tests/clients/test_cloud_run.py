@@ -16,7 +16,7 @@ from tests.clients.relay import Relay, relay_to
 from verification.clients.google.cloud_run import Absent, Changed, CloudRun, Tag, Unclear
 from verification.clients.google.cloud_run_state import revision_state, service_state
 from verification.errors import NotPermitted, ObserverError
-from verification.local_sandbox import Sandbox
+from verification.local_sandbox.sandbox import Sandbox
 from verification.settings.service import CloudRunSettings
 
 STAGING = "bayit-plus-backend-staging"

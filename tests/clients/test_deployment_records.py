@@ -14,7 +14,7 @@ from verification.clients.github.client import DeploymentState, GitHub
 from verification.clients.sentry.client import Sentry
 from verification.clients.web_api import System, WebApi
 from verification.errors import NotPermitted, ObserverError
-from verification.local_sandbox import Sandbox
+from verification.local_sandbox.sandbox import Sandbox
 from verification.settings.observers import GitHubSettings, SentrySettings
 
 NOW = datetime.now(UTC)

@@ -13,7 +13,7 @@ from tests.clients.hostile import Conversation, Script, hostile
 from tests.conftest import Address
 from verification.clients.incidents import IncidentAnswers, OpenIncident, pagerduty_incidents, statuspage_incidents
 from verification.errors import NotPermitted, ObserverError, ServiceError
-from verification.local_sandbox import Sandbox
+from verification.local_sandbox.sandbox import Sandbox
 from verification.probes.incidents import OpenIncidents, find_incidents
 from verification.settings.observers import (
     GitHubSettings,

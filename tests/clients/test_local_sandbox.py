@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from verification.errors import SettingsError
-from verification.local_sandbox import Sandbox
+from verification.local_sandbox.sandbox import Sandbox
 
 
 def test_faults_are_sorted_by_who_carries_them_whenever_they_begin(sandbox: Sandbox) -> None:

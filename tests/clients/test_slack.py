@@ -17,7 +17,7 @@ from tests.conftest import Address
 from verification.clients.slack.client import Post, Slack
 from verification.clients.slack.text import blocks_of, escape, marked
 from verification.errors import NotAsked, NotPermitted, ObserverError, SettingsError
-from verification.local_sandbox import Sandbox
+from verification.local_sandbox.sandbox import Sandbox
 from verification.probes.announcement import Announcement, announce
 from verification.redaction import redact
 from verification.settings.observers import SlackSettings

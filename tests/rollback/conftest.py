@@ -10,7 +10,7 @@ import pytest
 from tests.clients.relay import Relay, relay_to
 from tests.conftest import Start
 from tests.rollback.stage import Stage, settings_of
-from verification.local_sandbox import Sandbox, open_sandbox
+from verification.local_sandbox.sandbox import Sandbox, open_sandbox
 
 
 @pytest.fixture(scope="session")

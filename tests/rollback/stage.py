@@ -15,11 +15,11 @@ from rollback.executor import execute
 from rollback.preflight import ServingSnapshot, take_snapshot
 from rollback.serving_history import ServingHistory
 from verification.clients.google.cloud_run import CloudRun
-from verification.local_sandbox import Sandbox
+from verification.local_sandbox.addresses import DeploymentNote
+from verification.local_sandbox.sandbox import Sandbox
 from verification.records.journal import Journal, JournalEntry, JournalView
 from verification.records.rollback_plan import PreviousRevisionHint, RollbackPlan
 from verification.records.run_record import RollbackResult
-from verification.sandbox_addresses import DeploymentNote
 from verification.settings.loading import load
 from verification.settings.model import Settings
 

@@ -16,9 +16,9 @@ from verification.run.resources import RunResources
 from verification.settings.loading import Loaded, secret
 
 if TYPE_CHECKING:
-    from verification.local_sandbox import Sandbox
+    from verification.local_sandbox.addresses import DeploymentNote
+    from verification.local_sandbox.sandbox import Sandbox
     from verification.records.deployment_log import DeploymentLog
-    from verification.sandbox_addresses import DeploymentNote
     from verification.series import WatchSnapshot
     from verification.watch.setup import Watcher
 
@@ -121,7 +121,7 @@ class Run:
         self._stack.close()
 
     def _enter_sandbox(self) -> None:
-        from verification.local_sandbox import open_sandbox
+        from verification.local_sandbox.sandbox import open_sandbox
 
         self._sandbox = sandbox = self._stack.enter_context(open_sandbox(self.variables))
         self.settings = sandbox.settings(self.settings)

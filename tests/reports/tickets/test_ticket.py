@@ -16,7 +16,7 @@ from reports.__main__ import main
 from reports.tickets.ticket import DeployTicket, attach, waiting
 from tests.conftest import ROOT, Address
 from verification.errors import SettingsError
-from verification.local_sandbox import Sandbox, open_sandbox
+from verification.local_sandbox.sandbox import Sandbox, open_sandbox
 from verification.records.run_record import RunRecord
 from verification.settings.loading import load
 from verification.settings.model import Settings

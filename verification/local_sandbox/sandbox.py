@@ -23,7 +23,7 @@ from pydantic import BaseModel, ValidationError
 
 from verification.deadline import Deadline
 from verification.errors import ObserverError, SettingsError
-from verification.sandbox_addresses import Addresses, DeploymentNote
+from verification.local_sandbox.addresses import Addresses, DeploymentNote
 from verification.settings.checkout import CheckoutFolder
 from verification.settings.model import Role, Settings
 from verification.settings.observers import GitHubSettings, JiraSettings
@@ -159,7 +159,7 @@ def open_sandbox(variables: Mapping[str, str] = os.environ) -> Iterator[Sandbox]
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=complaints,
-            cwd=Path(__file__).parent.parent,
+            cwd=Path(__file__).parents[2],
             # Ctrl-C in a terminal goes to the whole group; the sandbox must outlive the rollback that follows.
             start_new_session=True,
         )

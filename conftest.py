@@ -22,7 +22,7 @@ import pytest
 from rollback.interrupts import Interruptions, undisturbed
 from verification.criteria.results import CriterionResults
 from verification.criteria.selection import only_looks
-from verification.criteria.stages import StageRunner, note_end
+from verification.criteria.stages import StageRunner
 from verification.run.run import Run
 from verification.verdict import Verdict
 
@@ -82,7 +82,7 @@ class RollbackAtTheEnd:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None]:
         """Decide, act, and write down what was done: once, after every test, before the report is written."""
         with undisturbed():  # a CI system's SIGTERM, which follows its SIGINT, must find the report complete
-            note_end(self._run.record, session.items, self._results, exitstatus)
+            self._results.note_end(self._run.record, session.items, exitstatus)
             interrupted = exitstatus == pytest.ExitCode.INTERRUPTED
             try:
                 self._controller.finish(interrupted=interrupted, wanted=self._interruptions.wants_rollback)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 from rollback.context import RollbackContext, history_in
 from rollback.executor import execute, longest_step
@@ -14,7 +13,6 @@ from rollback.notify.outbox import call_people, send_queued
 from rollback.notify.restore_offer import with_restore_offer
 from rollback.preflight import take_snapshot
 from rollback.supervisor.start import SupervisorProcess, supervision_token
-from verification.clients.google.cloud_run import CloudRun
 from verification.operator_commands import roll_back
 from verification.records.journal import Journal
 from verification.records.rollback_plan import RequestedBy, RollbackPlan
@@ -33,6 +31,7 @@ class RollbackController:
         self._journal = Journal(journal)
         self._output = output
         self._allowed = allowed
+        self._context: RollbackContext | None = None  # where Cloud Run is configured, from `arm` on
         self._plan: RollbackPlan | None = None
         self._begun = False
         self._supervisor = SupervisorProcess()
@@ -50,7 +49,7 @@ class RollbackController:
             dry_run=record.dry_run,
             token=supervision_token(),
         )
-        supervised = self._cloud_run is not None and settings.rollback.policy == "automatic"
+        supervised = self._is_configured and settings.rollback.policy == "automatic"
         if supervised and self._allowed and not record.dry_run:
             problem = self._supervisor.start(
                 self._journal.path, self._run.deployment, record.environment, self._output, longest_step(settings)
@@ -59,11 +58,20 @@ class RollbackController:
 
     def arm(self) -> None:
         """Find out what serves and what served before; note in the record what stands in the way of a rollback."""
-        run, record, context = self._run, self._run.record, self._context
-        if context is None:
+        run, record, cloud_run = self._run, self._run.record, self._run.resources().cloud_run
+        if cloud_run is None:
             if self._deploys:
                 record.notices.append("no rollback is possible: cloud_run is not configured for this environment")
             return
+        self._context = context = RollbackContext(
+            run.settings,
+            cloud_run,
+            self._journal,
+            history_in(self._output),
+            run.variables,
+            allowed=self._allowed,
+            dry_run=record.dry_run,
+        )
         snapshot = take_snapshot(context, run.hint, run.revision if self._deploys else None)
         plan = snapshot.plan
         record.revision = plan.revision
@@ -77,7 +85,7 @@ class RollbackController:
     def record_failure(self, result: CriterionResult) -> None:
         """Note a failed criterion; one that calls for a rollback limits the wait for what is still open."""
         self._journal.failed(result.id, result.reason, trigger=result.fixable_by_rollback)
-        if result.fixable_by_rollback and self._cloud_run is not None:
+        if result.fixable_by_rollback and self._context is not None:
             self._run.probes.limit_wait(self._run.settings.rollback.evidence_grace)
 
     def question(self) -> str:
@@ -113,7 +121,7 @@ class RollbackController:
     def _roll_back(self, *, interrupted: bool, wanted: bool | None) -> None:
         record, context, plan = self._run.record, self._context, self._plan
         triggers = record.triggers
-        if not triggers and record.interrupted and self._begun:
+        if not triggers and record.interrupted and self._begun and self._is_configured:
             if wanted and plan is not None and context is not None:
                 plan, triggers = replace(plan, requested_by=RequestedBy.PERSON), (_INTERRUPTED,)
                 self._journal.armed(context.cloud_run.settings, plan)
@@ -127,7 +135,7 @@ class RollbackController:
             record.rollback = RollbackResult(
                 RollbackOutcome.WITHHELD,
                 triggers,
-                reason="what serves was never looked at" if context else "cloud_run is not configured",
+                reason="what serves was never looked at" if self._is_configured else "cloud_run is not configured",
                 next_step=roll_back(record.environment),
                 guard="serving_unknown",
             )
@@ -206,20 +214,11 @@ class RollbackController:
         return roll_back(self._run.record.environment, self._plan.target if self._plan else "")
 
     @property
+    def _is_configured(self) -> bool:
+        """Whether there is a Cloud Run service that could be rolled back."""
+        return self._run.started and self._run.settings.target.cloud_run is not None
+
+    @property
     def _deploys(self) -> bool:
         """Before a deployment there is nothing to take back."""
         return bool(POST_DEPLOY_PHASES & set(self._run.record.phases))
-
-    @property
-    def _cloud_run(self) -> CloudRun | None:
-        return cast("CloudRun | None", self._run.resources().get("cloud_run")) if self._run.started else None
-
-    @property
-    def _context(self) -> RollbackContext | None:
-        """What a rollback acts in; None where no Cloud Run is configured."""
-        run, cloud_run = self._run, self._cloud_run
-        if cloud_run is None:
-            return None
-        history = history_in(self._output)
-        dry_run = run.record.dry_run
-        return RollbackContext(run.settings, cloud_run, self._journal, history, run.variables, self._allowed, dry_run)

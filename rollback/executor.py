@@ -15,16 +15,15 @@ from rollback.context import RollbackContext
 from rollback.interrupts import undisturbed
 from rollback.locks import sole_rollback
 from rollback.policy import Action, Decision, Facts, TargetState, change_under_way, decide, traffic_changed
-from rollback.preflight import facts_of
 from rollback.strategies.failover import Failover, longest_shift, strategies_of
 from rollback.traffic import TrafficObserver, TrafficSplit, existing_revision, settled_service
 from rollback.verification import verify
-from verification.clients.google.gcloud import Gcloud
 from verification.errors import RollbackFailed, RollbackWithheld
 from verification.operator_commands import follow_latest, shift_now, status
 from verification.records.rollback_plan import RollbackPlan
 from verification.records.run_record import RollbackOutcome, RollbackResult
 from verification.settings.model import Settings
+from verification.verdict import now
 
 
 def execute(plan: RollbackPlan, context: RollbackContext, triggers: tuple[str, ...] = ()) -> RollbackResult:
@@ -32,6 +31,22 @@ def execute(plan: RollbackPlan, context: RollbackContext, triggers: tuple[str, .
     for trigger in triggers:
         context.journal.failed(trigger)
     return _Execution(plan, context, triggers).run()
+
+
+def facts_of(plan: RollbackPlan, context: RollbackContext, triggers: tuple[str, ...] = ()) -> Facts:
+    """What a decision on `plan` goes by, before a lock is taken and Cloud Run is asked."""
+    return Facts(
+        plan=plan,
+        triggers=triggers,
+        environment=context.settings.environment,
+        service=context.cloud_run.settings,
+        policy=context.settings.rollback.policy,
+        allowed=context.allowed,
+        dry_run=context.dry_run,
+        deployed_within=context.settings.rollback.deployed_within,
+        at=now(),
+        past=context.history.about(context.cloud_run.settings),
+    )
 
 
 def longest_step(settings: Settings) -> float:
@@ -50,9 +65,8 @@ class _Execution:
         self._service = context.cloud_run.settings
         self._began = time.monotonic()
         self._until = self._began + context.settings.rollback.shift_within
-        gcloud = Gcloud(self._service, context.journal.path.parent, context.variables)
-        self._observer = TrafficObserver(context.settings, context.cloud_run, gcloud)
-        self._strategies = strategies_of(context, self._observer, gcloud)
+        logs = context.journal.path.parent
+        self._observer = TrafficObserver(context.settings, context.cloud_run, logs, context.variables)
         self._facts = facts_of(plan, context, triggers)
 
     def run(self) -> RollbackResult:
@@ -98,8 +112,9 @@ class _Execution:
             case Action.VERIFY:
                 return self._verified("", [decision.reason])
         silence = self._facts.traffic.silence if self._facts.traffic else ""
+        strategies = strategies_of(self._context, self._observer)
         failover = Failover(self._context, self._observer, self._recheck)
-        return self._verified(failover.shift_traffic(self._strategies, self._plan, self._until, silence), [])
+        return self._verified(failover.shift_traffic(strategies, self._plan, self._until, silence), [])
 
     def _observe_traffic(self) -> TrafficSplit:
         plan = self._plan
@@ -163,7 +178,7 @@ class _Execution:
         return list(dict.fromkeys(filter(None, problems)))
 
     def _cancel_pending(self) -> Iterator[str]:
-        for strategy in self._strategies:
+        for strategy in strategies_of(self._context, self._observer):
             try:
                 yield strategy.cancel_pending()
             except Exception as error:  # the rollback is over, and stays what it was

@@ -6,13 +6,13 @@ import time
 from dataclasses import dataclass, field, replace
 
 from rollback.context import RollbackContext
-from rollback.policy import Facts, foreseeable
+from rollback.executor import facts_of
+from rollback.policy import foreseeable
 from rollback.previous_revision import Previous, find_previous
 from verification.clients.google.cloud_run import CloudRun, RevisionState, ServiceState
 from verification.errors import ObserverError
 from verification.operator_commands import roll_back
 from verification.records.rollback_plan import ALL, Obstacle, PreviousRevisionHint, RollbackPlan
-from verification.verdict import now
 
 _SNAPSHOT_WITHIN = 15.0
 
@@ -47,24 +47,8 @@ def take_snapshot(
     return replace(snapshot, plan=_with_foreseeable(plan, context))
 
 
-def facts_of(plan: RollbackPlan, context: RollbackContext, triggers: tuple[str, ...]) -> Facts:
-    """What is known before a lock is taken and Cloud Run is asked."""
-    return Facts(
-        plan=plan,
-        triggers=triggers,
-        environment=context.settings.environment,
-        service=context.cloud_run.settings,
-        policy=context.settings.rollback.policy,
-        allowed=context.allowed,
-        dry_run=context.dry_run,
-        deployed_within=context.settings.rollback.deployed_within,
-        at=now(),
-        past=context.history.about(context.cloud_run.settings),
-    )
-
-
 def _with_foreseeable(plan: RollbackPlan, context: RollbackContext) -> RollbackPlan:
-    found = [Obstacle(decision.guard, decision.reason) for decision in foreseeable(facts_of(plan, context, ()))]
+    found = [Obstacle(decision.guard, decision.reason) for decision in foreseeable(facts_of(plan, context))]
     codes = {obstacle.code for obstacle in found}
     return replace(plan, obstacles=(*found, *(known for known in plan.obstacles if known.code not in codes)))
 

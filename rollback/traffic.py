@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
 from typing import TypeVar
 
 from verification.clients.google.cloud_run import Absent, CloudRun, RevisionState, ServiceState
@@ -75,11 +77,17 @@ class TrafficSplit:
 class TrafficObserver:
     """Observes one service. Once Cloud Run's API has been `silent`, it is asked last."""
 
-    def __init__(self, settings: Settings, cloud_run: CloudRun, gcloud: Gcloud) -> None:
+    def __init__(self, settings: Settings, cloud_run: CloudRun, logs: Path, variables: Mapping[str, str]) -> None:
         self._settings = settings
         self._cloud_run = cloud_run
-        self._gcloud = gcloud
+        self._logs = logs
+        self._variables = variables
         self.silent = False
+
+    @cached_property
+    def gcloud(self) -> Gcloud:
+        """gcloud for the same service; its output lands in `logs`."""
+        return Gcloud(self._cloud_run.settings, self._logs, self._variables)
 
     def observe(self, until: float) -> TrafficSplit:
         """What serves now; `until` (monotonic clock) bounds it, give or take a second. Raises TrafficUnknown."""
@@ -117,7 +125,7 @@ class TrafficObserver:
         return TrafficSplit.by_cloud_run(state)
 
     def _by_gcloud(self, within: float) -> TrafficSplit:
-        found = self._gcloud.traffic(min(within, _GCLOUD_WITHIN))
+        found = self.gcloud.traffic(min(within, _GCLOUD_WITHIN))
         return TrafficSplit(found.shares, "gcloud", found.moving, found.asked)
 
     def _by_the_service(self, within: float) -> TrafficSplit:

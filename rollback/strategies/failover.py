@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
 from rollback.context import RollbackContext
 from rollback.strategies.base import Shift, Strategy
@@ -12,7 +12,6 @@ from rollback.strategies.gcloud import GcloudStrategy
 from rollback.strategies.github_workflow import GitHubWorkflowStrategy
 from rollback.strategies.workflow_requests import WorkflowRequests
 from rollback.traffic import TrafficObserver, TrafficSplit, TrafficUnknown
-from verification.clients.google.gcloud import Gcloud
 from verification.errors import RollbackFailed, RollbackWithheld
 from verification.operator_commands import shift_now
 from verification.records.rollback_plan import RollbackPlan
@@ -23,18 +22,17 @@ _SETTLING = 3.0
 _PAUSE = 0.5
 
 
-def strategies_of(context: RollbackContext, observer: TrafficObserver, gcloud: Gcloud) -> list[Strategy]:
-    """The strategies of `[rollback]`, in its order."""
-    within, service, github = context.settings.rollback, context.cloud_run.settings, context.settings.github
-    requests = WorkflowRequests(context.journal)
-    known: dict[str, Strategy] = {
-        "cloud_run": CloudRunStrategy(context.cloud_run, within.shift_within),
-        "github_workflow": GitHubWorkflowStrategy(
-            service, github, context.variables, observer, requests, within.workflow_within
-        ),
-        "gcloud": GcloudStrategy(service, gcloud, observer, within.gcloud_within),
-    }
-    return [known[name] for name in dict.fromkeys(within.strategies)]
+def strategies_of(context: RollbackContext, observer: TrafficObserver) -> Iterator[Strategy]:
+    """The strategies of `[rollback]`, in its order; each is built when it is wanted."""
+    within, service = context.settings.rollback, context.cloud_run.settings
+    for name in dict.fromkeys(within.strategies):
+        if name == "cloud_run":
+            yield CloudRunStrategy(context.cloud_run, within.shift_within)
+        elif name == "gcloud":
+            yield GcloudStrategy(service, observer.gcloud, observer, within.gcloud_within)
+        else:
+            github, requests = context.settings.github, WorkflowRequests(context.journal)
+            yield GitHubWorkflowStrategy(service, github, context.variables, observer, requests, within.workflow_within)
 
 
 def longest_shift(settings: Settings) -> float:
@@ -54,15 +52,16 @@ class Failover:
         self._observer = observer
         self._recheck = recheck
 
-    def shift_traffic(self, strategies: Sequence[Strategy], plan: RollbackPlan, until: float, silence: str) -> str:
+    def shift_traffic(self, strategies: Iterable[Strategy], plan: RollbackPlan, until: float, silence: str) -> str:
         """The name of the strategy that moved everything to the plan's target.
 
         `until` (monotonic clock) is the end of Cloud Run's own; `silence`: why its API is known not to answer. Raises
         RollbackWithheld (somebody else has changed the traffic), RollbackFailed (no strategy got through).
         """
-        target, tried, remedy = plan.target, "", ""
+        target, tried, remedy, known = plan.target, "", "", 0
         problems = [silence] if silence else []
         for strategy in strategies:
+            known += 1
             if strategy.name == "cloud_run" and silence:
                 continue
             obstacle = strategy.obstacle()
@@ -86,7 +85,7 @@ class Failover:
             else:
                 return tried
             self._journal.write("strategy-failed", strategy=tried, reason=problems[-1])
-        if tried and len(strategies) > 1 and self._serves_late(target):
+        if tried and known > 1 and self._serves_late(target):
             return tried
         raise RollbackFailed("; ".join(problems), remedy or shift_now(self._service, target))
 

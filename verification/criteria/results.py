@@ -16,13 +16,14 @@ import pytest
 from verification.criteria.criterion import criterion_id, phase_of, title_of
 from verification.criteria.remedies import hint
 from verification.errors import NotRevisionRelated, ServiceError, VerificationError
-from verification.records.run_record import CriterionResult
+from verification.records.run_record import POST_DEPLOY_PHASES, CriterionResult, RunRecord
 from verification.redaction import redact
 from verification.settings.model import Settings
 from verification.verdict import Measurement, Verdict
 
 _LONGEST_REASON = 8_000  # characters: an assertion may hold a whole answer of the service
 _OUR_TIMEOUT = "Timeout ("  # how pytest-timeout words its own failure
+_INTERRUPTIONS = {2: "the run was interrupted", 3: "pytest broke", 4: "the run was called wrongly"}
 _WORST_FIRST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
 
 
@@ -143,6 +144,14 @@ class CriterionResults:
         """The results that stand, in the order of `items`."""
         complete = self.complete
         return [complete[item.nodeid] for item in items if item.nodeid in complete]
+
+    def note_end(self, record: RunRecord, items: Sequence[pytest.Item], exitstatus: int) -> None:
+        """Note in `record` what came of `items`, what was never asked, and (by pytest's `exitstatus`) why it ended."""
+        record.criteria = self.in_order(items)
+        unasked = [item for item in items if phase_of(item) and item.nodeid not in self._complete]
+        record.not_asked |= {criterion_id(item): "the run ended before it was asked" for item in unasked}
+        record.unasked = tuple(criterion_id(item) for item in unasked if phase_of(item) in POST_DEPLOY_PHASES)
+        record.interrupted = _INTERRUPTIONS.get(exitstatus, "")
 
     def result(self, nodeid: str) -> CriterionResult | None:
         """The result of one criterion so far."""

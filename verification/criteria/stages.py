@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import Protocol, cast
 
 import pytest
 
-from verification.criteria.criterion import asked_by, criterion_id, phase_of
+from verification.criteria.criterion import asked_by, phase_of
 from verification.criteria.results import CriterionResults
 from verification.criteria.scheduling import Waiting, run_in_order_of_answers
 from verification.errors import SettingsError, VerificationError
 from verification.records.deployments import Deployment
-from verification.records.run_record import POST_DEPLOY_PHASES, RunRecord
+from verification.records.run_record import POST_DEPLOY_PHASES
 from verification.redaction import redact
 from verification.run.run import Run
 from verification.verdict import Verdict
@@ -21,7 +21,6 @@ from verification.verdict import Verdict
 # The phases that are asked together.
 BEFORE, AFTER, FOLLOW_UP = frozenset({"", "pre"}), POST_DEPLOY_PHASES, frozenset({"followup"})
 STAGES = (BEFORE, AFTER, FOLLOW_UP)
-_INTERRUPTIONS = {2: "the run was interrupted", 3: "pytest broke", 4: "the run was called wrongly"}
 
 
 class RollbackHooks(Protocol):
@@ -53,15 +52,6 @@ def divided(items: Iterable[pytest.Item]) -> list[tuple[frozenset[str], list[pyt
     known = list(items)
     parts = [(stage, [item for item in known if phase_of(item) in stage]) for stage in STAGES]
     return [(stage, part) for stage, part in parts if part]
-
-
-def note_end(record: RunRecord, items: Sequence[pytest.Item], results: CriterionResults, exitstatus: int) -> None:
-    """Note what the criteria came to, which were never asked, and (by pytest's `exitstatus`) what ended the run."""
-    record.criteria = results.in_order(items)
-    unasked = [item for item in items if phase_of(item) and item.nodeid not in results.complete]
-    record.not_asked |= {criterion_id(item): "the run ended before it was asked" for item in unasked}
-    record.unasked = tuple(criterion_id(item) for item in unasked if phase_of(item) in POST_DEPLOY_PHASES)
-    record.interrupted = _INTERRUPTIONS.get(exitstatus, "")
 
 
 class Followed(Protocol):

@@ -20,10 +20,11 @@ from verification.watch.criteria.forbidden_events import CRITICAL_ERRORS, Forbid
 from verification.watch.criteria.gauges import DEPENDENCY, MedianLatency
 from verification.watch.criteria.judged import SampleJudge
 from verification.watch.criteria.repeated_checks import FLOWS, HEALTH, RepeatedCheck
+from verification.watch.criteria.traffic import LOG
 from verification.watch.result import WatchedCriterion
 from verification.watch.samples import Sample, SampleFile, TrafficBlock
 from verification.watch.sources.serving import SERVING
-from verification.watch.sources.source import BlockSource, Source
+from verification.watch.sources.source import BlockSource, BlocksRead, Source
 from verification.watch.watch import Watch, WatchPlan
 
 START = datetime(2026, 3, 3, 15, 0, tzinfo=UTC)
@@ -217,39 +218,19 @@ def test_what_stays_undecided_is_watched_for_longer(stage: Stage) -> None:
     assert verdict(ended["service_stays_healthy"]) == "pass"
 
 
-@dataclass
-class ScriptedBlocks(Scripted):
-    """Blocks of a second each, told `delay` seconds late."""
+class ScriptedBlocks(BlockSource):
+    """Blocks of a second each, told three seconds late."""
 
-    stream: str = "traffic/log"
-    block: float = 1.0
-    delay: float = 3.0
-    told: int = 0
-    deaf: bool = False
+    def __init__(self, *, deaf: bool = False) -> None:
+        super().__init__(
+            LOG, START, block=1.0, delay=3.0, every=0.01, called="the log", nothing_yet="it has no lines yet"
+        )
+        self.deaf = deaf
 
-    def read_samples(self, at: datetime) -> Iterable[Sample]:
-        if self.deaf:  # as the real ones: what is overdue is missing
-            overdue = list(self.give_up(at - timedelta(seconds=self.delay + 6)))
-            if not overdue:
-                raise ObserverError("the log is down")
-            yield from overdue
-            return
-        while START + timedelta(seconds=self.told + 1 + self.delay) <= at:
-            yield self._sample(TrafficBlock(1.0, 10, 0, 0, 0, 0, 10))
-
-    def skip(self, until: datetime) -> None:
-        self.told = round((until - START).total_seconds())
-
-    def covers(self, until: datetime) -> bool:
-        return START + timedelta(seconds=self.told + 1) > until
-
-    def give_up(self, until: datetime) -> Iterable[Sample]:
-        while not self.covers(until):
-            yield self._sample(None)
-
-    def _sample(self, traffic: TrafficBlock | None) -> Sample:
-        self.told += 1
-        return Sample(self.stream, START + timedelta(seconds=self.told - 1), traffic=traffic, missing=traffic is None)
+    def _read_blocks(self, count: int) -> BlocksRead:
+        if self.deaf:
+            raise ObserverError("the log is down")
+        return BlocksRead([TrafficBlock(1.0, 10, 0, 0, 0, 0, 10)] * count, count)
 
 
 class Counting:
@@ -272,7 +253,7 @@ class Counting:
 
 def test_the_end_waits_for_blocks_that_can_be_read_late(stage: Stage) -> None:
     counting = Counting()
-    blocks = ScriptedBlocks((), good)
+    blocks = ScriptedBlocks()
     stage.watch([counting], traffic=[blocks]).run()  # type: ignore[list-item]
     assert len(counting.taken) >= 60
     assert not any(one.missing for one in counting.taken[:60])
@@ -286,7 +267,10 @@ class SlowToHandOver:
 
     @property
     def every(self) -> float:
-        if self._blocks.told >= 60 and threading.current_thread() is not threading.main_thread():
+        if (
+            self._blocks.covers(START + timedelta(seconds=60))
+            and threading.current_thread() is not threading.main_thread()
+        ):
             time.sleep(0.5)
         return self._blocks.every
 
@@ -296,13 +280,13 @@ class SlowToHandOver:
 
 def test_the_end_waits_for_an_answer_that_is_there_and_not_handed_over(stage: Stage) -> None:
     counting = Counting()
-    stage.watch([counting], traffic=[SlowToHandOver(ScriptedBlocks((), good))]).run()  # type: ignore[list-item]
+    stage.watch([counting], traffic=[SlowToHandOver(ScriptedBlocks())]).run()  # type: ignore[list-item]
     assert [one.at for one in counting.taken[:60]] == [START + timedelta(seconds=n) for n in range(60)]
 
 
 def test_blocks_that_never_came_are_missing_and_not_just_absent(stage: Stage) -> None:
     counting = Counting()
-    blocks = ScriptedBlocks((), good, deaf=True)
+    blocks = ScriptedBlocks(deaf=True)
     stage.watch([counting], traffic=[blocks], seconds=20, most=20).run()  # type: ignore[list-item]
     assert [one.missing for one in counting.taken] == [True] * 20
 
@@ -313,7 +297,7 @@ def test_a_watch_that_was_cut_off_goes_on_without_losing_what_it_saw(stage: Stag
         for n in range(30)
     ]
     stage.clock.sleep(40)
-    counting, blocks = Counting(), ScriptedBlocks((), good)
+    counting, blocks = Counting(), ScriptedBlocks()
     watch = stage.watch([counting], traffic=[blocks])  # type: ignore[list-item]
     watch.begin()
     watch.replay(seen)

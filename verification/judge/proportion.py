@@ -20,7 +20,7 @@ A tolerated burst touches at most ceil(its length / block_s) blocks; one that st
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import ceil, isfinite
@@ -43,7 +43,6 @@ MOST_MISSING = 0.2
 SAMPLES = 5  # the checklist's "5+ minutes" are that many samples in a row
 _WORSE = 1.5  # times the upper bound of the baseline, and a tenth of a percentage point more
 _SLACK = 0.001
-_LARGEST = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ class Block:
 
     def __post_init__(self) -> None:
         counts = (self.severe, self.over_limit, self.possibly_over_limit, self.total)
-        if not all(is_count(one) for one in counts):
+        if not all(map(is_count, counts)):
             raise ValueError(f"a block counts requests: expected whole numbers from 0 on, not {counts}")
         if list(counts) != sorted(counts):
             raise ValueError(f"expected severe <= over_limit <= possibly_over_limit <= total, not {counts}")
@@ -81,10 +80,10 @@ class ProportionRule:
     minimum: int = 300  # fewer requests than this are at best inconclusive
 
     def __post_init__(self) -> None:
-        if not (0 < self.limit <= _LARGEST and 0 < self.roll_back_at <= _LARGEST):
-            raise ValueError(f"expected limits above 0, of at most {_LARGEST}: {self.limit}, {self.roll_back_at}")
+        if not (0 < self.limit <= 0.9 and 0 < self.roll_back_at <= 0.9):
+            raise ValueError(f"expected limits above 0, of at most 0.9: {self.limit}, {self.roll_back_at}")
         times = (self.block_s, self.lasting_s, self.burst_fail_s, self.burst_roll_back_s)
-        if not all(isfinite(one) and one >= 0 for one in times) or not (self.block_s and self.lasting_s):
+        if not all(isfinite(seconds) and seconds >= 0 for seconds in times) or not (self.block_s and self.lasting_s):
             raise ValueError(f"expected finite durations above 0, not {times}")
         if self.blocks < 1 or not (isfinite(self.dispersion) and self.dispersion >= 1):
             raise ValueError(f"expected a block and a dispersion of 1 at least: {self.blocks}, {self.dispersion}")
@@ -118,44 +117,32 @@ class ProportionRule:
 
 @dataclass(frozen=True, slots=True)
 class _Sums:
-    """Blocks, added up."""
+    """The counts of all blocks that were observed, and how many were not."""
 
-    blocks: int = 0
-    missing: int = 0
-    total: int = 0
-    over: int = 0
-    possibly: int = 0
-    severe: int = 0
+    total: int
+    over: int
+    possibly: int
+    severe: int
+    missing: int
 
-    def plus(self, block: Block | None) -> _Sums:
-        if block is None:
-            return replace(self, blocks=self.blocks + 1, missing=self.missing + 1)
-        return _Sums(
-            self.blocks + 1,
-            self.missing,
-            self.total + int(block.total),
-            self.over + int(block.over_limit),
-            self.possibly + int(block.possibly_over_limit),
-            self.severe + int(block.severe),
-        )
+    @classmethod
+    def of(cls, blocks: Sequence[Block | None]) -> _Sums:
+        known = [block for block in blocks if block is not None]
+        rows = [(block.total, block.over_limit, block.possibly_over_limit, block.severe) for block in known]
+        total, over, possibly, severe = (int(sum(column)) for column in zip((0, 0, 0, 0), *rows, strict=True))
+        return cls(total, over, possibly, severe, len(blocks) - len(known))
 
-    def lower(self, rule: ProportionRule) -> float | None:
-        from verification.judge.sequential_test import lower_bound
-
-        return float(lower_bound(self.over, self.total, END_ALPHA, rule.dispersion)) if self.total else None
-
-    def upper(self, rule: ProportionRule, alpha: float = CONFIDENT_ALPHA) -> float | None:
+    def upper(self, rule: ProportionRule, alpha: float = CONFIDENT_ALPHA) -> float:
         from verification.judge.sequential_test import upper_bound
 
-        return float(upper_bound(self.possibly, self.total, alpha, rule.dispersion)) if self.total else None
+        return float(upper_bound(self.possibly, self.total, alpha, rule.dispersion))
 
     def words(self, rule: ProportionRule, broken: str = "") -> str:
         """`20 of 1,003 requests failed (1.99 %, at most 2.88 % with 95 % confidence; limit 1 %)`, or its breach."""
-        upper = self.upper(rule)
-        if upper is None:
+        if not self.total:
             return f"0 of 0 {rule.noun}"
         share = (self.over if broken else self.possibly) / self.total
-        how = broken or f"at most {percent(upper)} with {plain_percent(1 - CONFIDENT_ALPHA)} confidence"
+        how = broken or f"at most {percent(self.upper(rule))} with {plain_percent(1 - CONFIDENT_ALPHA)} confidence"
         count = f"{self.over:,}" if self.over == self.possibly else f"{self.over:,} to {self.possibly:,}"
         return f"{count} of {self.total:,} {rule.noun} ({percent(share)}, {how}; limit {plain_percent(rule.limit)})"
 
@@ -167,7 +154,6 @@ class ProportionJudge:
     rule: ProportionRule
     blocks: tuple[Block | None, ...]
     decided: Judgement | None  # what became certain, as it was then
-    _counts: _Sums = field(repr=False)
     _severe: Evidence = field(repr=False, compare=False)
     _over: Evidence = field(repr=False, compare=False)
     _worse: Evidence | None = field(repr=False, compare=False)  # than before the deployment
@@ -177,33 +163,32 @@ class ProportionJudge:
         """Nothing was seen yet."""
         from verification.judge.sequential_test import Evidence
 
-        def evidence(burst_s: float) -> Evidence:
-            return Evidence.start(rule.burst_blocks(burst_s), rule.blocks)
-
-        worse = None if rule.baseline_limit is None else evidence(rule.burst_fail_s)
-        return cls(rule, (), None, _Sums(), evidence(rule.burst_roll_back_s), evidence(rule.burst_fail_s), worse)
+        bursts = map(rule.burst_blocks, (rule.burst_roll_back_s, rule.burst_fail_s))
+        severe, over = (Evidence.start(burst, rule.blocks) for burst in bursts)
+        return cls(rule, (), None, severe, over, over if rule.baseline_limit else None)
 
     def after(self, block: Block | None) -> ProportionJudge:
         """The judge after one more block; None: it is missing. Raises ValueError beyond `rule.blocks`."""
         rule = self.rule
         if len(self.blocks) == rule.blocks:
             raise ValueError(f"the watch was to have {rule.blocks} blocks at most")
-        severe, over, worse = self._severe, self._over, self._worse
-        if block is not None:
-            severe = _step(severe, block.severe, block.total, rule.roll_back_at, rule.dispersion)
-            over = _step(over, block.over_limit, block.total, rule.limit, rule.dispersion)
-            if worse is not None and rule.baseline_limit is not None:
-                worse = _step(worse, block.over_limit, block.total, rule.baseline_limit, rule.dispersion)
-        else:
-            severe, over, worse = severe.after_gap(), over.after_gap(), worse and worse.after_gap()
-        counts = self._counts.plus(block)
-        after = ProportionJudge(rule, (*self.blocks, block), self.decided, counts, severe, over, worse)
-        if self.decided is not None and self.decided.roll_back:
-            return after
+        severe, over = (block.severe, block.over_limit) if block else (0, 0)
+        after = ProportionJudge(
+            rule,
+            (*self.blocks, block),
+            self.decided,
+            _step(self._severe, block, severe, rule.roll_back_at, rule),
+            _step(self._over, block, over, rule.limit, rule),
+            self._worse and _step(self._worse, block, over, rule.baseline_limit or rule.limit, rule),
+        )
         found = after._certain()
-        if found is None or (self.decided is not None and not found.roll_back):
+        if found is None or (self.decided is not None and (self.decided.roll_back or not found.roll_back)):
             return after
         return replace(after, decided=found)
+
+    @cached_property
+    def _counts(self) -> _Sums:
+        return _Sums.of(self.blocks)
 
     @property
     def so_far(self) -> Judgement:
@@ -224,8 +209,8 @@ class ProportionJudge:
         if proven > rule.limit:
             more = f"at least {percent(proven)} with {plain_percent(1 - END_ALPHA)} confidence"
             return self._found("exact bound", counts.words(rule, more + _aside(rule.burst_fail_s)), Verdict.FAIL)
-        if counts.missing > MOST_MISSING * counts.blocks:
-            gaps = f"too little was observed: {counts.missing} of {counts.blocks} blocks are missing"
+        if counts.missing > MOST_MISSING * len(self.blocks):
+            gaps = f"too little was observed: {counts.missing} of {len(self.blocks)} blocks are missing"
             return self._found("missing blocks", f"{gaps}; {words}", observed=False)
         if counts.total < rule.minimum:
             few = f"thin evidence: {counts.total} requests, fewer than {rule.minimum}"
@@ -233,15 +218,14 @@ class ProportionJudge:
         if counts.possibly / counts.total >= rule.limit:
             return self._found("limit", f"not within the limit, and not surely beyond it: {words}")
         most = counts.upper(rule, TWICE_ALPHA)
-        if most is not None and counts.possibly and most >= 2 * rule.limit:
+        if counts.possibly and most >= 2 * rule.limit:
             sure = f"as many as {percent(most)} are possible, with {plain_percent(1 - TWICE_ALPHA)} confidence no more"
             return self._found("twice the limit", f"thin evidence, {sure}: {words}", observed=False)
         lately = self._lower(lower_bound_lately, LATE_ALPHA)
         if lately > rule.limit:
             recent = f"at least {percent(lately)} at the end, and a burst that is not over may be none"
             return self._found("late burst", f"within the limit as a whole, bad lately ({recent}): {words}")
-        upper = counts.upper(rule)
-        how = "confident" if upper is not None and upper < rule.limit else "thin evidence"
+        how = "confident" if counts.upper(rule) < rule.limit else "thin evidence"
         return self._found(how, f"{how}: {words}", Verdict.PASS)
 
     def _certain(self) -> Judgement | None:
@@ -249,7 +233,7 @@ class ProportionJudge:
         rule, counts = self.rule, self._counts
         severe = rule.severe_noun or rule.noun
         if run := self._literal_run():
-            shares = ", ".join(percent(one) for one in run)
+            shares = ", ".join(percent(share) for share in run)
             sample = duration_text(rule.sample_blocks * rule.block_s)
             words = f"more than {plain_percent(rule.roll_back_at)} of {severe} in each of {len(run)} samples in a row"
             return self._found("literal", f"{words}, of {sample} each: {shares}", Verdict.FAIL, roll_back=True)
@@ -273,42 +257,44 @@ class ProportionJudge:
         size, wanted = rule.sample_blocks, rule.sample_blocks * rule.samples
         if len(self.blocks) % size or len(self.blocks) < wanted:
             return ()
-        last = self.blocks[-wanted:]
-        known = [one for one in last if one is not None]
-        if len(known) < wanted:
+        samples = [_Sums.of(self.blocks[-wanted:][at : at + size]) for at in range(0, wanted, size)]
+        if any(sample.missing or not sample.total for sample in samples):
             return ()  # a gap is no evidence
-        samples = [known[at : at + size] for at in range(0, wanted, size)]
-        counts = [(sum(one.severe for one in sample), sum(one.total for one in sample)) for sample in samples]
         # Divided, not multiplied: 7 of 100 are exactly 7 %, and .07 * 100 is a little more than 7.
-        above = all(total and severe / total > rule.roll_back_at for severe, total in counts)
-        return tuple(severe / total for severe, total in counts) if above else ()
+        shares = tuple(sample.severe / sample.total for sample in samples)
+        return shares if min(shares) > rule.roll_back_at else ()
 
     def _lower(self, bound: Callable[..., Floats], alpha: float) -> float:
         """One of the exact bounds of the share over the limit that look at the single blocks."""
-        counts = [(one.over_limit, one.total) if one else (0, 0) for one in self.blocks]
+        counts = [(block.over_limit, block.total) if block else (0, 0) for block in self.blocks]
         bad, total = zip(*counts, strict=True)
-        burst = self.rule.burst_blocks(self.rule.burst_fail_s)
-        return float(bound(bad, total, burst, alpha, self.rule.dispersion))
+        return float(bound(bad, total, self.rule.burst_blocks(self.rule.burst_fail_s), alpha, self.rule.dispersion))
 
     def _found(
         self, rule: str, reason: str, verdict: Verdict | None = None, *, roll_back: bool = False, observed: bool = True
     ) -> Judgement:
+        from verification.judge.sequential_test import lower_bound
+
         counts = self._counts
+        least = float(lower_bound(counts.over, counts.total, END_ALPHA, self.rule.dispersion))
         figures = BlockFigures(
             bad=counts.over,
             total=counts.total,
             missing=counts.missing,
-            blocks=counts.blocks,
-            lower_bound=counts.lower(self.rule),
-            upper_bound=counts.upper(self.rule),
+            blocks=len(self.blocks),
+            lower_bound=least if counts.total else None,
+            upper_bound=counts.upper(self.rule) if counts.total else None,
         )
         return Judgement(verdict, reason, roll_back, observed, rule, figures)
 
 
-def _step(evidence: Evidence, bad: int, total: int, limit: float, dispersion: float) -> Evidence:
+def _step(evidence: Evidence, block: Block | None, bad: int, limit: float, rule: ProportionRule) -> Evidence:
+    """The evidence that more than `limit` are bad, after one more block."""
+    if block is None:
+        return evidence.after_gap()
     from verification.judge.sequential_test import share_ratios
 
-    return evidence.after(share_ratios(bad, total, limit, dispersion), observed=total > 0)
+    return evidence.after(share_ratios(bad, block.total, limit, rule.dispersion), observed=block.total > 0)
 
 
 def _aside(burst_s: float) -> str:

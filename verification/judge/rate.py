@@ -172,8 +172,8 @@ def _alternatives(rule: RateRule) -> tuple[float, ...]:
 
 
 def _sums(blocks: Sequence[CountBlock | None]) -> tuple[int, float]:
-    known = [one for one in blocks if one is not None]
-    return sum(int(one.count) for one in known), sum(one.seconds for one in known)
+    known = [block for block in blocks if block is not None]
+    return sum(int(block.count) for block in known), sum(block.seconds for block in known)
 
 
 def _rate(blocks: Sequence[CountBlock | None]) -> float:

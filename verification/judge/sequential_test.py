@@ -150,7 +150,7 @@ def lower_bound_outside_burst(
 def lower_bound_lately(bad: ArrayLike, total: ArrayLike, burst: int, alpha: float, dispersion: float = 1.0) -> Floats:
     """The greatest of the exact lower bounds (...) over the last block, the last two, ..., the last `burst`."""
     recent = (..., slice(None, -max(1, burst) - 1, -1))
-    wrong, every = (np.asarray(one, dtype=float)[recent].cumsum(axis=-1) for one in (bad, total))
+    wrong, every = (np.asarray(counts, dtype=float)[recent].cumsum(axis=-1) for counts in (bad, total))
     return np.asarray(lower_bound(wrong, every, alpha, dispersion).max(axis=-1))
 
 

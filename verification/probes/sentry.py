@@ -7,14 +7,15 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from verification.clients.sentry.answers import ErrorRate, Issue, Window
-from verification.clients.sentry.client import Sentry, dsn_of
-from verification.errors import NotAsked, ServiceError
+from verification.clients.sentry.client import Sentry
+from verification.errors import ServiceError
 from verification.probe import probe
 from verification.probes.health import given
 from verification.probes.source import listed
 from verification.settings.model import Settings
 from verification.settings.observers import SentrySettings
 from verification.verdict import Measurement
+from verification.watch.sources.observers import proof_that_it_finds
 
 _DAY = 86_400.0
 
@@ -66,14 +67,13 @@ def review(
         sentry.must_know(environment)
         errors = sentry.error_rate(environment, window)
         new = sentry.new_issues(environment, window)
-        # What it finds by the same questions proves as much as a canary, and writes nothing.
-        found_errors = errors.errors > 0 or sentry.errors_anywhere(window) > 0
-        if found_errors and (new or sentry.finds_issues(environment)):
-            return SentryReview(errors, new, "its searches find other events")
-        if dry_run:
-            raise NotAsked(
-                f"Sentry finds nothing of {environment}, and a dry run sends no canary that would prove it right",
-                "Run without --dry-run.",
-            )
-        canary = sentry.prove(environment, dsn_of(variables))
-        return SentryReview(errors, new, f"its searches found the canary {canary.mark}")
+        proof = proof_that_it_finds(
+            sentry,
+            environment,
+            window,
+            errors=errors.errors > 0,
+            issues=bool(new),
+            variables=variables,
+            dry_run=dry_run,
+        )
+        return SentryReview(errors, new, proof)

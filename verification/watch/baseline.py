@@ -41,12 +41,12 @@ class Baseline(BaseModel):
     @property
     def requests(self) -> int:
         """How many requests there were."""
-        return sum(one.requests for one in self.minutes)
+        return sum(minute.requests for minute in self.minutes)
 
     @property
     def errors(self) -> int:
         """How many of them ended in a 5xx."""
-        return sum(one.errors for one in self.minutes)
+        return sum(minute.errors for minute in self.minutes)
 
     @property
     def rpm(self) -> float:
@@ -64,21 +64,23 @@ class Baseline(BaseModel):
 
         McCullagh and Nelder, Generalized Linear Models (1989), 4.5: chi square by its degrees of freedom.
         """
-        asked = [one for one in self.minutes if one.requests]
+        asked = [minute for minute in self.minutes if minute.requests]
         if len(asked) < 2 or not 0 < self.errors < self.requests:
             return 1.0
         rate = self.errors / self.requests
-        chi_square = sum((one.errors - one.requests * rate) ** 2 / (one.requests * rate * (1 - rate)) for one in asked)
+        chi_square = sum(
+            (minute.errors - minute.requests * rate) ** 2 / (minute.requests * rate * (1 - rate)) for minute in asked
+        )
         return max(1.0, chi_square / (len(asked) - 1))
 
     @property
     def request_dispersion(self) -> float:
         """The same of the requests themselves: how much more their number varies from minute to minute; 1 at least."""
-        counts = [one.requests for one in self.minutes]
+        counts = [minute.requests for minute in self.minutes]
         if len(counts) < 2 or not self.requests:
             return 1.0
         mean = self.requests / len(counts)
-        return max(1.0, sum((one - mean) ** 2 for one in counts) / mean / (len(counts) - 1))
+        return max(1.0, sum((count - mean) ** 2 for count in counts) / mean / (len(counts) - 1))
 
 
 def baseline_of(
@@ -92,12 +94,12 @@ def baseline_of(
     since = until - WINDOW
     counts = [[0, 0] for _ in range(int(WINDOW.total_seconds() // 60))]
     latencies = Histogram()
-    for one in traffic:
-        minute = int((one.end - since).total_seconds() - 1e-6) // 60
-        if since < one.end <= until and minute < len(counts):
-            counts[minute][0] += one.requests
-            counts[minute][1] += one.errors
-            latencies += one.latencies
+    for point in traffic:
+        minute = int((point.end - since).total_seconds() - 1e-6) // 60
+        if since < point.end <= until and minute < len(counts):
+            counts[minute][0] += point.requests
+            counts[minute][1] += point.errors
+            latencies += point.latencies
     running = [count for at, count in instances if since < at <= until]
     return Baseline(
         service=service,

@@ -73,67 +73,36 @@ class WatchedCriterion:
         raise ObserverError(judgement.reason, "A person must look at this now, or watch again: `pytest -m monitor`.")
 
 
+# What a criterion asks a watch for, and the criterion that was watched for it.
+_CRITERIA = {
+    "health": "service_stays_healthy",  # the health path's bad answers
+    "error_rate": "cloud_run_error_rate",  # the share of users' requests that fail
+    "p95_latency": "p95_latency",  # of users' requests
+    "traffic": "traffic_matches_baseline",  # users' requests, as a share of what is usual
+    "instances": "instance_count_in_range",
+    "sentry_error_rate": "sentry_error_rate",  # errors for each transaction
+    "new_error_types": "no_new_error_types",  # that neither production nor staging had before
+    "critical_errors": "no_critical_errors",
+    "database_errors": "no_database_connection_errors",  # lines of the log that tell of a lost database
+    "restarts": "no_container_restarts",  # lines of the log that tell of a container that was killed
+    "user_flows": "user_flows_keep_working",  # as the suite's own user goes through them
+}
+
+
 @dataclass(frozen=True, slots=True)
 class WatchResult:
-    """Each criterion that was watched, by its id. `why_not` is said of one that could not be watched at all."""
+    """Each criterion that was watched, by its id, and as an attribute by the names above: `watch.p95_latency`.
+
+    `why_not` is said of one that could not be watched at all.
+    """
 
     criteria: Mapping[str, WatchedCriterion]
     why_not: str
 
-    @property
-    def health(self) -> WatchedCriterion:
-        """The health path's bad answers."""
-        return self._of("service_stays_healthy")
-
-    @property
-    def error_rate(self) -> WatchedCriterion:
-        """The share of users' requests that fail."""
-        return self._of("cloud_run_error_rate")
-
-    @property
-    def p95_latency(self) -> WatchedCriterion:
-        """The 95th percentile of users' latency."""
-        return self._of("p95_latency")
-
-    @property
-    def traffic(self) -> WatchedCriterion:
-        """Users' requests, as a share of what is usual."""
-        return self._of("traffic_matches_baseline")
-
-    @property
-    def instances(self) -> WatchedCriterion:
-        """How many instances there are."""
-        return self._of("instance_count_in_range")
-
-    @property
-    def sentry_error_rate(self) -> WatchedCriterion:
-        """Errors for each transaction."""
-        return self._of("sentry_error_rate")
-
-    @property
-    def new_error_types(self) -> WatchedCriterion:
-        """Types of errors that neither production nor staging had before."""
-        return self._of("no_new_error_types")
-
-    @property
-    def critical_errors(self) -> WatchedCriterion:
-        """Those of them that are critical."""
-        return self._of("no_critical_errors")
-
-    @property
-    def database_errors(self) -> WatchedCriterion:
-        """Lines of the log that tell of a lost database."""
-        return self._of("no_database_connection_errors")
-
-    @property
-    def restarts(self) -> WatchedCriterion:
-        """Lines of the log that tell of a container that was killed."""
-        return self._of("no_container_restarts")
-
-    @property
-    def user_flows(self) -> WatchedCriterion:
-        """Flows that are broken, as the suite's own user goes through them."""
-        return self._of("user_flows_keep_working")
+    def __getattr__(self, name: str) -> WatchedCriterion:
+        if name not in _CRITERIA:
+            raise AttributeError(f"a watch knows nothing of {name}: it knows {', '.join(_CRITERIA)}")
+        return self._of(_CRITERIA[name])
 
     def latency_of(self, dependency: str) -> WatchedCriterion:
         """The typical latency of what the service depends on."""

@@ -68,8 +68,8 @@ class Watcher:
         )
         traffic = sources.traffic() if revision else []
         first = self._first(baseline)
-        traffic.sort(key=lambda one: one.stream != first)
-        grids = {one.stream: BlockGrid(one.block, plan.at_most) for one in traffic}
+        traffic.sort(key=lambda source: source.stream != first)
+        grids = {source.stream: BlockGrid(source.block, plan.at_most) for source in traffic}
         criteria = configured_criteria(self._settings, monitor, baseline, grids)
         self._watch = Watch(plan, criteria, traffic, sources.others(), SampleFile(self._logs / SAMPLES), self._clock)
         self._watch.begin()
@@ -204,5 +204,5 @@ def _earlier(folder: Path, revision: str) -> list[Sample]:
 
 def newest_watch(output: Path, environment: str) -> Path | None:
     """The newest run's folder below `output` that watched `environment`, if there is one."""
-    found = [one.parent for one in output.glob(f"*-{environment}-*/{SAMPLES}") if not one.parent.is_symlink()]
+    found = [file.parent for file in output.glob(f"*-{environment}-*/{SAMPLES}") if not file.parent.is_symlink()]
     return max(found, key=lambda folder: folder.name, default=None)

@@ -61,11 +61,11 @@ class Watch:
         clock: Callable[[], datetime],
     ) -> None:
         self.plan = plan
-        self._criteria = {one.criterion: GuardedCriterion(one) for one in criteria}
+        self._criteria = {judge.criterion: GuardedCriterion(judge) for judge in criteria}
         self._traffic, self._file, self._clock = traffic, file, clock
-        self._blocks_of = {one.stream for one in traffic}
+        self._blocks_of = {source.stream for source in traffic}
         self._end = plan.start + timedelta(seconds=plan.at_most)
-        self._askers = [_SourceThread(one) for one in (*traffic, *sources)]
+        self._threads = [_SourceThread(source) for source in (*traffic, *sources)]
         self._came: queue.SimpleQueue[list[Sample]] = queue.SimpleQueue()
         self._stopped = threading.Event()
         self._lock = threading.Lock()
@@ -78,8 +78,8 @@ class Watch:
 
     def run(self) -> Mapping[str, WatchedCriterion]:
         """Watch to the end; what came of it, by criterion. Never raises."""
-        for asker in self._askers:
-            asker.start(self._clock, self._came, self._stopped)
+        for thread in self._threads:
+            thread.start(self._clock, self._came, self._stopped)
         try:
             for length in self.plan.lengths:
                 self._length = length
@@ -87,7 +87,7 @@ class Watch:
                 if self._over:
                     break
                 self._settle(length)
-                self.add_samples(sample for asker in self._askers for sample in asker.unanswered(self._clock()))
+                self.add_samples(sample for thread in self._threads for sample in thread.unanswered(self._clock()))
                 if self._over or not self._undecided():
                     break
         finally:
@@ -136,7 +136,7 @@ class Watch:
             return WatchSnapshot(
                 max(self._length - self._elapsed, 0.0),
                 self._length,
-                tuple(one.row() for one in self._criteria.values()),
+                tuple(criterion.row() for criterion in self._criteria.values()),
                 tuple(notes) if self._length > self.plan.seconds else (),
             )
 
@@ -171,11 +171,11 @@ class Watch:
     def _settle(self, seconds: float) -> None:
         """Wait until the blocks up to `seconds` are told; those of the next source only where the first one failed."""
         end = self.plan.start + timedelta(seconds=seconds)
-        for blocks, asker in zip(self._traffic, self._askers, strict=False):
+        for blocks, thread in zip(self._traffic, self._threads, strict=False):
             deadline = Deadline.after(blocks.delay + 3 * blocks.every + _PATIENCE)
             while not self._over and not blocks.covers(end) and not deadline.is_over:
                 self._listen(_TICK)
-            given_up = asker.give_up(blocks, end)
+            given_up = thread.give_up(blocks, end)
             self._take_what_came()
             self.add_samples(given_up)
             if not self._too_much_missing(blocks.stream):
@@ -193,8 +193,8 @@ class Watch:
         counts = self._missing.setdefault(sample.stream, [0, 0])
         counts[0] += 1
         counts[1] += sample.missing
-        for one in self._criteria.values():
-            one.add_sample(sample)
+        for criterion in self._criteria.values():
+            criterion.add_sample(sample)
 
     def _look_who_serves(self, sample: Sample) -> None:
         if not sample.missing and sample.key != self.plan.revision and not self._cut_short:
@@ -206,16 +206,15 @@ class Watch:
     def _judge(self) -> None:
         if self._cut_short:
             return
-        for name, one in self._criteria.items():
-            standing = one.judge(at_end=False)
-            if standing.verdict is Verdict.FAIL:
+        for name, criterion in self._criteria.items():
+            if criterion.judge(at_end=False).verdict is Verdict.FAIL:
                 self._decided = (name, self._clock())
                 self._cut_short = f"{name} was certain to fail after {self._elapsed:.0f} s, which ended it"
                 return
 
     def _undecided(self) -> bool:
         with self._lock:
-            return any(one.judge(at_end=True).verdict is None for one in self._criteria.values())
+            return any(criterion.judge(at_end=True).verdict is None for criterion in self._criteria.values())
 
     def _result_of(self, criterion: SampleJudge, cut_short: str) -> WatchedCriterion:
         settings, measurement = self.plan.settings, criterion.measurement()
@@ -279,7 +278,7 @@ class _SourceThread:
         words = f"no answer for {silence:.0f} s"
         begun = [at - timedelta(seconds=every * number) for number in range(int(silence / every) - 1, 0, -1)]
         self._last = at
-        return [Sample(one, when, text=words, missing=True) for when in begun for one in self._source.streams]
+        return [Sample(stream, when, text=words, missing=True) for when in begun for stream in self._source.streams]
 
     def _asked(self, at: datetime) -> list[Sample]:
         try:

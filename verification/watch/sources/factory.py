@@ -97,7 +97,7 @@ class SourceFactory:
         if health.basic:
             found.append(HealthSource(service, health.basic, monitor.health_every))
         if health.deep:
-            names = [one for one in DEPENDENCIES if getattr(self.settings.limits, f"{one}_latency") is not None]
+            names = [name for name in DEPENDENCIES if getattr(self.settings.limits, f"{name}_latency") is not None]
             found.append(DependencySource(service, health.deep, names, monitor.dependencies_every))
         flows = UserFlows(service, self.settings.flows, self.variables).by_name()
         if flows:

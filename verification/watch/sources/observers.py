@@ -19,6 +19,7 @@ from verification.watch.criteria.forbidden_events import (
 )
 from verification.watch.criteria.sentry_rate import SENTRY_RATE, SentryErrorRate
 from verification.watch.samples import Sample
+from verification.watch.sources.source import Source
 
 _DATABASE = re.compile(
     r"ServerSelectionTimeout|AutoReconnect|NotPrimaryError|NetworkTimeout|ConnectionFailure|WaitQueueTimeout"
@@ -28,7 +29,7 @@ _DATABASE = re.compile(
 _KILLED = re.compile(r"Memory limit of|out of memory|OOMKilled|Container terminated on signal 9", re.IGNORECASE)
 
 
-class SentrySource:
+class SentrySource(Source):
     """Sentry's errors in production since `since` (when the revision was created), and what of them is new.
 
     What staging saw as well is not new. That finding nothing means something is proven once, by a canary if need be.
@@ -53,19 +54,30 @@ class SentrySource:
         self._elsewhere: dict[str, bool] = {}  # by issue: whether staging saw it
 
     def read_samples(self, at: datetime) -> Iterable[Sample]:
-        """See Source."""
+        """The counts so far, each new issue, each critical one, and that it looked. Raises ObserverError."""
         production = self._settings.production
         window = Window(self._since, at)
         errors = self._sentry.error_rate(production, window)
-        new = [one for one in self._sentry.new_issues(production, window) if not self._seen_on_staging(one)]
-        self._prove(production, window, found=bool(errors.errors and new))
-        found = [Sample(NEW_ERRORS, at, float(max(one.count, one.users, 1)), one.id, str(one)) for one in new]
-        found += [Sample(CRITICAL_ERRORS, at, 1.0, one.id, str(one)) for one in new if self._is_critical(one)]
+        new = [issue for issue in self._sentry.new_issues(production, window) if not self._seen_on_staging(issue)]
+        if not self._proven and not (errors.errors and new):
+            self._sentry.must_know(production)
+            proof_that_it_finds(
+                self._sentry,
+                production,
+                window,
+                errors=errors.errors > 0,
+                issues=bool(new),
+                variables=self._variables,
+                dry_run=self._dry_run,
+            )
+            self._proven = True
+        found = [Sample(NEW_ERRORS, at, float(max(issue.count, issue.users, 1)), issue.id, str(issue)) for issue in new]
+        found += [Sample(CRITICAL_ERRORS, at, 1.0, issue.id, str(issue)) for issue in new if self._is_critical(issue)]
         looked = [Sample(stream, at) for stream in (NEW_ERRORS, CRITICAL_ERRORS)]
         return [SentryErrorRate.counted(at, errors.errors, errors.transactions, errors.source), *found, *looked]
 
     def close(self) -> None:
-        """See Source."""
+        """Close the connection to Sentry."""
         self._sentry.close()
 
     def _seen_on_staging(self, issue: Issue) -> bool:
@@ -76,21 +88,33 @@ class SentrySource:
     def _is_critical(self, issue: Issue) -> bool:
         return issue.priority in self._settings.critical_priorities or issue.level in self._settings.critical_levels
 
-    def _prove(self, production: str, window: Window, *, found: bool) -> None:
-        if self._proven or found:
-            return
-        self._sentry.must_know(production)
-        if not (self._sentry.errors_anywhere(window) and self._sentry.finds_issues(production)):
-            if self._dry_run:
-                raise NotAsked(
-                    "Sentry finds nothing, and a dry run sends no canary that would prove it right",
-                    "Run without --dry-run.",
-                )
-            self._sentry.prove(production, dsn_of(self._variables))
-        self._proven = True
+
+def proof_that_it_finds(
+    sentry: Sentry,
+    environment: str,
+    window: Window,
+    *,
+    errors: bool,
+    issues: bool,
+    variables: Mapping[str, str],
+    dry_run: bool,
+) -> str:
+    """Why Sentry's finding nothing may be believed: it found `errors` and `issues`, or others, or a canary now.
+
+    What it finds by the same questions proves as much as a canary, and writes nothing. Raises NotAsked where a dry run
+    would have to send a canary, ObserverError where Sentry does not find it.
+    """
+    if (errors or sentry.errors_anywhere(window) > 0) and (issues or sentry.finds_issues(environment)):
+        return "its searches find other events"
+    if dry_run:
+        raise NotAsked(
+            f"Sentry finds nothing of {environment}, and a dry run sends no canary that would prove it right",
+            "Run without --dry-run.",
+        )
+    return f"its searches found the canary {sentry.prove(environment, dsn_of(variables)).mark}"
 
 
-class TroubleSource:
+class TroubleSource(Source):
     """What the containers of `revision` and Cloud Run itself complain of, from `start` on, each line once."""
 
     streams = (DATABASE_ERRORS, RESTARTS)
@@ -105,18 +129,15 @@ class TroubleSource:
         self._known: dict[str, datetime] = {}  # lines that were told, by id, for as long as they can be met again
 
     def read_samples(self, at: datetime) -> Iterable[Sample]:
-        """See Source."""
-        lines = [one for one in self._logging.troubles(self._from, at) if one.insert_id not in self._known]
+        """The lines that were not told before, and that it looked."""
+        lines = [line for line in self._logging.troubles(self._from, at) if line.insert_id not in self._known]
         self._from = max(self._start, at - self._overlap)
         self._known = {name: seen for name, seen in self._known.items() if seen >= self._from}
-        self._known.update((one.insert_id, one.at) for one in lines)
-        found = [one for one in lines if one.revision in {self._revision, ""}]
-        samples = [_told(DATABASE_ERRORS, one) for one in found if _DATABASE.search(one.text)]
-        samples += [_told(RESTARTS, one) for one in found if _KILLED.search(one.text)]
+        self._known.update((line.insert_id, line.at) for line in lines)
+        found = [line for line in lines if line.revision in {self._revision, ""}]
+        samples = [_told(DATABASE_ERRORS, line) for line in found if _DATABASE.search(line.text)]
+        samples += [_told(RESTARTS, line) for line in found if _KILLED.search(line.text)]
         return [*samples, *(Sample(stream, at) for stream in self.streams)]
-
-    def close(self) -> None:
-        """See Source. The client belongs to the run."""
 
 
 def _told(stream: str, entry: LogEntry) -> Sample:

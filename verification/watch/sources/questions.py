@@ -15,13 +15,14 @@ from verification.verdict import collecting
 from verification.watch.criteria.gauges import DEPENDENCY
 from verification.watch.criteria.repeated_checks import FLOWS, HEALTH
 from verification.watch.samples import Sample
+from verification.watch.sources.source import Source
 
 _GOOD, _BAD = 1.0, 0.0
 Flow = Callable[[], None]
 """Goes through a flow once. Raises ServiceError when it is broken."""
 
 
-class HealthSource:
+class HealthSource(Source):
     """The basic health path: good is the answer that the settings expect."""
 
     streams = (HEALTH,)
@@ -31,18 +32,15 @@ class HealthSource:
         self._service, self._question = service, question
 
     def read_samples(self, at: datetime) -> Iterable[Sample]:
-        """See Source."""
+        """Whether the path answers well now."""
         return [judged(HEALTH, at, self._put)]
-
-    def close(self) -> None:
-        """See Source. The client belongs to the run."""
 
     def _put(self) -> None:
         answer = self._service.get(self._question.path, retry_503=False)
         must_be_healthy(answer, self._question)
 
 
-class DependencySource:
+class DependencySource(Source):
     """What the deep health path says of each dependency's latency, in ms."""
 
     def __init__(self, service: Service, question: DeepHealth, names: Iterable[str], every: float) -> None:
@@ -51,12 +49,9 @@ class DependencySource:
         self._service, self._question = service, question
 
     def read_samples(self, at: datetime) -> Iterable[Sample]:
-        """See Source."""
+        """One latency of each dependency, or why the answer has none."""
         answer = self._service.get(self._question.path, retry_503=False)
         return [self._latency(answer, stream, at) for stream in self.streams]
-
-    def close(self) -> None:
-        """See Source. The client belongs to the run."""
 
     def _latency(self, answer: Answer, stream: str, at: datetime) -> Sample:
         try:
@@ -68,7 +63,7 @@ class DependencySource:
         return Sample(stream, at, text=f"{answer.question}: latency_ms is {value!r}"[:200], missing=True)
 
 
-class FlowSource:
+class FlowSource(Source):
     """The users' flows, gone through as users do; a stream for each, never pooled with what users really did."""
 
     def __init__(self, flows: Mapping[str, Flow], every: float) -> None:
@@ -77,15 +72,12 @@ class FlowSource:
         self._flows = flows
 
     def read_samples(self, at: datetime) -> Iterable[Sample]:
-        """See Source."""
+        """Whether each flow works now."""
         # One after the other, a moment apart in time, so that each sample has a time of its own.
         return [
             judged(f"{FLOWS}{name}", at + timedelta(microseconds=number), flow)
             for number, (name, flow) in enumerate(self._flows.items())
         ]
-
-    def close(self) -> None:
-        """See Source. The client belongs to the run."""
 
 
 def judged(stream: str, at: datetime, question: Callable[[], None]) -> Sample:

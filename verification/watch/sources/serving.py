@@ -11,6 +11,7 @@ from verification.deadline import Stopwatch
 from verification.errors import VerificationError
 from verification.watch.criteria.gauges import PING
 from verification.watch.samples import Sample
+from verification.watch.sources.source import Source
 
 if TYPE_CHECKING:
     from verification.clients.mongodb import MongoDB
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 SERVING = "serving"
 
 
-class ServingSource:
+class ServingSource(Source):
     """Which revision gets all requests; while a change is under way there is nothing to tell."""
 
     streams = (SERVING,)
@@ -28,17 +29,14 @@ class ServingSource:
         self._cloud_run = cloud_run
 
     def read_samples(self, at: datetime) -> Iterable[Sample]:
-        """See Source."""
+        """The revision that serves everything, by its name; empty where the traffic is split."""
         state = self._cloud_run.service()
         if state.moving:
             return []
         return [Sample(SERVING, at, key=state.sole_revision or "", text=state.traffic_text)]
 
-    def close(self) -> None:
-        """See Source. The client belongs to the run."""
 
-
-class DatabasePingSource:
+class DatabasePingSource(Source):
     """How long the database takes to answer a ping, in ms, once a connection stands."""
 
     streams = (PING,)
@@ -49,7 +47,7 @@ class DatabasePingSource:
         self._client: MongoDB | None = None
 
     def read_samples(self, at: datetime) -> Iterable[Sample]:
-        """See Source."""
+        """One ping, in ms; the first one only connects."""
         from verification.clients.mongodb import MongoDB
 
         if self._client is None:
@@ -58,7 +56,7 @@ class DatabasePingSource:
         return [Sample(PING, at, self._ping(self._client))]
 
     def close(self) -> None:
-        """See Source."""
+        """Close the connection to the database."""
         if self._client is not None:
             self._client.close()
 
@@ -69,7 +67,7 @@ class DatabasePingSource:
             return asked.milliseconds
 
 
-class UnreachableSource:
+class UnreachableSource(Source):
     """A source that cannot be asked at all here, and why: no token, no address."""
 
     def __init__(self, streams: tuple[str, ...], problem: VerificationError, every: float) -> None:
@@ -77,8 +75,5 @@ class UnreachableSource:
         self._problem = problem
 
     def read_samples(self, at: datetime) -> Iterable[Sample]:  # noqa: ARG002
-        """See Source. Raises the problem."""
+        """Nothing: raises the problem."""
         raise self._problem
-
-    def close(self) -> None:
-        """See Source."""

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from sandbox.sentry.model import SentryStore
 
 SILENT_FAULTS = frozenset({"new-error-type", "critical-error"})  # no answer of the service shows them
-_DEADLINE_SECONDS = 3.0
+_DEADLINE_SECONDS = 8.0  # a busy machine may take seconds to hand on what the SDK sends
 _PAUSE_SECONDS = 0.05
 _HEADERS = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36"}
 
 
 async def first_visit(service: CloudRunService, deployment: Rollout, store: SentryStore) -> None:
-    """Visit the service until Sentry has heard of the release, for three seconds at most.
+    """Visit the service until Sentry has heard of the release, for some seconds at most.
 
     A revision that receives no traffic is not visited.
     """

@@ -87,7 +87,7 @@ class World:
         logging = CloudLoggingApi(self._logs, PROJECT, REGION, self._control.faults)
         self._cloud_run = Listener(rest_app(self._control, logging.app()))
         self._sentry = SentryApp(self._control.faults)
-        self._sentry_door = Listener(self._sentry)
+        self._sentry_listener = Listener(self._sentry)
         self._runner = WorkflowRunner(self._control, SERVICES["production"])
         self._vendors = Vendors(self._control.faults, self._runner)
         candidate = self._checkout.candidate if self._checkout else ""
@@ -100,18 +100,18 @@ class World:
     async def start(self, database_started: asyncio.Future[None]) -> None:
         """Bring everything up. The database is starting meanwhile, in a thread, and is waited for last."""
         self._closing.callback(self._dead_database.close)
-        await self._open(self._sentry_door)  # closed after the revisions, which still have something to report then
+        await self._open(self._sentry_listener)  # closed after the revisions, which still have something to report then
         self._closing.push_async_callback(self._runtime.close)
         self._closing.push_async_callback(self._control.close)
         self._closing.push_async_callback(self._runner.close)
-        for environment, service in SERVICES.items():
-            self._add_service(environment, service)
+        for environment, name in SERVICES.items():
+            self._add_service(environment, name)
         self._control.on_change(self._changed)
         grpc_server, self._grpc_port = await start_grpc(self._control, self._monitoring.handler())
         self._closing.push_async_callback(grpc_server.stop, None)
-        for listener in (self._upstreams, self._cloud_run, *self._http.values(), *self._https.values(), self._operator):
-            await self._open(listener)
-        for listener in self._vendors.listeners.values():
+        by_name = (self._http, self._https, self._vendors.listeners)
+        fronts = [listener for listeners in by_name for listener in listeners.values()]
+        for listener in (self._upstreams, self._cloud_run, *fronts, self._operator):
             await self._open(listener)
         latest = {name: ingress.service.deployments[-1] for name, ingress in self._ingresses.items()}
         seed_sentry(self._sentry.store, {name: deployment.commit for name, deployment in latest.items()})
@@ -122,8 +122,8 @@ class World:
         self._slow_database = SlowProxy(self._database.port)
         await self._slow_database.start()
         self._closing.push_async_callback(self._slow_database.stop)
-        for ingress in self._ingresses.values():
-            await self._start_serving(ingress)
+        for service in self._control.services.values():  # warm, so that the first request is like any other
+            await self._runtime.start(service.revisions[service.latest_ready])
         self._closing.push_async_callback(self._users.close)
         self._users.start()
         self._tasks.start(self._sample())
@@ -145,11 +145,11 @@ class World:
             monitoring=f"127.0.0.1:{self._grpc_port}",
             logging=self._cloud_run.url,
             sentry=SentryAddresses(
-                url=self._sentry_door.url,
+                url=self._sentry_listener.url,
                 organization=SENTRY_ORGANIZATION,
                 project=SENTRY_PROJECT,
                 token=self._sentry.token,
-                dsn={environment: self._sentry.dsn(self._sentry_door.url, environment) for environment in SERVICES},
+                dsn={environment: self._sentry.dsn(self._sentry_listener.url, environment) for environment in SERVICES},
             ),
             vendors=self._vendors.addresses(),
             ca_file=str(self._certificates.ca_file),
@@ -203,12 +203,6 @@ class World:
         self._closing.push_async_callback(listener.stop)
         await listener.start()
 
-    async def _start_serving(self, ingress: Ingress) -> None:
-        # A container that is warm from the start, so that the first request is like any other.
-        revision = await ingress.choose(tag="")
-        assert revision is not None
-        await self._runtime.start(revision)
-
     async def _sample(self) -> None:
         """Note who has an instance, often enough that no sampling period goes by without."""
         while True:
@@ -239,6 +233,6 @@ class World:
             mongodb_slow=mongodb_uri(self._slow_database.port, environment),
             mongodb_dead=mongodb_uri(self._dead_database.port, environment),
             upstreams=self._upstreams.url,
-            sentry=SentryConfiguration(self._sentry.dsn(self._sentry_door.url, environment), environment),
+            sentry=SentryConfiguration(self._sentry.dsn(self._sentry_listener.url, environment), environment),
         )
         return Backend(Configuration(revision, surroundings, faults, host))

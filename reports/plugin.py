@@ -25,12 +25,12 @@ from reports.tickets.ticket import DeployTicket, attach
 from verification.criteria.results import CriterionResults
 from verification.criteria.scheduling import Waiting
 from verification.criteria.selection import phases_named
+from verification.deadline import now
 from verification.errors import SettingsError, VerificationError
 from verification.records.events import belongs_in_the_log, events_of, keep
 from verification.records.run_record import RunRecord
 from verification.redaction import redact
 from verification.run.run import Run
-from verification.verdict import now
 
 
 class _Page(Protocol):

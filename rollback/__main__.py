@@ -20,11 +20,11 @@ from rollback.preflight import take_snapshot
 from rollback.status import show
 from rollback.supervisor.pending import open_run_lines
 from rollback.supervisor.resume import Resumption, resume_all
+from verification.deadline import now
 from verification.errors import ObserverError, SettingsError
 from verification.records.journal import JOURNAL, Journal
 from verification.records.run_record import RollbackOutcome, RollbackResult
 from verification.redaction import redact
-from verification.verdict import now
 
 ROOT = Path(__file__).parent.parent
 OUTPUT = ROOT / "reports" / "output"

@@ -18,12 +18,12 @@ from rollback.policy import Action, Decision, Facts, TargetState, change_under_w
 from rollback.strategies.failover import Failover, longest_shift, strategies_of
 from rollback.traffic import TrafficObserver, TrafficSplit, existing_revision, settled_service
 from rollback.verification import verify
+from verification.deadline import now
 from verification.errors import RollbackFailed, RollbackWithheld
 from verification.operator_commands import follow_latest, shift_now, status
 from verification.records.rollback_plan import RollbackPlan
 from verification.records.run_record import RollbackOutcome, RollbackResult
 from verification.settings.model import Settings
-from verification.verdict import now
 
 
 def execute(plan: RollbackPlan, context: RollbackContext, triggers: tuple[str, ...] = ()) -> RollbackResult:

@@ -12,12 +12,13 @@ from datetime import timedelta
 from verification.clients.google.cloud_logging import CloudLogging
 from verification.clients.google.cloud_monitoring import CloudMonitoring
 from verification.clients.google.cloud_run import CloudRun
+from verification.deadline import now
 from verification.errors import VerificationError
 from verification.judge.judgement import Judgement
 from verification.judge.proportion import Block
 from verification.settings.model import Settings
 from verification.settings.monitor import Monitor
-from verification.verdict import Measurement, Verdict, now
+from verification.verdict import Measurement, Verdict
 from verification.watch.baseline import Baseline, latest_visible, read_baseline
 from verification.watch.criteria.from_settings import BlockGrid, error_rate, p95_latency
 from verification.watch.criteria.traffic import LOG, TrafficCriterion

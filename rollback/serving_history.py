@@ -12,9 +12,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from verification.deadline import now
 from verification.records.jsonl import append_line, read_lines
 from verification.settings.service import CloudRunSettings
-from verification.verdict import now
 
 
 class ServingEvent(StrEnum):

@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 _OWN = ("conftest.py", "verification/", "smoke/", "rollback/")
 # What pytest and pytest-html ask meanwhile, for the report and the log: nothing of it is on the way.
 _ASIDE = ("reports/", "verification/logger_iteration.py")
+_FIRST_INSTRUCTIONS = 10  # bytes of code: a generator that goes on behind them is called by nobody
 
 
 class CallTrace:
@@ -40,17 +41,25 @@ class CallTrace:
                 sys.setprofile(self._called)
 
     def _called(self, frame: FrameType, event: str, _: object) -> None:
-        if event != "call" or self.shifted:
+        if event != "call" or self.shifted or frame.f_lasti > _FIRST_INSTRUCTIONS:
             return
-        self._note(frame.f_code.co_filename)
+        name = _relative(frame)
+        if name.startswith(_OWN) and name not in self.files and not _is_aside(frame):
+            self.files.append(name)
         if frame.f_code.co_name == "write" and frame.f_locals.get("event") == "shifted":
             self.shifted = True
 
-    def _note(self, name: str) -> None:
-        path = Path(name)
-        relative = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else ""
-        if relative.startswith(_OWN) and not relative.startswith(_ASIDE) and relative not in self.files:
-            self.files.append(relative)
+
+def _is_aside(frame: FrameType) -> bool:
+    caller: FrameType | None = frame
+    while caller is not None and not _relative(caller).startswith(_ASIDE):
+        caller = caller.f_back
+    return caller is not None
+
+
+def _relative(frame: FrameType) -> str:
+    path = Path(frame.f_code.co_filename)
+    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else ""
 
 
 def trace(output: Path) -> CallTrace:

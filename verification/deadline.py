@@ -1,4 +1,4 @@
-"""Limits in time, by the monotonic clock: a moment by which something is over, a loop that polls, a call that ends."""
+"""The clocks: the time of day, and limits by the monotonic one (a deadline, a loop that polls, a call that ends)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Self, TypeVar
 
 T = TypeVar("T")
+
+
+def now() -> datetime:
+    """The time of day: UTC, aware."""
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True, order=True)

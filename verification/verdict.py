@@ -15,13 +15,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from math import isfinite
 from typing import ClassVar
 
 from pydantic import ConfigDict
 
+from verification.deadline import now
 from verification.errors import ServiceError, VerificationError
 from verification.redaction import redact
 from verification.series import Series
@@ -37,11 +38,6 @@ class Verdict(StrEnum):
     PASS = "pass"  # noqa: S105  (measured, and good)
     FAIL = "fail"  # measured, and bad
     INCONCLUSIVE = "inconclusive"  # not measured, or not enough: never good, and never the service's fault
-
-
-def now() -> datetime:
-    """The time of observation: UTC, aware."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)

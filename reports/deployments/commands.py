@@ -10,6 +10,7 @@ from rich.console import Console
 
 from reports.command_line import CommandExit, Subcommands
 from reports.deployments import log_table, metrics_table
+from verification.deadline import now
 from verification.errors import SettingsError
 from verification.records.deployment_log import open_log
 from verification.records.deployments import Deployment
@@ -17,7 +18,6 @@ from verification.records.metrics import by_month, over_all
 from verification.redaction import redact
 from verification.settings.followup import DeploymentLogSettings
 from verification.settings.loading import environments, load
-from verification.verdict import now
 
 ROOT = Path(__file__).parents[2]
 _MONTHS_SHOWN = 3

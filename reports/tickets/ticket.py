@@ -19,12 +19,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from reports import summary
 from reports.run_files import RunFiles
 from reports.tickets import slack_thread
+from verification.deadline import now
 from verification.errors import SettingsError, VerificationError
 from verification.records.atomic import write_whole
 from verification.records.run_record import RunRecord
 from verification.redaction import redact
 from verification.settings.model import Settings
-from verification.verdict import now
 
 _Table = TypeVar("_Table")
 _FORMS = {

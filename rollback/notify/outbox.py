@@ -18,12 +18,12 @@ from filelock import FileLock, Timeout
 
 from rollback.notify.channels import Call, Channel, channels_of
 from rollback.notify.message import CUT_OFF, Incident
+from verification.deadline import now
 from verification.errors import VerificationError
 from verification.records.journal import Journal, JournalEntry, JournalView, journals
 from verification.records.run_record import CriterionResult, RollbackOutcome, RollbackResult
 from verification.redaction import redact
 from verification.settings.model import Settings
-from verification.verdict import now
 
 _LOOK_BACK = timedelta(days=14)  # as far as Slack is searched for what was said before
 _AT_WORK = timedelta(minutes=2)  # so long a run may still be about to call

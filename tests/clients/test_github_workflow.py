@@ -11,9 +11,9 @@ import pytest
 from tests.clients.hostile import Conversation, hostile
 from verification.clients.github.workflow import DeployWorkflow, WorkflowRun
 from verification.clients.web_api import MaybeTaken, Refused
+from verification.deadline import now
 from verification.errors import ObserverError
 from verification.settings.observers import GitHubSettings
-from verification.verdict import now
 
 Posted = list[str]
 

@@ -16,12 +16,12 @@ from tests.clients.hostile import Conversation, Script, hostile
 from tests.conftest import Address
 from verification.clients.slack.client import Post, Slack
 from verification.clients.slack.text import blocks_of, escape, marked
+from verification.deadline import now
 from verification.errors import NotAsked, NotPermitted, ObserverError, SettingsError
 from verification.local_sandbox.sandbox import Sandbox
 from verification.probes.announcement import Announcement, announce
 from verification.redaction import redact
 from verification.settings.observers import SlackSettings
-from verification.verdict import now
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ import bson
 import pytest
 
 from tests.migrations.migration_stage import Stage, stage
+from verification.deadline import now
 from verification.errors import NotAsked, ObserverError, ServiceError
 from verification.migrations import dump
 from verification.probes.migrations import BackupTrial, try_backup
 from verification.settings.migrations import Migrations
-from verification.verdict import now
 
 __all__ = ["stage"]
 

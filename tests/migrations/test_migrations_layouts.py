@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.migrations.migration_stage import Document, Stage, stage
+from verification.deadline import now
 from verification.migrations.layouts import tool_layout
 from verification.settings.migrations import Layout
-from verification.verdict import now
 
 __all__ = ["stage"]
 

@@ -9,12 +9,13 @@ import pytest
 
 from tests.migrations.migration_stage import TOOL_SETTINGS, Stage, stage
 from tests.source_tree.clone import alive, until
+from verification.deadline import now
 from verification.errors import NotAsked, ObserverError, ServiceError, SettingsError, VerificationError
 from verification.migrations.scratch import MARKER, PREFIX
 from verification.migrations.snapshot import DatabaseSnapshot, take
 from verification.probes.migrations import MigrationRehearsal
 from verification.redaction import redact
-from verification.verdict import Measurement, now
+from verification.verdict import Measurement
 
 __all__ = ["stage"]
 

@@ -16,10 +16,11 @@ from rollback.notify.outbox import call_people, send_queued
 from rollback.notify.restore_offer import with_restore_offer
 from tests.clients.relay import relay_to
 from tests.rollback.stage import Stage
+from verification.deadline import now
 from verification.migrations.findings import note
 from verification.records.journal import Journal
 from verification.records.run_record import CriterionResult, RollbackOutcome, RollbackResult
-from verification.verdict import Measurement, Verdict, now
+from verification.verdict import Measurement, Verdict
 
 HOSTILE = "login is 500 <!channel> @everyone [x](http://evil.example) `rm`"
 FAILURE = CriterionResult(

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from verification.deadline import now
 from verification.errors import NotAsked, SettingsError
-from verification.verdict import Measurement, now
+from verification.verdict import Measurement
 
 if TYPE_CHECKING:
     from verification.records.deployments import Signed

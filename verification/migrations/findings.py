@@ -10,9 +10,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from verification.deadline import now
 from verification.records.atomic import write_whole
 from verification.settings.migrations import Approval
-from verification.verdict import now
 
 _FILE = "destructive-migrations.json"
 

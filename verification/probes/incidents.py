@@ -17,13 +17,14 @@ from verification.clients.incidents import (
     statuspage_incidents,
 )
 from verification.clients.slack.client import Slack
+from verification.deadline import now
 from verification.errors import ObserverError, ServiceError, VerificationError
 from verification.probe import probe
 from verification.probes.health import given
 from verification.probes.source import listed
 from verification.settings.model import Settings
 from verification.settings.observers import GitHubSettings, Incidents, SlackIncidents, SlackSettings
-from verification.verdict import Measurement, now, record
+from verification.verdict import Measurement, record
 
 _ADVISORY = "Slack"
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from verification.deadline import now
 from verification.errors import ObserverError, ServiceError
 from verification.probe import probe
 from verification.probes.revision import Traffic
-from verification.verdict import Measurement, now
+from verification.verdict import Measurement
 
 if TYPE_CHECKING:
     from verification.clients.google.cloud_run import CloudRun, RevisionState

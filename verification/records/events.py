@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from verification.deadline import now
 from verification.errors import VerificationError
 from verification.records.deployment_log import DeploymentLog
 from verification.records.deployments import Deployment, Event, Kind, Phase, RolledBack, SignOff
@@ -17,7 +18,7 @@ from verification.records.run_record import (
     RunRecord,
 )
 from verification.redaction import redact
-from verification.verdict import Verdict, now
+from verification.verdict import Verdict
 
 _LONGEST_ISSUE = 300
 

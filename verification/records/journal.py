@@ -15,12 +15,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from verification.deadline import now
 from verification.records.jsonl import append_line, read_lines
 from verification.records.process import ProcessIdentity
 from verification.records.rollback_plan import RollbackPlan
 from verification.records.run_record import RollbackOutcome, RollbackResult
 from verification.redaction import redact
-from verification.verdict import now
 
 if TYPE_CHECKING:  # the supervisor reads journals, and must not cost every run the import of the settings
     from verification.settings.service import CloudRunSettings

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
-from verification.verdict import Measurement, Verdict, now
+from verification.deadline import now
+from verification.verdict import Measurement, Verdict
 
 POST_DEPLOY_PHASES = frozenset({"deploy", "smoke", "monitor"})
 PHASES = ("pre", "deploy", "smoke", "monitor", "followup")

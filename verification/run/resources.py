@@ -8,11 +8,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from verification.deadline import now
 from verification.errors import SettingsError
 from verification.probe import Probes, Resources, resource
 from verification.records.rollback_plan import PreviousRevisionHint
 from verification.records.run_record import RunRecord
-from verification.verdict import now
 
 if TYPE_CHECKING:
     from verification.clients.google.cloud_logging import CloudLogging

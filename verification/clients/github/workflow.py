@@ -11,10 +11,9 @@ from pydantic import BaseModel
 
 from verification.clients.github.client import GitHub
 from verification.clients.web_api import MaybeTaken, Refused
-from verification.deadline import Deadline, poll
+from verification.deadline import Deadline, now, poll
 from verification.errors import ObserverError
 from verification.settings.observers import GitHubSettings
-from verification.verdict import now
 
 _CLOCKS_DIFFER = timedelta(seconds=30)
 _SHOWN = 120

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from verification.deadline import now
 from verification.errors import ObserverError
 from verification.settings.units import duration_text
-from verification.verdict import Measurement, now
+from verification.verdict import Measurement
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from verification.clients.lazy_imports import load
+from verification.deadline import now
 from verification.errors import SettingsError
 from verification.redaction import redact, register
 from verification.settings.observers import keeps_secrets
-from verification.verdict import now
 
 CANARY_TAG = "deployment_verification"
 CANARY_RELEASE = "deployment-verification-canary"

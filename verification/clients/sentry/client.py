@@ -15,11 +15,10 @@ from pydantic import BaseModel, Field
 from verification.clients.sentry.answers import ErrorRate, Issue, Window, utc_text
 from verification.clients.sentry.canary import CANARY_RELEASE, CANARY_TAG, CANARY_TITLE, Canary, send_canary
 from verification.clients.web_api import Parameters, System, WebApi, token_of
-from verification.deadline import Deadline, poll
+from verification.deadline import Deadline, now, poll
 from verification.errors import NotPermitted, ObserverError
 from verification.settings.observers import SentrySettings
 from verification.settings.units import duration_text
-from verification.verdict import now
 
 NO_CANARY = f"!has:{CANARY_TAG} !release:{CANARY_RELEASE}"
 _RETENTION = dt.timedelta(days=90)

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
+from verification.deadline import now
 from verification.errors import ServiceError, VerificationError
 from verification.redaction import redact_and_truncate
 from verification.settings.service import FieldType, ListFlow
-from verification.verdict import Measurement, Value, now, show
+from verification.verdict import Measurement, Value, show
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
+from verification.deadline import now
 from verification.errors import ObserverError, ServiceError, VerificationError
-from verification.verdict import Measurement, now
+from verification.verdict import Measurement
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,11 @@ from verification.clients.slack.answers import (
 )
 from verification.clients.slack.text import Section, blocks_of, escape, marked
 from verification.clients.web_api import System, token_of
-from verification.deadline import Deadline, bounded
+from verification.deadline import Deadline, bounded, now
 from verification.errors import ObserverError, SettingsError
 from verification.redaction import redact_and_truncate
 from verification.settings.observers import SlackSettings, keeps_secrets
 from verification.settings.units import duration_text
-from verification.verdict import now
 
 if TYPE_CHECKING:
     from slack_sdk.web import SlackResponse

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from verification.clients.github.client import DeploymentState, GitHub
 from verification.clients.sentry.client import Sentry
+from verification.deadline import now
 from verification.errors import NotAsked, VerificationError
 from verification.probe import probe
 from verification.probes.followup.deployment import Followed
@@ -17,7 +18,7 @@ from verification.records.deployments import Deployment, State
 from verification.records.events import deployed
 from verification.settings.model import Settings
 from verification.settings.observers import GitHubSettings, SentrySettings
-from verification.verdict import Measurement, all_must_be_one_of, now
+from verification.verdict import Measurement, all_must_be_one_of
 
 if TYPE_CHECKING:
     from verification.records.deployment_log import DeploymentLog

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from verification.deadline import now
 from verification.judge.judgement import Judgement
 from verification.series import RowState, Series, WatchRow
-from verification.verdict import Measurement, Value, Verdict, now
+from verification.verdict import Measurement, Value, Verdict
 from verification.watch.samples import Sample
 
 _T = TypeVar("_T")

@@ -74,7 +74,7 @@ class PublishedIncident(_Event):
         return {"id": incident.id}
 
 
-class PostedMessage(_Event):
+class WrittenMessage(_Event):
     """A message that a person writes; `channel` is a name."""
 
     text: str = Field(min_length=1)
@@ -122,7 +122,7 @@ class GitHubRateLimit(SlackRateLimit):
 class ScenarioEvents(_Event):
     """The body of `POST /plant`: any of these at once. The one that can fail goes first, so that it is all or none."""
 
-    slack_message: PostedMessage | None = None
+    slack_message: WrittenMessage | None = None
     github_issue: OpenedIssue | None = None
     pagerduty_incident: TriggeredIncident | None = None
     statuspage_incident: PublishedIncident | None = None

@@ -13,14 +13,14 @@ from sandbox.platform.listener import Listener
 from sandbox.slack.app import SlackApp
 
 if TYPE_CHECKING:
-    from sandbox.github.runs import WorkflowRunner
+    from sandbox.github.runs import DeployRunner
     from sandbox.vendor_api import VendorApp
 
 
 class Vendors:
     """The applications, and a port for each. `faults` are those in force; `runner` runs GitHub's deploy workflow."""
 
-    def __init__(self, faults: AbstractSet[str], runner: WorkflowRunner) -> None:
+    def __init__(self, faults: AbstractSet[str], runner: DeployRunner) -> None:
         self.slack, self.github = SlackApp(faults), GitHubApp(faults, runner)
         self.pagerduty, self.statuspage, self.jira = PagerDutyApp(), StatuspageApp(), JiraApp()
         self._apps: dict[str, VendorApp] = {

@@ -21,7 +21,7 @@ from sandbox.backend.configuration import Configuration, DependencyAddresses, up
 from sandbox.backend.database import DeadAddress, SlowProxy, mongodb_uri
 from sandbox.backend.synthetic_users import SyntheticUsers
 from sandbox.github.model import seed_deployments
-from sandbox.github.runs import WorkflowRunner
+from sandbox.github.runs import DeployRunner
 from sandbox.google.cloud_logging import CloudLoggingApi
 from sandbox.google.cloud_monitoring import CloudMonitoringApi
 from sandbox.google.cloud_run_grpc import start_grpc
@@ -88,7 +88,7 @@ class World:
         self._cloud_run = Listener(rest_app(self._control, logging.app()))
         self._sentry = SentryApp(self._control.faults)
         self._sentry_listener = Listener(self._sentry)
-        self._runner = WorkflowRunner(self._control, SERVICES["production"])
+        self._runner = DeployRunner(self._control, SERVICES["production"])
         self._vendors = Vendors(self._control.faults, self._runner)
         candidate = self._checkout.candidate if self._checkout else ""
         operator = OperatorApi(

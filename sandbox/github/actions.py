@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from sandbox.github.http import GitHubRefusal, asked_moment, not_found, page, read_body
 from sandbox.github.issues import user
 from sandbox.github.model import REPOSITORY
-from sandbox.github.runs import INPUTS, JOBS, WorkflowJob, WorkflowRun, WorkflowRunner
+from sandbox.github.runs import INPUTS, JOBS, DeployJob, DeployRun, DeployRunner
 from sandbox.vendor_api import iso
 
 if TYPE_CHECKING:
@@ -32,11 +32,11 @@ _WEB = f"https://github.com/{REPOSITORY}"
 class GitHubActionsEndpoints:
     """The endpoints over one repository and its one workflow. All raise GitHubRefusal."""
 
-    def __init__(self, repository: Repository, login: str, runner: WorkflowRunner) -> None:
+    def __init__(self, repository: Repository, login: str, runner: DeployRunner) -> None:
         self._repository = repository
         self._login = login
         self._runner = runner
-        self.runs: dict[int, WorkflowRun] = {}  # by id, oldest first
+        self.runs: dict[int, DeployRun] = {}  # by id, oldest first
 
     async def workflows(self, request: Request) -> Response:
         """The workflows of the repository."""
@@ -110,11 +110,11 @@ class GitHubActionsEndpoints:
                 archive.writestr(f"{number}_{job.name}.txt", "\n".join(job.log))
         return Response(packed.getvalue(), media_type="application/zip")
 
-    def _new_run(self, ref: str, inputs: dict[str, str]) -> WorkflowRun:
+    def _new_run(self, ref: str, inputs: dict[str, str]) -> DeployRun:
         at = datetime.now(UTC)
         target, correlation = inputs.get("rollback_revision", ""), inputs.get("correlation_id", "")
         title = f"Roll back to {target}" if target else WORKFLOW_NAME
-        run = WorkflowRun(
+        run = DeployRun(
             id=self._repository.next_id(),
             number=len(self.runs) + 1,
             title=f"{title} [{correlation}]" if correlation else title,
@@ -123,13 +123,13 @@ class GitHubActionsEndpoints:
             inputs=inputs,
             created=at,
             updated=at,
-            jobs=[WorkflowJob(self._repository.next_id(), name) for name in JOBS],
+            jobs=[DeployJob(self._repository.next_id(), name) for name in JOBS],
         )
         self.runs[run.id] = run
         self._runner.start(run)
         return run
 
-    def _show(self, request: Request, run: WorkflowRun) -> dict[str, Json]:
+    def _show(self, request: Request, run: DeployRun) -> dict[str, Json]:
         url = _url(request, run)
         return {
             "id": run.id,
@@ -158,7 +158,7 @@ class GitHubActionsEndpoints:
             "workflow_url": f"{request.base_url}repos/{REPOSITORY}/actions/workflows/{WORKFLOW_ID}",
         }
 
-    def _run(self, request: Request) -> WorkflowRun:
+    def _run(self, request: Request) -> DeployRun:
         run = self.runs.get(request.path_params["id"])
         if run is None:
             raise not_found()
@@ -177,11 +177,11 @@ def _inputs(body: Body) -> dict[str, str]:
     return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in given.items()}
 
 
-def _url(request: Request, run: WorkflowRun) -> str:
+def _url(request: Request, run: DeployRun) -> str:
     return f"{request.base_url}repos/{REPOSITORY}/actions/runs/{run.id}"
 
 
-def _html(run: WorkflowRun) -> str:
+def _html(run: DeployRun) -> str:
     return f"{_WEB}/actions/runs/{run.id}"
 
 
@@ -200,7 +200,7 @@ def _workflow(request: Request) -> dict[str, Json]:
     }
 
 
-def _show_job(run: WorkflowRun, request: Request, job: WorkflowJob) -> dict[str, Json]:
+def _show_job(run: DeployRun, request: Request, job: DeployJob) -> dict[str, Json]:
     return {
         "id": job.id,
         "run_id": run.id,

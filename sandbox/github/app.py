@@ -22,7 +22,7 @@ from sandbox.vendor_api import RateLimit, VendorApp
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from sandbox.github.runs import WorkflowRunner
+    from sandbox.github.runs import DeployRunner
     from sandbox.vendor_api import Json
 
 Endpoint = Callable[["Request"], Awaitable[Response]]
@@ -36,7 +36,7 @@ _PRIMARY = f"API rate limit exceeded for user {_LOGIN}."
 class GitHubApp(VendorApp):
     """The ASGI application. `faults` are those in force: github-down."""
 
-    def __init__(self, faults: AbstractSet[str], runner: WorkflowRunner) -> None:
+    def __init__(self, faults: AbstractSet[str], runner: DeployRunner) -> None:
         self.repository = Repository()
         seed_repository(self.repository)
         self.rate_limit = RateLimit()

@@ -29,7 +29,7 @@ class _JobError(Exception):
 
 
 @dataclass(slots=True)
-class WorkflowJob:
+class DeployJob:
     """One job of a run."""
 
     id: int
@@ -42,7 +42,7 @@ class WorkflowJob:
 
 
 @dataclass(slots=True)
-class WorkflowRun:
+class DeployRun:
     """One run of the workflow; `inputs` has a text for each input."""
 
     id: int
@@ -53,7 +53,7 @@ class WorkflowRun:
     inputs: Mapping[str, str]
     created: datetime
     updated: datetime
-    jobs: list[WorkflowJob]
+    jobs: list[DeployJob]
     status: Status = "queued"
     conclusion: Conclusion | None = None
 
@@ -63,7 +63,7 @@ class WorkflowRun:
         return self.inputs.get("rollback_revision", "")
 
 
-class WorkflowRunner:
+class DeployRunner:
     """Carries runs out, one after another as the workflow's concurrency group has it, on one Cloud Run service."""
 
     def __init__(self, control: ControlPlane, service: str) -> None:
@@ -72,13 +72,13 @@ class WorkflowRunner:
         self._one_at_a_time = asyncio.Lock()
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
-    def start(self, run: WorkflowRun) -> None:
+    def start(self, run: DeployRun) -> None:
         """Begin; it takes a little while."""
         task = asyncio.create_task(self._carry_out(run))
         self._tasks[run.id] = task
         task.add_done_callback(lambda _: self._tasks.pop(run.id, None))
 
-    def cancel(self, run: WorkflowRun) -> bool:
+    def cancel(self, run: DeployRun) -> bool:
         """Whether it was still there to be cancelled."""
         task = self._tasks.get(run.id)
         if task is None:
@@ -97,7 +97,7 @@ class WorkflowRunner:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _carry_out(self, run: WorkflowRun) -> None:
+    async def _carry_out(self, run: DeployRun) -> None:
         while "workflow-hangs" in self._control.faults:  # noqa: ASYNC110  # nobody would set an event for it
             await asyncio.sleep(_IDLE_SECONDS)
         async with self._one_at_a_time:
@@ -110,7 +110,7 @@ class WorkflowRunner:
                 failed = not await self._done(run, job)
             _finish(run, "failure" if failed else "success")
 
-    async def _done(self, run: WorkflowRun, job: WorkflowJob) -> bool:
+    async def _done(self, run: DeployRun, job: DeployJob) -> bool:
         """Whether the job ended well."""
         job.status, job.started = "in_progress", datetime.now(UTC)
         job.log.append(f"Run {job.name}")
@@ -129,7 +129,7 @@ class WorkflowRunner:
         _end(job, "success")
         return True
 
-    async def _deploy(self, run: WorkflowRun) -> str:
+    async def _deploy(self, run: DeployRun) -> str:
         if "cloud-run-down" in self._control.faults:
             raise _JobError("gcloud: HttpError 503: the service is currently unavailable")
         target = run.rollback_revision
@@ -151,17 +151,17 @@ class WorkflowRunner:
             raise _JobError("nothing that is Ready serves")
 
 
-def _validate(run: WorkflowRun) -> None:
+def _validate(run: DeployRun) -> None:
     if run.rollback_revision or run.inputs.get("staging_verification") == "true":
         return
     raise _JobError("staging_verification must be true for a new deployment")
 
 
-def _end(job: WorkflowJob, conclusion: Conclusion) -> None:
+def _end(job: DeployJob, conclusion: Conclusion) -> None:
     now = datetime.now(UTC)
     job.status, job.conclusion, job.completed = "completed", conclusion, now
     job.started = job.started or now
 
 
-def _finish(run: WorkflowRun, conclusion: Conclusion) -> None:
+def _finish(run: DeployRun, conclusion: Conclusion) -> None:
     run.status, run.conclusion, run.updated = "completed", conclusion, datetime.now(UTC)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sandbox.slack.blocks import SlackError, read_blocks, read_metadata
-from sandbox.slack.model import DOMAIN, WORKSPACE, SlackChannel, SlackMessage, stored
+from sandbox.slack.model import DOMAIN, WORKSPACE, WorkspaceChannel, WorkspaceMessage, stored
 
 if TYPE_CHECKING:
     from sandbox.slack.model import Workspace
@@ -145,7 +145,7 @@ class SlackMethods:
         answer = self._show_message(channel, message, metadata=True)
         return {"channel": channel.id, "ts": message.ts, "text": message.text, "message": answer}
 
-    def _channel(self, arguments: Arguments, *, by_name: bool = False, write: bool = False) -> SlackChannel:
+    def _channel(self, arguments: Arguments, *, by_name: bool = False, write: bool = False) -> WorkspaceChannel:
         """The channel of that id, or of that name, that our app may read or write. Raises SlackError."""
         asked = arguments.text("channel")
         channel = self._workspace.channels.get(asked) or (self._workspace.named(asked) if by_name else None)
@@ -157,7 +157,7 @@ class SlackMethods:
             raise SlackError("not_in_channel")
         return channel
 
-    def _page(self, arguments: Arguments, channel: SlackChannel, messages: list[SlackMessage]) -> Answer:
+    def _page(self, arguments: Arguments, channel: WorkspaceChannel, messages: list[WorkspaceMessage]) -> Answer:
         start = _start(arguments, "msg")
         end = start + arguments.limit(_MAX_MESSAGES)
         metadata = arguments.flag("include_all_metadata")
@@ -166,7 +166,7 @@ class SlackMethods:
         answer: Answer = {"messages": shown, "has_more": more}
         return answer | ({"response_metadata": {"next_cursor": _cursor("msg", end)}} if more else {})
 
-    def _show_channel(self, channel: SlackChannel) -> Answer:
+    def _show_channel(self, channel: WorkspaceChannel) -> Answer:
         topic: Answer = {"value": channel.topic, "creator": "", "last_set": 0}
         return {
             "id": channel.id,
@@ -187,7 +187,7 @@ class SlackMethods:
             "num_members": 12,
         }
 
-    def _show_message(self, channel: SlackChannel, message: SlackMessage, *, metadata: bool) -> Answer:
+    def _show_message(self, channel: WorkspaceChannel, message: WorkspaceMessage, *, metadata: bool) -> Answer:
         answer: Answer = {
             "type": "message",
             "user": message.author.user,

@@ -45,7 +45,7 @@ class Author:
 
 
 @dataclass(slots=True)
-class SlackMessage:
+class WorkspaceMessage:
     """One message; `ts` names it within its channel and is its time in seconds, as text with six decimals."""
 
     ts: str
@@ -69,7 +69,7 @@ class SlackMessage:
 
 
 @dataclass(slots=True)
-class SlackChannel:
+class WorkspaceChannel:
     """One channel, with its messages, oldest first."""
 
     id: str
@@ -79,13 +79,13 @@ class SlackChannel:
     is_private: bool = False
     is_archived: bool = False
     topic: str = ""
-    messages: list[SlackMessage] = field(default_factory=list)
+    messages: list[WorkspaceMessage] = field(default_factory=list)
 
-    def find(self, ts: str) -> SlackMessage | None:
+    def find(self, ts: str) -> WorkspaceMessage | None:
         """The message of that name."""
         return next((message for message in self.messages if message.ts == ts), None)
 
-    def replies(self, parent: SlackMessage) -> list[SlackMessage]:
+    def replies(self, parent: WorkspaceMessage) -> list[WorkspaceMessage]:
         """The replies in a message's thread, oldest first."""
         return [message for message in self.messages if message.is_reply and message.thread_ts == parent.ts]
 
@@ -97,7 +97,7 @@ class Workspace:
         self.team_id = identifier("T")
         self.app_id = identifier("A")
         self.bot = Author(identifier("U"), "deployments", identifier("B"))
-        self.channels: dict[str, SlackChannel] = {}  # by id
+        self.channels: dict[str, WorkspaceChannel] = {}  # by id
         self._last_micros = 0
 
     def transcript(self) -> list[dict[str, object]]:
@@ -116,29 +116,31 @@ class Workspace:
 
     def add_channel(
         self, name: str, *, is_member: bool = False, is_private: bool = False, is_archived: bool = False
-    ) -> SlackChannel:
+    ) -> WorkspaceChannel:
         """A new channel, without messages."""
         created = int(time.time()) - 400 * 86400
-        channel = SlackChannel(identifier("C"), name, created, is_member, is_private, is_archived)
+        channel = WorkspaceChannel(identifier("C"), name, created, is_member, is_private, is_archived)
         self.channels[channel.id] = channel
         return channel
 
-    def named(self, name: str) -> SlackChannel | None:
+    def named(self, name: str) -> WorkspaceChannel | None:
         """A channel by its name, with or without the number sign."""
         wanted = name.removeprefix("#")
         return next((channel for channel in self.channels.values() if channel.name == wanted), None)
 
-    def add_message(self, channel: SlackChannel, author: Author, text: str, *, thread_ts: str = "") -> SlackMessage:
+    def add_message(
+        self, channel: WorkspaceChannel, author: Author, text: str, *, thread_ts: str = ""
+    ) -> WorkspaceMessage:
         """Write a message as of now. Its parent, where there is one, becomes the first of a thread."""
-        message = SlackMessage(self.next_ts(), author, stored(text), thread_ts=thread_ts)
+        message = WorkspaceMessage(self.next_ts(), author, stored(text), thread_ts=thread_ts)
         if parent := channel.find(thread_ts):
             parent.thread_ts = parent.ts
         channel.messages.append(message)
         return message
 
-    def add_history(self, channel: SlackChannel, author: Author, text: str, days_old: float) -> SlackMessage:
+    def add_history(self, channel: WorkspaceChannel, author: Author, text: str, days_old: float) -> WorkspaceMessage:
         """Write a message as of some days ago; call it in the order of time."""
-        message = SlackMessage(f"{time.time() - days_old * 86400:.6f}", author, stored(text))
+        message = WorkspaceMessage(f"{time.time() - days_old * 86400:.6f}", author, stored(text))
         channel.messages.append(message)
         return message
 

@@ -137,14 +137,26 @@ class RunResources(Resources):
     @resource
     def watcher(self) -> Watcher:
         """What watches the service for the monitoring window."""
-        from verification.watch.setup import Watcher, WatchOptions
+        from verification.watch.setup import Watcher
+        from verification.watch.sources.factory import WatchContext
 
         run = self._run
-        watcher = Watcher(
-            self,
-            lambda: WatchOptions(run.revision, run.record.profiles, run.record.dry_run, run.resume, run.record.notices),
+        context = WatchContext(
+            self.settings,
+            self.service,
+            self.cloud_run,
+            self.cloud_monitoring,
+            self.cloud_logging,
+            self.variables,
+            self.logs,
+            self.clock,
+            run.revision,
+            run.record.profiles,
+            run.record.dry_run,
+            run.resume,
+            run.record.notices,
         )
-        run.watcher = watcher
+        run.watcher = watcher = Watcher(context)
         return watcher
 
     @resource

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from verification.clients.google.cloud_logging import CloudLogging
 from verification.clients.google.cloud_monitoring import CloudMonitoring
 from verification.clients.google.cloud_run import CloudRun
 from verification.clients.service.client import Service
-from verification.errors import ObserverError, VerificationError
+from verification.errors import ObserverError, SettingsError, VerificationError
 from verification.settings.loading import secret
 from verification.settings.model import Settings
 from verification.settings.monitor import Monitor
@@ -24,41 +24,50 @@ from verification.watch.sources.request_log import RequestLogSource
 from verification.watch.sources.serving import DatabasePingSource, ServingSource, UnreachableSource
 from verification.watch.sources.source import BlockSource, Source
 
-if TYPE_CHECKING:
-    from verification.settings.observers import SentrySettings
-
 
 @dataclass(frozen=True, slots=True)
-class Systems:
-    """What can be asked; None for what is not configured."""
+class WatchContext:
+    """What a watch needs of a run: its settings, the clients (None: not configured), and what somebody asked for."""
 
+    settings: Settings
     service: Service
     cloud_run: CloudRun | None
     monitoring: CloudMonitoring | None
     logging: CloudLogging | None
+    variables: Mapping[str, str]
+    logs: Path  # the run's folder
+    clock: Callable[[], datetime]
+    revision: str  # to be watched; empty: the newest
+    profiles: tuple[str, ...]
+    dry_run: bool
+    resume: Path | None  # the folder of the run whose watch goes on in this one
+    notices: list[str]  # what a reader of the report must know; the watch adds to it
+
+    @property
+    def monitor(self) -> Monitor:
+        """The table [monitor]. Raises SettingsError."""
+        if self.settings.monitor is None:
+            raise SettingsError("monitor is not configured", "Add a table [monitor] to deployment.toml.")
+        return self.settings.monitor
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFactory:
     """Makes the sources of a watch over `revision`, created at `created`, from `start` on.
 
-    `pace` is Cloud Monitoring's; without it, that has no traffic to tell.
+    `pace` is Cloud Monitoring's (`pace_of`); without it, that has no traffic to tell.
     """
 
-    systems: Systems
-    settings: Settings
-    monitor: Monitor
-    variables: Mapping[str, str]
+    context: WatchContext
     revision: str
     created: datetime
     start: datetime
     pace: tuple[float, float] | None
-    dry_run: bool
 
     def traffic(self) -> list[BlockSource]:
         """The request log and Cloud Monitoring, where there are both."""
-        logging, monitoring, monitor = self.systems.logging, self.systems.monitoring, self.monitor
-        limit, severe = self.settings.limits.p95_latency, monitor.roll_back_at.p95_latency
+        logging, monitoring, monitor = self.context.logging, self.context.monitoring, self.context.monitor
+        limit, severe = self.context.settings.limits.p95_latency, monitor.roll_back_at.p95_latency
         found: list[BlockSource] = []
         if logging is not None:
             found.append(
@@ -92,62 +101,56 @@ class SourceFactory:
         return [*self._service(), *self._google(), *self._sentry(), *self._database()]
 
     def _service(self) -> list[Source]:
-        service, health, monitor = self.systems.service, self.settings.health, self.monitor
+        service, health, monitor = self.context.service, self.context.settings.health, self.context.monitor
         found: list[Source] = []
         if health.basic:
             found.append(HealthSource(service, health.basic, monitor.health_every))
         if health.deep:
-            names = [name for name in DEPENDENCIES if getattr(self.settings.limits, f"{name}_latency") is not None]
+            names = [
+                name for name in DEPENDENCIES if getattr(self.context.settings.limits, f"{name}_latency") is not None
+            ]
             found.append(DependencySource(service, health.deep, names, monitor.dependencies_every))
-        flows = UserFlows(service, self.settings.flows, self.variables).by_name()
+        flows = UserFlows(service, self.context.settings.flows, self.context.variables).by_name()
         if flows:
             found.append(FlowSource(flows, monitor.flows_every))
         return found
 
     def _google(self) -> list[Source]:
-        systems, monitor = self.systems, self.monitor
+        context, monitor = self.context, self.context.monitor
         found: list[Source] = []
-        if systems.cloud_run is not None:
+        if context.cloud_run is not None:
             # As often as the service itself: what somebody else's revision answers must not count as this one's.
-            found.append(ServingSource(systems.cloud_run, monitor.health_every))
-        if systems.monitoring is not None:
-            found.append(InstanceSource(systems.monitoring, self.start, every=monitor.observers_every))
-        if systems.logging is not None:
+            found.append(ServingSource(context.cloud_run, monitor.health_every))
+        if context.monitoring is not None:
+            found.append(InstanceSource(context.monitoring, self.start, every=monitor.observers_every))
+        if context.logging is not None:
             every, delay = monitor.observers_every, monitor.log_delay
             # From the revision's first moment on: what it complained of before the watch counts, too.
-            found.append(TroubleSource(systems.logging, self.revision, self.created, every=every, delay=delay))
+            found.append(TroubleSource(context.logging, self.revision, self.created, every=every, delay=delay))
         return found
 
     def _sentry(self) -> list[Source]:
-        settings, every = self.settings.sentry, self.monitor.observers_every
+        context, every = self.context, self.context.monitor.observers_every
+        settings, variables = context.settings.sentry, context.variables
         if settings is None:
             return []
-        try:
-            return [self._asking_sentry(settings)]
-        except VerificationError as problem:  # no token
-            return [UnreachableSource(SentrySource.streams, problem, every)]
-
-    def _asking_sentry(self, settings: SentrySettings) -> Source:
         from verification.clients.sentry.client import Sentry
 
-        return SentrySource(
-            Sentry(settings, self.variables),
-            settings,
-            self.created,
-            every=self.monitor.observers_every,
-            variables=self.variables,
-            dry_run=self.dry_run,
-        )
+        try:
+            sentry = Sentry(settings, variables)
+        except VerificationError as problem:  # no token
+            return [UnreachableSource(SentrySource.streams, problem, every)]
+        return [SentrySource(sentry, settings, self.created, every=every, variables=variables, dry_run=context.dry_run)]
 
     def _database(self) -> list[Source]:
-        reference, every = self.monitor.mongodb, self.monitor.dependencies_every
+        reference, every = self.context.monitor.mongodb, self.context.monitor.dependencies_every
         if reference is None:
             return []
         try:
-            address = secret(reference, "monitor.mongodb", self.variables)
+            address = secret(reference, "monitor.mongodb", self.context.variables)
         except VerificationError as problem:
             return [UnreachableSource(DatabasePingSource.streams, problem, every)]
-        return [DatabasePingSource(address, every, self.settings.smoke.timeout)]
+        return [DatabasePingSource(address, every, self.context.settings.smoke.timeout)]
 
 
 def pace_of(monitoring: CloudMonitoring | None) -> tuple[float, float] | None:

@@ -88,9 +88,9 @@ def ready(process: subprocess.Popen[str]) -> Address:
     return document
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def start_sandbox() -> Iterator[Start]:
-    """Starts another sandbox, for tests that change much or need two; it ends with the test session."""
+    """Starts another sandbox, for tests that change much or need two; it ends with the module."""
     with ExitStack() as stack:
 
         def start(*arguments: str) -> Address:
@@ -100,6 +100,7 @@ def start_sandbox() -> Iterator[Start]:
 
 
 @pytest.fixture(scope="session")
-def sandbox(start_sandbox: Start) -> Address:
+def sandbox() -> Iterator[Address]:
     """The address document of a sandbox that all tests share; leave no fault in force behind you."""
-    return start_sandbox()
+    with program() as process:
+        yield ready(process)

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import Start
+from tests.conftest import program, ready
 from verification.local_sandbox.sandbox import Sandbox, open_sandbox
 
 
 @pytest.fixture(scope="session")
-def sandbox(start_sandbox: Start) -> Iterator[Sandbox]:
+def sandbox() -> Iterator[Sandbox]:
     """One sandbox for all, without users, who would keep a core busy all the while; leave no fault in force."""
-    with open_sandbox({"SANDBOX": str(start_sandbox()["operator"])}) as attached:
+    with program() as process, open_sandbox({"SANDBOX": str(ready(process)["operator"])}) as attached:
         yield attached

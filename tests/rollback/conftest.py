@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests.clients.relay import Relay, relay_to
-from tests.conftest import Start
+from tests.conftest import program, ready
 from tests.rollback.stage import Stage, settings_of
 from verification.local_sandbox.sandbox import Sandbox, open_sandbox
 
 
 @pytest.fixture(scope="session")
-def sandbox(start_sandbox: Start) -> Iterator[Sandbox]:
+def sandbox() -> Iterator[Sandbox]:
     """One sandbox for all tests of rollbacks; without users, who would keep a core busy all the while."""
-    with open_sandbox({"SANDBOX": str(start_sandbox()["operator"])}) as attached:
+    with program() as process, open_sandbox({"SANDBOX": str(ready(process)["operator"])}) as attached:
         yield attached
 
 

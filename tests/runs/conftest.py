@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from reports.verdict_file import VerdictFile
-from tests.conftest import ROOT, Address, Start, program, ready
+from tests.conftest import ROOT, Address, program, ready
 from verification.records.journal import JournalEntry, JournalView
 
 WITHIN = 120.0
@@ -198,9 +198,10 @@ class World:
 
 
 @pytest.fixture(scope="session")
-def standing(start_sandbox: Start) -> World:
+def standing() -> Iterator[World]:
     """One sandbox for all runs that are not particular about what happened in it before."""
-    return World(start_sandbox())
+    with program() as process:
+        yield World(ready(process))
 
 
 @pytest.fixture

@@ -88,9 +88,17 @@ def test_every_command_in_a_sentence_exists(words: list[str], pytestconfig: pyte
 
 
 def test_the_snippets_are_found_and_say_what_they_are() -> None:
-    assert {snippet.language for snippet in snippets()} == {"python", "toml", "sh", "text"}
+    assert {snippet.language for snippet in snippets()} == {"python", "toml", "sh", "text", "mermaid"}
     indented = [file.name for file in DOCUMENTS if re.search(r"^\n {4}\S", file.read_text("utf-8"), re.MULTILINE)]
     assert indented == [], "a block without a language is one that no test looks at"
+
+
+def test_every_file_that_the_architecture_names_is_there() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"[\w/]+\.py\b", text))
+    files = [f"/{file.relative_to(ROOT).as_posix()}" for file in ROOT.rglob("*.py")]
+    assert len(named) > 20
+    assert [name for name in named if not any(file.endswith(f"/{name.lstrip('./')}") for file in files)] == []
 
 
 @pytest.mark.parametrize("snippet", snippets("sh"), ids=str)

@@ -6,7 +6,6 @@ person is needed now. Done: the target serves; whether it serves *well* is `veri
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -18,7 +17,7 @@ from rollback.policy import Action, Decision, Facts, TargetState, change_under_w
 from rollback.strategies.failover import Failover, longest_shift, strategies_of
 from rollback.traffic import TrafficObserver, TrafficSplit, existing_revision, settled_service
 from rollback.verification import verify
-from verification.deadline import now
+from verification.deadline import Deadline, Stopwatch, now
 from verification.errors import RollbackFailed, RollbackWithheld
 from verification.operator_commands import follow_latest, shift_now, status
 from verification.records.rollback_plan import RollbackPlan
@@ -63,8 +62,8 @@ class _Execution:
         self._context = context
         self._triggers = triggers
         self._service = context.cloud_run.settings
-        self._began = time.monotonic()
-        self._until = self._began + context.settings.rollback.shift_within
+        self._stopwatch = Stopwatch.start()
+        self._deadline = Deadline.after(context.settings.rollback.shift_within)
         logs = context.journal.path.parent
         self._observer = TrafficObserver(context.settings, context.cloud_run, logs, context.variables)
         self._facts = facts_of(plan, context, triggers)
@@ -114,19 +113,19 @@ class _Execution:
         silence = self._facts.traffic.silence if self._facts.traffic else ""
         strategies = strategies_of(self._context, self._observer)
         failover = Failover(self._context, self._observer, self._recheck)
-        return self._verified(failover.shift_traffic(strategies, self._plan, self._until, silence), [])
+        return self._verified(failover.shift_traffic(strategies, self._plan, self._deadline, silence), [])
 
     def _observe_traffic(self) -> TrafficSplit:
         plan = self._plan
         if not (plan.shares and plan.target):  # nothing that others tell could be compared with anything
-            return TrafficSplit.by_cloud_run(settled_service(self._context.cloud_run, self._until, plan.target))
-        split = self._observer.observe_settled(self._until, plan.target)
+            return TrafficSplit.by_cloud_run(settled_service(self._context.cloud_run, self._deadline, plan.target))
+        split = self._observer.observe_settled(self._deadline, plan.target)
         if split.silence:
             self._context.journal.write("seen", traffic=split.text, source=split.source, reason=split.silence)
         return split
 
     def _check_target(self) -> TargetState:
-        found = existing_revision(self._context.cloud_run, self._plan.target, self._until)
+        found = existing_revision(self._context.cloud_run, self._plan.target, self._deadline)
         return TargetState(True, found.ready, found.problem) if found else TargetState(exists=False, ready=False)
 
     def _recheck(self, split: TrafficSplit) -> None:
@@ -138,7 +137,7 @@ class _Execution:
 
     def _verified(self, strategy: str, words: list[str]) -> RollbackResult:
         """The traffic has moved: from here on nothing makes the rollback undone, only unproven."""
-        seconds = time.monotonic() - self._began
+        seconds = self._stopwatch.seconds
         plan, context = self._plan, self._context
         if strategy:
             context.journal.write("shifted", from_revision=plan.source, to_revision=plan.target, strategy=strategy)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from rollback.notify.restore_offer import with_restore_offer
 from rollback.previous_revision import Previous, candidates, candidates_text, find_previous
 from rollback.traffic import existing_revision, settled_service
 from verification.clients.google.cloud_run import CloudRun, RevisionState, ServiceState
+from verification.deadline import Deadline
 from verification.errors import ObserverError, RollbackFailed, RollbackWithheld, SettingsError
 from verification.operator_commands import roll_back, shift_now, status
 from verification.records.deployment_log import open_log
@@ -75,10 +75,10 @@ def _logged(context: RollbackContext, plan: RollbackPlan, result: RollbackResult
 
 def plan_for(request: ManualRequest, context: RollbackContext) -> RollbackPlan:
     """What is to be done. Raises RollbackWithheld (with the command to paste), RollbackFailed (Cloud Run silent)."""
-    until = time.monotonic() + context.settings.rollback.shift_within
-    service = settled_service(context.cloud_run, until, request.name)
+    deadline = Deadline.after(context.settings.rollback.shift_within)
+    service = settled_service(context.cloud_run, deadline, request.name)
     try:
-        return _Planning(request, context, service, until).plan()
+        return _Planning(request, context, service, deadline).plan()
     except ObserverError as problem:
         command = shift_now(context.cloud_run.settings, request.name)
         raise RollbackFailed(problem.cause, command) from problem
@@ -97,11 +97,11 @@ class _Planning:
     request: ManualRequest
     context: RollbackContext
     service: ServiceState
-    until: float
+    deadline: Deadline
 
     def plan(self) -> RollbackPlan:
         name, evidence = self.target()
-        target = existing_revision(self.context.cloud_run, name, self.until)
+        target = existing_revision(self.context.cloud_run, name, self.deadline)
         if target is None:
             raise RollbackWithheld(
                 f"there is no revision {name}", f"Look at `{status(self.environment)}`", "target_not_ready"
@@ -167,7 +167,7 @@ class _Planning:
         raise RollbackWithheld(f"{problem}{shown}", self.command, "target_unknown")
 
     def created_after(self, name: str, other: RevisionState) -> bool:
-        found = existing_revision(self.context.cloud_run, name, self.until)
+        found = existing_revision(self.context.cloud_run, name, self.deadline)
         return found is not None and found.created > other.created
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field, replace
 
 from rollback.context import RollbackContext
@@ -10,6 +9,7 @@ from rollback.executor import facts_of
 from rollback.policy import foreseeable
 from rollback.previous_revision import Previous, find_previous
 from verification.clients.google.cloud_run import CloudRun, RevisionState, ServiceState
+from verification.deadline import Deadline
 from verification.errors import ObserverError
 from verification.operator_commands import roll_back
 from verification.records.rollback_plan import ALL, Obstacle, PreviousRevisionHint, RollbackPlan
@@ -57,7 +57,7 @@ def _with_foreseeable(plan: RollbackPlan, context: RollbackContext) -> RollbackP
 class _Snapshot:
     context: RollbackContext
     hint: PreviousRevisionHint | None
-    until: float = field(default_factory=lambda: time.monotonic() + _SNAPSHOT_WITHIN)
+    deadline: Deadline = field(default_factory=lambda: Deadline.after(_SNAPSHOT_WITHIN))
     obstacles: list[Obstacle] = field(default_factory=list)
 
     def take(self) -> ServingSnapshot:
@@ -84,7 +84,7 @@ class _Snapshot:
 
     @property
     def remaining(self) -> float:
-        return max(self.until - time.monotonic(), 0.1)
+        return max(self.deadline.remaining, 0.1)
 
     @property
     def cloud_run(self) -> CloudRun:

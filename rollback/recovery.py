@@ -12,7 +12,7 @@ from datetime import timedelta
 from verification.clients.google.cloud_logging import CloudLogging
 from verification.clients.google.cloud_monitoring import CloudMonitoring
 from verification.clients.google.cloud_run import CloudRun
-from verification.deadline import now
+from verification.deadline import Deadline, now
 from verification.errors import VerificationError
 from verification.judge.judgement import Judgement
 from verification.judge.proportion import Block
@@ -73,9 +73,9 @@ def _judged(
         p95_latency(settings, monitor, grids),
     ]
     end = start + timedelta(seconds=max(seconds, monitor.block))
-    until = time.monotonic() + (end - start).total_seconds() + monitor.log_delay + monitor.block + _PAUSE
+    deadline = Deadline.after((end - start).total_seconds() + monitor.log_delay + monitor.block + _PAUSE)
     bad = False  # proven: somebody must be called now, not at the end
-    while not bad and not log.covers(end) and time.monotonic() < until:
+    while not bad and not log.covers(end) and not deadline.is_over:
         time.sleep(_PAUSE)
         _take(log, watched)
         bad = any(criterion.judge(at_end=False).verdict is Verdict.FAIL for criterion in watched)

@@ -19,6 +19,7 @@ from typing import TypeVar
 from verification.clients.google.cloud_run import Absent, CloudRun, RevisionState, ServiceState
 from verification.clients.google.gcloud import Gcloud
 from verification.clients.service.client import Service
+from verification.deadline import Deadline
 from verification.errors import NotPermitted, ObserverError, RollbackFailed, VerificationError
 from verification.operator_commands import shift_now
 from verification.records.rollback_plan import ALL
@@ -89,28 +90,28 @@ class TrafficObserver:
         """gcloud for the same service; its output lands in `logs`."""
         return Gcloud(self._cloud_run.settings, self._logs, self._variables)
 
-    def observe(self, until: float) -> TrafficSplit:
-        """What serves now; `until` (monotonic clock) bounds it, give or take a second. Raises TrafficUnknown."""
+    def observe(self, deadline: Deadline) -> TrafficSplit:
+        """What serves now; `deadline` bounds it, give or take a second. Raises TrafficUnknown."""
         problems: list[str] = []
         others = (self._by_gcloud, self._by_the_service)
         for ask in (*others, self._by_cloud_run) if self.silent else (self._by_cloud_run, *others):
             try:
-                return ask(max(until - time.monotonic(), _SHORTEST))
+                return ask(max(deadline.remaining, _SHORTEST))
             except ObserverError as problem:
                 problems.append(problem.cause)
         raise TrafficUnknown("; ".join(problems))
 
-    def observe_settled(self, until: float, target: str) -> TrafficSplit:
+    def observe_settled(self, deadline: Deadline, target: str) -> TrafficSplit:
         """What serves, once nothing is under way; a silent API is asked again, and then the others are.
 
         Raises RollbackFailed with the command that sends all traffic to `target`.
         """
         try:
-            return TrafficSplit.by_cloud_run(settled_service(self._cloud_run, until, target))
+            return TrafficSplit.by_cloud_run(settled_service(self._cloud_run, deadline, target))
         except RollbackFailed as silence:
             self.silent = True
             try:
-                split = self.observe(time.monotonic() + _OTHERS_WITHIN)
+                split = self.observe(Deadline.after(_OTHERS_WITHIN))
             except TrafficUnknown as unknown:
                 raise RollbackFailed(f"{silence.cause}; {unknown.cause}", silence.remedy) from unknown
             return replace(split, silence=silence.cause)
@@ -132,10 +133,10 @@ class TrafficObserver:
         reported = self._settings.health.reported_revision
         if reported is None:
             raise ObserverError("the service does not say which revision answers (health.reported_revision)")
-        until, named, silences = time.monotonic() + within, Counter[str](), 0
+        deadline, named, silences = Deadline.after(within), Counter[str](), 0
         with closing(Service(self._settings.target, self._settings.smoke)) as service:
             for _ in range(_QUESTIONS):
-                if time.monotonic() > until or silences >= _MOST_SILENCES:
+                if deadline.is_over or silences >= _MOST_SILENCES:
                     break
                 try:
                     named[str(service.get(reported.path, retry_503=False).value(reported.field))] += 1
@@ -148,40 +149,39 @@ class TrafficObserver:
         return TrafficSplit(shares, f"{answers} answers of the service itself", complete=False)
 
 
-def settled_service(cloud_run: CloudRun, until: float, target: str) -> ServiceState:
+def settled_service(cloud_run: CloudRun, deadline: Deadline, target: str) -> ServiceState:
     """What Cloud Run says serves, once nothing is under way. Raises RollbackFailed with the command for `target`."""
     return _patiently(
-        lambda: _limited(cloud_run, until).settled_service(max(until - time.monotonic(), 0)), cloud_run, until, target
+        lambda: _limited(cloud_run, deadline).settled_service(deadline.remaining), cloud_run, deadline, target
     )
 
 
-def existing_revision(cloud_run: CloudRun, name: str, until: float) -> RevisionState | None:
+def existing_revision(cloud_run: CloudRun, name: str, deadline: Deadline) -> RevisionState | None:
     """The revision `name`, or None when there is none. Raises RollbackFailed with the command that names it."""
 
     def look_up() -> RevisionState | None:
         try:
-            return _limited(cloud_run, until).revision(name)
+            return _limited(cloud_run, deadline).revision(name)
         except Absent:
             return None
 
-    return _patiently(look_up, cloud_run, until, name)
+    return _patiently(look_up, cloud_run, deadline, name)
 
 
-def _limited(cloud_run: CloudRun, until: float) -> CloudRun:
+def _limited(cloud_run: CloudRun, deadline: Deadline) -> CloudRun:
     """A client that a silent API cannot keep for long beyond `until`."""
-    return cloud_run.limited_to(max(until - time.monotonic(), _SHORTEST))
+    return cloud_run.limited_to(max(deadline.remaining, _SHORTEST))
 
 
-def _patiently(ask: Callable[[], T], cloud_run: CloudRun, until: float, target: str) -> T:
-    """Ask a silent API again for a quarter of the time that is left until `until` (monotonic clock), 30 s at most."""
-    asked = time.monotonic()
-    patience = min(_LONGEST_PATIENCE, max(until - asked, 0) / 4)
+def _patiently(ask: Callable[[], T], cloud_run: CloudRun, deadline: Deadline, target: str) -> T:
+    """Ask a silent API again for a quarter of the time that is left until `deadline`, 30 s at most."""
+    patience = Deadline.after(min(_LONGEST_PATIENCE, deadline.remaining / 4))
     while True:
         try:
             return ask()
         except ObserverError as problem:
             hopeless = isinstance(problem, (NotPermitted, Absent))
-            if hopeless or time.monotonic() + _PAUSE > asked + patience:
+            if hopeless or not patience.leaves(_PAUSE):
                 raise RollbackFailed(
                     problem.cause, f"{shift_now(cloud_run.settings, target)} {problem.remedy}".strip()
                 ) from problem

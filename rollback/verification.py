@@ -11,6 +11,7 @@ from rollback.traffic import TrafficObserver
 from verification.checks import must_be_deeply_healthy, must_be_healthy
 from verification.clients.google.cloud_run import CloudRun
 from verification.clients.service.client import Service
+from verification.deadline import Deadline
 from verification.errors import ObserverError, VerificationError
 from verification.settings.model import Settings
 from verification.verdict import Measurement, collecting
@@ -48,14 +49,14 @@ def verify(settings: Settings, cloud_run: CloudRun, observer: TrafficObserver, r
 
 
 def _until_good(round_: _Round, seconds: float) -> Verified:
-    until = time.monotonic() + seconds
+    deadline = Deadline.after(seconds)
     good, problem = 0, ""
     while True:
         # Cloud Run is asked once the service has convinced: its API allows few questions a minute.
         outcome = round_.made(with_traffic=good + 1 >= _IN_A_ROW)
         good = 0 if outcome.problem else good + 1
         problem = outcome.problem or problem
-        if good >= _IN_A_ROW or time.monotonic() + _PAUSE > until:
+        if good >= _IN_A_ROW or not deadline.leaves(_PAUSE):
             short = f"not good {_IN_A_ROW} times in a row within {seconds:g} s: "
             short = "" if outcome.problem else short
             return outcome if good >= _IN_A_ROW else Verified(outcome.checks, f"{short}{problem or 'too slow'}")
@@ -100,7 +101,7 @@ class _Round:
             self.service.get(reported.path, retry_503=False).field(reported.field).must_be(self.revision)
 
     def _traffic(self) -> None:
-        seen = self.observer.observe(time.monotonic() + _LOOKING)
+        seen = self.observer.observe(Deadline.after(_LOOKING))
         if not seen.complete:
             raise ObserverError(f"only {seen.source} tell what serves ({seen.text}): Cloud Run could not be asked")
         share = seen.shares.get(self.revision, 0)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rollback.traffic import TrafficObserver, TrafficSplit, TrafficUnknown
+from verification.deadline import Deadline
 
 _PAUSE = 0.5
 _AFTER_SUCCESS, _AFTER_FAILURE = 10.0, 2.0
@@ -38,8 +39,8 @@ class Strategy(Protocol):
         """Why it cannot be tried here, or nothing."""
         ...
 
-    def shift_traffic(self, shift: Shift, until: float) -> None:
-        """Return once `shift.target` is seen to serve everything; `until` is on the monotonic clock.
+    def shift_traffic(self, shift: Shift, deadline: Deadline) -> None:
+        """Return once `shift.target` is seen to serve everything, by the `deadline`.
 
         Raises RollbackWithheld when the recheck does, RollbackFailed when it does not get through.
         """
@@ -53,21 +54,21 @@ class Strategy(Protocol):
         ...
 
 
-def wait_until_serving(observer: TrafficObserver, target: str, until: float, *, likely: bool) -> str:
-    """Look until `target` serves everything: nothing then, else what serves instead after a while, or at `until`.
+def wait_until_serving(observer: TrafficObserver, target: str, deadline: Deadline, *, likely: bool) -> str:
+    """Look until `target` serves everything: nothing then, else what serves instead after a while.
 
     `likely`: success was reported, which takes a moment to be seen; else the traffic may have moved all the same.
     """
-    until = min(until, time.monotonic() + (_AFTER_SUCCESS if likely else _AFTER_FAILURE))
+    deadline = min(deadline, Deadline.after(_AFTER_SUCCESS if likely else _AFTER_FAILURE))
     while True:
         try:
-            split = observer.observe(until)
+            split = observer.observe(deadline)
         except TrafficUnknown as unknown:
             found = f"what serves cannot be seen: {unknown.cause}"
         else:
             if split.sole_revision == target:
                 return ""
             found = f"{split.text} ({split.source})"
-        if time.monotonic() + _PAUSE > until:
+        if not deadline.leaves(_PAUSE):
             return found
         time.sleep(_PAUSE)

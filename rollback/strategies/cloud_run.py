@@ -7,6 +7,7 @@ import time
 from rollback.strategies.base import Shift
 from rollback.traffic import TrafficSplit, settled_service
 from verification.clients.google.cloud_run import Changed, CloudRun, ServiceState, Unclear
+from verification.deadline import Deadline
 from verification.errors import ObserverError, RollbackFailed
 from verification.operator_commands import shift_now
 
@@ -36,19 +37,19 @@ class CloudRunStrategy:
         """Nothing to cancel: a write that was taken is carried out at once."""
         return ""
 
-    def shift_traffic(self, shift: Shift, until: float) -> None:
-        """Read, check and write until the target serves, or `until` is over."""
+    def shift_traffic(self, shift: Shift, deadline: Deadline) -> None:
+        """Read, check and write until the target serves, or `deadline` is over."""
         reason = ""
         for attempt in range(_ATTEMPTS + 1):
-            state = settled_service(self._cloud_run, until, shift.target)
+            state = settled_service(self._cloud_run, deadline, shift.target)
             if state.sole_revision == shift.target:
                 return
             shift.recheck(TrafficSplit.by_cloud_run(state))
-            remaining = until - time.monotonic()
+            remaining = deadline.remaining
             if attempt == _ATTEMPTS or remaining <= 0:
                 break
             reason = self._write(shift.target, state, remaining)
-            time.sleep(min(_PAUSE * attempt, max(until - time.monotonic(), 0)))
+            time.sleep(min(_PAUSE * attempt, deadline.remaining))
         raise RollbackFailed(
             f"the traffic did not move to {shift.target}: {reason or 'no time was left'}",
             shift_now(self._cloud_run.settings, shift.target),

@@ -12,6 +12,7 @@ from rollback.strategies.gcloud import GcloudStrategy
 from rollback.strategies.github_workflow import GitHubWorkflowStrategy
 from rollback.strategies.workflow_requests import WorkflowRequests
 from rollback.traffic import TrafficObserver, TrafficSplit, TrafficUnknown
+from verification.deadline import Deadline
 from verification.errors import RollbackFailed, RollbackWithheld
 from verification.operator_commands import shift_now
 from verification.records.rollback_plan import RollbackPlan
@@ -52,10 +53,12 @@ class Failover:
         self._observer = observer
         self._recheck = recheck
 
-    def shift_traffic(self, strategies: Iterable[Strategy], plan: RollbackPlan, until: float, silence: str) -> str:
+    def shift_traffic(
+        self, strategies: Iterable[Strategy], plan: RollbackPlan, deadline: Deadline, silence: str
+    ) -> str:
         """The name of the strategy that moved everything to the plan's target.
 
-        `until` (monotonic clock) is the end of Cloud Run's own; `silence`: why its API is known not to answer. Raises
+        `deadline` is the end of Cloud Run's own; `silence`: why its API is known not to answer. Raises
         RollbackWithheld (somebody else has changed the traffic), RollbackFailed (no strategy got through).
         """
         target, tried, remedy, known = plan.target, "", "", 0
@@ -73,7 +76,7 @@ class Failover:
             tried = strategy.name
             self._journal.write("rolling-back", from_revision=plan.source, to_revision=target, strategy=tried)
             try:
-                end = until if tried == "cloud_run" else time.monotonic() + strategy.within
+                end = deadline if tried == "cloud_run" else Deadline.after(strategy.within)
                 strategy.shift_traffic(Shift(target, self._recheck), end)
             except RollbackWithheld:
                 raise
@@ -91,22 +94,22 @@ class Failover:
 
     def _serves_already(self, target: str, problems: list[str]) -> bool:
         """Whether the strategy before got through after all. Raises where the next one must not begin."""
-        until = time.monotonic() + _SETTLING
+        deadline = Deadline.after(_SETTLING)
         while True:
             try:
-                split = self._observer.observe(time.monotonic() + _OBSERVING)
+                split = self._observer.observe(Deadline.after(_OBSERVING))
             except TrafficUnknown as unknown:
                 why = f"{'; '.join(problems)}; nothing more was tried, for nobody tells what serves: {unknown.cause}"
                 raise RollbackFailed(why, shift_now(self._service, target)) from unknown
             if split.sole_revision == target:
                 return True
-            if not split.moving or time.monotonic() > until:
+            if not split.moving or deadline.is_over:
                 self._recheck(split)
                 return False
             time.sleep(_PAUSE)
 
     def _serves_late(self, target: str) -> bool:
         try:
-            return self._observer.observe(time.monotonic() + _OBSERVING).sole_revision == target
+            return self._observer.observe(Deadline.after(_OBSERVING)).sole_revision == target
         except TrafficUnknown:
             return False

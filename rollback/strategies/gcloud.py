@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 from rollback.strategies.base import Shift, wait_until_serving
 from rollback.traffic import TrafficObserver
 from verification.clients.google.gcloud import Gcloud
+from verification.deadline import Deadline
 from verification.errors import ObserverError, RollbackFailed
 from verification.operator_commands import shift_now
 from verification.settings.service import CloudRunSettings
@@ -31,14 +30,14 @@ class GcloudStrategy:
         """Nothing to cancel: gcloud ends with this process."""
         return ""
 
-    def shift_traffic(self, shift: Shift, until: float) -> None:
+    def shift_traffic(self, shift: Shift, deadline: Deadline) -> None:
         """Run the command, then see what serves, whatever it said."""
         problem, likely = "gcloud reported success", True
         try:
-            self._gcloud.send_all_traffic_to(shift.target, max(until - time.monotonic(), 0))
+            self._gcloud.send_all_traffic_to(shift.target, deadline.remaining)
         except ObserverError as failed:
             problem, likely = failed.cause, False
         # gcloud may have been ended, or have lost the answer, after the write.
-        instead = wait_until_serving(self._observer, shift.target, until, likely=likely)
+        instead = wait_until_serving(self._observer, shift.target, deadline, likely=likely)
         if instead:
             raise RollbackFailed(f"{problem}, but {instead}", shift_now(self._service, shift.target))

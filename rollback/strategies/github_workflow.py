@@ -13,6 +13,7 @@ from rollback.strategies.workflow_requests import WorkflowRequest, WorkflowReque
 from rollback.traffic import TrafficObserver, TrafficUnknown
 from verification.clients.github.workflow import DeployWorkflow, WorkflowRun
 from verification.clients.web_api import MaybeTaken
+from verification.deadline import Deadline
 from verification.errors import ObserverError, RollbackFailed
 from verification.operator_commands import shift_now
 from verification.settings.observers import GitHubSettings
@@ -54,16 +55,16 @@ class GitHubWorkflowStrategy:
             return "github is not configured"
         return "" if self._variables.get(_VARIABLE, "").strip() else f"{_VARIABLE} is not set"
 
-    def shift_traffic(self, shift: Shift, until: float) -> None:
+    def shift_traffic(self, shift: Shift, deadline: Deadline) -> None:
         """Follow a run to its end, then see what serves, however it ended."""
         assert self._github is not None, "asked for its obstacle first"
         green = False
         try:
             with closing(DeployWorkflow.of(self._github, self._github.timeout, self._variables)) as workflow:
-                problem, green = self._follow_run(workflow, shift.target, until)
+                problem, green = self._follow_run(workflow, shift.target, deadline)
         except ObserverError as failed:
             problem = failed.cause
-        instead = wait_until_serving(self._observer, shift.target, until, likely=green)
+        instead = wait_until_serving(self._observer, shift.target, deadline, likely=green)
         if instead:
             raise RollbackFailed(f"{problem}, but {instead}", shift_now(self._service, shift.target))
 
@@ -97,12 +98,12 @@ class GitHubWorkflowStrategy:
         """The run that came of `request`; None where that cannot be said. Raises ObserverError."""
         return workflow.run(request.run) if request.run else workflow.named(request.correlation, request.at)
 
-    def _follow_run(self, workflow: DeployWorkflow, target: str, until: float) -> tuple[str, bool]:
+    def _follow_run(self, workflow: DeployWorkflow, target: str, deadline: Deadline) -> tuple[str, bool]:
         """How the run ended, and whether it was green. Raises ObserverError."""
         for request in self._requests.pending():
             run = self._run_of(workflow, request)
             if run is not None and not run.conclusion:
-                return self._follow(workflow, run, request.correlation, until)
+                return self._follow(workflow, run, request.correlation, deadline)
             # Otherwise it is asked for again: a second run with the same target does nothing that the first does not.
         inputs = {"rollback_revision": target, "staging_verification": "false"}
         number, correlation = workflow.id(), f"rollback-{secrets.token_hex(4)}"
@@ -110,21 +111,23 @@ class GitHubWorkflowStrategy:
         try:
             run = workflow.start(number, inputs, correlation)
         except MaybeTaken as lost:
-            return self._wait_for_traffic(target, until, f"whether a run began is not known ({lost.cause})"), False
+            return self._wait_for_traffic(target, deadline, f"whether a run began is not known ({lost.cause})"), False
         except ObserverError as refused:
             self._requests.note_end(correlation, refused.cause)
             raise
         if run is None:
-            return self._wait_for_traffic(target, until, "a run began that cannot be told from others"), False
+            return self._wait_for_traffic(target, deadline, "a run began that cannot be told from others"), False
         if not run.guessed:
             self._requests.note_run(correlation, run.id, run.url)
-        return self._follow(workflow, run, correlation, until)
+        return self._follow(workflow, run, correlation, deadline)
 
-    def _follow(self, workflow: DeployWorkflow, run: WorkflowRun, correlation: str, until: float) -> tuple[str, bool]:
+    def _follow(
+        self, workflow: DeployWorkflow, run: WorkflowRun, correlation: str, deadline: Deadline
+    ) -> tuple[str, bool]:
         pause = _FIRST_PAUSE
         number, guessed, silence = run.id, run.guessed, ""
         while not run.conclusion:
-            if time.monotonic() + pause > until:
+            if not deadline.leaves(pause):
                 ended = "" if guessed else self._cancel_late_run(workflow, run, correlation)
                 return f"the run {run.url} had not ended in time{silence}{ended}", False
             time.sleep(pause)
@@ -141,11 +144,11 @@ class GitHubWorkflowStrategy:
             jobs = ", ".join(workflow.failed_jobs(number))
         return f"the run {run.url} ended: {run.conclusion}{f' ({jobs})' if jobs else ''}", False
 
-    def _wait_for_traffic(self, target: str, until: float, why: str) -> str:
+    def _wait_for_traffic(self, target: str, deadline: Deadline, why: str) -> str:
         """Wait until the traffic tells of the run, as nothing else does; `why`."""
-        while time.monotonic() + _LONGEST_PAUSE < until:
+        while deadline.leaves(_LONGEST_PAUSE):
             with contextlib.suppress(TrafficUnknown):
-                if self._observer.observe(until).sole_revision == target:
+                if self._observer.observe(deadline).sole_revision == target:
                     break
             time.sleep(_FIRST_PAUSE)
         return why

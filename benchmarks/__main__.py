@@ -8,7 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 
 from benchmarks import collect, judge, monitor, pre_phase, recovery, report, sandbox_start, smoke_phase
-from benchmarks.figure import BenchmarkError, Figure, table
+from benchmarks.figure import BenchmarkError, Figure, figure_table
+from verification.errors import VerificationError
 
 _MEASURES: dict[str, Callable[..., list[Figure]]] = {
     "sandbox-start": sandbox_start.measure,
@@ -37,11 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"measuring {name} ...", file=sys.stderr, flush=True)
         try:
             figures += _MEASURES[name](quick=options.quick)
-        except BenchmarkError as error:
+        except (BenchmarkError, VerificationError) as error:
             print(f"{name} could not be measured: {error}", file=sys.stderr)
             broken = True
     load, processors = os.getloadavg()[0], os.cpu_count()
-    print(f"{processors} processors, load {load:.1f}; whole processes, bytecode cached\n\n{table(figures)}")
+    print(f"{processors} processors, load {load:.1f}; whole processes, bytecode cached\n\n{figure_table(figures)}")
     return 3 if broken else int(any(figure.over for figure in figures))
 
 

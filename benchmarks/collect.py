@@ -38,9 +38,8 @@ def measure(*, quick: bool) -> list[Figure]:
         _ours(), _empties(empty)  # the first run writes bytecode
         pairs = [(_ours(), _empties(empty)) for _ in range(3 if quick else 9)]
         modules = _heavy_modules(Path(folder) / "modules.txt")
-    ours, empties = [one for one, _ in pairs], [one for _, one in pairs]
-    wall, wall_empty = median(one.wall for one in ours), median(one.wall for one in empties)
-    processor, processor_empty = median(one.processor for one in ours), median(one.processor for one in empties)
+    wall, wall_empty = (median(ended.wall for ended in runs) for runs in zip(*pairs, strict=True))
+    processor, processor_empty = (median(ended.processor for ended in runs) for runs in zip(*pairs, strict=True))
     note = f"medians of {len(pairs)} interleaved runs: {wall:.2f} s against {wall_empty:.2f} s"
     note_processor = f"the same runs, processor time: {processor:.2f} s against {processor_empty:.2f} s"
     return [

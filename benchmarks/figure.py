@@ -26,24 +26,24 @@ class Figure:
         return self.limit is not None and self.value > self.limit
 
 
-def table(figures: Sequence[Figure]) -> str:
+def figure_table(figures: Sequence[Figure]) -> str:
     """The figures as one table of text, a line each."""
-    rows = [("figure", "measured", "limit", "", "how")]
-    rows += [(one.name, _text(one.value, one.unit), _limit(one), _mark(one), one.note) for one in figures]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)) for row in rows]
+    return text_table([("figure", "measured", "limit", "", "how"), *map(_row, figures)])
+
+
+def text_table(rows: Sequence[Sequence[str]]) -> str:
+    """The rows, all of one length, in columns as wide as their widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _row(figure: Figure) -> tuple[str, str, str, str, str]:
+    limit, mark = "", ""
+    if figure.limit is not None:
+        limit, mark = _text(figure.limit, figure.unit), "OVER" if figure.over else "ok"
+    return figure.name, _text(figure.value, figure.unit), limit, mark, figure.note
 
 
 def _text(value: float, unit: str) -> str:
     return f"{value:.2f} {unit}" if unit in {"s", "x"} else f"{value:g} {unit}".rstrip()
-
-
-def _limit(figure: Figure) -> str:
-    return "" if figure.limit is None else _text(figure.limit, figure.unit)
-
-
-def _mark(figure: Figure) -> str:
-    if figure.limit is None:
-        return ""
-    return "OVER" if figure.over else "ok"

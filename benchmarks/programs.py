@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import selectors
 import subprocess
 import sys
 import time
@@ -14,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.figure import BenchmarkError
-from verification.local_sandbox.addresses import Addresses
+from reports.record_file import read
+from verification.local_sandbox.sandbox import Sandbox, own_sandbox
+from verification.records.run_record import RunRecord
 
 ROOT = Path(__file__).parent.parent
 
 _RUN_WITHIN = 120.0
-_SANDBOX_WITHIN = 30.0
 # Without bytecode every start compiles everything anew; most people's do not. PYTEST_ADDOPTS and SANDBOX would
 # make other runs of ours, and a variable that names the previous revision would not be true here.
 _DROPPED = {"PYTHONDONTWRITEBYTECODE", "PYTEST_ADDOPTS", "SANDBOX", "PREVIOUS_REVISION"}
@@ -75,49 +75,32 @@ def pytest(*arguments: str) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
-    """A sandbox that runs, and how long it took from process start to its address line, in seconds."""
+class PhaseRun:
+    """A verification run that ended: its process, the folder of its files, and its record."""
 
-    addresses: Addresses
-    seconds: float
+    process: Ended
+    folder: Path
+    record: RunRecord
+
+
+def run_phase(
+    phase: str,
+    environment: str,
+    output: Path,
+    *options: str,
+    variables: Mapping[str, str] | None = None,
+    codes: Sequence[int] = (0,),
+) -> PhaseRun:
+    """`pytest -m PHASE --env ENVIRONMENT`, which must exit with one of `codes`; its files land below `output`."""
+    # With "=": pytest takes a bare path after an option that it does not know yet for where its own settings are.
+    command = pytest("-m", phase, "--env", environment, f"--output={output}", *options)
+    process = run(command, variables=variables).must_be(*codes)
+    folder = output / "latest"
+    return PhaseRun(process, folder, read(folder / "record.json"))
 
 
 @contextmanager
-def sandbox(*arguments: str) -> Iterator[Started]:
-    """A sandbox of our own, which ends with the block. Raises BenchmarkError when it is not ready within 30 s."""
-    began = time.monotonic()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "sandbox", "--with-parent", str(os.getpid()), *arguments],
-        cwd=ROOT,
-        env=environment({}),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-    )
-    try:
-        line = _first_line(process, began + _SANDBOX_WITHIN)
-        seconds = time.monotonic() - began
-        yield Started(Addresses.model_validate_json(line), seconds)
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
-
-
-def _first_line(process: subprocess.Popen[bytes], until: float) -> bytes:
-    assert process.stdout is not None
-    line = b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
-        while not line.endswith(b"\n"):
-            if not selector.select(max(until - time.monotonic(), 0)):
-                raise BenchmarkError(f"the sandbox was not ready within {_SANDBOX_WITHIN:g} s")
-            chunk = os.read(process.stdout.fileno(), 65_536)
-            if not chunk:
-                raise BenchmarkError("the sandbox ended before it was ready; its complaint stands above")
-            line += chunk
-    return line
+def sandbox(*options: str) -> Iterator[Sandbox]:
+    """A sandbox of our own, which ends with the block. Raises SettingsError when it does not get ready."""
+    with own_sandbox(*options, variables=environment({})) as started:
+        yield started

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from datetime import datetime
 from pathlib import Path
 from statistics import median
 
 from benchmarks.figure import BenchmarkError, Figure
-from benchmarks.programs import pytest, run
+from benchmarks.programs import run, run_phase
 
 _MB = 1_000_000
 _CRITERIA = '''"""Criteria like those of a real run: values with limits, logs, a few that fail."""
@@ -70,23 +69,13 @@ def _page(folder: Path, count: int) -> tuple[Path, float, float]:
         '[criteria]\npaths = ["team"]\n',
         encoding="utf-8",
     )
-    output = folder / "output"
-    options = ("-m", "smoke", "-k", "value", "--env", "production", f"--deployment={deployment}", f"--output={output}")
-    ended = run(pytest(*options)).must_be(1)
-    page = output / "latest" / "report.html"
-    text = (output / "latest" / "record.json").read_text(encoding="utf-8")
-    if text.count('"name":"status"') != count:
+    phase = run_phase("smoke", "production", folder / "output", "-k", "value", f"--deployment={deployment}", codes=(1,))
+    ended = [result.ended for result in phase.record.criteria if result.ended]
+    if len(ended) != count:
         raise BenchmarkError(f"the run did not ask {count} criteria")
-    return page, ended.wall, _after_the_last(text, ended.wall)
-
-
-def _after_the_last(record: str, wall: float) -> float:
-    """Seconds from the last verdict to the end of the process, where the run began with the process."""
-    moments = [datetime.fromisoformat(one) for one in re.findall(r'"ended":"([^"]+)"', record)]
-    began = re.search(r'"started":"([^"]+)"', record)
-    if not moments or began is None:
-        raise BenchmarkError("the record does not say when the run began and its criteria ended")
-    return wall - (max(moments) - datetime.fromisoformat(began[1])).total_seconds()
+    # Where the run began with the process.
+    after = phase.process.wall - (max(ended) - phase.record.started).total_seconds()
+    return phase.folder / "report.html", phase.process.wall, after
 
 
 def _load_times(page: Path, count: int, times: int) -> list[Figure]:

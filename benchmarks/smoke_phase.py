@@ -6,25 +6,15 @@ import json
 import shlex
 import shutil
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.figure import BenchmarkError, Figure
-from benchmarks.programs import Ended, pytest, run
-from benchmarks.stand_in import ITEMS, VARIABLES, running
+from benchmarks.programs import Ended, run, run_phase
+from benchmarks.stand_in import ITEMS, VARIABLES, running_stand_in
 
 _DELAYS = (0.05, 0.5, 2.0)
 # The listing, then the media that it names. The media do not depend on each other, so however many: two answers deep.
 _CHAIN = 2
-
-
-@dataclass(frozen=True, slots=True)
-class _Phase:
-    """One run of the phase: the process, how many questions it put, and seconds from the first to the last answer."""
-
-    process: Ended
-    questions: int
-    span: float
 
 
 def measure(*, quick: bool) -> list[Figure]:
@@ -36,31 +26,30 @@ def measure(*, quick: bool) -> list[Figure]:
 
 def _at(delay: float, runs: int) -> list[Figure]:
     chain = _CHAIN * delay
-    answers = f"answers take {delay * 1000:g} ms"
-    phases = sorted((_phase(delay) for _ in range(runs)), key=lambda one: one.process.wall)
-    phase = phases[runs // 2]
-    walls = ", ".join(f"{one.process.wall:.2f}" for one in phases)
-    note = f"whole process, median of {walls}; slowest chain {chain:g} s, questions to answers {phase.span:.2f} s"
-    figures = [Figure(f"smoke phase, {answers}", phase.process.wall, 1.25 * chain + 1.5, "s", note)]
+    phases = sorted((_phase(delay) for _ in range(runs)), key=lambda phase: phase[0].wall)
+    process, questions = phases[runs // 2]
+    walls = ", ".join(f"{ended.wall:.2f}" for ended, _ in phases)
+    note = f"whole process, median of {walls}; slowest chain {chain:g} s"
+    name = f"smoke phase, answers take {delay * 1000:g} ms"
+    figures = [Figure(name, process.wall, 1.25 * chain + 1.5, "s", note)]
     if not shutil.which("curl"):
         return figures
-    with running(delay) as service:
+    with running_stand_in(delay) as service:
         curl = run(["sh", "-ec", _script(service.url)]).must_be(0)
-        asked = service.span.questions
-    if asked != phase.questions:
-        raise BenchmarkError(f"the suite put {phase.questions} questions, the curl script {asked}: nothing to compare")
-    times = f"the same {asked} questions in a row; the suite takes {phase.process.wall / curl.wall:.2f} of that"
-    return [*figures, Figure("- by a sequential curl script", curl.wall, None, "s", times)]
+        asked = len(service.questions)
+    if asked != questions:
+        raise BenchmarkError(f"the suite put {questions} questions, the curl script {asked}: nothing to compare")
+    note = f"the same {asked} questions in a row; the suite takes {process.wall / curl.wall:.2f} of that"
+    return [*figures, Figure("- by a sequential curl script", curl.wall, None, "s", note)]
 
 
-def _phase(delay: float) -> _Phase:
-    with tempfile.TemporaryDirectory() as name, running(delay) as service:
-        folder = Path(name)
-        file = service.write_deployment(folder)
-        # With "=": pytest takes a bare path after an option that it does not know yet for where its own settings are.
-        arguments = ("-m", "smoke", "--env", "bench", f"--deployment={file}", f"--output={folder / 'output'}")
-        process = run(pytest(*arguments), variables=VARIABLES).must_be(0)
-    return _Phase(process, service.span.questions, service.span.seconds)
+def _phase(delay: float) -> tuple[Ended, int]:
+    """One run of the phase, and how many questions it put."""
+    with tempfile.TemporaryDirectory() as name, running_stand_in(delay) as service:
+        file = service.write_deployment(Path(name))
+        output = Path(name) / "output"
+        phase = run_phase("smoke", "bench", output, f"--deployment={file}", variables=VARIABLES)
+        return phase.process, len(service.questions)
 
 
 def _script(url: str) -> str:

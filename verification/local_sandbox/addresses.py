@@ -7,11 +7,11 @@ from pydantic import BaseModel, ConfigDict
 from verification.settings.model import Role
 
 
-class _Address(BaseModel):
+class _AddressPart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class DeploymentNote(_Address):
+class DeploymentNote(_AddressPart):
     """What the deploy workflow noted: which revision served before, and which one was deployed."""
 
     previous: str
@@ -19,7 +19,7 @@ class DeploymentNote(_Address):
     commit: str
 
 
-class _Environment(_Address):
+class _EnvironmentAddresses(_AddressPart):
     service: str
     url: str
     tls_url: str
@@ -27,11 +27,11 @@ class _Environment(_Address):
     deployment: DeploymentNote
 
 
-class _CloudRunAddresses(_Address):
+class _CloudRunAddress(_AddressPart):
     rest: str
 
 
-class _Sentry(_Address):
+class _SentryAddress(_AddressPart):
     url: str
     organization: str
     project: str
@@ -39,48 +39,48 @@ class _Sentry(_Address):
     dsn: dict[Role, str]
 
 
-class _System(_Address):
+class _SystemAddress(_AddressPart):
     url: str
     token: str
 
 
-class _GitHub(_System):
+class _GitHubAddress(_SystemAddress):
     repository: str
 
 
-class _PagerDuty(_System):
+class _PagerDutyAddress(_SystemAddress):
     routing_key: str
 
 
-class _Jira(_Address):
+class _JiraAddress(_AddressPart):
     url: str
     email: str
     token: str
     issue: str
 
 
-class _User(_Address):
+class _SmokeUser(_AddressPart):
     email: str
     password: str
 
 
-class Addresses(_Address):
+class Addresses(_AddressPart):
     """The document that `python -m sandbox` prints when it is ready."""
 
     pid: int
     operator: str
     project: str
     region: str
-    cloud_run: _CloudRunAddresses
-    environments: dict[Role, _Environment]
+    cloud_run: _CloudRunAddress
+    environments: dict[Role, _EnvironmentAddresses]
     monitoring: str
     logging: str
     ca_file: str
     checkout: str
-    sentry: _Sentry
-    slack: _System
-    github: _GitHub
-    pagerduty: _PagerDuty
-    jira: _Jira
-    smoke_user: _User
+    sentry: _SentryAddress
+    slack: _SystemAddress
+    github: _GitHubAddress
+    pagerduty: _PagerDutyAddress
+    jira: _JiraAddress
+    smoke_user: _SmokeUser
     gcloud_env: dict[str, str]

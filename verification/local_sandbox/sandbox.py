@@ -5,7 +5,6 @@ The suite knows the sandbox only as it knows the outside: by its addresses.
 
 from __future__ import annotations
 
-import json
 import os
 import selectors
 import subprocess
@@ -15,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -30,18 +29,32 @@ from verification.settings.observers import GitHubSettings, JiraSettings
 from verification.settings.service import CloudRunSettings, Target
 from verification.settings.tables import Table, is_local
 
-_READY_WITHIN = 20.0
+_READY_WITHIN = 30.0
 _USERS_RPM = "600"  # enough to be judged by within seconds
 _RELEASE_WITHIN = 30.0
 
+AnyTable = TypeVar("AnyTable", bound=Table)
 
-class _Fault(BaseModel):
+
+class _KnownFault(BaseModel):
     name: str
     kind: str
 
 
-class _Catalogue(BaseModel):
-    faults: tuple[_Fault, ...]
+class _FaultCatalogue(BaseModel):
+    faults: tuple[_KnownFault, ...]
+
+
+class _Refusal(BaseModel):
+    """Why the operator API does not do what it was asked, and which faults there are, if it was about one."""
+
+    detail: str = ""
+    error: str = ""
+    faults: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        reason = self.detail or self.error
+        return f"{reason}. There are: {', '.join(self.faults)}" if self.faults else reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +103,7 @@ class Sandbox:
 
     def in_revisions(self, faults: Sequence[str]) -> tuple[str, ...]:
         """Those of `faults` that a revision carries; the others are of an observer or an actor."""
-        catalogue = _Catalogue.model_validate_json(self._operate("GET", "faults", None))
+        catalogue = _FaultCatalogue.model_validate_json(self._operate("GET", "faults", None))
         carried = {fault.name for fault in catalogue.faults if fault.kind == "service"}
         return tuple(fault for fault in faults if fault.partition("@")[0] in carried)  # NAME or NAME@8s
 
@@ -103,26 +116,23 @@ class Sandbox:
         try:
             answer = httpx.request(method, f"{self.addresses.operator}/{path}", json=body, timeout=_RELEASE_WITHIN)
             if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
-                raise SettingsError(f"--fault: {_detail(answer)}")
+                raise SettingsError(f"--fault: {_refusal(answer)}")
             return answer.raise_for_status().content
         except httpx.HTTPError as error:
             raise ObserverError(f"the sandbox does not do as it is told: {error}", "Start it anew.") from None
 
     def _systems(self, settings: Settings) -> dict[str, Table | None]:
         """The tables of the systems around the service, with the sandbox's addresses."""
-        there, incidents = self.addresses, settings.incidents
-        sentry = {"url": there.sentry.url, "organization": there.sentry.organization, "project": there.sentry.project}
+        there, incidents, people = self.addresses, settings.incidents, settings.people
         github = settings.github or GitHubSettings(repository=there.github.repository, workflow="Deploy to Production")
-        pagerduty = incidents.pagerduty if incidents else None
-        moved = pagerduty.model_copy(update={"url": there.pagerduty.url}) if pagerduty else None
-        events = settings.people.pagerduty
-        called = events.model_copy(update={"url": there.pagerduty.url}) if events else None
+        sentry = {"url": there.sentry.url, "organization": there.sentry.organization, "project": there.sentry.project}
+        pagerduty = {"url": there.pagerduty.url}
         return {
-            "sentry": settings.sentry.model_copy(update=sentry) if settings.sentry else None,
-            "slack": settings.slack.model_copy(update={"url": f"{there.slack.url}/api"}) if settings.slack else None,
-            "github": github.model_copy(update={"url": there.github.url, "repository": there.github.repository}),
-            "incidents": incidents.model_copy(update={"pagerduty": moved}) if incidents else None,
-            "people": settings.people.model_copy(update={"pagerduty": called}),
+            "sentry": _updated(settings.sentry, **sentry),
+            "slack": _updated(settings.slack, url=f"{there.slack.url}/api"),
+            "github": _updated(github, url=there.github.url, repository=there.github.repository),
+            "incidents": _updated(incidents, pagerduty=_updated(incidents and incidents.pagerduty, **pagerduty)),
+            "people": _updated(people, pagerduty=_updated(people.pagerduty, **pagerduty)),
             "jira": JiraSettings(url=there.jira.url),
         }
 
@@ -153,13 +163,21 @@ def open_sandbox(variables: Mapping[str, str] = os.environ) -> Iterator[Sandbox]
     if where:
         yield Sandbox(_attach(where), ours=False)
         return
+    with own_sandbox("--users-rpm", _USERS_RPM) as sandbox:
+        yield sandbox
+
+
+@contextmanager
+def own_sandbox(*options: str, variables: Mapping[str, str] = os.environ) -> Iterator[Sandbox]:
+    """A sandbox in a process of our own, which ends with the block. Raises SettingsError when it does not get ready."""
     with tempfile.TemporaryFile() as complaints:
         process = subprocess.Popen(
-            [sys.executable, "-m", "sandbox", "--with-parent", str(os.getpid()), "--users-rpm", _USERS_RPM],
+            [sys.executable, "-m", "sandbox", "--with-parent", str(os.getpid()), *options],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=complaints,
             cwd=Path(__file__).parents[2],
+            env=dict(variables),
             # Ctrl-C in a terminal goes to the whole group; the sandbox must outlive the rollback that follows.
             start_new_session=True,
         )
@@ -241,13 +259,12 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.stdout.close()
 
 
-def _detail(answer: httpx.Response) -> str:
+def _refusal(answer: httpx.Response) -> str:
     try:
-        body = json.loads(answer.text)
-    except ValueError:
+        return str(_Refusal.model_validate_json(answer.content)) or answer.text[:200]
+    except ValidationError:
         return answer.text[:200]
-    if not isinstance(body, dict):
-        return str(body)
-    known = body.get("faults")
-    said = str(body.get("detail") or body.get("error") or body)
-    return f"{said}. There are: {', '.join(map(str, known))}" if isinstance(known, list) else said
+
+
+def _updated(table: AnyTable | None, **values: object) -> AnyTable | None:
+    return table.model_copy(update=values) if table else None

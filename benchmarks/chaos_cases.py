@@ -53,9 +53,9 @@ def matrix(seed: int, runs: int, *, quick: bool = False) -> list[Case]:
             yield from chance.sample(values, len(values))
 
     phases = shuffled(("smoke",) if quick else _PHASES)
-    blows = shuffled([one for one in _BLOWS if not (quick and one == STARVED)])
+    blows = shuffled([blow for blow in _BLOWS if not (quick and blow == STARVED)])
     moments = shuffled(_MOMENTS)
-    failures = shuffled([one for one in _API if not (quick and one in _SLOW)])
+    failures = shuffled([faults for faults in _API if not (quick and faults in _SLOW)])
     cases = []
     for number in range(runs):
         phase, blow, moment, api = next(phases), next(blows), next(moments), next(failures)

@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict
 
 from benchmarks.figure import BenchmarkError
 from benchmarks.programs import run_phase, sandbox
-from verification.records.run_record import RollbackOutcome, RunRecord
 from verification.local_sandbox.addresses import Addresses
+from verification.records.run_record import RollbackOutcome, RunRecord
 
 _PAUSE = 0.02
 _TIMEOUT = 20.0

@@ -14,10 +14,11 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 
 import numpy as np
 
-from benchmarks.figure import Figure
+from benchmarks.figure import Figure, text_table
 from benchmarks.judge_rules import FAIL, PASS, UNDECIDED, Outcomes, ours, rivals
 from benchmarks.judge_scenarios import (
     BLOCK_S,
@@ -41,7 +42,7 @@ _BURST_S = 120  # tolerated: what began later may be one
 
 
 @dataclass(frozen=True, slots=True)
-class _Result:
+class _ScenarioResult:
     """What one rule made of one scenario, as shares of the runs; the delays (s) of its bad verdicts."""
 
     scenario: Scenario
@@ -59,13 +60,13 @@ def measure(*, quick: bool) -> list[Figure]:
     """The tables, and the figures that the judge is held to."""
     runs = (200, 200) if quick else (3000, 2000)
     with ProcessPoolExecutor() as pool:
-        found = [one for results in pool.map(partial(_judged, runs=runs), scenarios()) for one in results]
+        found = list(chain.from_iterable(pool.map(partial(_judged, runs=runs), scenarios())))
     print(f"{runs[0]:,} runs of each healthy or troubled scenario, {runs[1]:,} of each other one\n")
     print(f"{_pooled(found)}\n\n{_each(found)}\n")
     return [*_figures(found), _cost()]
 
 
-def _judged(scenario: Scenario, runs: tuple[int, int]) -> list[_Result]:
+def _judged(scenario: Scenario, runs: tuple[int, int]) -> list[_ScenarioResult]:
     rng = np.random.default_rng(zlib.crc32(f"{scenario.name} {scenario.rpm}".encode()))
     count = runs[scenario.truth not in {Truth.HEALTHY, Truth.TROUBLED}]
     blocks = scenario.simulate(count, rng)
@@ -73,14 +74,14 @@ def _judged(scenario: Scenario, runs: tuple[int, int]) -> list[_Result]:
     synthetic = scenario.simulate(count, rng, SYNTHETIC_RPM) if scenario.rpm < SYNTHETIC_RPM else None
     for name, size in ((_OURS, 1), (_OURS_60, MINUTE)):
         parts = []
-        for part in np.array_split(np.arange(count), max(1, count // _SHARED)):
-            rule, place = _rule(scenario, size, rng), slice(part[0], part[-1] + 1)
-            outcomes = ours(rule, blocks.of(place).merged(size))
+        for chunk in np.array_split(np.arange(count), max(1, count // _SHARED)):
+            rule, runs_of = _rule(scenario, size, rng), slice(chunk[0], chunk[-1] + 1)
+            outcomes = ours(rule, blocks.of(runs_of).merged(size))
             if synthetic is not None and scenario.limit < 0.05:
-                outcomes = outcomes.where_undecided(ours(rule, synthetic.of(place).merged(size)))
+                outcomes = outcomes.where_undecided(ours(rule, synthetic.of(runs_of).merged(size)))
             parts.append(outcomes)
         found[name] = Outcomes(
-            *(np.concatenate(one) for one in zip(*((p.verdict, p.at_s) for p in parts), strict=True))
+            np.concatenate([part.verdict for part in parts]), np.concatenate([part.at_s for part in parts])
         )
     return [_result(scenario, name, outcomes) for name, outcomes in found.items()]
 
@@ -104,64 +105,76 @@ def _rule(scenario: Scenario, size: int, rng: np.random.Generator) -> Proportion
     )
 
 
-def _result(scenario: Scenario, rule: str, outcomes: Outcomes) -> _Result:
+def _result(scenario: Scenario, rule: str, outcomes: Outcomes) -> _ScenarioResult:
     bad = outcomes.verdict == FAIL
     delays = outcomes.at_s[bad] + scenario.lag_s - scenario.onset_s
     passed, undecided = (float(np.mean(outcomes.verdict == verdict)) for verdict in (PASS, UNDECIDED))
-    return _Result(scenario, rule, float(bad.mean()), passed, undecided, delays[delays > 0])
+    return _ScenarioResult(scenario, rule, float(bad.mean()), passed, undecided, delays[delays > 0])
 
 
-def _of(found: Iterable[_Result], *truths: Truth, rule: str = "", name: str = "", rpm: float = 0) -> list[_Result]:
+def _of(
+    found: Iterable[_ScenarioResult], *truths: Truth, rule: str = "", name: str = "", rpm: float = 0
+) -> list[_ScenarioResult]:
+    """Those of these truths (any, where none is given) and this rule, from `rpm` on, whose names begin with `name`."""
     return [
-        one
-        for one in found
-        if (not truths or one.scenario.truth in truths)
-        and (not rule or one.rule == rule)
-        and one.scenario.name.startswith(name)
-        and one.scenario.rpm >= rpm
+        result
+        for result in found
+        if (not truths or result.scenario.truth in truths)
+        and (not rule or result.rule == rule)
+        and result.scenario.name.startswith(name)
+        and result.scenario.rpm >= rpm
     ]
 
 
-def _pooled(found: Sequence[_Result]) -> str:
-    rules = list(dict.fromkeys(one.rule for one in found))
-    bursts = [one for one in _of(found, Truth.TROUBLED) if " for " in one.scenario.name]
-    slow = [one for one in _of(found, name="2% errors") if one.scenario.rpm == 1000]
-    rows = [["", *rules]]
+def _pooled(found: Sequence[_ScenarioResult]) -> str:
+    rules = list(dict.fromkeys(result.rule for result in found))
+    healthy, troubled, severe, moderate = (
+        _of(found, truth) for truth in (Truth.HEALTHY, Truth.TROUBLED, Truth.SEVERE, Truth.MODERATE)
+    )
+    certain = [*_of(severe, name="20% errors", rpm=1000), *_of(severe, name="100% errors", rpm=1000)]
+    rows = (
+        ("healthy: false alarms", healthy, "bad"),
+        ("healthy: undecided", healthy, "undecided"),
+        ("troubled: false alarms", troubled, "bad"),
+        (
+            "bursts of 60 s at most: false alarms",
+            [result for result in troubled if " for " in result.scenario.name],
+            "bad",
+        ),
+        ("severe faults: passed", severe, "passed"),
+        ("severe faults: undecided", severe, "undecided"),
+        ("moderate faults: passed", moderate, "passed"),
+        ("moderate faults: undecided", moderate, "undecided"),
+        ("20 and 100 % errors, 1000 rpm and more: delay", certain, "delay"),
+        (
+            "2 % errors, 1000 rpm: delay",
+            [result for result in _of(found, name="2% errors") if result.scenario.rpm == 1000],
+            "delay",
+        ),
+    )
+    cells = ([title, *(_cell(_of(results, rule=rule), kind) for rule in rules)] for title, results, kind in rows)
+    return text_table([["", *rules], *cells])
 
-    def row(title: str, results: Sequence[_Result], kind: str) -> None:
-        rows.append([title, *(_cell(_of(results, rule=rule), kind) for rule in rules)])
 
-    row("healthy: false alarms", _of(found, Truth.HEALTHY), "bad")
-    row("healthy: undecided", _of(found, Truth.HEALTHY), "undecided")
-    row("troubled: false alarms", _of(found, Truth.TROUBLED), "bad")
-    row("bursts of 60 s at most: false alarms", bursts, "bad")
-    row("severe faults: passed", _of(found, Truth.SEVERE), "passed")
-    row("severe faults: undecided", _of(found, Truth.SEVERE), "undecided")
-    row("moderate faults: passed", _of(found, Truth.MODERATE), "passed")
-    row("moderate faults: undecided", _of(found, Truth.MODERATE), "undecided")
-    certain = [one for one in _of(found, Truth.SEVERE, rpm=1000) if one.scenario.name in {"20% errors", "100% errors"}]
-    row("20 and 100 % errors, 1000 rpm and more: delay", certain, "delay")
-    row("2 % errors, 1000 rpm: delay", slow, "delay")
-    return _aligned(rows)
-
-
-def _each(found: Sequence[_Result]) -> str:
-    rules = list(dict.fromkeys(one.rule for one in found))
+def _each(found: Sequence[_ScenarioResult]) -> str:
+    rules = list(dict.fromkeys(result.rule for result in found))
     rows = [["scenario: bad % / undecided %, median/p95 delay s", "rpm", *rules]]
-    for scenario in dict.fromkeys((one.scenario.name, one.scenario.rpm) for one in found):
-        results = {one.rule: one for one in found if (one.scenario.name, one.scenario.rpm) == scenario}
-        rows.append([scenario[0], f"{scenario[1]:,}", *(_short(results[rule]) for rule in rules)])
-    return _aligned(rows)
+    by_scenario: dict[tuple[str, float], dict[str, _ScenarioResult]] = {}
+    for result in found:
+        by_scenario.setdefault((result.scenario.name, result.scenario.rpm), {})[result.rule] = result
+    for (name, rpm), results in by_scenario.items():
+        rows.append([name, f"{rpm:,}", *(_short(results[rule]) for rule in rules)])
+    return text_table(rows)
 
 
-def _cell(results: Sequence[_Result], kind: str) -> str:
+def _cell(results: Sequence[_ScenarioResult], kind: str) -> str:
     if kind == "delay":
-        delays = np.concatenate([one.delays for one in results])
+        delays = np.concatenate([result.delays for result in results])
         return f"{np.median(delays):.0f} / {np.percentile(delays, 95):.0f} s" if len(delays) else "never"
-    return _percent(float(np.mean([getattr(one, kind) for one in results])))
+    return _percent(float(np.mean([getattr(result, kind) for result in results])))
 
 
-def _short(result: _Result) -> str:
+def _short(result: _ScenarioResult) -> str:
     text = f"{100 * result.bad:.3g}/{100 * result.undecided:.3g}"
     alarm = result.scenario.truth in {Truth.HEALTHY, Truth.TROUBLED}
     return text if alarm or not len(result.delays) else f"{text} {result.delay(50):.0f}/{result.delay(95):.0f}"
@@ -171,42 +184,34 @@ def _percent(share: float) -> str:
     return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+def _figures(found: Sequence[_ScenarioResult]) -> list[Figure]:
+    judges = [result for result in found if result.rule in {_OURS, _OURS_60}]
+    healthy, severe = _of(judges, Truth.HEALTHY), _of(judges, Truth.SEVERE)
 
-
-def _figures(found: Sequence[_Result]) -> list[Figure]:
-    judges = [one for one in found if one.rule in {_OURS, _OURS_60}]
-
-    def worst(title: str, results: Sequence[_Result], kind: str, limit: float | None) -> Figure:
-        most = max(results, key=lambda one: getattr(one, kind))
+    def worst(title: str, results: Sequence[_ScenarioResult], kind: str, limit: float | None) -> Figure:
+        most = max(results, key=lambda result: getattr(result, kind))
         where = f"worst of {len(results)}: {most.scenario.name}, {most.scenario.rpm:,} rpm, {most.rule}"
         return Figure(title, round(100 * getattr(most, kind), 3), limit, "%", where)
 
     def delay(title: str, name: str, rule: str, percentile: float, limit: float | None) -> Figure:
-        (result,) = (one for one in _of(judges, rule=rule) if (one.scenario.name, one.scenario.rpm) == (name, 1000))
+        results = _of(judges, rule=rule)
+        (result,) = (each for each in results if (each.scenario.name, each.scenario.rpm) == (name, 1000))
         return Figure(title, result.delay(percentile), limit, "s", rule)
 
-    undecided = float(np.mean([one.undecided for one in _of(judges, Truth.HEALTHY)]))
-    slow = _of(judges, name="2% errors", rpm=60)
-    severe = _of(judges, Truth.SEVERE)
-    early = [one for one in severe if one.scenario.onset_s <= _WATCH_S - _BURST_S]
+    undecided = round(100 * float(np.mean([result.undecided for result in healthy])), 2)
+    early = [result for result in severe if result.scenario.onset_s <= _WATCH_S - _BURST_S]
+    late = [result for result in severe if result.scenario.onset_s > _WATCH_S - _BURST_S]
     return [
-        worst("healthy: false roll-back", _of(judges, Truth.HEALTHY), "bad", 0.1),
+        worst("healthy: false roll-back", healthy, "bad", 0.1),
         worst("troubled: false roll-back", _of(judges, Truth.TROUBLED), "bad", 0.1),
         worst("severe fault passed", early, "passed", 0),
-        worst("- begun in the last two minutes", [one for one in severe if one not in early], "passed", None),
-        worst("2 % errors at 60 rpm or more passed", slow, "passed", 1),
+        worst("- begun in the last two minutes", late, "passed", None),
+        worst("2 % errors at 60 rpm or more passed", _of(judges, name="2% errors", rpm=60), "passed", 1),
         delay("20 % errors, 1000 rpm: found, p95", "20% errors", _OURS, 95, 80),
         delay("20 % errors, 1000 rpm: found, p95", "20% errors", _OURS_60, 95, 120),
         delay("2 % errors, 1000 rpm: found, median", "2% errors", _OURS, 50, 350),
         delay("- in blocks of 60 s", "2% errors", _OURS_60, 50, None),
-        Figure(
-            "healthy: undecided, pooled", round(100 * undecided, 2), 15, "%", "neither pass nor fail after 30 minutes"
-        ),
+        Figure("healthy: undecided, pooled", undecided, 15, "%", "neither pass nor fail after 30 minutes"),
     ]
 
 

@@ -90,7 +90,7 @@ def ours(rule: ProportionRule, blocks: Blocks) -> Outcomes:
             verdict[alive[~certain]] = ends[~certain]
             decided = certain | (ends != UNDECIDED)
         at_s[alive[decided]] = (block + 1) * rule.block_s
-        alive, processes = alive[~decided], [_only(one, ~decided) for one in processes]
+        alive, processes = alive[~decided], [_only(evidence, ~decided) for evidence in processes]
         if not len(alive):
             break
     return Outcomes(verdict, at_s)

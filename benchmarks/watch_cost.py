@@ -82,7 +82,7 @@ def _block(chance: np.random.Generator, rpm: int, seconds: int) -> TrafficBlock:
     total = round(rpm / 60 * seconds)
     latencies = chance.lognormal(-2.2, 0.6, total)
     slow, very_slow = (int((latencies >= limit).sum()) for limit in (0.5, 2.0))
-    buckets = Counter(float(f"{1000 * one:.2g}") for one in latencies)  # about as many as those of the log
+    buckets = Counter(float(f"{1000 * latency:.2g}") for latency in latencies)  # about as many as those of the log
     errors = int(chance.binomial(total, 0.001))
     return TrafficBlock(seconds, total, errors, slow, slow, very_slow, total, tuple(sorted(buckets.items())))
 
@@ -146,8 +146,8 @@ def _as_shipped(rpm: int) -> Iterator[list[Sample]]:
 
 def _observed(at: datetime, chance: np.random.Generator) -> Iterator[list[Sample]]:
     names = ("mongodb", "openai", "elevenlabs", "pinecone")
-    yield [Sample(f"{DEPENDENCY}{one}", at, round(chance.uniform(20, 90), 1)) for one in names]
+    yield [Sample(f"{DEPENDENCY}{name}", at, round(chance.uniform(20, 90), 1)) for name in names]
     flows = ("login", "content_listing", "search")
-    yield [Sample(f"{FLOWS}{one}", at, 1.0, took_ms=round(chance.uniform(20, 90), 1)) for one in flows]
+    yield [Sample(f"{FLOWS}{flow}", at, 1.0, took_ms=round(chance.uniform(20, 90), 1)) for flow in flows]
     yield [SentryErrorRate.counted(at, 3, 9000, "Sentry"), Sample(NEW_ERRORS, at), Sample(CRITICAL_ERRORS, at)]
     yield [Sample(DATABASE_ERRORS, at), Sample(RESTARTS, at)]

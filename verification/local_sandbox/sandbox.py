@@ -94,6 +94,18 @@ class Sandbox:
         """The latest deployment's note. Raises ObserverError."""
         return _document(self.addresses.operator).environments[role].deployment
 
+    def cloud_run(self, role: Role) -> CloudRunSettings:
+        """Where the role's service is, for the clients of Cloud Run, Logging and Monitoring."""
+        there = self.addresses
+        return CloudRunSettings(
+            service=there.environments[role].service,
+            region=there.region,
+            project=there.project,
+            endpoint=there.cloud_run.rest,
+            monitoring=there.monitoring,
+            logging=there.logging,
+        )
+
     def plant(self, faults: Sequence[str]) -> None:
         """Break what `faults` name; those that a revision carries are deployed to staging. Raises as `release`."""
         if self.in_revisions(faults):
@@ -142,14 +154,7 @@ class Sandbox:
             url=there.url,
             certificate_url=there.tls_url,
             ca_file=self.addresses.ca_file,
-            cloud_run=CloudRunSettings(
-                service=there.service,
-                region=self.addresses.region,
-                project=self.addresses.project,
-                endpoint=self.addresses.cloud_run.rest,
-                monitoring=self.addresses.monitoring,
-                logging=self.addresses.logging,
-            ),
+            cloud_run=self.cloud_run(role),
         )
 
 

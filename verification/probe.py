@@ -34,7 +34,10 @@ _declared: dict[str, Callable[..., object]] = {}
 
 
 def probe(function: Callable[P, T]) -> Callable[P, T]:
-    """Declare a probe; it becomes a pytest fixture of the same name. Raises SettingsError for a name that is taken."""
+    """Declare a probe, which stays a function: a fixture of its name is put beside it, where pytest finds it.
+
+    Raises SettingsError for a name that is taken.
+    """
     name = function.__name__
     taken = _declared.get(name)
     if taken is not None and taken.__module__ != function.__module__:
@@ -48,7 +51,8 @@ def probe(function: Callable[P, T]) -> Callable[P, T]:
     def answer(request: pytest.FixtureRequest, role: str) -> object:
         return request.config.stash[PROBES].result(of_role(name, role))
 
-    return cast("Callable[P, T]", answer)
+    function.__globals__[f"_fixture_{name}"] = answer
+    return function
 
 
 def of_role(name: str, role: str) -> str:

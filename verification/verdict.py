@@ -11,7 +11,7 @@ is bad raises `ServiceError` (the criterion fails); one that is missing raises w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -75,8 +75,8 @@ class Measurement:
     def must_be_one_of(self, *allowed: Value) -> None:
         """Hold the value to be one of `allowed`."""
         __tracebackhide__ = True
-        listed = " or ".join(str(one) for one in allowed)
-        self._hold("one of", listed, listed, good=any(_same(self.value, one) for one in allowed))
+        listed = " or ".join(map(str, allowed))
+        self._hold("one of", listed, listed, good=any(_same(self.value, value) for value in allowed))
 
     def must_start_with_one_of(self, *prefixes: str) -> None:
         """Hold the text to begin with one of `prefixes`, such as a media type with `video/`."""
@@ -121,19 +121,25 @@ class Measurement:
             raise ServiceError(f"{self.name} is {show(self.value, self.unit)}, expected {words}{where}{extra}")
 
 
-def all_must_be_one_of(measurements: Iterable[Measurement], *allowed: Value) -> None:
-    """Hold every one of `measurements` to be one of `allowed`; all are recorded, and the worst of them decides."""
-    __tracebackhide__ = True
-    problems: list[VerificationError] = []
-    for one in measurements:
-        try:
-            one.must_be_one_of(*allowed)
-        except VerificationError as problem:
-            problems.append(problem)
-    worst = [one for one in problems if isinstance(one, ServiceError)] or problems
-    if worst:
-        remedies = dict.fromkeys(one.remedy for one in worst if one.remedy)
-        raise type(worst[0])("\n".join(one.cause for one in worst), " ".join(remedies))
+@dataclass(frozen=True, slots=True)
+class MeasurementSet:
+    """Measurements that are held together."""
+
+    measurements: tuple[Measurement, ...]
+
+    def must_all_be_one_of(self, *allowed: Value) -> None:
+        """Hold every one to be one of `allowed`; all are recorded, and the worst of them decides."""
+        __tracebackhide__ = True
+        problems: list[VerificationError] = []
+        for measurement in self.measurements:
+            try:
+                measurement.must_be_one_of(*allowed)
+            except VerificationError as problem:
+                problems.append(problem)
+        worst = [problem for problem in problems if isinstance(problem, ServiceError)] or problems
+        if worst:
+            remedies = dict.fromkeys(problem.remedy for problem in worst if problem.remedy)
+            raise type(worst[0])("\n".join(problem.cause for problem in worst), " ".join(remedies))
 
 
 def show(value: Value | None, unit: str = "") -> str:

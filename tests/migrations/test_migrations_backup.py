@@ -15,7 +15,7 @@ from tests.migrations.migration_stage import Stage, stage
 from verification.deadline import now
 from verification.errors import NotAsked, ObserverError, ServiceError
 from verification.migrations import dump
-from verification.probes.migrations import BackupTrial, try_backup
+from verification.probes.migrations import BackupTrial, backup_trial
 from verification.settings.migrations import Migrations
 
 __all__ = ["stage"]
@@ -25,7 +25,7 @@ def back_up(stage: Stage, path: str | None = None, **settings: object) -> Backup
     folder = stage.checkout / "backups"
     given = {"backup": {"database": "$MONGODB_URL", "folder": str(folder), "timeout": "20s", **settings}}
     variables = {"PATH": path or os.environ["PATH"], "MONGODB_URL": stage.url}
-    return try_backup(Migrations.model_validate(given), variables, stage.logs)
+    return backup_trial(Migrations.model_validate(given), variables, stage.logs)
 
 
 def test_a_backup_is_kept_private_and_restores_to_the_same(stage: Stage) -> None:

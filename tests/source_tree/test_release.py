@@ -9,7 +9,7 @@ import pytest
 
 from tests.source_tree.clone import Clone, git, reason
 from verification.errors import ObserverError, ServiceError
-from verification.probes.release import ReleaseContents, contents
+from verification.probes.release import ReleaseContents, release_contents
 from verification.settings.checkout import Release
 from verification.source_tree.checkout import Checkout, Commit
 from verification.verdict import collecting
@@ -19,7 +19,7 @@ NEWS = "# Changelog\n\n## Unreleased\n\n{}\n"
 
 
 def release(clone: Clone, settings: Release = SETTINGS) -> ReleaseContents:
-    return contents(clone.checkout, settings, clone.deployed, clone.candidate)
+    return release_contents(clone.checkout, settings, clone.candidate, clone.deployed)
 
 
 def fresh(clone: Clone) -> Clone:
@@ -184,14 +184,14 @@ def test_a_new_description_breaks_nothing(clone: Clone) -> None:
 
 def test_without_the_deployed_commit_nothing_is_known(clone: Clone) -> None:
     with pytest.raises(ObserverError, match="which commit production runs is not known") as unknown:
-        contents(clone.checkout, SETTINGS, "", "")
+        release_contents(clone.checkout, SETTINGS, "", "")
     assert "commit-sha" in unknown.value.remedy
 
 
 @pytest.mark.parametrize("name", ["0" * 40, "no-such-branch", "--help", "-x", "HEAD:backend"])
 def test_a_commit_that_the_clone_has_not_is_named(clone: Clone, name: str) -> None:
     with pytest.raises(ObserverError, match="has no commit") as unknown:
-        contents(clone.checkout, SETTINGS, name, "")
+        release_contents(clone.checkout, SETTINGS, "", name)
     assert "fetch" in unknown.value.remedy
 
 
@@ -200,13 +200,13 @@ def test_a_shallow_clone_that_may_lack_commits_is_named(clone: Clone, tmp_path: 
     """With a depth of 3 the deployed commit is just out of reach."""
     git(tmp_path, "clone", "--quiet", f"--depth={depth}", f"file://{clone.path}", "shallow")
     with pytest.raises(ObserverError, match="shallow clone") as unknown:
-        contents(Checkout(tmp_path / "shallow"), SETTINGS, clone.deployed, "")
+        release_contents(Checkout(tmp_path / "shallow"), SETTINGS, "", clone.deployed)
     assert "fetch-depth: 0" in unknown.value.remedy
 
 
 def test_a_shallow_clone_that_reaches_the_deployed_commit_is_enough(clone: Clone, tmp_path: Path) -> None:
     git(tmp_path, "clone", "--quiet", "--depth=4", f"file://{clone.path}", "shallow")
-    assert len(contents(Checkout(tmp_path / "shallow"), SETTINGS, clone.deployed, "").commits) == 3
+    assert len(release_contents(Checkout(tmp_path / "shallow"), SETTINGS, "", clone.deployed).commits) == 3
 
 
 def test_a_shallow_clone_with_a_second_line_of_history_cut_off_is_named(clone: Clone, tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_a_shallow_clone_with_a_second_line_of_history_cut_off_is_named(clone: C
     git(tmp_path / "shallow", "fetch", "--quiet", "--depth=3", "origin", "main")
     git(tmp_path / "shallow", "fetch", "--quiet", "--depth=1", "origin", clone.deployed)
     with pytest.raises(ObserverError, match="its history ends before"):
-        contents(Checkout(tmp_path / "shallow"), SETTINGS, clone.deployed, "origin/main")
+        release_contents(Checkout(tmp_path / "shallow"), SETTINGS, "origin/main", clone.deployed)
 
 
 def test_messages_in_any_shape_are_kept_apart(clone: Clone) -> None:

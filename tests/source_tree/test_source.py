@@ -10,7 +10,8 @@ import pytest
 
 from tests.source_tree.clone import Clone, git, reason
 from verification.errors import ObserverError, ServiceError
-from verification.probes.source import PlaceholderScan, scan, tree_state
+from verification.probes.source import PlaceholderScan, placeholder_scan
+from verification.probes.source import tested_tree as state_of_tree  # pytest would take "tested_tree" for a test
 from verification.settings.checkout import Code, Placeholders
 from verification.source_tree.checkout import Checkout
 from verification.verdict import Measurement
@@ -20,11 +21,11 @@ CODE = Code.model_validate({"directory": "backend", "tests": "pytest", "coverage
 
 def scanned(clone: Clone, *allowed: str) -> PlaceholderScan:
     wanted = Placeholders(paths=["backend/app"], allowed=["backend/app/demo/**", *allowed])
-    return scan(clone.checkout, wanted)
+    return placeholder_scan(clone.checkout, CODE.model_copy(update={"placeholders": wanted}))
 
 
 def state(clone: Clone, candidate: str | None = None) -> Measurement:
-    return tree_state(clone.checkout, CODE, clone.candidate if candidate is None else candidate)
+    return state_of_tree(clone.checkout, CODE, clone.candidate if candidate is None else candidate)
 
 
 @pytest.mark.parametrize(
@@ -87,8 +88,9 @@ def test_many_hits_are_counted_and_the_first_shown(clone: Clone) -> None:
 
 
 def test_a_scan_of_nothing_proves_nothing(clone: Clone) -> None:
+    nowhere = CODE.model_copy(update={"placeholders": Placeholders(paths=["backend/application"])})
     with pytest.raises(ObserverError, match="there is no file in backend/application"):
-        scan(clone.checkout, Placeholders(paths=["backend/application"])).found.must_be(0)
+        placeholder_scan(clone.checkout, nowhere).found.must_be(0)
 
 
 def test_a_clean_clone_at_the_candidate_is_the_release(clone: Clone) -> None:
@@ -124,12 +126,12 @@ def test_another_commit_is_not_the_release(clone: Clone) -> None:
 def test_a_clone_that_is_none_is_named(clone: Clone, tmp_path: Path) -> None:
     shutil.rmtree(clone.path / ".git")
     assert "is not a git repository" in reason(state(clone))
-    gone = tree_state(Checkout(tmp_path / "gone"), CODE, "")
+    gone = state_of_tree(Checkout(tmp_path / "gone"), CODE, "")
     assert "there is no directory" in reason(gone)
 
 
 def test_a_folder_of_another_repository_is_not_taken_for_the_services(clone: Clone) -> None:
-    inner = tree_state(Checkout(clone.path / "backend"), CODE, "")
+    inner = state_of_tree(Checkout(clone.path / "backend"), CODE, "")
     assert "lies inside the git repository" in reason(inner)
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from tests.source_tree.clone import Clone, reason
 from verification.errors import ObserverError, ServiceError
-from verification.probes.code import QualityRun, SuiteRun, run_quality, run_suite
+from verification.probes.code import SuiteRun, quality_run, suite_run
 from verification.settings.checkout import Code
 from verification.source_tree.commands import Commands
-from verification.verdict import Measurement, collecting
+from verification.verdict import Measurement, MeasurementSet, collecting
 
 PYTEST = "{python} -m pytest tests/ -v --cov=app --cov-report=xml"
 
@@ -22,7 +22,7 @@ def code(**settings: object) -> Code:
 
 
 def suite(commands: Commands, clone: Clone, tests: str | list[str] = PYTEST, **settings: object) -> SuiteRun:
-    return run_suite(commands, clone.path, code(tests=tests, **settings))
+    return suite_run(commands, clone.checkout, code(tests=tests, **settings))
 
 
 def script(text: str) -> list[str]:
@@ -129,14 +129,14 @@ def test_a_runner_that_writes_junit_itself_is_read(commands: Commands, clone: Cl
     assert run.ran.value == 1
 
 
-def quality(commands: Commands, clone: Clone, within: str = "60s", **checks: list[str]) -> QualityRun:
-    return run_quality(commands, clone.path, code(quality=checks, within=within))
+def quality(commands: Commands, clone: Clone, within: str = "60s", **checks: list[str]) -> MeasurementSet:
+    return quality_run(commands, clone.checkout, code(quality=checks, within=within))
 
 
 def test_every_check_is_listed_and_the_failed_one_named(commands: Commands, clone: Clone) -> None:
     run = quality(commands, clone, syntax=script("pass"), types=script("print('app.py:1: wrong'); raise SystemExit(1)"))
     with collecting() as measured, pytest.raises(ServiceError, match=r"types failed.*\n.*app\.py:1: wrong") as failed:
-        run.must_all_pass()
+        run.must_all_be_one_of("passed", "skipped")
     assert [(one.name, one.value) for one in measured] == [("syntax", "passed"), ("types", "failed")]
     assert "quality-types.log" in failed.value.remedy
 
@@ -144,13 +144,13 @@ def test_every_check_is_listed_and_the_failed_one_named(commands: Commands, clon
 def test_a_failed_check_outweighs_one_that_could_not_run(commands: Commands, clone: Clone) -> None:
     run = quality(commands, clone, gone=["no-such-linter"], types=script("raise SystemExit(1)"))
     with pytest.raises(ServiceError, match="types failed"):
-        run.must_all_pass()
+        run.must_all_be_one_of("passed", "skipped")
 
 
 def test_a_check_that_could_not_run_proves_nothing(commands: Commands, clone: Clone) -> None:
     run = quality(commands, clone, gone=["no-such-linter"], types=script("pass"))
     with pytest.raises(ObserverError, match="there is no program no-such-linter"):
-        run.must_all_pass()
+        run.must_all_be_one_of("passed", "skipped")
 
 
 def tox(exit_code: int, **environments: dict[str, object]) -> list[str]:
@@ -164,7 +164,7 @@ def tox(exit_code: int, **environments: dict[str, object]) -> list[str]:
 def test_each_environment_of_tox_is_listed(commands: Commands, clone: Clone) -> None:
     command = tox(1, black={"success": True}, mypy={"success": False}, py27={"success": True, "skipped": True})
     with collecting() as measured, pytest.raises(ServiceError, match="tox mypy failed"):
-        quality(commands, clone, tox=command).must_all_pass()
+        quality(commands, clone, tox=command).must_all_be_one_of("passed", "skipped")
     assert [(one.name, one.value) for one in measured] == [
         ("tox black", "passed"),
         ("tox mypy", "failed"),
@@ -178,14 +178,14 @@ def test_tox_without_an_environment_proves_nothing(
     commands: Commands, clone: Clone, environments: dict[str, dict[str, object]]
 ) -> None:
     with pytest.raises(ObserverError, match="tox ran no environment"):
-        quality(commands, clone, tox=tox(0, **environments)).must_all_pass()
+        quality(commands, clone, tox=tox(0, **environments)).must_all_be_one_of("passed", "skipped")
 
 
 def test_the_time_for_checks_is_for_all_of_them_together(commands: Commands, clone: Clone) -> None:
     run = quality(commands, clone, within="1s", slow=script("import time; time.sleep(600)"), late=script("pass"))
-    assert [blame(one) for one in run.checks] == [ObserverError, ObserverError]
+    assert [blame(one) for one in run.measurements] == [ObserverError, ObserverError]
 
 
 def test_logs_keep_inside_their_folder(commands: Commands, clone: Clone, logs: Path) -> None:
-    run_quality(commands, clone.path, code(quality={"../../up": script("pass")}))
+    quality_run(commands, clone.checkout, code(quality={"../../up": script("pass")}))
     assert [one.name for one in logs.iterdir()] == ["quality-______up.log"]

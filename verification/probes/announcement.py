@@ -36,7 +36,7 @@ class Announcement:
     def text(self) -> str:
         """The checklist's message, filled in."""
         more = len(self.changes) - _SHOWN
-        shown = [f"• {one}" for one in self.changes[:_SHOWN]] + ([f"• … and {more} more"] if more > 0 else [])
+        shown = [f"• {change}" for change in self.changes[:_SHOWN]] + ([f"• … and {more} more"] if more > 0 else [])
         changes = "\n" + "\n".join(shown) if self.changes else " none: production runs this commit"
         return (
             "🚀 Production deployment starting in 30 minutes\n"
@@ -88,7 +88,7 @@ def _changes(probes: Probes) -> tuple[str, ...]:
     except VerificationError as problem:
         return (f"not known: {problem.cause}",)
     assert isinstance(contents, ReleaseContents)
-    return tuple(str(one) for one in contents.commits)
+    return tuple(map(str, contents.commits))
 
 
 def _staging(settings: Settings, probes: Probes) -> str:

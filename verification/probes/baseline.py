@@ -33,8 +33,8 @@ class RecordedBaseline:
         __tracebackhide__ = True
         if self.baseline is None and self.problem is None:
             return
-        for one in self._figures(self.baseline) if self.baseline else ():
-            record(one)
+        for figure in self._figures(self.baseline) if self.baseline else ():
+            record(figure)
         self._state.must_be(_RECORDED)
 
     @property

@@ -24,7 +24,7 @@ from verification.source_tree.result_files import (
     read_junit,
     read_tox,
 )
-from verification.verdict import Measurement, Value, all_must_be_one_of
+from verification.verdict import Measurement, MeasurementSet, Value
 
 Stamp = tuple[int, int, int] | None
 
@@ -83,33 +83,10 @@ class SuiteRun:
         return replace(_of(self.ended, name, value, problem), samples=samples, note=_joined(note, self.ended.cut))
 
 
-@dataclass(frozen=True, slots=True)
-class QualityRun:
-    """The quality checks, in the order in which they were run."""
-
-    checks: tuple[Measurement, ...]
-
-    def must_all_pass(self) -> None:
-        """Hold every check to have passed; all are recorded, and the worst of them decides."""
-        __tracebackhide__ = True
-        all_must_be_one_of(self.checks, "passed", "skipped")
-
-
 @probe
 def suite_run(commands: Commands, checkout: Checkout, code: Code) -> SuiteRun:
-    """Run the service's tests."""
-    return run_suite(commands, checkout.path, code)
-
-
-@probe
-def quality_run(commands: Commands, checkout: Checkout, code: Code) -> QualityRun:
-    """Run the service's quality checks, one after the other."""
-    return run_quality(commands, checkout.path, code)
-
-
-def run_suite(commands: Commands, checkout: Path, code: Code) -> SuiteRun:
-    """Run `code.tests` in `checkout` and read back what it wrote."""
-    directory = checkout / code.directory
+    """Run the service's tests, `code.tests`, and read back what they wrote."""
+    directory = checkout.path / code.directory
     with TemporaryDirectory(prefix="junit-") as private:
         junit = directory / code.junit if code.junit else Path(private) / "junit.xml"
         coverage = directory / code.coverage if code.coverage else None
@@ -125,8 +102,9 @@ def run_suite(commands: Commands, checkout: Path, code: Code) -> SuiteRun:
         )
 
 
-def run_quality(commands: Commands, checkout: Path, code: Code) -> QualityRun:
-    """Run each of `code.quality` in `checkout`; `code.within` is for all of them together."""
+@probe
+def quality_run(commands: Commands, checkout: Checkout, code: Code) -> MeasurementSet:
+    """Run each of `code.quality`, one after the other; `code.within` is for all of them together."""
     checks: list[Measurement] = []
     left = code.within
     for name, command in given(code.quality, "code.quality").items():
@@ -135,11 +113,12 @@ def run_quality(commands: Commands, checkout: Path, code: Code) -> QualityRun:
             continue
         with TemporaryDirectory(prefix="tox-") as private:
             file = Path(private) / "tox.json"
-            log = f"quality-{''.join(one if one.isalnum() else '_' for one in name)}.log"
-            ended = commands.run(command, checkout / code.directory, left, log, {TOX_RESULT_VARIABLE: str(file)})
+            log = f"quality-{''.join(character if character.isalnum() else '_' for character in name)}.log"
+            directory = checkout.path / code.directory
+            ended = commands.run(command, directory, left, log, {TOX_RESULT_VARIABLE: str(file)})
             checks += _checks(name, ended, file)
         left -= ended.seconds
-    return QualityRun(tuple(checks))
+    return MeasurementSet(tuple(checks))
 
 
 def _no_time_for(name: str, within: float) -> Measurement:
@@ -206,17 +185,17 @@ def _tox_checks(whole: Measurement, file: Path) -> list[Measurement]:
     except ObserverError as problem:
         return [replace(whole, problem=whole.problem or problem)]
     parts = []
-    for one in environments:
-        failed = ServiceError(f"{whole.name} {one.name} failed", whole.problem.remedy if whole.problem else "")
+    for environment in environments:
+        failed = ServiceError(f"{whole.name} {environment.name} failed", whole.problem.remedy if whole.problem else "")
         parts.append(
             replace(
                 whole,
-                name=f"{whole.name} {one.name}",
-                value=one.outcome,
-                problem=failed if one.outcome == "failed" else None,
+                name=f"{whole.name} {environment.name}",
+                value=environment.outcome,
+                problem=failed if environment.outcome == "failed" else None,
             )
         )
-    if all(one.outcome == "skipped" for one in environments) and whole.problem is None:
+    if all(environment.outcome == "skipped" for environment in environments) and whole.problem is None:
         nothing = ObserverError(f"{whole.name} ran no environment", "Look at env_list in the service's tox.ini.")
         whole = replace(whole, value=None, problem=nothing)
     return [*parts, whole]

@@ -175,7 +175,7 @@ def migration_reading(
         release_contents.source,
     )
     destroys = (*reading.findings, *(finding for finding, _ in reading.approved))
-    note(logs.parent, release_contents.candidate, tuple(str(one) for one in destroys))
+    note(logs.parent, release_contents.candidate, tuple(map(str, destroys)))
     return reading
 
 
@@ -191,12 +191,6 @@ def migration_rehearsal(
     return rehearse_migrations(checkout.path, migrations, release_contents.migrations, variables, logs)
 
 
-@probe
-def backup_trial(migrations: Migrations, variables: dict[str, str], logs: Path) -> BackupTrial:
-    """Back up the database, and restore the backup."""
-    return try_backup(migrations, variables, logs)
-
-
 def read_migrations(sources: Mapping[str, str], settings: Migrations, source: str) -> MigrationReading:
     """Read `sources` (file -> text). Raises ServiceError for a migration that is no Python."""
     read = ReadResult()
@@ -210,7 +204,7 @@ def read_migrations(sources: Mapping[str, str], settings: Migrations, source: st
             found.append(finding)
         else:
             approved.append((finding, approval.reason))
-    unreadable = tuple(one for one in read.unreadable if not _is_approved(one, settings.approved))
+    unreadable = tuple(place for place in read.unreadable if not _is_approved(place, settings.approved))
     return MigrationReading(source, tuple(sources), tuple(found), tuple(approved), unreadable)
 
 
@@ -241,12 +235,13 @@ def rehearse_migrations(
     return MigrationRehearsal(tuple(files), rehearsed, document, written)
 
 
-def try_backup(settings: Migrations, variables: Mapping[str, str], logs: Path) -> BackupTrial:
-    """Back up the database of `settings.backup`, and restore the backup. Raises ObserverError when there is none."""
+@probe
+def backup_trial(migrations: Migrations, variables: Mapping[str, str], logs: Path) -> BackupTrial:
+    """Back up the database of `migrations.backup`, and restore the backup. Raises ObserverError when there is none."""
     from verification.clients.mongodb import MongoDB
     from verification.migrations.backup import back_up
 
-    wanted = given(settings.backup, "migrations.backup")
+    wanted = given(migrations.backup, "migrations.backup")
     address = secret(wanted.database, "migrations.backup.database", variables)
     with MongoDB(address, wanted.database_name) as server, closing(Commands(logs, variables)) as commands:
         return BackupTrial(back_up(server, address, wanted, commands, variables.get("PATH")), server.name)
@@ -265,5 +260,5 @@ def _read_file(file: str, text: str, settings: Migrations) -> ReadResult:
     )
 
 
-def _is_approved(one: Unreadable, approved: Sequence[Approval]) -> bool:
-    return approval_of(DestructiveOperation(one.file, one.line, "unreadable", one.reason), approved) is not None
+def _is_approved(place: Unreadable, approved: Sequence[Approval]) -> bool:
+    return approval_of(DestructiveOperation(place.file, place.line, "unreadable", place.reason), approved) is not None

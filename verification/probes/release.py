@@ -40,11 +40,11 @@ class ReleaseContents:
         """The commits that change something for users, and that the changelog does not tell of."""
         told = self.entries if isinstance(self.entries, tuple) else ()
         return tuple(
-            one
-            for one in self.commits
-            if one.type not in self.settings.not_listed
-            and one.sha not in self.noted
-            and not any(entry.tells_of(one) for entry in told)
+            commit
+            for commit in self.commits
+            if commit.type not in self.settings.not_listed
+            and commit.sha not in self.noted
+            and not any(entry.tells_of(commit) for entry in told)
         )
 
     @property
@@ -87,11 +87,11 @@ class ReleaseContents:
     @property
     def breaking(self) -> tuple[str, ...]:
         """Everything that says it breaks something, or does."""
-        commits = [f"commit {one.sha[:7]}: {one.breaking}" for one in self.commits if one.breaking]
+        commits = [f"commit {commit.sha[:7]}: {commit.breaking}" for commit in self.commits if commit.breaking]
         entries = self.entries if isinstance(self.entries, tuple) else ()
-        told = [f"{self.settings.changelog}: {one.text}" for one in entries if one.breaking]
+        told = [f"{self.settings.changelog}: {entry.text}" for entry in entries if entry.breaking]
         found = self.spec_changes if isinstance(self.spec_changes, tuple) else ()
-        return (*commits, *told, *(f"{self.settings.openapi}: {one}" for one in found))
+        return (*commits, *told, *(f"{self.settings.openapi}: {change}" for change in found))
 
     def breaking_changes(self, profiles: tuple[str, ...]) -> Measurement:
         """With their list: "none", "declared" (the run has the profile high-risk) or "undeclared"."""
@@ -106,7 +106,7 @@ class ReleaseContents:
                 "Deploy it with --profile high-risk: a canary, a longer watch, and a rollback plan in writing.",
             )
             return replace(figure, value="undeclared", note=listed(found), problem=problem)
-        unknown = next((one for one in (self.entries, self.spec_changes) if isinstance(one, ObserverError)), None)
+        unknown = next((part for part in (self.entries, self.spec_changes) if isinstance(part, ObserverError)), None)
         return replace(figure, value=None, problem=unknown) if unknown else figure
 
 
@@ -114,28 +114,23 @@ class ReleaseContents:
 def release_contents(
     checkout: Checkout, release: Release, candidate_commit: str, deployed_commit: str
 ) -> ReleaseContents:
-    """What the release changes."""
-    return contents(checkout, release, deployed_commit, candidate_commit)
-
-
-def contents(checkout: Checkout, settings: Release, deployed: str, candidate: str) -> ReleaseContents:
-    """What changes from `deployed` to `candidate` (default: HEAD). Raises ObserverError."""
-    if not deployed:
+    """What changes from `deployed_commit` to `candidate_commit` (empty: HEAD). Raises ObserverError."""
+    if not deployed_commit:
         raise ObserverError(
             "which commit production runs is not known, so nothing tells what the release changes",
             "Deploy with the label commit-sha (google-github-actions/deploy-cloudrun does), or name the commit.",
         )
-    since, until = checkout.commit(deployed), checkout.commit(candidate or "HEAD")
+    since, until = checkout.commit(deployed_commit), checkout.commit(candidate_commit or "HEAD")
     return ReleaseContents(
-        settings,
+        release,
         since,
         until,
         commits=checkout.commits(since, until),
         taken_back=checkout.commits(until, since),
-        entries=_entries(checkout, settings.changelog, since, until),
-        noted=checkout.commits_touching(settings.changelog, since, until),
-        spec_changes=_spec_changes(checkout, settings.openapi, since, until),
-        migrations=checkout.changed_files(since, until, settings.migrations),
+        entries=_entries(checkout, release.changelog, since, until),
+        noted=checkout.commits_touching(release.changelog, since, until),
+        spec_changes=_spec_changes(checkout, release.openapi, since, until),
+        migrations=checkout.changed_files(since, until, release.migrations),
     )
 
 

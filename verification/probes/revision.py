@@ -29,11 +29,11 @@ class Traffic:
 
     def share_of(self, revision: str) -> Measurement:
         """The share of requests that `revision` gets, in percent."""
-        share = sum(one.percent for one in self.state.serving if one.revision == revision)
+        share = sum(part.percent for part in self.state.serving if part.revision == revision)
         others = ", ".join(
-            f"{one.revision} gets {one.percent} %"
-            for one in self.state.serving
-            if one.revision != revision and one.percent
+            f"{part.revision} gets {part.percent} %"
+            for part in self.state.serving
+            if part.revision != revision and part.percent
         )
         return Measurement(f"traffic of {revision}", share, unit="%", source=self.source, note=others)
 

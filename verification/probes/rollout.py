@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from verification.clients.github.client import GitHub
@@ -18,7 +17,7 @@ from verification.clients.slack.client import Slack
 from verification.errors import NotAsked, ServiceError, VerificationError
 from verification.probe import Probes, probe
 from verification.settings.model import Settings
-from verification.verdict import Measurement, all_must_be_one_of
+from verification.verdict import Measurement, MeasurementSet
 
 if TYPE_CHECKING:
     from verification.checks import Login
@@ -29,18 +28,6 @@ if TYPE_CHECKING:
 ANSWERS = "answers"
 
 
-@dataclass(frozen=True, slots=True)
-class RolloutSources:
-    """What each system said."""
-
-    answers: tuple[Measurement, ...]
-
-    def must_all_answer(self) -> None:
-        """Hold every system to have answered; all are recorded."""
-        __tracebackhide__ = True
-        all_must_be_one_of(self.answers, ANSWERS)
-
-
 @probe
 def rollout_sources(
     settings: Settings,
@@ -49,7 +36,7 @@ def rollout_sources(
     cloud_logging: CloudLogging | None,
     variables: dict[str, str],
     probes: Probes,
-) -> RolloutSources:
+) -> MeasurementSet:
     """Ask all systems that are configured, side by side."""
     questions = _systems(settings, variables)
     if cloud_run:
@@ -63,13 +50,13 @@ def rollout_sources(
     return ask_systems(questions)
 
 
-def ask_systems(questions: Mapping[str, Callable[[], object]]) -> RolloutSources:
+def ask_systems(questions: Mapping[str, Callable[[], object]]) -> MeasurementSet:
     """Put all `questions`, by the names of their systems; one that fails keeps no other from answering."""
     if not questions:
         nothing = NotAsked("no system is configured that a rollout could be judged by", "Look at deployment.toml.")
-        return RolloutSources((Measurement("systems", None, problem=nothing),))
+        return MeasurementSet((Measurement("systems", None, problem=nothing),))
     with ThreadPoolExecutor(len(questions)) as pool:
-        return RolloutSources(tuple(pool.map(_ask, questions, questions.values())))
+        return MeasurementSet(tuple(pool.map(_ask, questions, questions.values())))
 
 
 def _ask(name: str, question: Callable[[], object]) -> Measurement:

@@ -11,7 +11,7 @@ from shlex import quote
 from verification.errors import ObserverError, ServiceError
 from verification.probe import probe
 from verification.probes.health import given
-from verification.settings.checkout import Code, Placeholders
+from verification.settings.checkout import Code
 from verification.source_tree.checkout import Checkout, Hit
 from verification.verdict import Measurement
 
@@ -22,7 +22,7 @@ def listed(texts: Iterable[object], separator: str = "; ") -> str:
     """The first of `texts`, and how many more there are."""
     texts = list(texts)
     more = f"{separator}and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
-    return separator.join(str(one) for one in islice(texts, _SHOWN)) + more
+    return separator.join(str(text) for text in islice(texts, _SHOWN)) + more
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class PlaceholderScan:
             problem = ObserverError(f"there is no file in {self.where}", "Mend code.placeholders.paths.")
             return replace(figure, value=None, problem=problem)
         if self.hits:
-            places = [f"{one.path}:{one.line}: {one.text.strip()[:100]}" for one in self.hits]
+            places = [f"{hit.path}:{hit.line}: {hit.text.strip()[:100]}" for hit in self.hits]
             count = "1 line" if len(places) == 1 else f"{len(places)} lines"
             cause = f"{count} with one of {', '.join(self.words)}:\n{listed(places, chr(10))}"
             remedy = (
@@ -54,29 +54,20 @@ class PlaceholderScan:
 
 @probe
 def placeholder_scan(checkout: Checkout, code: Code) -> PlaceholderScan:
-    """Look for unfinished code."""
-    return scan(checkout, given(code.placeholders, "code.placeholders"))
-
-
-@probe
-def tested_tree(checkout: Checkout, code: Code, candidate_commit: str) -> Measurement:
-    """Whether the release is what lies in the checkout."""
-    return tree_state(checkout, code, candidate_commit)
-
-
-def scan(checkout: Checkout, wanted: Placeholders) -> PlaceholderScan:
-    """Look for `wanted.words`. Raises ObserverError when the files cannot be listed."""
+    """Look for unfinished code: `code.placeholders`. Raises ObserverError when the files cannot be listed."""
+    wanted = given(code.placeholders, "code.placeholders")
     files, hits = checkout.search(wanted.words, wanted.paths, wanted.allowed)
     return PlaceholderScan(tuple(wanted.words), ", ".join(wanted.paths), files, hits)
 
 
-def tree_state(checkout: Checkout, code: Code, candidate: str) -> Measurement:
-    """Whether HEAD is `candidate` (if one is named) and nothing is changed; anything else is inconclusive."""
+@probe
+def tested_tree(checkout: Checkout, code: Code, candidate_commit: str) -> Measurement:
+    """Whether HEAD is `candidate_commit` (if one is named) and nothing is changed; anything else is inconclusive."""
     figure = Measurement("checkout", None, source=f"git, {checkout.path}")
-    written = [str(PurePosixPath(code.directory, one)) for one in (code.junit, code.coverage) if one]
+    written = [str(PurePosixPath(code.directory, file)) for file in (code.junit, code.coverage) if file]
     try:
         head = checkout.commit("HEAD")
-        wanted = checkout.commit(candidate) if candidate else head
+        wanted = checkout.commit(candidate_commit) if candidate_commit else head
         changes = checkout.changes(but=written, below=code.directory)
     except ObserverError as problem:
         return replace(figure, problem=problem)

@@ -33,15 +33,16 @@ class Followed:
     @property
     def serves(self) -> str:
         """The revision that serves since: the one before, where this one was rolled back."""
-        one = self.deployment
-        rolled_back = one.state is State.ROLLED_BACK and one.rollback is not None
-        return one.rollback.to_revision if rolled_back and one.rollback else one.revision
+        deployment = self.deployment
+        rolled_back = deployment.state is State.ROLLED_BACK and deployment.rollback is not None
+        return deployment.rollback.to_revision if rolled_back and deployment.rollback else deployment.revision
 
     @property
     def through(self) -> datetime:
         """When it was through: verified, or rolled back, or (where nobody verified it) deployed."""
-        one = self.deployment
-        return (one.rolled_back_at if one.state is State.ROLLED_BACK else one.verified) or one.deployed
+        deployment = self.deployment
+        over = deployment.rolled_back_at if deployment.state is State.ROLLED_BACK else deployment.verified
+        return over or deployment.deployed
 
 
 @probe
@@ -51,7 +52,9 @@ def followed_deployment(
     """The deployment that somebody named, else the latest one. Raises ObserverError."""
     service = given(settings.target.cloud_run, "cloud_run").service
     logged = [
-        one for one in deployment_log.deployments() if (one.environment, one.service) == (settings.environment, service)
+        deployment
+        for deployment in deployment_log.deployments()
+        if (deployment.environment, deployment.service) == (settings.environment, service)
     ]
     return follow(logged, settings.environment, cloud_run, named)
 
@@ -60,7 +63,7 @@ def follow(logged: Sequence[Deployment], environment: str, cloud_run: CloudRun, 
     """The deployment that `named` names; else the log's latest, or a later one that serves and was never logged."""
     if not named.revision and logged:
         serving = cloud_run.service().sole_revision
-        if serving is None or serving in {one.revision for one in logged}:
+        if serving is None or serving in {deployment.revision for deployment in logged}:
             return Followed(_with_previous(logged[-1], named), logged=True)
         found = _unlogged(logged, environment, cloud_run, serving, named)
         latest = logged[-1]
@@ -71,7 +74,7 @@ def follow(logged: Sequence[Deployment], environment: str, cloud_run: CloudRun, 
             "which deployment is followed up is not known: the log tells of none, and the traffic is split",
             "Name the revision with --revision.",
         )
-    known = next((one for one in logged if one.revision == name), None)
+    known = next((deployment for deployment in logged if deployment.revision == name), None)
     if known is not None:
         return Followed(_with_previous(known, named), logged=True)
     return _unlogged(logged, environment, cloud_run, name, named)
@@ -81,7 +84,11 @@ def _unlogged(
     logged: Sequence[Deployment], environment: str, cloud_run: CloudRun, name: str, named: NamedRevisions
 ) -> Followed:
     state = cloud_run.revision(name)
-    earlier = [one for one in logged if one.deployed < state.created and one.state is not State.ROLLED_BACK]
+    earlier = [
+        deployment
+        for deployment in logged
+        if deployment.deployed < state.created and deployment.state is not State.ROLLED_BACK
+    ]
     previous = named.previous or (earlier[-1].revision if earlier else "")
     service = cloud_run.settings.service
     return Followed(Deployment(environment, service, name, state.created, previous, state.commit), logged=False)

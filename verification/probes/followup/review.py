@@ -12,8 +12,8 @@ from verification.criteria.sign_off import Line
 from verification.errors import NotAsked, ObserverError
 from verification.probe import probe
 from verification.probes.followup.deployment import Followed
-from verification.probes.release import ReleaseContents, contents
-from verification.records.metrics import Period, over_all
+from verification.probes.release import ReleaseContents, release_contents
+from verification.records.metrics import Figure, Period, over_all
 from verification.settings.checkout import Release
 from verification.settings.followup import ApprovedResources, IdlePrices
 from verification.settings.model import Settings
@@ -53,8 +53,8 @@ class ResourceChange:
     def must_be_none_or_approved(self, sign_off: Line) -> None:
         """Hold that nothing changed, or that the file or a person approves of it; every figure is recorded."""
         __tracebackhide__ = True
-        for one in self._figures():
-            record(one)
+        for figure in self._figures():
+            record(figure)
         unknown = [name for name, value in _resources(self.now).items() if value is None and name in {"cpu", "memory"}]
         if unknown:
             raise ObserverError(f"{self.revision} does not say how much {' and '.join(unknown)} it gets")
@@ -95,13 +95,15 @@ class ResourceChange:
 @probe
 def resource_change(settings: Settings, cloud_run: CloudRun, followed_deployment: Followed) -> ResourceChange:
     """Compare what serves since the deployment with the revision before. Raises ObserverError."""
-    one = followed_deployment.deployment
-    if not one.previous:
-        raise NotAsked(f"which revision served before {one.revision} is not known", "Name it with --previous-revision.")
+    deployment = followed_deployment.deployment
+    if not deployment.previous:
+        raise NotAsked(
+            f"which revision served before {deployment.revision} is not known", "Name it with --previous-revision."
+        )
     table = settings.followup
-    after, before = (cloud_run.revision(name).allotment for name in (followed_deployment.serves, one.previous))
+    after, before = (cloud_run.revision(name).allotment for name in (followed_deployment.serves, deployment.previous))
     return ResourceChange(
-        followed_deployment.serves, one.previous, after, before, table.idle_prices, table.approved_resources
+        followed_deployment.serves, deployment.previous, after, before, table.idle_prices, table.approved_resources
     )
 
 
@@ -121,11 +123,13 @@ def deployed_changes(
     cloud_run: CloudRun, checkout: Checkout, release: Release, followed_deployment: Followed
 ) -> ReleaseContents:
     """What the deployment changed, held against the changelog as it is in the checkout now. Raises ObserverError."""
-    one = followed_deployment.deployment
-    if not one.previous:
-        raise NotAsked(f"which revision served before {one.revision} is not known", "Name it with --previous-revision.")
-    before = cloud_run.revision(one.previous).commit
-    return with_latest_changelog(contents(checkout, release, before, one.commit), checkout)
+    deployment = followed_deployment.deployment
+    if not deployment.previous:
+        raise NotAsked(
+            f"which revision served before {deployment.revision} is not known", "Name it with --previous-revision."
+        )
+    before = cloud_run.revision(deployment.previous).commit
+    return with_latest_changelog(release_contents(checkout, release, deployment.commit, before), checkout)
 
 
 def with_latest_changelog(found: ReleaseContents, checkout: Checkout) -> ReleaseContents:
@@ -148,17 +152,20 @@ class MetricsReview:
     def must_be_reviewed(self, sign_off: Line) -> None:
         """Hold every figure to meet its target; where one does not, or too few tell, a person has looked at it."""
         __tracebackhide__ = True
-        for one in self.period.figures:
-            record(self._measurement(one.name))
-        missed = [one for one in self.period.figures if one.good is False]
+        for figure in self.period.figures:
+            record(self._measurement(figure))
+        missed = [figure for figure in self.period.figures if figure.good is False]
         if self.period.too_few or missed:
-            words = ", ".join(f"{one.name} is {one.value:g} {one.unit}, target {one.target}" for one in missed)
+            words = ", ".join(
+                f"{figure.name} is {figure.value:g} {figure.unit}, target {figure.target}" for figure in missed
+            )
             sign_off.must_be_signed("; ".join(filter(None, (self.period.too_few, words))))
 
-    def _measurement(self, name: str) -> Measurement:
-        figure = next(one for one in self.period.figures if one.name == name)
+    def _measurement(self, figure: Figure) -> Measurement:
         note = f"target {figure.target} {figure.unit}" + (f"; {figure.note}" if figure.note else "")
-        return Measurement(name, figure.value, figure.unit, source=self.source, samples=figure.samples, note=note)
+        return Measurement(
+            figure.name, figure.value, figure.unit, source=self.source, samples=figure.samples, note=note
+        )
 
 
 @probe
@@ -166,22 +173,22 @@ def metrics_review(
     settings: Settings, deployment_log: DeploymentLog, followed_deployment: Followed, clock: Callable[[], datetime]
 ) -> MetricsReview:
     """The checklist's table. Raises ObserverError."""
-    one = followed_deployment.deployment
+    deployment = followed_deployment.deployment
     found = [
-        each
-        for each in deployment_log.deployments()
-        if (each.environment, each.service) == (one.environment, one.service)
+        logged
+        for logged in deployment_log.deployments()
+        if (logged.environment, logged.service) == (deployment.environment, deployment.service)
     ]
     return MetricsReview(over_all(found, settings.deployment_log, clock()), deployment_log.place)
 
 
-def _resources(one: Allotment) -> dict[str, Value | None]:
+def _resources(allotment: Allotment) -> dict[str, Value | None]:
     return {
-        "cpu": one.cpu,
-        "memory": one.memory,
-        "min instances": one.min_instances,
-        "max instances": one.max_instances,
-        "cpu always": one.cpu_always,
+        "cpu": allotment.cpu,
+        "memory": allotment.memory,
+        "min instances": allotment.min_instances,
+        "max instances": allotment.max_instances,
+        "cpu always": allotment.cpu_always,
     }
 
 
@@ -193,6 +200,6 @@ def _words(value: Value | None) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _dollars(one: Allotment, prices: IdlePrices) -> str:
-    cost = idle_cost(one, prices)
+def _dollars(allotment: Allotment, prices: IdlePrices) -> str:
+    cost = idle_cost(allotment, prices)
     return "not known" if cost is None else f"{cost:.2f}"

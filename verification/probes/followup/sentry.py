@@ -100,10 +100,10 @@ def new_error_patterns(
     clock: Callable[[], datetime],
 ) -> SentryReview:
     """The types of errors first seen since the deployment (or its rollback) was through. Raises ObserverError."""
-    one = followed_deployment.deployment
-    since = one.deployed if followed_deployment.serves == one.revision else followed_deployment.through
+    deployment = followed_deployment.deployment
+    since = deployment.deployed if followed_deployment.serves == deployment.revision else followed_deployment.through
     # A day at least, so that what Sentry finds in it proves that it would find more.
     window = Window(min(since, clock() - _DAY), clock())
     found = review(given(settings.sentry, "sentry"), settings.main_role, window, variables, dry_run)
-    new = tuple(one for one in found.new if one.first_seen >= since)
+    new = tuple(issue for issue in found.new if issue.first_seen >= since)
     return replace(found, new=new, proof=f"since {since.astimezone(UTC):%Y-%m-%d %H:%M} UTC; {found.proof}")

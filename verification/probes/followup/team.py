@@ -27,61 +27,67 @@ def team_message(
     settings: Settings, variables: dict[str, str], dry_run: bool, followed_deployment: Followed, probes: Probes
 ) -> Measurement:
     """Tell the team, once for each deployment. Raises NotAsked where there is no success to tell of."""
-    one = followed_deployment.deployment
+    deployment = followed_deployment.deployment
     text = (
-        rolled_back_message(settings.main_role, one)
-        if one.state is State.ROLLED_BACK
-        else _success(settings, one, probes)
+        rolled_back_message(settings.main_role, deployment)
+        if deployment.state is State.ROLLED_BACK
+        else _success(settings, deployment, probes)
     )
-    return tell(given(settings.slack, "slack"), variables, one, text, dry_run)
+    return tell(given(settings.slack, "slack"), variables, deployment, text, dry_run)
 
 
-def tell(slack: SlackSettings, variables: Mapping[str, str], one: Deployment, text: str, dry_run: bool) -> Measurement:
+def tell(
+    slack: SlackSettings, variables: Mapping[str, str], deployment: Deployment, text: str, dry_run: bool
+) -> Measurement:
     """Post `text` below the announcement, or in the channel: "posted" or "posted before". Raises ObserverError."""
     if dry_run:
         raise NotAsked(f"a dry run posts nothing; {slack.deployments} would be told:\n{text}", "Run without --dry-run.")
     client = Slack.of(slack, variables)
-    thread = client.find(slack.deployments, release_key(one.commit)) if one.commit else None
-    key = f"{'rollback' if one.state is State.ROLLED_BACK else 'success'}-of-{one.revision}"
+    thread = client.find(slack.deployments, release_key(deployment.commit)) if deployment.commit else None
+    key = f"{'rollback' if deployment.state is State.ROLLED_BACK else 'success'}-of-{deployment.revision}"
     post = client.announce(slack.deployments, text, [text], key, thread)
     value = "posted before" if post.again else "posted"
     where = "in the thread of the announcement" if thread else "in the channel"
     return Measurement("message", value, source=f"Slack {slack.deployments}", note=f"{where}: {text}")
 
 
-def success_message(role: str, one: Deployment, stable: str) -> str:
+def success_message(role: str, deployment: Deployment, stable: str) -> str:
     """The checklist's message, filled in."""
     return (
         f"✅ {role.capitalize()} deployment complete\n"
-        f"Commit: {one.commit or 'not known'}\n"
-        f"Revision: {one.revision}\n"
+        f"Commit: {deployment.commit or 'not known'}\n"
+        f"Revision: {deployment.revision}\n"
         "Status: All health checks passing\n"
         f"Monitoring: {stable} stable"
     )
 
 
-def rolled_back_message(role: str, one: Deployment) -> str:
+def rolled_back_message(role: str, deployment: Deployment) -> str:
     """What there is to tell of a deployment that was undone."""
-    done = one.rollback
+    done = deployment.rollback
     assert done is not None, "it was rolled back"
     because = ", ".join(done.triggers) or "rolled back by hand"
     return (
         f"↩️ {role.capitalize()} deployment rolled back\n"
-        f"Commit: {one.commit or 'not known'}\n"
-        f"Revision: {one.revision} back to {done.to_revision}\n"
+        f"Commit: {deployment.commit or 'not known'}\n"
+        f"Revision: {deployment.revision} back to {done.to_revision}\n"
         f"Because of: {because}"
     )
 
 
-def _success(settings: Settings, one: Deployment, probes: Probes) -> str:
-    bad = [name for name, verdict in one.verdicts.items() if verdict is not Verdict.PASS and name in POST_DEPLOY_PHASES]
+def _success(settings: Settings, deployment: Deployment, probes: Probes) -> str:
+    bad = [
+        name
+        for name, verdict in deployment.verdicts.items()
+        if verdict is not Verdict.PASS and name in POST_DEPLOY_PHASES
+    ]
     if bad:
         raise NotAsked(
-            f"there is no success to tell of: {', '.join(bad)} of {one.revision} did not pass",
+            f"there is no success to tell of: {', '.join(bad)} of {deployment.revision} did not pass",
             f"`pytest -m {bad[0]} --env {settings.environment}`, then ask again.",
         )
     _must_be_healthy(settings, probes)
-    return success_message(settings.main_role, one, _stable(settings, one, probes))
+    return success_message(settings.main_role, deployment, _stable(settings, deployment, probes))
 
 
 def _must_be_healthy(settings: Settings, probes: Probes) -> None:
@@ -98,10 +104,10 @@ def _must_be_healthy(settings: Settings, probes: Probes) -> None:
         raise NotAsked(f"there is no success to tell of: {problem.cause}") from None
 
 
-def _stable(settings: Settings, one: Deployment, probes: Probes) -> str:
+def _stable(settings: Settings, deployment: Deployment, probes: Probes) -> str:
     """For how long it was watched and found stable: by the monitor phase, else by the second watch."""
-    if settings.monitor and one.verdicts.get("monitor") is Verdict.PASS:
-        return _duration(settings.monitor.seconds(one.profiles))
+    if settings.monitor and deployment.verdicts.get("monitor") is Verdict.PASS:
+        return _duration(settings.monitor.seconds(deployment.profiles))
     try:
         watch = cast("SecondWatch", probes.result("second_watch"))
         watch.must_be_quiet(settings.limits)

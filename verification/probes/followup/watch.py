@@ -98,12 +98,12 @@ def second_watch(
 
 def watched(revision: str, start: datetime, end: datetime, traffic: Iterable[RevisionTraffic]) -> SecondWatch:
     """The sums over what `revision` served. Raises ObserverError where latencies cannot be added."""
-    own = [one for one in traffic if one.revision == revision]
+    own = [point for point in traffic if point.revision == revision]
     try:
-        latencies = sum((one.latencies for one in own), Histogram())
+        latencies = sum((point.latencies for point in own), Histogram())
     except ValueError as problem:
         raise ObserverError(f"{SYSTEM}: {problem}", "Ask again for a shorter watch.") from None
-    requests, errors = sum(one.requests for one in own), sum(one.errors for one in own)
+    requests, errors = sum(point.requests for point in own), sum(point.errors for point in own)
     return SecondWatch(revision, start, end, requests, errors, latencies)
 
 

@@ -43,7 +43,7 @@ MONITOR = Monitor.model_validate(
 class Clock:
     """A clock that goes on by itself, a second each time somebody looks; or by as much as a test says."""
 
-    def __init__(self, step: float = 0.2) -> None:
+    def __init__(self, step: float = 0.5) -> None:
         self.time, self.step = START, step
         self._lock = threading.Lock()
 
@@ -184,7 +184,7 @@ def test_a_source_that_hangs_is_not_waited_for(stage: Stage) -> None:
         released.wait(30)
         return []
 
-    stage.clock.step = 5.0
+    stage.clock.step = 15.0
     try:
         ended = stage.watch([health()], Scripted((HEALTH,), hang)).run()
     finally:

@@ -58,7 +58,7 @@ def call_people(
         if dry_run:
             return tuple(f"dry run: would tell {channel.where}: {channel.said(incident)[0]}" for channel in channels)
         if not channels:
-            return ("nobody was told: neither slack nor people.github nor people.pagerduty is configured",)
+            return ("nobody was told: no way to call people is configured (slack, people.github, people.pagerduty)",)
         return _send(journal, _queue(incident, journal, channels), channels, variables, settings.people.timeout)
     except Exception as error:  # whoever is not told must not keep the report from being written
         return (redact(f"people could not be called: {type(error).__name__}: {error}"),)

@@ -141,6 +141,7 @@ def test_a_missing_directory_is_named(commands: Commands, tmp_path: Path) -> Non
 def test_the_suites_own_secrets_and_pytest_options_are_not_handed_on(logs: Path, tmp_path: Path) -> None:
     ours = {
         "MONGODB_URL": "mongodb://staging.example/users",
+        "JIRA_API_TOKEN": "jira-token",
         "PYTEST_ADDOPTS": "--env production",
         "GIT_DIR": "/elsewhere",
         "VIRTUAL_ENV": sys.prefix,
@@ -148,8 +149,8 @@ def test_the_suites_own_secrets_and_pytest_options_are_not_handed_on(logs: Path,
     }
     commands = Commands(logs, {**os.environ, **ours})
     shows = python(
-        "import os; print(*sorted(set(os.environ) & set('MONGODB_URL PYTEST_ADDOPTS GIT_DIR VIRTUAL_ENV "
-        "DJANGO_SETTINGS'.split())))"
+        "import os; print(*sorted(set(os.environ) & set('MONGODB_URL JIRA_API_TOKEN PYTEST_ADDOPTS GIT_DIR "
+        "VIRTUAL_ENV DJANGO_SETTINGS'.split())))"
     )
     assert commands.run(shows, tmp_path, WITHIN, "one.log").last_lines == "DJANGO_SETTINGS"
 

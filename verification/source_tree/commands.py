@@ -33,6 +33,8 @@ _END_WITHIN = 2 * _GRACE + 4
 _WITHHELD = frozenset(
     {
         "GITHUB_TOKEN",
+        "JIRA_API_TOKEN",
+        "JIRA_EMAIL",
         "PAGERDUTY_ROUTING_KEY",
         "PAGERDUTY_TOKEN",
         "MONGODB_URL",

@@ -10,10 +10,15 @@ from rich.table import Table
 from rich.text import Text
 
 from reports.text import moment, one_line
-from verification.records.deployments import Deployment, RolledBack, State
+from verification.records.deployments import Deployment, DeploymentOutcome, LoggedRollback
 from verification.verdict import Verdict
 
-_COLOURS = {State.GOOD: "green", State.UNCLEAR: "yellow", State.FAILED: "red", State.ROLLED_BACK: "red"}
+_COLOURS = {
+    DeploymentOutcome.GOOD: "green",
+    DeploymentOutcome.UNCLEAR: "yellow",
+    DeploymentOutcome.FAILED: "red",
+    DeploymentOutcome.ROLLED_BACK: "red",
+}
 _MARKS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?"}
 
 
@@ -39,14 +44,14 @@ class DeploymentEntry(_Entry):
     commit: str
     deployed: datetime
     verified: datetime | None
-    state: State
+    state: DeploymentOutcome
     verdicts: dict[str, Verdict]
     profiles: tuple[str, ...]
     issues: tuple[str, ...]
     duration_s: float | None = Field(validation_alias="duration")
     failed_at: datetime | None
     recovery_s: float | None = Field(validation_alias="recovery")
-    rollback: RolledBack | None
+    rollback: LoggedRollback | None
     rolled_back_at: datetime | None
     signed_off: tuple[SignatureEntry, ...] = Field(validation_alias="signed")
 

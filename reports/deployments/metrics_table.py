@@ -9,12 +9,16 @@ from rich.table import Table
 from rich.text import Text
 
 from reports.text import one_line
-from verification.records.deployments import State
-from verification.records.metrics import Figure, Period
+from verification.records.deployments import DeploymentOutcome
+from verification.records.metrics import DeploymentMetric, Period
 
 _BAR = 24
-_BLOCKS = {State.GOOD: ("█", "green"), State.UNCLEAR: ("░", "yellow"), State.FAILED: ("▓", "red")}
-_BLOCKS[State.ROLLED_BACK] = ("▒", "red")
+_BLOCKS = {
+    DeploymentOutcome.GOOD: ("█", "green"),
+    DeploymentOutcome.UNCLEAR: ("░", "yellow"),
+    DeploymentOutcome.FAILED: ("▓", "red"),
+}
+_BLOCKS[DeploymentOutcome.ROLLED_BACK] = ("▒", "red")
 _MARKS = {True: ("✓", "green"), False: ("✗", "red"), None: ("?", "yellow")}
 
 
@@ -39,7 +43,7 @@ class PeriodEntry(_Entry):
 
     period: str = Field(validation_alias="name")
     deployments: int
-    states: dict[State, int]
+    states: dict[DeploymentOutcome, int]
     too_few: str
     metrics: tuple[FigureEntry, ...] = Field(validation_alias="figures")
 
@@ -82,7 +86,7 @@ def bars(months: Sequence[Period]) -> Text:
     return chart
 
 
-def _cell(figure: Figure) -> Text:
+def _cell(figure: DeploymentMetric) -> Text:
     if figure.value is None:
         return Text("-", style="dim")
     mark, colour = _MARKS[figure.good]

@@ -23,7 +23,7 @@ from rollback.supervisor.rerun_smoke import rerun_smoke
 from verification.errors import RollbackWithheld, SettingsError, VerificationError
 from verification.operator_commands import resume, roll_back, shift_now
 from verification.records.journal import JOURNAL, Journal, JournalEvent, JournalView, journals
-from verification.records.run_record import Exit, RollbackOutcome, RollbackResult
+from verification.records.run_record import ExitCode, RollbackOutcome, RollbackResult
 from verification.settings.loading import load
 from verification.settings.model import Settings
 
@@ -61,7 +61,7 @@ def resume_all(request: Resumption, folder: Path | None = None) -> list[Resumed]
             told = send_queued(request.output, environment.settings, environment.variables)
     except SettingsError as problem:  # a sandbox that is gone calls nobody
         told = (problem.cause,)
-    return [*resumed, *(Resumed(line, Exit.PASS, acted=False) for line in told)]
+    return [*resumed, *(Resumed(line, ExitCode.PASS, acted=False) for line in told)]
 
 
 def _resume_open(request: Resumption) -> list[Resumed]:
@@ -83,7 +83,7 @@ def _resume_ended(request: Resumption, run: JournalView) -> Resumed:
         return _silent(request, run.run)
     if not run.is_settled and run.process is not None and run.is_running:
         text = f"its process ({run.process.pid}) is running: it rolls back itself, if it must"
-        return Resumed(text, Exit.FAIL, acted=False, run=run.run)
+        return Resumed(text, ExitCode.FAIL, acted=False, run=run.run)
     return replace(resume_run(request, run.path), run=run.run)
 
 
@@ -94,7 +94,7 @@ def _settle_superseded(request: Resumption, shares: Mapping[str, int] | None) ->
         reason = superseded(run, runs, shares) if pending(run) is not Pending.NOTHING and not run.is_running else ""
         if reason:
             Journal(run.path).settled(RollbackResult(RollbackOutcome.NOT_NEEDED, reason=reason), by=request.by)
-            settled.append(Resumed(f"nothing is due any more: {reason}", Exit.PASS, acted=False, run=run.run))
+            settled.append(Resumed(f"nothing is due any more: {reason}", ExitCode.PASS, acted=False, run=run.run))
     return settled
 
 
@@ -105,7 +105,7 @@ def _nothing_open(request: Resumption) -> list[Resumed]:
         return silent
     if not runs:
         text = f"no run of {request.environment} has been made below {request.output}: nothing is due"
-        return [Resumed(text, Exit.PASS, acted=False)]
+        return [Resumed(text, ExitCode.PASS, acted=False)]
     return [_resume_ended(request, runs[0])]
 
 
@@ -114,7 +114,7 @@ def _silent(request: Resumption, run: str) -> Resumed:
         "it left no journal, as it ended before it asked anything: whether the release is good is not known\n"
         f"To find out: `pytest -m smoke --env {request.environment}`"
     )
-    return Resumed(text, Exit.INCONCLUSIVE, acted=False, run=run)
+    return Resumed(text, ExitCode.INCONCLUSIVE, acted=False, run=run)
 
 
 def _serving(request: Resumption) -> Mapping[str, int] | None:
@@ -151,7 +151,7 @@ def resume_run(request: Resumption, journal: Path) -> Resumed:
 def _nothing_pending(view: JournalView, settings: Settings) -> Resumed:
     result = view.result
     if result is None:
-        return Resumed("it ended before it did anything: nothing is due", Exit.PASS, acted=False)
+        return Resumed("it ended before it did anything: nothing is due", ExitCode.PASS, acted=False)
     reason = f", {result.reason}" if result.reason else ""
     text = f"the run is settled (rollback: {result.outcome.value}{reason}): nothing is due"
     files = RunFiles(view.path.parent)
@@ -173,7 +173,7 @@ def _given_up(request: Resumption, journal: Path, settings: Settings | None, mes
     RunFiles(journal.parent).finish_killed(request.environment, message, failed)
     if settings is not None:
         call_after_a_kill(settings, os.environ, Journal(journal), message, failed)
-    return Resumed(message, Exit.ROLLBACK_FAILED)
+    return Resumed(message, ExitCode.ROLLBACK_FAILED)
 
 
 def _what_happened(view: JournalView) -> str:
@@ -268,7 +268,7 @@ def _sentence(result: RollbackResult) -> str:
 
 def _exit_code(result: RollbackResult, *, passed: bool) -> int:
     if result.outcome is RollbackOutcome.FAILED or result.verified is False:
-        return Exit.ROLLBACK_FAILED
+        return ExitCode.ROLLBACK_FAILED
     if result.outcome in _UNMOVED and not passed:
-        return Exit.FAIL if result.outcome is RollbackOutcome.WITHHELD else Exit.INCONCLUSIVE
-    return Exit.PASS
+        return ExitCode.FAIL if result.outcome is RollbackOutcome.WITHHELD else ExitCode.INCONCLUSIVE
+    return ExitCode.PASS

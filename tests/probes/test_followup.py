@@ -21,14 +21,14 @@ from verification.clients.google.cloud_monitoring import Histogram, RevisionTraf
 from verification.clients.google.cloud_run import Absent, CloudRun
 from verification.clients.google.cloud_run_state import Allotment
 from verification.clients.sentry.answers import ErrorRate, Window
-from verification.criteria.sign_off import Line
+from verification.criteria.sign_off import SignOffLine
 from verification.errors import NotAsked, ObserverError, ServiceError
 from verification.probes.followup.deployment import Followed, follow
 from verification.probes.followup.review import ResourceChange, idle_cost
 from verification.probes.followup.sentry import ErrorTrend
 from verification.probes.followup.team import rolled_back_message, success_message
 from verification.probes.followup.watch import SecondWatch, watched
-from verification.records.deployments import Deployment, Phase, RolledBack, Signed, State
+from verification.records.deployments import Deployment, DeploymentOutcome, LoggedRollback, PhaseVerdict, Signature
 from verification.records.run_record import RollbackOutcome
 from verification.run.resources import NamedRevisions
 from verification.settings.followup import ApprovedResources, IdlePrices
@@ -47,7 +47,7 @@ def deployment(revision: str, days_ago: float, **more: object) -> Deployment:
 
 
 def undone(one: Deployment, to: str) -> Deployment:
-    rollback = RolledBack(outcome=RollbackOutcome.DONE, triggers=("login",), to_revision=to, verified=True)
+    rollback = LoggedRollback(outcome=RollbackOutcome.DONE, triggers=("login",), to_revision=to, verified=True)
     return replace(one, rollback=rollback, rolled_back_at=one.deployed + timedelta(minutes=3))
 
 
@@ -102,8 +102,8 @@ def test_a_revision_that_somebody_named_is_followed(cloud_run: CloudRun) -> None
 
 def test_a_verified_deployment_was_through_when_its_last_phase_was() -> None:
     ended = BEGAN + timedelta(minutes=15)
-    good = deployment("b", 1, phases={"monitor": Phase(verdict=Verdict.PASS, ended=ended)})
-    assert (good.state, Followed(good, logged=True).through) == (State.GOOD, ended)
+    good = deployment("b", 1, phases={"monitor": PhaseVerdict(verdict=Verdict.PASS, ended=ended)})
+    assert (good.state, Followed(good, logged=True).through) == (DeploymentOutcome.GOOD, ended)
 
 
 # --- what the team is told -----------------------------------------------------------------------------------
@@ -195,7 +195,7 @@ def test_a_day_without_transactions_tells_of_no_trend(unknown: ErrorTrend) -> No
 # --- resources -----------------------------------------------------------------------------------------------
 
 USUAL = Allotment(1.0, 512 * 1024**2, 1, 20)
-UNSIGNED = Line("resources_unchanged_or_approved", "", None)
+UNSIGNED = SignOffLine("resources_unchanged_or_approved", "", None)
 
 
 def change(now: Allotment, **approved: object) -> ResourceChange:
@@ -213,7 +213,7 @@ def test_changed_resources_need_a_person_who_is_told_what_they_cost() -> None:
     with pytest.raises(NotAsked, match="needs a person") as caught:
         grown.must_be_none_or_approved(UNSIGNED)
     assert "cpu 1 -> 2, min instances 1 -> 3; 9.72 -> 48.60 USD a month idle" in caught.value.cause
-    grown.must_be_none_or_approved(Line("resources_unchanged_or_approved", "Noa Levi", None))
+    grown.must_be_none_or_approved(SignOffLine("resources_unchanged_or_approved", "Noa Levi", None))
 
 
 def test_what_the_file_approves_of_needs_nobody() -> None:
@@ -240,15 +240,15 @@ def test_what_waiting_instances_cost() -> None:
 
 
 def test_who_signed_and_when_is_shown() -> None:
-    before = Signed("costs", "Noa Levi", BEGAN)
+    before = Signature("costs", "Noa Levi", BEGAN)
     with collecting() as measured:
-        Line("costs", "", before).must_be_signed()
-        Line("costs", "Avi", before).must_be_signed()
+        SignOffLine("costs", "", before).must_be_signed()
+        SignOffLine("costs", "Avi", before).must_be_signed()
     assert [(one.value, one.source) for one in measured] == [("Noa Levi", "deployment log"), ("Avi", "--sign-off")]
     assert measured[0].observed_at == BEGAN
 
 
 def test_an_open_line_says_how_it_is_signed() -> None:
     with pytest.raises(NotAsked, match="needs a person: nobody has signed it off yet") as caught:
-        Line("costs", "", None).must_be_signed()
+        SignOffLine("costs", "", None).must_be_signed()
     assert caught.value.remedy.endswith('--sign-off costs="YOUR NAME".')

@@ -7,7 +7,16 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as some
 
-from verification.records.deployments import Deployment, Event, Kind, Phase, RolledBack, SignOff, State, fold
+from verification.records.deployments import (
+    Deployment,
+    DeploymentEvent,
+    DeploymentOutcome,
+    EventKind,
+    LoggedRollback,
+    PhaseVerdict,
+    SignOff,
+    fold,
+)
 from verification.records.run_record import RollbackOutcome
 from verification.verdict import Verdict
 
@@ -15,8 +24,13 @@ BEGAN = datetime(2026, 11, 23, 10, 15, tzinfo=UTC)
 
 
 def event(
-    number: int, revision: str = "b", *, kind: Kind = Kind.RUN, smoke: Verdict | None = None, **more: object
-) -> Event:
+    number: int,
+    revision: str = "b",
+    *,
+    kind: EventKind = EventKind.RUN,
+    smoke: Verdict | None = None,
+    **more: object,
+) -> DeploymentEvent:
     """What happened `number` minutes after the deployment."""
     at = BEGAN + timedelta(minutes=number)
     fields: dict[str, object] = {
@@ -26,16 +40,16 @@ def event(
         "environment": "production",
         "service": "backend",
         "revision": revision,
-        "phases": {"smoke": Phase(verdict=smoke, ended=at)} if smoke else {},
+        "phases": {"smoke": PhaseVerdict(verdict=smoke, ended=at)} if smoke else {},
     }
-    return Event.model_validate(fields | more)
+    return DeploymentEvent.model_validate(fields | more)
 
 
-def rolled_back(outcome: RollbackOutcome = RollbackOutcome.DONE, *, verified: bool | None = True) -> RolledBack:
-    return RolledBack(outcome=outcome, from_revision="b", to_revision="a", seconds=2.0, verified=verified)
+def rolled_back(outcome: RollbackOutcome = RollbackOutcome.DONE, *, verified: bool | None = True) -> LoggedRollback:
+    return LoggedRollback(outcome=outcome, from_revision="b", to_revision="a", seconds=2.0, verified=verified)
 
 
-def only(*events: Event) -> Deployment:
+def only(*events: DeploymentEvent) -> Deployment:
     (found,) = fold(events)
     return found
 
@@ -43,36 +57,38 @@ def only(*events: Event) -> Deployment:
 def test_the_same_phase_again_updates_the_deployment_and_repeats_nothing() -> None:
     found = only(event(9, smoke=Verdict.PASS), event(2, smoke=Verdict.INCONCLUSIVE))
     assert found.verdicts == {"smoke": Verdict.PASS}
-    assert found.state is State.GOOD
+    assert found.state is DeploymentOutcome.GOOD
     assert found.verified == BEGAN + timedelta(minutes=9)
     assert found.first_smoke == BEGAN + timedelta(minutes=2), "how long it took is not what was asked again later"
 
 
 def test_another_phase_is_added() -> None:
-    monitor = event(15, phases={"monitor": Phase(verdict=Verdict.FAIL, ended=BEGAN)})
+    monitor = event(15, phases={"monitor": PhaseVerdict(verdict=Verdict.FAIL, ended=BEGAN)})
     found = only(event(2, smoke=Verdict.PASS), monitor)
     assert found.verdicts == {"smoke": Verdict.PASS, "monitor": Verdict.FAIL}
-    assert (found.state, found.verified) == (State.FAILED, None)
+    assert (found.state, found.verified) == (DeploymentOutcome.FAILED, None)
 
 
 def test_what_came_before_or_after_says_nothing_about_the_deployment_itself() -> None:
-    gates = event(1, phases={name: Phase(verdict=Verdict.INCONCLUSIVE, ended=BEGAN) for name in ("pre", "followup")})
-    assert only(gates).state is State.UNCLEAR
-    assert only(gates, event(2, smoke=Verdict.PASS)).state is State.GOOD
+    gates = event(
+        1, phases={name: PhaseVerdict(verdict=Verdict.INCONCLUSIVE, ended=BEGAN) for name in ("pre", "followup")}
+    )
+    assert only(gates).state is DeploymentOutcome.UNCLEAR
+    assert only(gates, event(2, smoke=Verdict.PASS)).state is DeploymentOutcome.GOOD
 
 
 def test_a_rollback_stays_one_whatever_runs_afterwards() -> None:
     undone = event(3, smoke=Verdict.FAIL, rollback=rolled_back(), failed_at=BEGAN + timedelta(minutes=2))
     again = event(8, smoke=Verdict.PASS, rollback=rolled_back(RollbackOutcome.WITHHELD))
     found = only(undone, again)
-    assert found.state is State.ROLLED_BACK
+    assert found.state is DeploymentOutcome.ROLLED_BACK
     assert found.rollback == rolled_back()
     assert found.recovery == 60.0
 
 
 def test_a_rollback_by_hand_mends_what_a_run_found() -> None:
     failed = event(3, smoke=Verdict.FAIL, failed_at=BEGAN + timedelta(minutes=3))
-    by_hand = event(7, kind=Kind.ROLLBACK, rollback=rolled_back())
+    by_hand = event(7, kind=EventKind.ROLLBACK, rollback=rolled_back())
     assert only(failed, by_hand).recovery == 240.0
 
 
@@ -80,7 +96,10 @@ def test_a_recovery_that_nobody_proved_is_not_known() -> None:
     failed_at = BEGAN + timedelta(minutes=2)
     assert only(event(3, rollback=rolled_back(verified=False), failed_at=failed_at)).recovery is None
     assert only(event(3, rollback=rolled_back())).recovery is None
-    assert only(event(3, rollback=rolled_back(RollbackOutcome.FAILED), failed_at=failed_at)).state is State.FAILED
+    assert (
+        only(event(3, rollback=rolled_back(RollbackOutcome.FAILED), failed_at=failed_at)).state
+        is DeploymentOutcome.FAILED
+    )
 
 
 def test_what_is_known_is_not_lost_to_an_event_that_does_not_say() -> None:
@@ -93,7 +112,7 @@ def test_what_is_known_is_not_lost_to_an_event_that_does_not_say() -> None:
 
 def test_the_latest_signature_under_a_line_counts() -> None:
     signed = [
-        event(number, kind=Kind.SIGN_OFF, sign_off=SignOff(line="costs", name=name))
+        event(number, kind=EventKind.SIGN_OFF, sign_off=SignOff(line="costs", name=name))
         for number, name in ((1, "Noa"), (2, "Avi"))
     ]
     found = only(*signed)
@@ -105,5 +124,5 @@ def test_the_latest_signature_under_a_line_counts() -> None:
 
 
 @given(some.permutations([event(number, name, smoke=Verdict.PASS) for number in range(4) for name in ("a", "b")]))
-def test_order_and_repetition_do_not_matter(events: list[Event]) -> None:
+def test_order_and_repetition_do_not_matter(events: list[DeploymentEvent]) -> None:
     assert fold([*events, *events[:3]]) == fold(sorted(events, key=lambda one: (one.at, one.id)))

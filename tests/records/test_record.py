@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from verification.records.run_record import CriterionResult, Exit, RollbackOutcome, RollbackResult, RunRecord
+from verification.records.run_record import CriterionResult, ExitCode, RollbackOutcome, RollbackResult, RunRecord
 from verification.verdict import Verdict
 
 PASS, FAIL, INCONCLUSIVE = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
@@ -53,7 +53,7 @@ def test_a_rollback_that_did_not_get_through_outweighs_every_verdict(verdict: Ve
     for rollback in (RollbackResult(RollbackOutcome.FAILED), RollbackResult(RollbackOutcome.DONE, verified=False)):
         record = run(verdict)
         record.rollback = rollback
-        assert record.exit_code is Exit.ROLLBACK_FAILED
+        assert record.exit_code is ExitCode.ROLLBACK_FAILED
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import pytest
 
-from verification.records.run_record import CriterionResult, Event, RollbackOutcome, RollbackResult, RunRecord
+from verification.records.run_record import CriterionResult, RollbackOutcome, RollbackResult, RunRecord, TimelineEntry
 from verification.redaction import register
 from verification.verdict import Measurement, Verdict
 
@@ -90,7 +90,7 @@ def hostile(rolled_back: RunRecord) -> RunRecord:
     record.phases = record.profiles = (HOSTILE,)
     record.not_configured = {HOSTILE: HOSTILE}
     record.not_asked = {f"{HOSTILE} ": HOSTILE}
-    record.timeline = [Event(BEGAN, HOSTILE, failed=True)]
+    record.timeline = [TimelineEntry(BEGAN, HOSTILE, failed=True)]
     record.notices = [HOSTILE]
     return record
 

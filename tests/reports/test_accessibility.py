@@ -12,7 +12,7 @@ from reports.page import full_page
 from tests.conftest import ROOT
 from tests.reports.browser import in_browser, shown
 from tests.reports.test_page import _page
-from verification.records.run_record import Event, RunRecord
+from verification.records.run_record import RunRecord, TimelineEntry
 
 AXE = ROOT / "tests" / "browser" / "node_modules" / "axe-core" / "axe.min.js"
 pytestmark = [
@@ -46,8 +46,8 @@ def _violations(page: Path, *, dark: bool = False) -> list[str]:
 def whole(rolled_back: RunRecord) -> RunRecord:
     """A run that has something in every part of the page."""
     rolled_back.timeline = [
-        Event(rolled_back.started, "Started."),
-        Event(rolled_back.started, "login failed", failed=True),
+        TimelineEntry(rolled_back.started, "Started."),
+        TimelineEntry(rolled_back.started, "login failed", failed=True),
     ]
     rolled_back.not_configured, rolled_back.not_asked = {"sentry_error_rate": "sentry"}, {"search": "left out"}
     rolled_back.notices = ["no rollback document was named"]

@@ -17,7 +17,7 @@ from reports.timeline import timeline
 from tests.conftest import ROOT
 from tests.reports.conftest import BEGAN
 from verification.criteria.criterion import declared
-from verification.records.run_record import CriterionResult, Event, RollbackOutcome, RollbackResult, RunRecord
+from verification.records.run_record import CriterionResult, RollbackOutcome, RollbackResult, RunRecord, TimelineEntry
 from verification.verdict import Measurement, Verdict
 
 LINES = [line for section in (*BEFORE_ROLLBACK, *AFTER_ROLLBACK) for part in section.parts for line in part.lines]
@@ -146,7 +146,7 @@ def test_revisions_release_and_what_was_not_asked_are_shown(rolled_back: RunReco
         CriterionResult("changelog_covers_release", "", "pre", Verdict.PASS, (commits,)),
         CriterionResult("serving_the_deployed_revision", "", "smoke", Verdict.PASS, (traffic,)),
     ]
-    rolled_back.timeline = [Event(BEGAN, "Started.")]
+    rolled_back.timeline = [TimelineEntry(BEGAN, "Started.")]
     rolled_back.not_asked = {"staging_soaked": "does not apply to the profile hotfix"}
     page = banner_html(rolled_back).replace("\n", "")
     for said in (
@@ -157,7 +157,7 @@ def test_revisions_release_and_what_was_not_asked_are_shown(rolled_back: RunReco
 
 
 def test_headings_are_in_order_and_ids_are_unique(rolled_back: RunRecord) -> None:
-    rolled_back.timeline = [Event(BEGAN, "Started.")]
+    rolled_back.timeline = [TimelineEntry(BEGAN, "Started.")]
     page = full_page(rolled_back)
     levels = [int(level) for level in re.findall(r"<h(\d)", page)]
     assert levels[0] == 1

@@ -14,7 +14,7 @@ from reports.verdict_file import VerdictFile
 from tests.reports.conftest import HOSTILE
 from verification.records.atomic import write_whole
 from verification.records.journal import Journal
-from verification.records.run_record import Exit, RollbackOutcome, RollbackResult, RunRecord
+from verification.records.run_record import ExitCode, RollbackOutcome, RollbackResult, RunRecord
 from verification.verdict import Verdict
 
 BEGAN = datetime(2026, 11, 23, 10, 15, tzinfo=UTC)
@@ -102,16 +102,16 @@ def _killed(tmp_path: Path, result: RollbackResult, *failed: str, dry_run: bool 
 @pytest.mark.parametrize(
     ("result", "failed", "verdict", "code"),
     [
-        (RollbackResult(RollbackOutcome.NOT_NEEDED), (), Verdict.INCONCLUSIVE, Exit.INCONCLUSIVE),
-        (RollbackResult(RollbackOutcome.DONE, ("login",), verified=True), ("login",), Verdict.FAIL, Exit.FAIL),
-        (RollbackResult(RollbackOutcome.DONE, ("login",), verified=True), (), Verdict.FAIL, Exit.FAIL),
-        (RollbackResult(RollbackOutcome.DONE, ("login",), verified=False), (), Verdict.FAIL, Exit.ROLLBACK_FAILED),
-        (RollbackResult(RollbackOutcome.WITHHELD, ("login",)), ("login",), Verdict.FAIL, Exit.FAIL),
-        (RollbackResult(RollbackOutcome.FAILED), (), Verdict.INCONCLUSIVE, Exit.ROLLBACK_FAILED),
+        (RollbackResult(RollbackOutcome.NOT_NEEDED), (), Verdict.INCONCLUSIVE, ExitCode.INCONCLUSIVE),
+        (RollbackResult(RollbackOutcome.DONE, ("login",), verified=True), ("login",), Verdict.FAIL, ExitCode.FAIL),
+        (RollbackResult(RollbackOutcome.DONE, ("login",), verified=True), (), Verdict.FAIL, ExitCode.FAIL),
+        (RollbackResult(RollbackOutcome.DONE, ("login",), verified=False), (), Verdict.FAIL, ExitCode.ROLLBACK_FAILED),
+        (RollbackResult(RollbackOutcome.WITHHELD, ("login",)), ("login",), Verdict.FAIL, ExitCode.FAIL),
+        (RollbackResult(RollbackOutcome.FAILED), (), Verdict.INCONCLUSIVE, ExitCode.ROLLBACK_FAILED),
     ],
 )
 def test_the_files_of_a_killed_run_say_what_was_done_in_its_stead(
-    tmp_path: Path, result: RollbackResult, failed: tuple[str, ...], verdict: Verdict, code: Exit
+    tmp_path: Path, result: RollbackResult, failed: tuple[str, ...], verdict: Verdict, code: ExitCode
 ) -> None:
     files = _killed(tmp_path, replace(result, from_revision="b", to_revision="a"), *failed)
     written = VerdictFile.model_validate_json(files.verdict.read_text(encoding="utf-8"))

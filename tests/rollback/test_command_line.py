@@ -16,7 +16,7 @@ import pytest
 from tests.clients.relay import Relay
 from tests.rollback.stage import ROOT, Stage
 from verification.records.deployment_log import LogFile
-from verification.records.deployments import State
+from verification.records.deployments import DeploymentOutcome
 from verification.records.journal import JournalView
 
 
@@ -68,7 +68,7 @@ def test_one_step_back_goes_to_the_revision_of_the_deployment_note(stage: Stage,
     assert events[6:] == ["call-queued"] * 3 + ["call-sent"] * 3
     assert "told #incidents" in out
     [deployment] = LogFile(shell.folder / "reports" / "output" / "deployments.jsonl").deployments()
-    assert (deployment.revision, deployment.state) == (note.current, State.ROLLED_BACK)
+    assert (deployment.revision, deployment.state) == (note.current, DeploymentOutcome.ROLLED_BACK)
     assert deployment.rollback is not None
     assert (deployment.rollback.by, deployment.rollback.to_revision) == ("hand", note.previous)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.runs.conftest import SHIPPED, Runner, World, patient
 from verification.records.deployment_log import LogFile
-from verification.records.deployments import State
+from verification.records.deployments import DeploymentOutcome
 
 HUMAN = ("cloud_run_costs_reviewed", "user_feedback_reviewed", "deployment_metrics")
 
@@ -51,7 +51,7 @@ def test_a_rolled_back_deployment_has_its_own_truth_and_people_answer_for_theirs
     assert len(again) == 1, "the team is told once"
 
     (deployment,) = LogFile(run.output / "deployments.jsonl").deployments()
-    assert (deployment.revision, deployment.state) == (bad, State.ROLLED_BACK)
+    assert (deployment.revision, deployment.state) == (bad, DeploymentOutcome.ROLLED_BACK)
     assert {(one.line, one.name) for one in deployment.signed} == {(line, "Noa Levi") for line in HUMAN}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.runs.conftest import SHIPPED, Runner, World, patient, without_the_code
 from verification.records.deployment_log import LogFile
-from verification.records.deployments import State
+from verification.records.deployments import DeploymentOutcome
 from verification.verdict import Verdict
 
 
@@ -28,7 +28,7 @@ def test_what_passes_its_gates_is_deployed_asked_anew_and_followed_up(run: Runne
     assert outcome["thread_ts"] == announcement["ts"], "the team is told in the thread of the announcement"
     assert "GO: All " in outcome["text"]
     (deployment,) = LogFile(run.output / "deployments.jsonl").deployments()
-    assert (deployment.revision, deployment.state) == (ran.verdict.revision, State.GOOD)
+    assert (deployment.revision, deployment.state) == (ran.verdict.revision, DeploymentOutcome.GOOD)
     assert deployment.verdicts == dict.fromkeys(("pre", "smoke", "followup"), Verdict.PASS)
     served = next(one for one in ran.verdict.criteria if one.id == "serving_the_deployed_revision")
     assert ran.verdict.revision in {one.value for one in served.measurements}, "not what was answered before"

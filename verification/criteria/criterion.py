@@ -48,7 +48,7 @@ def title_of(item: pytest.Item) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class DeclaredCriterion:
     """A criterion as its file declares it."""
 
     file: Path
@@ -89,7 +89,9 @@ def refuse_without_phase(items: Iterable[pytest.Item], folders: Iterable[Path]) 
             )
 
 
-def not_collected(collected: Iterable[pytest.Item], folders: Iterable[Path], settings: Settings) -> list[Declared]:
+def not_collected(
+    collected: Iterable[pytest.Item], folders: Iterable[Path], settings: Settings
+) -> list[DeclaredCriterion]:
     """The configured criteria in `folders` that collection did not bring, because the command line names others."""
     brought = {(item.path.resolve(), getattr(item, "originalname", item.name)) for item in collected}
     return [
@@ -99,7 +101,7 @@ def not_collected(collected: Iterable[pytest.Item], folders: Iterable[Path], set
     ]
 
 
-def declared(folders: Iterable[Path]) -> Iterator[Declared]:
+def declared(folders: Iterable[Path]) -> Iterator[DeclaredCriterion]:
     """Every criterion that the files in `folders` declare, read without importing them."""
     for folder in folders:
         for file in sorted(folder.resolve().rglob("test_*.py")):
@@ -110,7 +112,7 @@ def declared(folders: Iterable[Path]) -> Iterator[Declared]:
             yield from _declared_in(tree, file)
 
 
-def _declared_in(tree: ast.Module, file: Path) -> Iterator[Declared]:
+def _declared_in(tree: ast.Module, file: Path) -> Iterator[DeclaredCriterion]:
     shared: list[ast.expr] = []
     for node in tree.body:
         if isinstance(node, ast.Assign) and any(
@@ -123,7 +125,7 @@ def _declared_in(tree: ast.Module, file: Path) -> Iterator[Declared]:
             phases = frozenset(name for name, _ in marks if name in PHASES)
             if phases:
                 needs = frozenset(argument for name, arguments in marks if name == "needs" for argument in arguments)
-                yield Declared(file, node.name, phases, needs)
+                yield DeclaredCriterion(file, node.name, phases, needs)
 
 
 def _marks(expressions: Iterable[ast.expr]) -> Iterator[tuple[str, list[str]]]:

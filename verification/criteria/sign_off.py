@@ -12,7 +12,7 @@ from verification.errors import NotAsked, SettingsError
 from verification.verdict import Measurement
 
 if TYPE_CHECKING:
-    from verification.records.deployments import Signed
+    from verification.records.deployments import Signature
 
 _LINE = re.compile(r"[a-z0-9_]+(\[[\w-]+\])?")
 _LONGEST_NAME = 100
@@ -38,12 +38,12 @@ def read_sign_offs(given: Iterable[str]) -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class SignOffLine:
     """One line that a person answers for: `given` is a name that this run was told, `before` an earlier signature."""
 
     id: str
     given: str
-    before: Signed | None
+    before: Signature | None
 
     @property
     def name(self) -> str:

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from verification.errors import ObserverError
-from verification.records.deployments import Deployment, Event, fold
+from verification.records.deployments import Deployment, DeploymentEvent, fold
 from verification.records.jsonl import append_line
 from verification.settings.followup import DeploymentLogSettings
 from verification.settings.loading import secret
@@ -35,7 +35,7 @@ class DeploymentLog(Protocol):
     def place(self) -> str:
         """Where that is, for people."""
 
-    def append(self, events: Iterable[Event]) -> int:
+    def append(self, events: Iterable[DeploymentEvent]) -> int:
         """Keep those of `events` that are not there yet; how many these were."""
 
     def deployments(self) -> tuple[Deployment, ...]:
@@ -62,7 +62,7 @@ class LogFile:
         """The file's path."""
         return str(self.path)
 
-    def append(self, events: Iterable[Event]) -> int:
+    def append(self, events: Iterable[DeploymentEvent]) -> int:
         """Keep what is new, each by one write that is on disk afterwards. Raises ObserverError."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ class LogFile:
         """All deployments. A line that is none (torn by a crash) is passed over. Raises ObserverError."""
         return fold(self._events())
 
-    def _events(self) -> list[Event]:
+    def _events(self) -> list[DeploymentEvent]:
         if not self.path.exists():
             return []
         if not self.path.is_file():  # reading a pipe or a device could last for ever
@@ -111,7 +111,7 @@ class LogCollection:
         """The collection, without its address."""
         return f"MongoDB collection {self.collection}"
 
-    def append(self, events: Iterable[Event]) -> int:
+    def append(self, events: Iterable[DeploymentEvent]) -> int:
         """Keep what is new. Raises ObserverError, SettingsError."""
         new = 0
         with self._open() as server, server.asking("the deployment log was written"):
@@ -135,9 +135,13 @@ class LogCollection:
         return MongoDB(self.url, timeout=self.timeout)
 
 
-def _event(source: str | Mapping[str, object]) -> Event | None:
+def _event(source: str | Mapping[str, object]) -> DeploymentEvent | None:
     """What a line or a document says; None for one that is no event."""
     try:
-        return Event.model_validate_json(source) if isinstance(source, str) else Event.model_validate(source)
+        return (
+            DeploymentEvent.model_validate_json(source)
+            if isinstance(source, str)
+            else DeploymentEvent.model_validate(source)
+        )
     except ValidationError:
         return None

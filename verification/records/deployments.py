@@ -18,7 +18,7 @@ from verification.records.run_record import POST_DEPLOY_PHASES, RollbackOutcome
 from verification.verdict import Verdict
 
 
-class Kind(StrEnum):
+class EventKind(StrEnum):
     """What an event tells of its deployment."""
 
     DEPLOYED = "deployed"  # that it took place
@@ -27,7 +27,7 @@ class Kind(StrEnum):
     SIGN_OFF = "sign-off"  # that a person answers for one line of the checklist
 
 
-class State(StrEnum):
+class DeploymentOutcome(StrEnum):
     """What a deployment came to."""
 
     GOOD = "good"
@@ -40,14 +40,14 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class Phase(_Part):
+class PhaseVerdict(_Part):
     """What a phase came to, and when its last criterion was measured."""
 
     verdict: Verdict
     ended: AwareDatetime
 
 
-class RolledBack(_Part):
+class LoggedRollback(_Part):
     """A rollback. `seconds` is from its start to the shifted traffic."""
 
     outcome: RollbackOutcome
@@ -66,7 +66,7 @@ class SignOff(_Part):
     name: str
 
 
-class Event(_Part):
+class DeploymentEvent(_Part):
     """One line of the log. `id` makes it one: the same event is never kept twice. Unknown keys are passed over.
 
     `at` is when it happened: a run's end, a rollback's end. `failed_at` is when the first failure was measured.
@@ -74,7 +74,7 @@ class Event(_Part):
 
     version: Literal[1] = 1
     id: str
-    kind: Kind
+    kind: EventKind
     at: AwareDatetime
     environment: str
     service: str
@@ -83,15 +83,15 @@ class Event(_Part):
     commit: str = ""
     deployed: AwareDatetime | None = None
     profiles: tuple[str, ...] = ()
-    phases: Mapping[str, Phase] = {}
+    phases: Mapping[str, PhaseVerdict] = {}
     failed_at: AwareDatetime | None = None
     issues: tuple[str, ...] = ()
-    rollback: RolledBack | None = None
+    rollback: LoggedRollback | None = None
     sign_off: SignOff | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
+class Signature:
     """A line that a person answers for."""
 
     line: str
@@ -114,13 +114,13 @@ class Deployment:
     previous: str = ""
     commit: str = ""
     profiles: tuple[str, ...] = ()
-    phases: Mapping[str, Phase] | None = None
+    phases: Mapping[str, PhaseVerdict] | None = None
     first_smoke: datetime | None = None
     issues: tuple[str, ...] = ()
     failed_at: datetime | None = None
-    rollback: RolledBack | None = None
+    rollback: LoggedRollback | None = None
     rolled_back_at: datetime | None = None
-    signed: tuple[Signed, ...] = ()
+    signed: tuple[Signature, ...] = ()
 
     @property
     def verdicts(self) -> dict[str, Verdict]:
@@ -128,20 +128,20 @@ class Deployment:
         return {name: phase.verdict for name, phase in (self.phases or {}).items()}
 
     @property
-    def state(self) -> State:
+    def state(self) -> DeploymentOutcome:
         """What it came to; a rollback stays one, whatever ran afterwards."""
         if self.rollback and self.rollback.outcome is RollbackOutcome.DONE:
-            return State.ROLLED_BACK
+            return DeploymentOutcome.ROLLED_BACK
         verdicts = [verdict for name, verdict in self.verdicts.items() if name in POST_DEPLOY_PHASES]
         if Verdict.FAIL in verdicts or (self.rollback and self.rollback.outcome is RollbackOutcome.FAILED):
-            return State.FAILED
-        return State.GOOD if verdicts and set(verdicts) == {Verdict.PASS} else State.UNCLEAR
+            return DeploymentOutcome.FAILED
+        return DeploymentOutcome.GOOD if verdicts and set(verdicts) == {Verdict.PASS} else DeploymentOutcome.UNCLEAR
 
     @property
     def verified(self) -> datetime | None:
         """When the last of its post-deploy phases was through, if it is good."""
         ended = [phase.ended for name, phase in (self.phases or {}).items() if name in POST_DEPLOY_PHASES]
-        return max(ended) if ended and self.state is State.GOOD else None
+        return max(ended) if ended and self.state is DeploymentOutcome.GOOD else None
 
     @property
     def duration(self) -> float | None:
@@ -155,22 +155,22 @@ class Deployment:
             return None
         return max((self.rolled_back_at - self.failed_at).total_seconds(), 0.0)
 
-    def signature(self, line: str) -> Signed | None:
+    def signature(self, line: str) -> Signature | None:
         """The latest signature under `line`."""
         return next((one for one in reversed(self.signed) if one.line == line), None)
 
 
-def fold(events: Iterable[Event]) -> tuple[Deployment, ...]:
+def fold(events: Iterable[DeploymentEvent]) -> tuple[Deployment, ...]:
     """The deployments that `events` tell of, by their time, the oldest first."""
-    known: dict[tuple[str, str, str], list[Event]] = {}
+    known: dict[tuple[str, str, str], list[DeploymentEvent]] = {}
     for event in {one.id: one for one in events}.values():
         known.setdefault((event.environment, event.service, event.revision), []).append(event)
     return tuple(sorted(map(_folded, known.values()), key=lambda one: (one.deployed, one.revision)))
 
 
-def _folded(events: list[Event]) -> Deployment:
+def _folded(events: list[DeploymentEvent]) -> Deployment:
     events = sorted(events, key=lambda one: (one.at, one.id))
-    first, phases = events[0], dict[str, Phase]()
+    first, phases = events[0], dict[str, PhaseVerdict]()
     for event in events:
         phases |= event.phases
     rolled = [one for one in events if one.rollback]
@@ -191,7 +191,7 @@ def _folded(events: list[Event]) -> Deployment:
         failed_at=min((one.failed_at for one in events if one.failed_at), default=None),
         rollback=told.rollback if told else None,
         rolled_back_at=told.at if told else None,
-        signed=tuple(Signed(one.sign_off.line, one.sign_off.name, one.at) for one in events if one.sign_off),
+        signed=tuple(Signature(one.sign_off.line, one.sign_off.name, one.at) for one in events if one.sign_off),
     )
 
 

@@ -9,7 +9,14 @@ from datetime import datetime
 from verification.deadline import now
 from verification.errors import VerificationError
 from verification.records.deployment_log import DeploymentLog
-from verification.records.deployments import Deployment, Event, Kind, Phase, RolledBack, SignOff
+from verification.records.deployments import (
+    Deployment,
+    DeploymentEvent,
+    EventKind,
+    LoggedRollback,
+    PhaseVerdict,
+    SignOff,
+)
 from verification.records.run_record import (
     POST_DEPLOY_PHASES,
     CriterionResult,
@@ -42,15 +49,15 @@ def belongs_in_the_log(record: RunRecord) -> bool:
     return bool((POST_DEPLOY_PHASES | {"followup"}) & asked) and not record.dry_run
 
 
-def events_of(record: RunRecord, run: str, sign_offs: Mapping[str, str]) -> tuple[Event, ...]:
+def events_of(record: RunRecord, run: str, sign_offs: Mapping[str, str]) -> tuple[DeploymentEvent, ...]:
     """What `record` tells. `run` is a name of its own (the run's folder); `sign_offs` are names by line."""
     subject = Subject(record.environment, record.service, record.revision)
     at = record.finished or now()
     told = tuple(phase for phase in record.phases if any(one.phase == phase for one in record.criteria))
     happened = [*told, record.rollback.outcome.value]
-    event = Event(
+    event = DeploymentEvent(
         id=subject.id("run", run, *happened),
-        kind=Kind.RUN,
+        kind=EventKind.RUN,
         at=at,
         environment=subject.environment,
         service=subject.service,
@@ -59,7 +66,9 @@ def events_of(record: RunRecord, run: str, sign_offs: Mapping[str, str]) -> tupl
         commit=record.commit,
         deployed=record.deployed,
         profiles=record.profiles,
-        phases={phase: Phase(verdict=record.verdict_of(phase), ended=_ended(record, phase, at)) for phase in told},
+        phases={
+            phase: PhaseVerdict(verdict=record.verdict_of(phase), ended=_ended(record, phase, at)) for phase in told
+        },
         failed_at=_failed_at(record),
         issues=tuple(_issue(one) for one in record.criteria if one.verdict is not Verdict.PASS),
         rollback=_rolled_back(record.rollback),
@@ -67,11 +76,11 @@ def events_of(record: RunRecord, run: str, sign_offs: Mapping[str, str]) -> tupl
     return (event, *(sign_off(subject, line, name, run, at) for line, name in sign_offs.items()))
 
 
-def sign_off(subject: Subject, line: str, name: str, run: str, at: datetime) -> Event:
+def sign_off(subject: Subject, line: str, name: str, run: str, at: datetime) -> DeploymentEvent:
     """That `name` answers for `line`."""
-    return Event(
+    return DeploymentEvent(
         id=subject.id("sign-off", run, line),
-        kind=Kind.SIGN_OFF,
+        kind=EventKind.SIGN_OFF,
         at=at,
         environment=subject.environment,
         service=subject.service,
@@ -80,12 +89,12 @@ def sign_off(subject: Subject, line: str, name: str, run: str, at: datetime) -> 
     )
 
 
-def deployed(deployment: Deployment, at: datetime) -> Event:
+def deployed(deployment: Deployment, at: datetime) -> DeploymentEvent:
     """That the deployment took place, for one that no run has told of."""
     subject = Subject(deployment.environment, deployment.service, deployment.revision)
-    return Event(
+    return DeploymentEvent(
         id=subject.id("deployed"),
-        kind=Kind.DEPLOYED,
+        kind=EventKind.DEPLOYED,
         at=at,
         environment=subject.environment,
         service=subject.service,
@@ -98,16 +107,16 @@ def deployed(deployment: Deployment, at: datetime) -> Event:
 
 def rolled_back_by_hand(
     environment: str, service: str, taken_out: Iterable[str], result: RollbackResult, run: str
-) -> tuple[Event, ...]:
+) -> tuple[DeploymentEvent, ...]:
     """What a rollback that a person started did to each revision of `taken_out`; nothing where it was withheld."""
     rollback = _rolled_back(result, "hand")
     if rollback is None or result.outcome is RollbackOutcome.WITHHELD:
         return ()
     at = now()
     return tuple(
-        Event(
+        DeploymentEvent(
             id=Subject(environment, service, revision).id("rollback", run),
-            kind=Kind.ROLLBACK,
+            kind=EventKind.ROLLBACK,
             at=at,
             environment=environment,
             service=service,
@@ -119,7 +128,7 @@ def rolled_back_by_hand(
     )
 
 
-def keep(log: DeploymentLog, events: Iterable[Event]) -> str:
+def keep(log: DeploymentLog, events: Iterable[DeploymentEvent]) -> str:
     """Write `events`; what went wrong, or nothing."""
     try:
         log.append(events)
@@ -147,10 +156,10 @@ def _issue(result: CriterionResult) -> str:
     return redact(f"{result.phase}: {result.id}: {result.verdict}: {reason}")[:_LONGEST_ISSUE]
 
 
-def _rolled_back(result: RollbackResult, by: str = "the run") -> RolledBack | None:
+def _rolled_back(result: RollbackResult, by: str = "the run") -> LoggedRollback | None:
     if result.outcome is RollbackOutcome.NOT_NEEDED:
         return None
-    return RolledBack(
+    return LoggedRollback(
         outcome=result.outcome,
         triggers=result.triggers,
         from_revision=result.from_revision,

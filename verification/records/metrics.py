@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from statistics import fmean, median
 
-from verification.records.deployments import Deployment, State
+from verification.records.deployments import Deployment, DeploymentOutcome
 from verification.settings.followup import DeploymentLogSettings
 
 _WEEK = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class DeploymentMetric:
     """One metric against its target. `value` is None where it cannot be told, and `note` says why.
 
     `good` is None where there is no value, or where too few deployments stand behind it. `samples` are the
@@ -35,9 +35,9 @@ class Period:
     """The figures of a stretch of time, and what the deployments in it came to."""
 
     name: str
-    figures: tuple[Figure, ...]
+    figures: tuple[DeploymentMetric, ...]
     deployments: int
-    states: dict[State, int]
+    states: dict[DeploymentOutcome, int]
     too_few: str  # "2 deployments: too few to tell", or empty
 
 
@@ -68,7 +68,7 @@ def recoveries(deployments: Iterable[Deployment], among: Sequence[Deployment]) -
     """
     found: list[float | None] = []
     for one in deployments:
-        if one.state not in {State.FAILED, State.ROLLED_BACK}:
+        if one.state not in {DeploymentOutcome.FAILED, DeploymentOutcome.ROLLED_BACK}:
             continue
         mended = [next_.verified for next_ in among if next_.deployed > one.deployed and next_.verified]
         moments = [(moment - one.failed_at).total_seconds() for moment in mended if one.failed_at]
@@ -94,11 +94,11 @@ def _period(
         _recovery(deployments, among, settings),
         _success_rate(deployments, settings),
     )
-    states = {state: sum(one.state is state for one in deployments) for state in State}
+    states = {state: sum(one.state is state for one in deployments) for state in DeploymentOutcome}
     return Period(name, figures, count, states, too_few)
 
 
-def _frequency(deployments: Sequence[Deployment], span: timedelta, settings: DeploymentLogSettings) -> Figure:
+def _frequency(deployments: Sequence[Deployment], span: timedelta, settings: DeploymentLogSettings) -> DeploymentMetric:
     least, most = settings.targets.per_week
     count = len(deployments)
     weeks = max(span, _WEEK) / _WEEK  # less than a week is no rate
@@ -107,7 +107,7 @@ def _frequency(deployments: Sequence[Deployment], span: timedelta, settings: Dep
     return _figure("deployment frequency", value, "a week", f"{least:g}-{most:g}", count, settings, note, least=least)
 
 
-def _duration(deployments: Sequence[Deployment], settings: DeploymentLogSettings) -> Figure:
+def _duration(deployments: Sequence[Deployment], settings: DeploymentLogSettings) -> DeploymentMetric:
     known = [one.duration / 60 for one in deployments if one.duration is not None and one.duration >= 0]
     value = round(median(known), 2) if known else None
     note = "median; from the new revision to the end of its smoke phase" if known else "no smoke phase was logged"
@@ -115,9 +115,9 @@ def _duration(deployments: Sequence[Deployment], settings: DeploymentLogSettings
     return _figure("deployment duration", value, "min", f"< {limit:g}", len(known), settings, note, below=limit)
 
 
-def _rollback_rate(deployments: Sequence[Deployment], settings: DeploymentLogSettings) -> Figure:
+def _rollback_rate(deployments: Sequence[Deployment], settings: DeploymentLogSettings) -> DeploymentMetric:
     count, limit = len(deployments), settings.targets.rollback_rate * 100
-    rolled = sum(one.state is State.ROLLED_BACK for one in deployments)
+    rolled = sum(one.state is DeploymentOutcome.ROLLED_BACK for one in deployments)
     value = round(100 * rolled / count, 1) if count else None
     return _figure(
         "rollback rate",
@@ -133,24 +133,24 @@ def _rollback_rate(deployments: Sequence[Deployment], settings: DeploymentLogSet
 
 def _recovery(
     deployments: Sequence[Deployment], among: Sequence[Deployment], settings: DeploymentLogSettings
-) -> Figure:
+) -> DeploymentMetric:
     limit, found = settings.targets.recovery / 60, recoveries(deployments, among)
     known = [one / 60 for one in found if one is not None]
     unknown = len(found) - len(known)
     name, unit, target = "mean time to recovery", "min", f"< {limit:g}"
     if not found:
-        return Figure(name, None, unit, target, None, 0, "no deployment failed" if deployments else "")
+        return DeploymentMetric(name, None, unit, target, None, 0, "no deployment failed" if deployments else "")
     note = f"{len(found)} failed" + (f"; for {unknown} no recovery is known" if unknown else "")
     value = round(fmean(known), 2) if known else None
     # One that was never mended is no good recovery, however fast the others were.
     good = None if value is None or len(deployments) < settings.enough else value < limit and not unknown
-    return Figure(name, value, unit, target, good, len(known), note)
+    return DeploymentMetric(name, value, unit, target, good, len(known), note)
 
 
-def _success_rate(deployments: Sequence[Deployment], settings: DeploymentLogSettings) -> Figure:
+def _success_rate(deployments: Sequence[Deployment], settings: DeploymentLogSettings) -> DeploymentMetric:
     limit = settings.targets.success_rate * 100
-    known = [one for one in deployments if one.state is not State.UNCLEAR]
-    good, unclear = sum(one.state is State.GOOD for one in known), len(deployments) - len(known)
+    known = [one for one in deployments if one.state is not DeploymentOutcome.UNCLEAR]
+    good, unclear = sum(one.state is DeploymentOutcome.GOOD for one in known), len(deployments) - len(known)
     value = round(100 * good / len(known), 1) if known else None
     note = f"{good} of {len(known)}" if known else "no deployment has a verdict yet"
     note += f"; {unclear} more without a verdict" if unclear and known else ""
@@ -171,10 +171,10 @@ def _figure(
     least: float = float("-inf"),
     above: float = float("-inf"),
     below: float = float("inf"),
-) -> Figure:
+) -> DeploymentMetric:
     enough = value is not None and samples >= settings.enough
     good = None if value is None or not enough else least <= value < below and value > above
-    return Figure(name, value, unit, target, good, samples, note)
+    return DeploymentMetric(name, value, unit, target, good, samples, note)
 
 
 def _month_of(moment: datetime) -> datetime:

@@ -16,7 +16,7 @@ POST_DEPLOY_PHASES = frozenset({"deploy", "smoke", "monitor"})
 PHASES = ("pre", "deploy", "smoke", "monitor", "followup")
 
 
-class Exit(IntEnum):
+class ExitCode(IntEnum):
     """Exit codes of a run; pytest's own (2 interrupted, 3 internal, 4 usage, 5 none collected) keep their meaning."""
 
     PASS = 0
@@ -56,7 +56,7 @@ class CriterionResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class TimelineEntry:
     """What happened in a run, and when; `failed` where it is a criterion that failed."""
 
     at: datetime
@@ -109,7 +109,7 @@ class RunRecord:
     interrupted: str = ""  # why the run ended early, if it did
     rollback: RollbackResult = field(default_factory=lambda: RollbackResult(RollbackOutcome.NOT_NEEDED))
     called: list[str] = field(default_factory=list)  # who was told of the rollback, and who could not be
-    timeline: list[Event] = field(default_factory=list)  # from the start to the end, once it has ended
+    timeline: list[TimelineEntry] = field(default_factory=list)  # from the start to the end, once it has ended
 
     @property
     def failures(self) -> list[CriterionResult]:
@@ -146,13 +146,13 @@ class RunRecord:
 
     def exit_code_after(self, exitstatus: int) -> int:
         """Our verdict's code, unless pytest has something to say (`exitstatus`) that a verdict does not cover."""
-        if self.failures or self.exit_code is Exit.ROLLBACK_FAILED:
+        if self.failures or self.exit_code is ExitCode.ROLLBACK_FAILED:
             return self.exit_code
         return self.exit_code if exitstatus in {0, 1} else exitstatus
 
     @property
-    def exit_code(self) -> Exit:
+    def exit_code(self) -> ExitCode:
         """The exit code that the verdict and the rollback call for."""
         if self.rollback.outcome is RollbackOutcome.FAILED or self.rollback.verified is False:
-            return Exit.ROLLBACK_FAILED
-        return {Verdict.PASS: Exit.PASS, Verdict.FAIL: Exit.FAIL, Verdict.INCONCLUSIVE: Exit.INCONCLUSIVE}[self.verdict]
+            return ExitCode.ROLLBACK_FAILED
+        return ExitCode[self.verdict.name]

@@ -18,7 +18,7 @@ from reports.command_line import CommandExit
 from tests.conftest import ROOT, Address
 from verification.errors import ObserverError, SettingsError
 from verification.records.deployment_log import DeploymentLog, LogFile, open_log
-from verification.records.deployments import Event, State
+from verification.records.deployments import DeploymentEvent, DeploymentOutcome
 from verification.records.events import belongs_in_the_log, events_of, keep, rolled_back_by_hand
 from verification.records.run_record import CriterionResult, RollbackOutcome, RollbackResult, RunRecord
 from verification.settings.followup import DeploymentLogSettings
@@ -29,14 +29,14 @@ _WRITER = """
 import sys
 from pathlib import Path
 from verification.records.deployment_log import open_log
-from verification.records.deployments import Event
+from verification.records.deployments import DeploymentEvent
 from verification.settings.followup import DeploymentLogSettings
 settings = DeploymentLogSettings.model_validate_json(sys.argv[1])
 log = open_log(settings, Path(sys.argv[2]), {"DEPLOYMENT_LOG_URL": sys.argv[3]})
 print("ready", flush=True)
 sys.stdin.readline()
 for line in sys.argv[4:]:
-    log.append([Event.model_validate_json(line)])
+    log.append([DeploymentEvent.model_validate_json(line)])
 """
 
 
@@ -65,7 +65,7 @@ def test_a_run_is_written_and_read_back(log: DeploymentLog, rolled_back: RunReco
     (found,) = log.deployments()
     assert (found.environment, found.service, found.revision) == ("production", "Bayit+", "backend-00043")
     assert (found.previous, found.commit, found.deployed) == ("backend-00042", "4f9c2ab", rolled_back.started)
-    assert (found.state, found.verdicts) == (State.ROLLED_BACK, {"smoke": Verdict.FAIL})
+    assert (found.state, found.verdicts) == (DeploymentOutcome.ROLLED_BACK, {"smoke": Verdict.FAIL})
     assert found.rollback is not None
     assert (found.rollback.triggers, found.rollback.to_revision) == (("login",), "backend-00042")
     assert found.recovery == 912.0
@@ -94,7 +94,7 @@ def test_the_same_phase_in_another_run_updates(log: DeploymentLog, record: RunRe
 def test_several_processes_at_once_lose_no_line(
     log: DeploymentLog, settings: DeploymentLogSettings, variables: dict[str, str], tmp_path: Path, record: RunRecord
 ) -> None:
-    def events(writer: int) -> list[Event]:
+    def events(writer: int) -> list[DeploymentEvent]:
         shared = [events_of(replace(record, revision="shared"), "run", {})[0]]
         own = [events_of(replace(record, revision=f"b-{writer}-{one}"), "run", {})[0] for one in range(8)]
         return [*own[:4], *shared, *own[4:]]
@@ -155,7 +155,7 @@ def test_a_rollback_by_hand_is_one_of_the_deployment_that_was_taken_out(log: Dep
     result = RollbackResult(RollbackOutcome.DONE, from_revision="b", to_revision="a", seconds=1.5, verified=True)
     assert log.append(rolled_back_by_hand("production", "backend", ["b"], result, "by-hand-1")) == 1
     (found,) = log.deployments()
-    assert (found.revision, found.state, found.previous) == ("b", State.ROLLED_BACK, "a")
+    assert (found.revision, found.state, found.previous) == ("b", DeploymentOutcome.ROLLED_BACK, "a")
     assert found.rollback is not None
     assert found.rollback.by == "hand"
     withheld = replace(result, outcome=RollbackOutcome.WITHHELD)

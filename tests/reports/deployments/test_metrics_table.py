@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from reports.deployments.metrics_table import MetricsFile, PeriodEntry, bars, table
-from verification.records.deployments import Deployment, Phase, RolledBack
-from verification.records.metrics import Figure, Period, by_month, over_all
+from verification.records.deployments import Deployment, LoggedRollback, PhaseVerdict
+from verification.records.metrics import DeploymentMetric, Period, by_month, over_all
 from verification.records.run_record import RollbackOutcome
 from verification.settings.followup import DeploymentLogSettings
 from verification.verdict import Verdict
@@ -32,13 +32,13 @@ def deployment(
     """One on `day`, through its smoke phase after `minutes`; rolled back and well `well_after` its first failure."""
     at = BEGAN + timedelta(days=day)
     smoked = at + timedelta(minutes=minutes)
-    rollback = RolledBack(outcome=RollbackOutcome.DONE, verified=True) if well_after is not None else None
+    rollback = LoggedRollback(outcome=RollbackOutcome.DONE, verified=True) if well_after is not None else None
     return Deployment(
         "production",
         "backend",
         f"backend-{day}",
         at,
-        phases={"smoke": Phase(verdict=verdict, ended=smoked)} if verdict else {},
+        phases={"smoke": PhaseVerdict(verdict=verdict, ended=smoked)} if verdict else {},
         first_smoke=smoked if verdict else None,
         failed_at=smoked if failed or rollback else None,
         rollback=rollback,
@@ -46,7 +46,7 @@ def deployment(
     )
 
 
-def figures(deployments: Iterable[Deployment]) -> dict[str, Figure]:
+def figures(deployments: Iterable[Deployment]) -> dict[str, DeploymentMetric]:
     return {one.name: one for one in over_all(list(deployments), SETTINGS, NOW).figures}
 
 

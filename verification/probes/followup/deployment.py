@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from verification.criteria.criterion import criterion_id
-from verification.criteria.sign_off import Line
+from verification.criteria.sign_off import SignOffLine
 from verification.errors import NotAsked
 from verification.probe import PROBES, probe
 from verification.probes.health import given
-from verification.records.deployments import Deployment, State
+from verification.records.deployments import Deployment, DeploymentOutcome
 from verification.settings.model import Settings
 
 if TYPE_CHECKING:
@@ -34,14 +34,14 @@ class Followed:
     def serves(self) -> str:
         """The revision that serves since: the one before, where this one was rolled back."""
         deployment = self.deployment
-        rolled_back = deployment.state is State.ROLLED_BACK and deployment.rollback is not None
+        rolled_back = deployment.state is DeploymentOutcome.ROLLED_BACK and deployment.rollback is not None
         return deployment.rollback.to_revision if rolled_back and deployment.rollback else deployment.revision
 
     @property
     def through(self) -> datetime:
         """When it was through: verified, or rolled back, or (where nobody verified it) deployed."""
         deployment = self.deployment
-        over = deployment.rolled_back_at if deployment.state is State.ROLLED_BACK else deployment.verified
+        over = deployment.rolled_back_at if deployment.state is DeploymentOutcome.ROLLED_BACK else deployment.verified
         return over or deployment.deployed
 
 
@@ -87,7 +87,7 @@ def _unlogged(
     earlier = [
         deployment
         for deployment in logged
-        if deployment.deployed < state.created and deployment.state is not State.ROLLED_BACK
+        if deployment.deployed < state.created and deployment.state is not DeploymentOutcome.ROLLED_BACK
     ]
     previous = named.previous or (earlier[-1].revision if earlier else "")
     service = cloud_run.settings.service
@@ -99,9 +99,9 @@ def _with_previous(deployment: Deployment, named: NamedRevisions) -> Deployment:
 
 
 @pytest.fixture
-def sign_off(request: pytest.FixtureRequest, settings: Settings, followed_deployment: Followed) -> Line:
+def sign_off(request: pytest.FixtureRequest, settings: Settings, followed_deployment: Followed) -> SignOffLine:
     """The criterion's line as one that a person answers for."""
     names = cast("dict[str, str]", request.config.stash[PROBES].resource("sign_offs"))
     line = criterion_id(request.node)
     name = names.get(line) or settings.followup.signed_off_by or ""
-    return Line(line, name, followed_deployment.deployment.signature(line))
+    return SignOffLine(line, name, followed_deployment.deployment.signature(line))

@@ -13,7 +13,7 @@ from verification.deadline import now
 from verification.errors import NotAsked, VerificationError
 from verification.probe import probe
 from verification.probes.followup.deployment import Followed
-from verification.records.deployments import Deployment, State
+from verification.records.deployments import Deployment, DeploymentOutcome
 from verification.records.events import deployed
 from verification.settings.model import Settings
 from verification.settings.observers import GitHubSettings, SentrySettings
@@ -72,7 +72,8 @@ def _sentry_deploy(
 def _github_deployment(
     settings: GitHubSettings, variables: Mapping[str, str], deployment: Deployment, environment: str
 ) -> bool:
-    state: DeploymentState = "failure" if deployment.state in {State.FAILED, State.ROLLED_BACK} else "success"
+    bad = {DeploymentOutcome.FAILED, DeploymentOutcome.ROLLED_BACK}
+    state: DeploymentState = "failure" if deployment.state in bad else "success"
     with closing(GitHub(settings, variables, "write access to deployments")) as github:
         return github.record_deployment(
             _commit(deployment), environment, state, f"{deployment.revision}: {deployment.state}"

@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from verification.clients.google.cloud_run_state import Allotment, quantity
-from verification.criteria.sign_off import Line
+from verification.criteria.sign_off import SignOffLine
 from verification.errors import NotAsked, ObserverError
 from verification.probe import probe
 from verification.probes.followup.deployment import Followed
 from verification.probes.release import ReleaseContents, release_contents
-from verification.records.metrics import Figure, Period, over_all
+from verification.records.metrics import DeploymentMetric, Period, over_all
 from verification.settings.checkout import Release
 from verification.settings.followup import ApprovedResources, IdlePrices
 from verification.settings.model import Settings
@@ -50,7 +50,7 @@ class ResourceChange:
             if value != before and not self._is_approved(name, value)
         )
 
-    def must_be_none_or_approved(self, sign_off: Line) -> None:
+    def must_be_none_or_approved(self, sign_off: SignOffLine) -> None:
         """Hold that nothing changed, or that the file or a person approves of it; every figure is recorded."""
         __tracebackhide__ = True
         for figure in self._figures():
@@ -149,7 +149,7 @@ class MetricsReview:
     period: Period
     source: str
 
-    def must_be_reviewed(self, sign_off: Line) -> None:
+    def must_be_reviewed(self, sign_off: SignOffLine) -> None:
         """Hold every figure to meet its target; where one does not, or too few tell, a person has looked at it."""
         __tracebackhide__ = True
         for figure in self.period.figures:
@@ -161,7 +161,7 @@ class MetricsReview:
             )
             sign_off.must_be_signed("; ".join(filter(None, (self.period.too_few, words))))
 
-    def _measurement(self, figure: Figure) -> Measurement:
+    def _measurement(self, figure: DeploymentMetric) -> Measurement:
         note = f"target {figure.target} {figure.unit}" + (f"; {figure.note}" if figure.note else "")
         return Measurement(
             figure.name, figure.value, figure.unit, source=self.source, samples=figure.samples, note=note

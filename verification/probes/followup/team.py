@@ -12,7 +12,7 @@ from verification.probe import Probes, probe
 from verification.probes.followup.deployment import Followed
 from verification.probes.followup.watch import SecondWatch
 from verification.probes.health import given
-from verification.records.deployments import Deployment, State
+from verification.records.deployments import Deployment, DeploymentOutcome
 from verification.records.run_record import POST_DEPLOY_PHASES
 from verification.settings.model import Settings
 from verification.settings.observers import SlackSettings
@@ -30,7 +30,7 @@ def team_message(
     deployment = followed_deployment.deployment
     text = (
         rolled_back_message(settings.main_role, deployment)
-        if deployment.state is State.ROLLED_BACK
+        if deployment.state is DeploymentOutcome.ROLLED_BACK
         else _success(settings, deployment, probes)
     )
     return tell(given(settings.slack, "slack"), variables, deployment, text, dry_run)
@@ -44,7 +44,7 @@ def tell(
         raise NotAsked(f"a dry run posts nothing; {slack.deployments} would be told:\n{text}", "Run without --dry-run.")
     client = Slack.of(slack, variables)
     thread = client.find(slack.deployments, release_key(deployment.commit)) if deployment.commit else None
-    key = f"{'rollback' if deployment.state is State.ROLLED_BACK else 'success'}-of-{deployment.revision}"
+    key = f"{'rollback' if deployment.state is DeploymentOutcome.ROLLED_BACK else 'success'}-of-{deployment.revision}"
     post = client.announce(slack.deployments, text, [text], key, thread)
     value = "posted before" if post.again else "posted"
     where = "in the thread of the announcement" if thread else "in the channel"

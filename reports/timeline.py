@@ -50,10 +50,9 @@ def _step(step: JournalEntry, record: RunRecord) -> TimelineEntry | None:
                 else f"NOT verified to be well: {step.text('problem')}"
             )
             return TimelineEntry(step.at, f"Checked after the rollback: {well}")
-        case "settled" if step.text("outcome") in {"failed", "withheld"}:
-            return TimelineEntry(
-                step.at, f"The rollback {'failed' if step.text('outcome') == 'failed' else 'was withheld'}."
-            )
+        case "settled" if step.text("outcome") in {"failed", "withheld"} and step.text("guard") != "cut_off":
+            word = "failed" if step.text("outcome") == "failed" else "was withheld"
+            return TimelineEntry(step.at, f"The rollback {word}.")
     return None
 
 

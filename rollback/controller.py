@@ -159,8 +159,9 @@ class RollbackController:
         if self._begun:
             next_step = self._where_nothing_is_proven()
             record.rollback = replace(record.rollback, reason=self._unasked(), next_step=next_step)
-            reason = record.interrupted or record.rollback.reason
-            self._journal.settled(replace(record.rollback, reason=reason), verdict=record.verdict.value)
+            settled = self._result_to_tell()
+            settled = replace(settled, reason=record.interrupted or settled.reason)
+            self._journal.settled(settled, verdict=record.verdict.value)
 
     @property
     def _cut_off(self) -> bool:
@@ -178,6 +179,7 @@ class RollbackController:
             record.rollback,
             outcome=RollbackOutcome.WITHHELD,
             triggers=(CUT_OFF,),
+            guard="cut_off",
             from_revision=record.revision,
             to_revision=record.previous_revision,
         )

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from rollback.notify.message import CUT_OFF
 from rollback.notify.outbox import call_people, send_queued
 from rollback.notify.restore_offer import with_restore_offer
 from tests.clients.relay import relay_to
@@ -220,10 +221,19 @@ def test_nobody_is_called_about_nothing(office: Office) -> None:
     assert office.stage.events == ["begun"]
 
 
-def test_a_run_that_was_killed_before_it_called_is_made_up_for(office: Office) -> None:
+@pytest.mark.parametrize(
+    ("settled", "said"),
+    [
+        ({"outcome": "failed"}, "could NOT be rolled back"),
+        ({"outcome": "withheld", "guard": "cut_off", "triggers": [CUT_OFF]}, "its verification was cut off"),
+    ],
+)
+def test_a_run_that_was_killed_before_it_called_is_made_up_for(
+    settled: dict[str, object], said: str, office: Office
+) -> None:
     path = office.stage.journal.path
     then = (now() - timedelta(minutes=10)).isoformat()
-    settled = {"outcome": "failed", "from_revision": BAD, "to_revision": GOOD, "reason": "refused", "next_step": "x"}
+    settled |= {"from_revision": BAD, "to_revision": GOOD, "reason": "refused", "next_step": "x"}
     lines: list[dict[str, object]] = [
         {"event": "begun", "environment": "sandbox", "phases": ["smoke"]},
         {"event": "failed", "criterion": "login", "trigger": True},
@@ -232,7 +242,7 @@ def test_a_run_that_was_killed_before_it_called_is_made_up_for(office: Office) -
     text = "\n".join(json.dumps({"seq": n, "at": then, **line}) for n, line in enumerate(lines)) + "\n"
     path.write_text(text, encoding="utf-8")
     assert len(office.send()) == 3
-    assert "could NOT be rolled back" in office.messages()[-1]["text"]
+    assert said in office.messages()[-1]["text"]
     assert office.send() == ()
 
 

@@ -128,6 +128,7 @@ class Journal:
         self.write(
             JournalEvent.SETTLED,
             outcome=result.outcome.value,
+            triggers=list(result.triggers),
             guard=result.guard,
             from_revision=result.from_revision,
             to_revision=result.to_revision,
@@ -260,7 +261,7 @@ class JournalView:
             return None
         return RollbackResult(
             outcome,
-            self.triggers,
+            settled.texts("triggers") or self.triggers,
             settled.text("strategy"),
             settled.text("from_revision"),
             settled.text("to_revision"),

@@ -58,7 +58,6 @@ class OperatorApi:
                 Route("/served", self._served),
                 Route("/users", self._set_users, methods=["PUT"]),
                 Route("/sentry/tokens", self._mint_token, methods=["POST"]),
-                Route("/sentry/rate-limit", self._limit_rate, methods=["PUT"]),
                 Route("/slack", self._read_slack, methods=["GET"]),
                 Route("/plant", self._plant, methods=["POST"]),
                 Route("/plant", self._unplant, methods=["DELETE"]),
@@ -119,15 +118,6 @@ class OperatorApi:
         if not isinstance(scopes, list) or not FULL_SCOPES.issuperset(scopes):
             raise HTTPException(422, f"scopes: give a list of some of {', '.join(sorted(FULL_SCOPES))}")
         return JSONResponse({"token": self.sentry.tokens.mint(frozenset(scopes))})
-
-    async def _limit_rate(self, request: Request) -> Response:
-        """How many calls of its Web API Sentry allows in a window before it answers 429."""
-        body = await _body(request)
-        requests, seconds = body.get("requests"), body.get("window_seconds")
-        if not isinstance(requests, int) or not isinstance(seconds, int | float) or requests < 0 or seconds <= 0:
-            raise HTTPException(422, "requests: give a whole number; window_seconds: a number above 0")
-        self.sentry.rate_limit.set(requests, float(seconds))
-        return JSONResponse({"requests": requests, "window_seconds": seconds})
 
     async def _read_slack(self, _request: Request) -> Response:
         """What was written in Slack's channels."""

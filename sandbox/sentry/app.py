@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sandbox.sentry.events import SentryEventEndpoints
-from sandbox.sentry.http import FORBIDDEN, FULL_SCOPES, RateWindow, SentryRefusal, Tokens, not_found
+from sandbox.sentry.http import FORBIDDEN, FULL_SCOPES, SentryRefusal, Tokens, not_found
 from sandbox.sentry.ingest import ingest, sentry_key, unpacked
 from sandbox.sentry.issues import SentryIssueEndpoints
 from sandbox.sentry.model import ORGANIZATION, ORGANIZATION_ID, PROJECT_ID, SentryStore
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 Endpoint = Callable[["Request"], Awaitable[Response]]
-_TOO_FREQUENT = "You are attempting to use this endpoint too frequently. See the rate limit headers."
 
 
 class SentryApp(VendorApp):
@@ -31,7 +30,6 @@ class SentryApp(VendorApp):
     def __init__(self, faults: AbstractSet[str]) -> None:
         self.store = SentryStore()
         self.tokens = Tokens()
-        self.rate_limit = RateWindow()
         self.token = self.tokens.mint(FULL_SCOPES)
         self._faults = faults
         self._keys: dict[str, str] = {}  # by environment
@@ -49,41 +47,26 @@ class SentryApp(VendorApp):
     def _web_api(self) -> list[Route]:
         base = "/api/0/organizations/{organization}"
         events, issues, releases = self._events, self._issues, self._releases
-        release = f"{base}/releases/{{version}}/"
+        deploys = f"{base}/releases/{{version}}/deploys/"
         return [
-            self._route(f"{base}/events/", "org:read", events.table),
-            self._route(f"{base}/events-timeseries/", "org:read", events.timeseries),
+            self._route(f"{base}/events/", "org:read", events.read),
             self._route(f"{base}/issues/", "event:read", issues.search),
-            self._route(f"{base}/issues/{{issue}}/", "event:read", issues.read),
-            self._route(f"{base}/issues/{{issue}}/tags/{{key}}/", "event:read", issues.tag),
-            self._route("/api/0/issues/{issue}/", "event:read", issues.read),
-            self._route("/api/0/issues/{issue}/tags/{key}/", "event:read", issues.tag),
-            self._route(f"{base}/", "org:read", releases.organization),
+            self._route(f"{base}/issues/{{issue:int}}/tags/environment/", "event:read", issues.environments),
             self._route(f"{base}/projects/", "org:read", releases.projects),
-            self._route(f"{base}/releases/", "project:releases", releases.releases),
             self._route(f"{base}/releases/", "project:releases", releases.create, "POST"),
-            self._route(release, "project:releases", releases.release),
-            self._route(f"{release}deploys/", "project:releases", releases.deploys),
-            self._route(f"{release}deploys/", "project:releases", releases.deploy, "POST"),
+            self._route(deploys, "project:releases", releases.deploys),
+            self._route(deploys, "project:releases", releases.deploy, "POST"),
         ]
 
     def _route(self, path: str, scope: str, answer: Endpoint, method: str = "GET") -> Route:
         async def endpoint(request: Request) -> Response:
-            """Who is asking, may they, not too often, of this organization? Then the answer."""
+            """Who is asking, may they, of this organization? Then the answer."""
             scopes = self.tokens.authenticate(request.headers.get("authorization", ""))
-            allowed, limits = self.rate_limit.take()
-            try:
-                if not allowed:
-                    raise SentryRefusal(429, _TOO_FREQUENT)
-                if request.path_params.get("organization", ORGANIZATION) not in {ORGANIZATION, ORGANIZATION_ID}:
-                    raise not_found()
-                if scope not in scopes:
-                    raise SentryRefusal(403, FORBIDDEN)
-                response = await answer(request)
-            except SentryRefusal as refusal:
-                response = refusal.response()
-            response.headers.update(limits)
-            return response
+            if request.path_params["organization"] not in {ORGANIZATION, ORGANIZATION_ID}:
+                raise not_found()
+            if scope not in scopes:
+                raise SentryRefusal(403, FORBIDDEN)
+            return await answer(request)
 
         return Route(path, endpoint, methods=[method])
 

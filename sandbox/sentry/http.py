@@ -1,9 +1,8 @@
-"""What all endpoints of Sentry's Web API have in common: who may ask, how often, of what, and how answers are paged."""
+"""What all endpoints of Sentry's Web API have in common: who may ask, of what, and how answers are paged."""
 
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -54,33 +53,6 @@ class Tokens:
         if scopes is None:
             raise SentryRefusal(401, "Invalid token")
         return scopes
-
-
-class RateWindow:
-    """So many requests in each window of time; set it low to have the API answer 429."""
-
-    def __init__(self, requests: int = 1000, window_seconds: float = 1.0) -> None:
-        self.set(requests, window_seconds)
-
-    def set(self, requests: int, window_seconds: float) -> None:
-        """Change the limit; the first window begins now."""
-        self._limit, self._window_seconds = requests, window_seconds
-        self._reset, self._used = time.time() + window_seconds, 0
-
-    def take(self) -> tuple[bool, dict[str, str]]:
-        """Whether one more request may pass, and the headers that say how many are left and until when."""
-        now = time.time()
-        if now >= self._reset:
-            self._reset, self._used = now + self._window_seconds, 0
-        allowed = self._used < self._limit
-        self._used += allowed
-        return allowed, {
-            "X-Sentry-Rate-Limit-Limit": str(self._limit),
-            "X-Sentry-Rate-Limit-Remaining": str(self._limit - self._used),
-            "X-Sentry-Rate-Limit-Reset": str(int(self._reset) + 1),  # whole seconds: never too early
-            "X-Sentry-Rate-Limit-ConcurrentLimit": "25",
-            "X-Sentry-Rate-Limit-ConcurrentRemaining": "24",
-        }
 
 
 async def read_body(request: Request) -> dict[str, object]:

@@ -16,6 +16,7 @@ _KEPT_SPANS = 100_000
 _FIRST_ISSUE_ID = 5_900_000_001
 
 Status = Literal["unresolved", "resolved", "ignored"]
+Value = str | bool | datetime | None  # of a fact that a search can ask for
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +33,29 @@ class ErrorEvent:
     transaction: str
     handled: bool = True
     tags: tuple[tuple[str, str], ...] = ()
+    count: int = 1
 
     @property
     def title(self) -> str:
         """What an issue's headline says."""
         return f"{self.type}: {self.value}" if self.type else self.value
+
+    @property
+    def facts(self) -> dict[str, Value]:
+        """What a search can ask of it: its tags, and what every error has."""
+        return {
+            **dict(self.tags),
+            "timestamp": self.at,
+            "title": self.title,
+            "message": self.value,
+            "level": self.level,
+            "release": self.release,
+            "environment": self.environment,
+            "transaction": self.transaction,
+            "error.type": self.type,
+            "error.value": self.value,
+            "error.handled": self.handled,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +70,19 @@ class SentrySpan:
     is_transaction: bool = True
     count: int = 1
     tags: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def facts(self) -> dict[str, Value]:
+        """What a search can ask of it: its tags, and what every span has."""
+        return {
+            **dict(self.tags),
+            "timestamp": self.at,
+            "release": self.release,
+            "environment": self.environment,
+            "transaction": self.transaction,
+            "is_transaction": self.is_transaction,
+            "span.status": self.status,
+        }
 
 
 @dataclass(slots=True)
@@ -97,7 +129,6 @@ class SentryDeploy:
     id: int
     environment: str
     name: str | None
-    url: str | None
     started: datetime | None
     finished: datetime
 
@@ -108,9 +139,6 @@ class SentryRelease:
 
     version: str
     created: datetime
-    ref: str | None = None
-    url: str | None = None
-    released: datetime | None = None
     deploys: list[SentryDeploy] = field(default_factory=list)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -31,9 +32,10 @@ class Viewer:
         return response.json()
 
     def count(self, dataset: str, environment: str, query: str = "", **parameters: Any) -> int:
-        span = {"statsPeriod": "24h"} if "start" not in parameters else {}
+        now = datetime.now(UTC)
+        span = {"start": (now - timedelta(days=1)).isoformat(), "end": now.isoformat()}
         found = self.ask(
-            "/events/", dataset=dataset, field="count()", environment=environment, query=query, **span, **parameters
+            "/events/", dataset=dataset, field="count()", environment=environment, query=query, **(span | parameters)
         )
         number: int = found["data"][0]["count()"]
         return number

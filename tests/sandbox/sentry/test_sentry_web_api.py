@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -38,13 +37,6 @@ def test_spans_that_are_no_transactions_are_counted_too_unless_left_out(viewer: 
     assert viewer.count("spans", "staging") > 2 * viewer.count("spans", "staging", "is_transaction:true")
 
 
-def test_failure_rate_counts_refusals_as_failures(viewer: Viewer) -> None:
-    asked = {"dataset": "spans", "field": "failure_rate()", "statsPeriod": "24h", "environment": "staging"}
-    found = viewer.ask("/events/", query="is_transaction:true", **asked)
-    assert 0.015 < found["data"][0]["failure_rate()"] < 0.03
-    assert found["meta"]["fields"] == {"failure_rate()": "percentage"}
-
-
 def test_a_window_of_fifteen_minutes_is_counted_and_one_without_events_is_zero(viewer: Viewer) -> None:
     window = {"start": ago(minutes=60), "end": ago(minutes=45)}
     assert viewer.count("spans", "production", "is_transaction:true", **window) == 3 * 120
@@ -52,32 +44,16 @@ def test_a_window_of_fifteen_minutes_is_counted_and_one_without_events_is_zero(v
     assert viewer.count("spans", "production", **past) == 0
 
 
-def test_fields_group_the_table_and_sort_orders_it(viewer: Viewer) -> None:
-    asked = {"dataset": "errors", "field": ["environment", "count()"], "statsPeriod": "24h", "sort": "-count()"}
-    lines = viewer.ask("/events/", **asked)["data"]
-    assert [line["environment"] for line in lines] == ["production", "staging"]
-    assert lines[1]["count()"] == viewer.count("errors", "staging")
-
-
-def test_the_time_series_adds_up_to_the_table(viewer: Viewer) -> None:
-    window = {"start": ago(hours=6), "end": ago(hours=1)}
-    asked = {"dataset": "errors", "yAxis": "count()", "interval": "15m", "environment": "production", **window}
-    series = viewer.ask("/events-timeseries/", **asked)["timeSeries"][0]
-    assert series["meta"]["interval"] == 900_000
-    assert sum(point["value"] for point in series["values"]) == viewer.count("errors", "production", **window) > 0
-
-
-def test_without_a_query_neither_archived_nor_resolved_nor_unimportant_issues_show(viewer: Viewer) -> None:
+def test_without_a_query_neither_archived_nor_resolved_issues_show(viewer: Viewer) -> None:
     everything, shown = viewer.titles(""), viewer.titles()
-    assert everything - shown == {"ValueError", "UnicodeDecodeError", "AutoReconnect"}
-    assert viewer.titles("is:archived") == {"ValueError"}
+    assert everything - shown == {"ValueError", "UnicodeDecodeError"}
+    assert viewer.titles("is:ignored") == {"ValueError"}
     assert viewer.titles("is:resolved") == {"UnicodeDecodeError"}
 
 
 def test_no_issue_of_the_past_is_new_though_one_has_high_priority(viewer: Viewer) -> None:
     for environment in ("staging", "production"):
         assert viewer.issues(f"firstSeen:>={ago(days=1)}", environment=environment, sort="new") == []
-        assert viewer.issues("firstSeen:-24h", environment=environment) == []
         assert viewer.titles("issue.priority:high", environment=environment) == {"ConnectionResetError"}
 
 
@@ -97,9 +73,8 @@ def test_the_environment_tag_says_where_an_issue_was_seen(viewer: Viewer) -> Non
     tag = viewer.ask(f"/issues/{by_type['KeyError']['id']}/tags/environment/")
     assert {value["value"] for value in tag["topValues"]} == {"staging", "production"}
     assert tag["totalValues"] == int(by_type["KeyError"]["count"])
-    root = viewer.address["sentry"]["url"]
-    same = viewer.http.get(f"{root}/api/0/issues/{by_type['AutoReconnect']['id']}/tags/environment/").json()
-    assert [value["value"] for value in same["topValues"]] == ["production"]
+    other = viewer.ask(f"/issues/{by_type['AutoReconnect']['id']}/tags/environment/")
+    assert [value["value"] for value in other["topValues"]] == ["production"]
     assert viewer.http.get("/issues/1/tags/environment/").status_code == 404
 
 
@@ -131,17 +106,16 @@ def test_a_token_that_is_not_known_is_taken_for_a_tag_that_nothing_carries(viewe
     ("path", "parameters", "status", "words"),
     [
         ("/issues/", {"query": "firstSeen:>=soon"}, 400, "Invalid date: soon"),
-        ("/issues/", {"query": "is:cute"}, 400, 'status value of "cute"'),
-        ("/issues/", {"query": "level:fatal OR level:error"}, 400, "Boolean"),
+        ("/issues/", {"query": "level:fatal OR level:error"}, 400, "OR: "),
+        ("/issues/", {"query": "level:[fatal,error]"}, 400, "key:value"),
         ("/issues/", {"sort": "inbox"}, 400, "sort"),
         ("/issues/", {"limit": "500"}, 400, "limit"),
         ("/issues/", {"environment": "moon"}, 404, "does not exist"),
         ("/issues/", {"project": "bayit-plus-backend"}, 400, "numbers"),
         ("/issues/", {"project": "77"}, 403, "permission"),
         ("/events/", {"dataset": "transactions", "field": "count()"}, 400, "dataset"),
-        ("/events/", {"dataset": "errors", "field": "p95()"}, 400, "p95()"),
+        ("/events/", {"dataset": "errors", "field": "p95()"}, 400, "count()"),
         ("/events/", {"dataset": "errors"}, 400, "fields"),
-        ("/events/", {"dataset": "errors", "field": "count()", "statsPeriod": "a while"}, 400, "statsPeriod"),
         ("/events/", {"dataset": "errors", "field": "count()", "start": "2026-01-01"}, 400, "both required"),
         ("/nonsense/", {}, 404, "Not found"),
     ],
@@ -155,7 +129,6 @@ def test_what_it_cannot_answer_is_refused(
 
 
 def test_the_project_is_listed_with_the_number_that_searches_want(viewer: Viewer) -> None:
-    assert viewer.ask("/")["slug"] == viewer.address["sentry"]["organization"]
     (project,) = viewer.ask("/projects/")
     assert project["slug"] == viewer.address["sentry"]["project"]
     everything = viewer.count("errors", "production")
@@ -164,13 +137,12 @@ def test_the_project_is_listed_with_the_number_that_searches_want(viewer: Viewer
 
 
 def test_a_release_is_created_once_and_takes_deploys(viewer: Viewer) -> None:
-    wanted = {"version": "backend@1.2+3", "projects": [viewer.address["sentry"]["project"]], "ref": "abc"}
+    wanted = {"version": "backend@1.2+3", "projects": [viewer.address["sentry"]["project"]]}
     assert [viewer.http.post("/releases/", json=wanted).status_code for _ in range(2)] == [201, 208]
     deploy = {"environment": "production", "name": "42"}
     created = viewer.http.post("/releases/backend@1.2%2B3/deploys/", json=deploy)
     assert (created.status_code, created.json()["environment"]) == (201, "production")
-    assert viewer.ask("/releases/backend@1.2%2B3/")["lastDeploy"]["name"] == "42"
-    assert len(viewer.ask("/releases/backend@1.2%2B3/deploys/")) == 1
+    assert [found["name"] for found in viewer.ask("/releases/backend@1.2%2B3/deploys/")] == ["42"]
     assert viewer.http.post("/releases/unheard-of/deploys/", json=deploy).status_code == 404
     assert viewer.http.post("/releases/backend@1.2%2B3/deploys/", json={}).json()["environment"]
     assert viewer.http.post("/releases/", json={"version": "x"}).json() == {"projects": ["This field is required."]}
@@ -187,19 +159,3 @@ def test_without_a_token_401_and_with_a_narrow_one_403(viewer: Viewer) -> None:
     assert narrow.http.post("/releases/", json={"version": "x"}).status_code == 403
     assert narrow.http.get("/projects/").status_code == 200
     assert viewer.operator.post("/sentry/tokens", json={"scopes": ["root"]}).status_code == 422
-
-
-def test_above_the_rate_limit_it_answers_429_until_the_time_in_the_header(viewer: Viewer) -> None:
-    limit = {"requests": 2, "window_seconds": 1}
-    assert viewer.operator.put("/sentry/rate-limit", json=limit).status_code == 200
-    try:
-        answers = [viewer.http.get("/projects/") for _ in range(3)]
-        assert [answer.status_code for answer in answers] == [200, 200, 429]
-        assert "Retry-After" not in answers[2].headers
-        assert answers[2].headers["X-Sentry-Rate-Limit-Remaining"] == "0"
-        reset = int(answers[2].headers["X-Sentry-Rate-Limit-Reset"])
-        time.sleep(max(0.0, reset - time.time()))
-        assert viewer.http.get("/projects/").status_code == 200
-    finally:
-        viewer.operator.put("/sentry/rate-limit", json={"requests": 1000, "window_seconds": 1})
-    assert viewer.operator.put("/sentry/rate-limit", json={"requests": "few"}).status_code == 422

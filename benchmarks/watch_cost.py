@@ -21,8 +21,8 @@ from verification.watch.baseline import Baseline, Minute
 from verification.watch.criteria.forbidden_events import CRITICAL_ERRORS, DATABASE_ERRORS, NEW_ERRORS, RESTARTS
 from verification.watch.criteria.from_settings import BlockGrid, configured_criteria, error_rate
 from verification.watch.criteria.gauges import DEPENDENCY, INSTANCES
-from verification.watch.criteria.judged import SampleJudge
 from verification.watch.criteria.repeated_checks import FLOWS, HEALTH
+from verification.watch.criteria.sample_judge import SampleJudge
 from verification.watch.criteria.sentry_rate import SentryErrorRate
 from verification.watch.criteria.traffic import LOG, METRICS
 from verification.watch.samples import Sample, SampleFile, TrafficBlock

@@ -23,7 +23,7 @@ from verification.clients.google.cloud_run_state import Allotment
 from verification.clients.sentry.answers import ErrorRate, Window
 from verification.criteria.sign_off import SignOffLine
 from verification.errors import NotAsked, ObserverError, ServiceError
-from verification.probes.followup.deployment import Followed, follow
+from verification.probes.followup.deployment import FollowedDeployment, follow
 from verification.probes.followup.review import ResourceChange, idle_cost
 from verification.probes.followup.sentry import ErrorTrend
 from verification.probes.followup.team import rolled_back_message, success_message
@@ -103,7 +103,7 @@ def test_a_revision_that_somebody_named_is_followed(cloud_run: CloudRun) -> None
 def test_a_verified_deployment_was_through_when_its_last_phase_was() -> None:
     ended = BEGAN + timedelta(minutes=15)
     good = deployment("b", 1, phases={"monitor": PhaseVerdict(verdict=Verdict.PASS, ended=ended)})
-    assert (good.state, Followed(good, logged=True).through) == (DeploymentOutcome.GOOD, ended)
+    assert (good.state, FollowedDeployment(good, logged=True).through) == (DeploymentOutcome.GOOD, ended)
 
 
 # --- what the team is told -----------------------------------------------------------------------------------

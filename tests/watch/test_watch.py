@@ -18,8 +18,8 @@ from verification.settings.monitor import Monitor
 from verification.verdict import Measurement, Verdict, collecting
 from verification.watch.criteria.forbidden_events import CRITICAL_ERRORS, ForbiddenEvents
 from verification.watch.criteria.gauges import DEPENDENCY, MedianLatency
-from verification.watch.criteria.judged import SampleJudge
 from verification.watch.criteria.repeated_checks import FLOWS, HEALTH, RepeatedCheck
+from verification.watch.criteria.sample_judge import SampleJudge
 from verification.watch.criteria.traffic import LOG
 from verification.watch.result import WatchedCriterion
 from verification.watch.samples import Sample, SampleFile, TrafficBlock

@@ -18,7 +18,7 @@ from verification.redaction import redact
 from verification.series import WatchSnapshot
 from verification.settings.monitor import Monitor
 from verification.verdict import Verdict
-from verification.watch.criteria.judged import GuardedCriterion, SampleJudge
+from verification.watch.criteria.sample_judge import GuardedCriterion, SampleJudge
 from verification.watch.result import WatchedCriterion
 from verification.watch.samples import Sample, SampleFile
 from verification.watch.sources.serving import SERVING

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
+class FollowedDeployment:
     """The deployment that is followed up. `logged`: the deployment log told of it; else Cloud Run did."""
 
     deployment: Deployment
@@ -48,7 +48,7 @@ class Followed:
 @probe
 def followed_deployment(
     settings: Settings, named: NamedRevisions, deployment_log: DeploymentLog, cloud_run: CloudRun
-) -> Followed:
+) -> FollowedDeployment:
     """The deployment that somebody named, else the latest one. Raises ObserverError."""
     service = given(settings.target.cloud_run, "cloud_run").service
     logged = [
@@ -59,15 +59,17 @@ def followed_deployment(
     return follow(logged, settings.environment, cloud_run, named)
 
 
-def follow(logged: Sequence[Deployment], environment: str, cloud_run: CloudRun, named: NamedRevisions) -> Followed:
+def follow(
+    logged: Sequence[Deployment], environment: str, cloud_run: CloudRun, named: NamedRevisions
+) -> FollowedDeployment:
     """The deployment that `named` names; else the log's latest, or a later one that serves and was never logged."""
     if not named.revision and logged:
         serving = cloud_run.service().sole_revision
         if serving is None or serving in {deployment.revision for deployment in logged}:
-            return Followed(_with_previous(logged[-1], named), logged=True)
+            return FollowedDeployment(_with_previous(logged[-1], named), logged=True)
         found = _unlogged(logged, environment, cloud_run, serving, named)
         latest = logged[-1]
-        return found if found.deployment.deployed > latest.deployed else Followed(latest, logged=True)
+        return found if found.deployment.deployed > latest.deployed else FollowedDeployment(latest, logged=True)
     name = named.revision or cloud_run.service().sole_revision
     if not name:
         raise NotAsked(
@@ -76,13 +78,13 @@ def follow(logged: Sequence[Deployment], environment: str, cloud_run: CloudRun, 
         )
     known = next((deployment for deployment in logged if deployment.revision == name), None)
     if known is not None:
-        return Followed(_with_previous(known, named), logged=True)
+        return FollowedDeployment(_with_previous(known, named), logged=True)
     return _unlogged(logged, environment, cloud_run, name, named)
 
 
 def _unlogged(
     logged: Sequence[Deployment], environment: str, cloud_run: CloudRun, name: str, named: NamedRevisions
-) -> Followed:
+) -> FollowedDeployment:
     state = cloud_run.revision(name)
     earlier = [
         deployment
@@ -91,7 +93,9 @@ def _unlogged(
     ]
     previous = named.previous or (earlier[-1].revision if earlier else "")
     service = cloud_run.settings.service
-    return Followed(Deployment(environment, service, name, state.created, previous, state.commit), logged=False)
+    return FollowedDeployment(
+        Deployment(environment, service, name, state.created, previous, state.commit), logged=False
+    )
 
 
 def _with_previous(deployment: Deployment, named: NamedRevisions) -> Deployment:
@@ -99,7 +103,9 @@ def _with_previous(deployment: Deployment, named: NamedRevisions) -> Deployment:
 
 
 @pytest.fixture
-def sign_off(request: pytest.FixtureRequest, settings: Settings, followed_deployment: Followed) -> SignOffLine:
+def sign_off(
+    request: pytest.FixtureRequest, settings: Settings, followed_deployment: FollowedDeployment
+) -> SignOffLine:
     """The criterion's line as one that a person answers for."""
     names = cast("dict[str, str]", request.config.stash[PROBES].resource("sign_offs"))
     line = criterion_id(request.node)

@@ -12,7 +12,7 @@ from verification.clients.sentry.client import Sentry
 from verification.deadline import now
 from verification.errors import NotAsked, VerificationError
 from verification.probe import probe
-from verification.probes.followup.deployment import Followed
+from verification.probes.followup.deployment import FollowedDeployment
 from verification.records.deployments import Deployment, DeploymentOutcome
 from verification.records.events import deployed
 from verification.settings.model import Settings
@@ -30,7 +30,7 @@ def deployment_record(
     settings: Settings,
     variables: dict[str, str],
     dry_run: bool,
-    followed_deployment: Followed,
+    followed_deployment: FollowedDeployment,
     deployment_log: DeploymentLog,
 ) -> MeasurementSet:
     """Write it down wherever it is not, side by side. Raises NotAsked in a dry run."""
@@ -45,7 +45,7 @@ def deployment_record(
         return MeasurementSet(tuple(pool.map(lambda place: _written(place, deployment, writers[place]), writers)))
 
 
-def _logged(followed: Followed, log: DeploymentLog) -> bool:
+def _logged(followed: FollowedDeployment, log: DeploymentLog) -> bool:
     return not followed.logged and bool(log.append([deployed(followed.deployment, now())]))
 
 

@@ -11,7 +11,7 @@ from verification.clients.google.cloud_run_state import Allotment, quantity
 from verification.criteria.sign_off import SignOffLine
 from verification.errors import NotAsked, ObserverError
 from verification.probe import probe
-from verification.probes.followup.deployment import Followed
+from verification.probes.followup.deployment import FollowedDeployment
 from verification.probes.release import ReleaseContents, release_contents
 from verification.records.metrics import DeploymentMetric, Period, over_all
 from verification.settings.checkout import Release
@@ -93,7 +93,7 @@ class ResourceChange:
 
 
 @probe
-def resource_change(settings: Settings, cloud_run: CloudRun, followed_deployment: Followed) -> ResourceChange:
+def resource_change(settings: Settings, cloud_run: CloudRun, followed_deployment: FollowedDeployment) -> ResourceChange:
     """Compare what serves since the deployment with the revision before. Raises ObserverError."""
     deployment = followed_deployment.deployment
     if not deployment.previous:
@@ -120,7 +120,7 @@ def idle_cost(allotment: Allotment, prices: IdlePrices) -> float | None:
 
 @probe
 def deployed_changes(
-    cloud_run: CloudRun, checkout: Checkout, release: Release, followed_deployment: Followed
+    cloud_run: CloudRun, checkout: Checkout, release: Release, followed_deployment: FollowedDeployment
 ) -> ReleaseContents:
     """What the deployment changed, held against the changelog as it is in the checkout now. Raises ObserverError."""
     deployment = followed_deployment.deployment
@@ -170,7 +170,10 @@ class MetricsReview:
 
 @probe
 def metrics_review(
-    settings: Settings, deployment_log: DeploymentLog, followed_deployment: Followed, clock: Callable[[], datetime]
+    settings: Settings,
+    deployment_log: DeploymentLog,
+    followed_deployment: FollowedDeployment,
+    clock: Callable[[], datetime],
 ) -> MetricsReview:
     """The checklist's table. Raises ObserverError."""
     deployment = followed_deployment.deployment

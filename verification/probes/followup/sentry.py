@@ -12,7 +12,7 @@ from verification.clients.sentry.answers import ErrorRate, Window
 from verification.clients.sentry.client import Sentry
 from verification.errors import NotAsked
 from verification.probe import probe
-from verification.probes.followup.deployment import Followed
+from verification.probes.followup.deployment import FollowedDeployment
 from verification.probes.health import given
 from verification.probes.sentry import SentryReview, review
 from verification.settings.model import Settings
@@ -71,7 +71,7 @@ class ErrorTrend:
 @probe
 def error_trend(
     settings: Settings,
-    followed_deployment: Followed,
+    followed_deployment: FollowedDeployment,
     variables: dict[str, str],
     dry_run: bool,
     clock: Callable[[], datetime],
@@ -94,7 +94,7 @@ def error_trend(
 @probe
 def new_error_patterns(
     settings: Settings,
-    followed_deployment: Followed,
+    followed_deployment: FollowedDeployment,
     variables: Mapping[str, str],
     dry_run: bool,
     clock: Callable[[], datetime],

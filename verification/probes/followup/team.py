@@ -9,7 +9,7 @@ from verification.checks import must_be_deeply_healthy, must_be_healthy
 from verification.clients.slack.client import Slack, release_key
 from verification.errors import NotAsked, VerificationError
 from verification.probe import Probes, probe
-from verification.probes.followup.deployment import Followed
+from verification.probes.followup.deployment import FollowedDeployment
 from verification.probes.followup.watch import SecondWatch
 from verification.probes.health import given
 from verification.records.deployments import Deployment, DeploymentOutcome
@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
 @probe
 def team_message(
-    settings: Settings, variables: dict[str, str], dry_run: bool, followed_deployment: Followed, probes: Probes
+    settings: Settings,
+    variables: dict[str, str],
+    dry_run: bool,
+    followed_deployment: FollowedDeployment,
+    probes: Probes,
 ) -> Measurement:
     """Tell the team, once for each deployment. Raises NotAsked where there is no success to tell of."""
     deployment = followed_deployment.deployment

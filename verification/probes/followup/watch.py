@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from verification.clients.google.cloud_monitoring import SYSTEM, CloudMonitoring, Histogram, RevisionTraffic
 from verification.errors import NotAsked, ObserverError
 from verification.probe import probe
-from verification.probes.followup.deployment import Followed
+from verification.probes.followup.deployment import FollowedDeployment
 from verification.settings.model import Limits, Settings
 from verification.verdict import Measurement
 
@@ -77,7 +77,7 @@ class SecondWatch:
 @probe
 def second_watch(
     settings: Settings,
-    followed_deployment: Followed,
+    followed_deployment: FollowedDeployment,
     cloud_monitoring: CloudMonitoring | None,
     clock: Callable[[], datetime],
 ) -> SecondWatch:

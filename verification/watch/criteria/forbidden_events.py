@@ -7,7 +7,7 @@ from dataclasses import replace
 from verification.judge.judgement import UNDECIDED, Judgement
 from verification.series import WatchRow
 from verification.verdict import Measurement, Verdict
-from verification.watch.criteria.judged import History
+from verification.watch.criteria.sample_judge import History
 from verification.watch.samples import Sample
 
 NEW_ERRORS, CRITICAL_ERRORS = "sentry/new", "sentry/critical"

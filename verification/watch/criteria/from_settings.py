@@ -20,9 +20,9 @@ from verification.watch.criteria.forbidden_events import (
     ForbiddenEvents,
 )
 from verification.watch.criteria.gauges import DEPENDENCY, INSTANCES, PING, InstanceCount, MedianLatency
-from verification.watch.criteria.judged import SampleJudge, UnjudgeableCriterion
 from verification.watch.criteria.low_traffic import LowTrafficCriterion, OwnChecks
 from verification.watch.criteria.repeated_checks import FLOWS, HEALTH, RepeatedCheck
+from verification.watch.criteria.sample_judge import SampleJudge, UnjudgeableCriterion
 from verification.watch.criteria.sentry_rate import SentryErrorRate
 from verification.watch.criteria.traffic import ErrorShare, P95Latency, ShareOfBaseline, TrafficCriterion
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from verification.judge.judgement import UNDECIDED, Judgement, is_count
 from verification.series import WatchRow
 from verification.verdict import Measurement, Verdict
-from verification.watch.criteria.judged import History
+from verification.watch.criteria.sample_judge import History
 from verification.watch.samples import Sample
 
 SENTRY_RATE = "sentry/rate"

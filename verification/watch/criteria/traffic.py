@@ -15,7 +15,7 @@ from verification.judge.proportion import Block
 from verification.judge.rate import CountBlock
 from verification.series import WatchRow
 from verification.verdict import Measurement, Verdict
-from verification.watch.criteria.judged import History
+from verification.watch.criteria.sample_judge import History
 from verification.watch.samples import Sample, TrafficBlock
 
 LOG, METRICS = "traffic/log", "traffic/metrics"

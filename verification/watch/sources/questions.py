@@ -33,7 +33,7 @@ class HealthSource(Source):
 
     def read_samples(self, at: datetime) -> Iterable[Sample]:
         """Whether the path answers well now."""
-        return [judged(HEALTH, at, self._put)]
+        return [checked(HEALTH, at, self._put)]
 
     def _put(self) -> None:
         answer = self._service.get(self._question.path, retry_503=False)
@@ -75,12 +75,12 @@ class FlowSource(Source):
         """Whether each flow works now."""
         # One after the other, a moment apart in time, so that each sample has a time of its own.
         return [
-            judged(f"{FLOWS}{name}", at + timedelta(microseconds=number), flow)
+            checked(f"{FLOWS}{name}", at + timedelta(microseconds=number), flow)
             for number, (name, flow) in enumerate(self._flows.items())
         ]
 
 
-def judged(stream: str, at: datetime, question: Callable[[], None]) -> Sample:
+def checked(stream: str, at: datetime, question: Callable[[], None]) -> Sample:
     """A sample that says whether `question` was answered well; missing where that was not the revision's doing."""
     asked = Stopwatch.start()
     try:

@@ -15,9 +15,9 @@ from verification.judge.proportion import Block
 from verification.verdict import Verdict
 from verification.watch.criteria.forbidden_events import CRITICAL_ERRORS, DATABASE_ERRORS, ForbiddenEvents
 from verification.watch.criteria.gauges import DEPENDENCY, INSTANCES, InstanceCount, MedianLatency
-from verification.watch.criteria.judged import SampleJudge
 from verification.watch.criteria.low_traffic import LowTrafficCriterion, OwnChecks
 from verification.watch.criteria.repeated_checks import FLOWS, HEALTH, RepeatedCheck
+from verification.watch.criteria.sample_judge import SampleJudge
 from verification.watch.criteria.sentry_rate import SentryErrorRate
 from verification.watch.criteria.traffic import LOG, METRICS, ErrorShare, TrafficCriterion, percentile
 from verification.watch.samples import Sample, SampleFile, TrafficBlock

@@ -110,14 +110,11 @@ class Watch:
     def replay(self, samples: Iterable[Sample]) -> None:
         """Take in what an earlier watch of the same deployment saw; the sources go on from there."""
         several = list(samples)
-        with self._lock:
-            self._file.append(several)
+        self.add_samples(several)
+        for blocks in self._traffic:
             for sample in several:
-                self._hand_on(sample)
-                for blocks in self._traffic:
-                    if sample.traffic and sample.stream == blocks.stream:
-                        blocks.skip(sample.at + timedelta(seconds=sample.traffic.seconds))
-            self._judge()
+                if sample.traffic and sample.stream == blocks.stream:
+                    blocks.skip(sample.at + timedelta(seconds=sample.traffic.seconds))
 
     def begin(self) -> None:
         """Note that it begins, so that another one can go on in its place."""

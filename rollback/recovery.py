@@ -57,16 +57,8 @@ def _judged(
     revision: str,
     seconds: float,
 ) -> Recovery:
-    start, limits = now(), settings.limits
-    log = RequestLogSource(
-        logging,
-        revision,
-        start,
-        block=monitor.block,
-        delay=monitor.log_delay,
-        limit=limits.p95_latency,
-        severe=monitor.roll_back_at.p95_latency,
-    )
+    start = now()
+    log = RequestLogSource(logging, revision, start, monitor, settings.limits.p95_latency)
     grids = {LOG: BlockGrid(monitor.block, seconds)}
     watched = [
         error_rate(settings, monitor, baseline, grids),

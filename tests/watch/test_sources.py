@@ -16,6 +16,7 @@ from verification.clients.google.cloud_logging import CloudLogging, LogEntry, Lo
 from verification.clients.google.cloud_monitoring import CloudMonitoring, Histogram, RevisionTraffic
 from verification.clients.sentry.client import Sentry
 from verification.errors import ObserverError, VerificationError
+from verification.settings.monitor import Monitor
 from verification.settings.observers import SentrySettings
 from verification.settings.service import CloudRunSettings
 from verification.watch.criteria.forbidden_events import (
@@ -33,6 +34,14 @@ from verification.watch.sources.request_log import RequestLogSource
 T = TypeVar("T")
 START = datetime(2026, 3, 3, 15, 0, tzinfo=UTC)
 OURS, OLD = "backend-00002-abc", "backend-00001-xyz"
+MONITOR = Monitor.model_validate(
+    {
+        "block": "10s",
+        "log_delay": "5s",
+        "observers_every": "30s",
+        "roll_back_at": {"error_rate": "5%", "p95_latency": "2s", "lasting": "300s"},
+    }
+)
 NOWHERE = CloudRunSettings.model_validate({"service": "backend", "region": "us-east1", "project": "nowhere"})
 
 
@@ -86,7 +95,7 @@ class Reader:
 
     def __init__(self) -> None:
         self.logs = ScriptedLogs()
-        self.source = RequestLogSource(self.logs, OURS, START, block=10, delay=5, limit=0.5, severe=2.0)
+        self.source = RequestLogSource(self.logs, OURS, START, MONITOR, 0.5)
 
     def __call__(self, seconds: float) -> list[Sample]:
         self.logs.now = at(seconds)
@@ -271,7 +280,7 @@ def monitoring() -> ScriptedMetrics:
 
 
 def metrics(monitoring: ScriptedMetrics, start: float = 0) -> MetricsSource:
-    return MetricsSource(monitoring, OURS, at(start), period=60, delay=120, every=30, limit=500, severe=2000)
+    return MetricsSource(monitoring, OURS, at(start), (60, 120), MONITOR, 0.5)
 
 
 def test_periods_are_monitorings_own_and_the_first_is_wholly_the_watchs(monitoring: ScriptedMetrics) -> None:

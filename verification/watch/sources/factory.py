@@ -66,34 +66,13 @@ class SourceFactory:
 
     def traffic(self) -> list[BlockSource]:
         """The request log and Cloud Monitoring, where there are both."""
-        logging, monitoring, monitor = self.context.logging, self.context.monitoring, self.context.monitor
-        limit, severe = self.context.settings.limits.p95_latency, monitor.roll_back_at.p95_latency
+        context, about = self.context, (self.revision, self.start)
+        monitor, limit = context.monitor, context.settings.limits.p95_latency
         found: list[BlockSource] = []
-        if logging is not None:
-            found.append(
-                RequestLogSource(
-                    logging,
-                    self.revision,
-                    self.start,
-                    block=monitor.block,
-                    delay=monitor.log_delay,
-                    limit=limit,
-                    severe=severe,
-                )
-            )
-        if monitoring is not None and self.pace is not None:
-            found.append(
-                MetricsSource(
-                    monitoring,
-                    self.revision,
-                    self.start,
-                    period=self.pace[0],
-                    delay=self.pace[1],
-                    every=monitor.observers_every,
-                    limit=limit * 1000,
-                    severe=severe * 1000,
-                )
-            )
+        if context.logging is not None:
+            found.append(RequestLogSource(context.logging, *about, monitor, limit))
+        if context.monitoring is not None and self.pace is not None:
+            found.append(MetricsSource(context.monitoring, *about, self.pace, monitor, limit))
         return found
 
     def others(self) -> list[Source]:

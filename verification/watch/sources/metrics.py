@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from verification.clients.google.cloud_monitoring import SYSTEM, CloudMonitoring, Histogram, RevisionTraffic
+from verification.settings.monitor import Monitor
 from verification.watch.criteria.gauges import INSTANCES
 from verification.watch.criteria.traffic import METRICS
 from verification.watch.samples import Sample, TrafficBlock
@@ -15,9 +16,10 @@ from verification.watch.sources.source import BlockSource, BlocksRead, Source
 class MetricsSource(BlockSource):
     """The traffic of `revision` from `start` on, in blocks of one sampling period, told once it can be seen.
 
-    `limit` and `severe` are latencies in ms. The suite's own questions are among the requests: they cannot be told
-    apart here. What reaches no revision is not. Because they are, newest periods without any point are ones that cannot
-    be seen yet, whatever the delay was to be: that is no lack of users.
+    `pace` is the seconds of a period, and those after its end until it can be seen; `limit` is a latency in seconds:
+    what takes longer is slow. The suite's own questions are among the requests: they cannot be told apart here. What
+    reaches no revision is not. Because they are, newest periods without any point are ones that cannot be seen yet,
+    whatever the delay was to be: that is no lack of users.
     """
 
     def __init__(
@@ -25,24 +27,22 @@ class MetricsSource(BlockSource):
         monitoring: CloudMonitoring,
         revision: str,
         start: datetime,
-        *,
-        period: float,
-        delay: float,
-        every: float,
+        pace: tuple[float, float],
+        monitor: Monitor,
         limit: float,
-        severe: float,
     ) -> None:
+        period, delay = pace
         super().__init__(
             METRICS,
             _aligned(start, period),  # the period in which the watch began is not wholly its own
             block=period,
             delay=delay,
-            every=max(every, period / 2),
+            every=max(monitor.observers_every, period / 2),
             called=SYSTEM,
             nothing_yet="it has no points yet",
         )
         self._monitoring, self._revision = monitoring, revision
-        self._limit, self._severe = limit, severe
+        self._limit_ms, self._severe_ms = limit * 1000, monitor.roll_back_at.p95_latency * 1000
 
     def _read_blocks(self, count: int) -> BlocksRead:
         """The periods up to the newest that has a point."""
@@ -69,9 +69,9 @@ class MetricsSource(BlockSource):
             seconds=self.block,
             total=total,
             errors=sum(point.errors for point in ours),
-            slow=min(found.surely_above(self._limit), total),
-            possibly_slow=min(found.possibly_above(self._limit) + unknown, total),
-            very_slow=min(found.surely_above(self._severe), total),
+            slow=min(found.surely_above(self._limit_ms), total),
+            possibly_slow=min(found.possibly_above(self._limit_ms) + unknown, total),
+            very_slow=min(found.surely_above(self._severe_ms), total),
             everyone=sum(point.requests for point in points),
             latencies=found.by_upper_bound,
         )

@@ -7,6 +7,7 @@ from collections import Counter
 from datetime import datetime
 
 from verification.clients.google.cloud_logging import CloudLogging, LoggedRequest, LoggedRequests
+from verification.settings.monitor import Monitor
 from verification.watch.criteria.traffic import LOG
 from verification.watch.samples import TrafficBlock
 from verification.watch.sources.source import BlockSource, BlocksRead
@@ -18,35 +19,25 @@ _UNREADABLE = 0.01  # of all lines; more, and their number may not be believed
 
 
 class RequestLogSource(BlockSource):
-    """What users asked `revision`, from `start` on. `limit` and `severe` are latencies in seconds.
+    """What users asked `revision`, from `start` on. `limit` is a latency in seconds: what takes longer is slow.
 
-    A block is told `delay` seconds after its end; lines that appear later count in the block that is told then.
+    A block is told `monitor.log_delay` seconds after its end; lines that appear later count in the one told then.
     Requests that reached no revision count, too: to users it is the service that refused them. Where the newest blocks
     have no line at all, not even of the suite's own questions, the log has not got there yet: that is no lack of users.
     """
 
-    def __init__(
-        self,
-        logging: CloudLogging,
-        revision: str,
-        start: datetime,
-        *,
-        block: float,
-        delay: float,
-        limit: float,
-        severe: float,
-    ) -> None:
+    def __init__(self, logging: CloudLogging, revision: str, start: datetime, monitor: Monitor, limit: float) -> None:
         super().__init__(
             LOG,
             start,
-            block=block,
-            delay=delay,
-            every=block,
+            block=monitor.block,
+            delay=monitor.log_delay,
+            every=monitor.block,
             called="the request log",
             nothing_yet="it has no lines yet",
         )
         self._logging, self._revision = logging, revision
-        self._limit, self._severe = limit, severe
+        self._limit, self._severe = limit, monitor.roll_back_at.p95_latency
         self._start = start
         self._known: dict[str, datetime] = {}  # lines that were counted, by id, for as long as they can be met again
 

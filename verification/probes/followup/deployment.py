@@ -44,6 +44,16 @@ class FollowedDeployment:
         over = deployment.rolled_back_at if deployment.state is DeploymentOutcome.ROLLED_BACK else deployment.verified
         return over or deployment.deployed
 
+    @property
+    def previous(self) -> str:
+        """The revision that served before it. Raises NotAsked where nobody knows."""
+        if not self.deployment.previous:
+            raise NotAsked(
+                f"which revision served before {self.deployment.revision} is not known",
+                "Name it with --previous-revision.",
+            )
+        return self.deployment.previous
+
 
 @probe
 def followed_deployment(

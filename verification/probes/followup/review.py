@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from verification.clients.google.cloud_run_state import Allotment, quantity
 from verification.criteria.sign_off import SignOffLine
-from verification.errors import NotAsked, ObserverError
+from verification.errors import ObserverError
 from verification.probe import probe
 from verification.probes.followup.deployment import FollowedDeployment
 from verification.probes.release import ReleaseContents, release_contents
@@ -95,16 +95,9 @@ class ResourceChange:
 @probe
 def resource_change(settings: Settings, cloud_run: CloudRun, followed_deployment: FollowedDeployment) -> ResourceChange:
     """Compare what serves since the deployment with the revision before. Raises ObserverError."""
-    deployment = followed_deployment.deployment
-    if not deployment.previous:
-        raise NotAsked(
-            f"which revision served before {deployment.revision} is not known", "Name it with --previous-revision."
-        )
-    table = settings.followup
-    after, before = (cloud_run.revision(name).allotment for name in (followed_deployment.serves, deployment.previous))
-    return ResourceChange(
-        followed_deployment.serves, deployment.previous, after, before, table.idle_prices, table.approved_resources
-    )
+    serves, previous, table = followed_deployment.serves, followed_deployment.previous, settings.followup
+    after, before = (cloud_run.revision(name).allotment for name in (serves, previous))
+    return ResourceChange(serves, previous, after, before, table.idle_prices, table.approved_resources)
 
 
 def idle_cost(allotment: Allotment, prices: IdlePrices) -> float | None:
@@ -123,13 +116,9 @@ def deployed_changes(
     cloud_run: CloudRun, checkout: Checkout, release: Release, followed_deployment: FollowedDeployment
 ) -> ReleaseContents:
     """What the deployment changed, held against the changelog as it is in the checkout now. Raises ObserverError."""
-    deployment = followed_deployment.deployment
-    if not deployment.previous:
-        raise NotAsked(
-            f"which revision served before {deployment.revision} is not known", "Name it with --previous-revision."
-        )
-    before = cloud_run.revision(deployment.previous).commit
-    return with_latest_changelog(release_contents(checkout, release, deployment.commit, before), checkout)
+    before = cloud_run.revision(followed_deployment.previous).commit
+    changes = release_contents(checkout, release, followed_deployment.deployment.commit, before)
+    return with_latest_changelog(changes, checkout)
 
 
 def with_latest_changelog(found: ReleaseContents, checkout: Checkout) -> ReleaseContents:

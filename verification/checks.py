@@ -6,12 +6,13 @@ and raises as they do: ServiceError for a bad one, the problem of one that is mi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from verification.clients.service.answer import Answer, Listing
 from verification.errors import VerificationError
 from verification.redaction import register
+from verification.settings.loading import secret
 from verification.settings.service import DeepHealth, HealthQuestion, LoginFlow
 from verification.verdict import Measurement
 
@@ -37,6 +38,11 @@ class Login:
         return Measurement(
             "token", "present" if self.token else "absent", source=self.answer.question, problem=self.problem
         )
+
+
+def credentials(flow: LoginFlow, variables: Mapping[str, str]) -> dict[str, str]:
+    """The login's body, with its secrets. Raises SettingsError for one that is not set."""
+    return {key: secret(value, f"flows.login.body.{key}", variables) for key, value in flow.body.items()}
 
 
 def login_of(answer: Answer, flow: LoginFlow) -> Login:

@@ -7,14 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from verification.checks import Login, discreet, login_of
+from verification.checks import Login, credentials, discreet, login_of
 from verification.errors import NotAsked
 from verification.probe import Probes, probe
 from verification.probes.health import given
 from verification.settings.model import Settings
 from verification.settings.service import ListFlow
 from verification.verdict import Measurement
-from verification.watch.sources.flows import credentials
 
 if TYPE_CHECKING:
     from verification.clients.service.answer import Answer, Listing

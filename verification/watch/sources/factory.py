@@ -16,7 +16,6 @@ from verification.settings.loading import secret
 from verification.settings.model import Settings
 from verification.settings.monitor import Monitor
 from verification.watch.criteria.from_settings import DEPENDENCIES
-from verification.watch.sources.flows import UserFlows
 from verification.watch.sources.metrics import InstanceSource, MetricsSource
 from verification.watch.sources.observers import SentrySource, TroubleSource
 from verification.watch.sources.questions import DependencySource, FlowSource, HealthSource
@@ -89,9 +88,9 @@ class SourceFactory:
                 name for name in DEPENDENCIES if getattr(self.context.settings.limits, f"{name}_latency") is not None
             ]
             found.append(DependencySource(service, health.deep, names, monitor.dependencies_every))
-        flows = UserFlows(service, self.context.settings.flows, self.context.variables).by_name()
-        if flows:
-            found.append(FlowSource(flows, monitor.flows_every))
+        flows = FlowSource(service, self.context.settings.flows, self.context.variables, monitor.flows_every)
+        if flows.streams:
+            found.append(flows)
         return found
 
     def _google(self) -> list[Source]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 
-from verification.checks import must_be_healthy
+from verification.checks import credentials, login_of, must_be_healthy, must_be_listed, must_be_logged_in
 from verification.clients.service.answer import Answer
 from verification.clients.service.client import Service
 from verification.deadline import Stopwatch
-from verification.errors import NotRevisionRelated, ServiceError, VerificationError
-from verification.settings.service import DeepHealth, HealthQuestion
+from verification.errors import NotAsked, NotRevisionRelated, ServiceError, VerificationError
+from verification.settings.service import DeepHealth, Flows, HealthQuestion, ListFlow, LoginFlow
 from verification.verdict import collecting
 from verification.watch.criteria.gauges import DEPENDENCY
 from verification.watch.criteria.repeated_checks import FLOWS, HEALTH
@@ -18,8 +19,6 @@ from verification.watch.samples import Sample
 from verification.watch.sources.source import Source
 
 _GOOD, _BAD = 1.0, 0.0
-Flow = Callable[[], None]
-"""Goes through a flow once. Raises ServiceError when it is broken."""
 
 
 class HealthSource(Source):
@@ -64,20 +63,43 @@ class DependencySource(Source):
 
 
 class FlowSource(Source):
-    """The users' flows, gone through as users do; a stream for each, never pooled with what users really did."""
+    """The users' flows, gone through as by a user who logs in anew each round; a stream for each.
 
-    def __init__(self, flows: Mapping[str, Flow], every: float) -> None:
+    They are never pooled with what users really did.
+    """
+
+    def __init__(self, service: Service, flows: Flows, variables: Mapping[str, str], every: float) -> None:
         self.every = every
-        self.streams = tuple(f"{FLOWS}{name}" for name in flows)
-        self._flows = flows
+        self._service, self._variables = service, variables
+        self._token = ""
+        self._checks: dict[str, Callable[[], None]] = {}  # by stream; each raises ServiceError when its flow is broken
+        if flows.login:
+            self._checks[f"{FLOWS}login"] = partial(self._log_in, flows.login)
+        for name in ("content_listing", "search"):
+            if flow := getattr(flows, name):
+                self._checks[f"{FLOWS}{name}"] = partial(self._list, flow)
+        self.streams = tuple(self._checks)
 
     def read_samples(self, at: datetime) -> Iterable[Sample]:
-        """Whether each flow works now."""
+        """Whether each flow works now, the login first."""
         # One after the other, a moment apart in time, so that each sample has a time of its own.
         return [
-            checked(f"{FLOWS}{name}", at + timedelta(microseconds=number), flow)
-            for number, (name, flow) in enumerate(self._flows.items())
+            checked(stream, at + timedelta(microseconds=number), check)
+            for number, (stream, check) in enumerate(self._checks.items())
         ]
+
+    def _log_in(self, flow: LoginFlow) -> None:
+        self._token = ""
+        answer = self._service.post(flow.path, credentials(flow, self._variables), retry_503=False)
+        login = login_of(answer, flow)
+        must_be_logged_in(login)
+        self._token = login.token
+
+    def _list(self, flow: ListFlow) -> None:
+        if flow.signed_in and not self._token:
+            raise NotAsked(f"{flow.path} needs a user who is logged in, and login gave no token")
+        token = self._token if flow.signed_in else ""
+        must_be_listed(self._service.get(flow.path, token=token, retry_503=False).listing(flow))
 
 
 def checked(stream: str, at: datetime, question: Callable[[], None]) -> Sample:

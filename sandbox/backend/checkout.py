@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.backend.checkout_files import CANDIDATE, DEPLOYED, HistoryCommit
-
+_HISTORY = Path(__file__).with_name("history.fast-import")
+_DEPLOYED = "main~3"
 _WITHIN = 20.0
 _AUTHOR = "Dana Levi <dana@bayit.example>"
 
@@ -30,10 +31,10 @@ def make_checkout(path: Path) -> ServiceCheckout:
     """
     path.mkdir(parents=True)
     _git(path, "init", "--quiet", "--initial-branch=main")
-    _git(path, "fast-import", "--quiet", "--done", entered=_history([*DEPLOYED, *CANDIDATE]))
+    _git(path, "fast-import", "--quiet", "--done", entered=_history())
     _git(path, "reset", "--quiet", "--hard", "main")
-    listed = _git(path, "rev-list", "--reverse", "main").split()
-    return ServiceCheckout(path, deployed=listed[len(DEPLOYED) - 1], candidate=listed[-1])
+    deployed, candidate = _git(path, "rev-parse", _DEPLOYED, "main").split()
+    return ServiceCheckout(path, deployed, candidate)
 
 
 def checkout_or_none(path: Path) -> ServiceCheckout | None:
@@ -44,21 +45,15 @@ def checkout_or_none(path: Path) -> ServiceCheckout | None:
         return None
 
 
-def _history(steps: list[HistoryCommit]) -> bytes:
-    """The commits in the language of `git fast-import`: one process makes them all."""
+def _history() -> bytes:
+    """The commits in the language of `git fast-import`, which makes them all in one process."""
     now = time.time()
-    lines: list[bytes] = []
-    for step in steps:
-        when = f"{_AUTHOR} {int(now - step.hours_ago * 3600)} +0000"
-        lines += [b"commit refs/heads/main", f"committer {when}".encode(), _data(step.message)]
-        for path, text in step.files.items():
-            lines += [f"M 100644 inline {path}".encode(), _data(text)]
-    return b"\n".join([*lines, b"done", b""])
 
+    def committer(line: re.Match[str]) -> str:
+        return f"committer {_AUTHOR} {int(now - int(line[1]) * 3600)} +0000"
 
-def _data(text: str) -> bytes:
-    raw = text.encode()
-    return b"data %d\n%s" % (len(raw), raw)
+    text = _HISTORY.read_text(encoding="utf-8")
+    return re.sub(r"^committer (\d+) hours ago$", committer, text, flags=re.MULTILINE).encode()
 
 
 def _git(path: Path, *arguments: str, entered: bytes = b"") -> str:

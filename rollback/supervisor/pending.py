@@ -44,8 +44,8 @@ def open_run_lines(output: Path, environment: str, shares: Mapping[str, int] | N
     for journal in open_runs(output, environment, shares):
         because = f" (triggered by {', '.join(journal.triggers)})" if journal.triggers else ""
         yield f"run       {journal.run} is not settled; due: {pending(journal).value}{because}"
-        if journal.process is not None and journal.is_running:
-            yield f"          its process ({journal.process.pid}) is running, and acts itself"
+        if journal.identity.is_running:
+            yield f"          its process ({journal.identity.pid}) is running, and acts itself"
         else:
             yield f"          its process has ended; to bring it to its end: `{resume(environment)}`"
 

@@ -51,11 +51,11 @@ def rerun_smoke(cut_off: JournalView, environment: str, deployment: Path, output
     command += [f"--deployment={deployment}", f"--output={output}"]
     command += [f"--revision={plan.revision}"] if plan.revision else []
     command += [f"--previous-revision={plan.target}"] if plan.target else []
-    command += [] if cut_off.allowed else ["--no-rollback"]
-    command += ["--dry-run"] if cut_off.dry_run else []
+    command += [] if cut_off.identity.allowed else ["--no-rollback"]
+    command += ["--dry-run"] if cut_off.identity.dry_run else []
     log = cut_off.path.with_name("smoke-afterwards.log")
     code = _run(command, token, log, within)
-    journal = next((view for view in journals(output, environment) if view.token == token), None)
+    journal = next((view for view in journals(output, environment) if view.identity.token == token), None)
     result = (journal.result if journal else None) or RollbackResult(RollbackOutcome.NOT_NEEDED)
     result = replace(
         result,

@@ -77,12 +77,13 @@ def _resume_open(request: Resumption) -> list[Resumed]:
 
 
 def _resume_ended(request: Resumption, run: JournalView) -> Resumed:
-    if run.environment and run.environment != request.environment:
-        raise SettingsError(f"{run.path.parent} is a run of {run.environment}", "Name that one with -e.")
+    environment = run.identity.environment
+    if environment and environment != request.environment:
+        raise SettingsError(f"{run.path.parent} is a run of {environment}", "Name that one with -e.")
     if not run.entries:
         return _silent(request, run.run)
-    if not run.is_settled and run.process is not None and run.is_running:
-        text = f"its process ({run.process.pid}) is running: it rolls back itself, if it must"
+    if not run.is_settled and run.identity.is_running:
+        text = f"its process ({run.identity.pid}) is running: it rolls back itself, if it must"
         return Resumed(text, ExitCode.FAIL, acted=False, run=run.run)
     return replace(resume_run(request, run.path), run=run.run)
 
@@ -91,7 +92,9 @@ def _settle_superseded(request: Resumption, shares: Mapping[str, int] | None) ->
     """Settle what is not about what serves now; without a word where somebody may still be at it."""
     runs, settled = journals(request.output, request.environment), []
     for run in runs:
-        reason = superseded(run, runs, shares) if pending(run) is not Pending.NOTHING and not run.is_running else ""
+        reason = (
+            superseded(run, runs, shares) if pending(run) is not Pending.NOTHING and not run.identity.is_running else ""
+        )
         if reason:
             Journal(run.path).settled(RollbackResult(RollbackOutcome.NOT_NEEDED, reason=reason), by=request.by)
             settled.append(Resumed(f"nothing is due any more: {reason}", ExitCode.PASS, acted=False, run=run.run))
@@ -219,7 +222,7 @@ class _Resume:
                 "Look at what serves.",
             )
         context = self._environment.rollback(
-            Journal(view.path), self._request.output, allowed=view.allowed, dry_run=view.dry_run
+            Journal(view.path), self._request.output, allowed=view.identity.allowed, dry_run=view.identity.dry_run
         )
         return execute(plan, context, view.triggers)
 
@@ -230,7 +233,7 @@ class _Resume:
         smoke = rerun_smoke(view, request.environment, request.deployment, request.output, within)
         if smoke.journal is not None and pending(smoke.journal) is Pending.ROLLBACK:
             return self._finish(self._finish_rollback(smoke.journal), "the smoke run failed, and was cut off itself")
-        if smoke.journal is not None and smoke.blind and self._target and view.allowed:
+        if smoke.journal is not None and smoke.blind and self._target and view.identity.allowed:
             text = f"{smoke.text}; it could not see what serves, which the run before it had seen"
             return self._finish(self._finish_rollback(view.with_failures_of(smoke.journal)), text)
         text = smoke.text

@@ -289,8 +289,8 @@ def test_the_environment_stands_in_the_journal_and_not_in_the_folders_name(tmp_p
     ):
         journal = Journal(tmp_path / folder / "journal.jsonl")
         journal.begun(environment=environment, phases=("smoke",), allowed=True, dry_run=False, token=str(number))
-    assert [view.token for view in journals(tmp_path, "production")] == ["2", "1"]
-    assert [view.token for view in journals(tmp_path, "production-eu")] == ["0"]
+    assert [view.identity.token for view in journals(tmp_path, "production")] == ["2", "1"]
+    assert [view.identity.token for view in journals(tmp_path, "production-eu")] == ["0"]
 
 
 def test_an_unfinished_rollback_is_found_behind_newer_runs(
@@ -351,7 +351,7 @@ def test_a_smoke_run_with_a_path_of_its_own_is_told_from_an_old_run_of_the_same_
     ended = killed.end(deployment)
     assert stage.serving == {note.previous: 100}, ended.text
     smoke, _ = journals(killed.output, "sandbox")
-    assert smoke.token
+    assert smoke.identity.token
     assert smoke.triggers
 
 

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from verification.deadline import now
 from verification.records.jsonl import append_line, read_lines
 from verification.records.process import ProcessIdentity
 from verification.records.rollback_plan import RollbackPlan
-from verification.records.run_record import RollbackOutcome, RollbackResult
+from verification.records.run_record import RollbackResult
 from verification.redaction import redact
 
 if TYPE_CHECKING:  # the supervisor reads journals, and must not cost every run the import of the settings
@@ -53,15 +56,39 @@ class JournalEntry:
         value = self.fields.get(name)
         return "" if value is None else str(value)
 
-    def texts(self, name: str) -> tuple[str, ...]:
-        """The field `name` as a list of texts; empty when it is missing or no list."""
-        value = self.fields.get(name)
-        return tuple(map(str, value)) if isinstance(value, list) else ()
-
     def flag(self, name: str) -> bool | None:
         """The field `name` as a truth value; None when it is missing or none."""
         value = self.fields.get(name)
         return value if isinstance(value, bool) else None
+
+
+class RunIdentity(BaseModel):
+    """Whose journal it is: the run, its process, and whether it may roll back (`allowed`) and write (`dry_run`).
+
+    `phases` is empty for a rollback by hand. `token` is what the process was given by whoever started it, `pid_started`
+    in seconds since 1970 (0: not known).
+    """
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    environment: str = ""
+    phases: tuple[str, ...] = ()
+    allowed: bool = True
+    dry_run: bool = False
+    token: str = ""
+    host: str = ""
+    pid: int = 0
+    pid_started: float = 0.0
+
+    @property
+    def process(self) -> ProcessIdentity | None:
+        """The process of the run, if the journal tells."""
+        return ProcessIdentity(self.host, self.pid, self.pid_started) if self.pid else None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the run's process still is at it."""
+        return self.process is not None and self.process.is_running
 
 
 class Journal:
@@ -87,15 +114,11 @@ class Journal:
                 print(f"{self.problem}; going on without it", file=sys.stderr)
 
     def begun(self, *, environment: str, phases: Sequence[str], allowed: bool, dry_run: bool, token: str = "") -> None:
-        """Note whose journal this is: the run, its process, and whether it may write (`--no-rollback`, `--dry-run`).
-
-        `phases` is empty for a rollback by hand. `token` is what the process was given by whoever started it.
-        """
+        """Note whose journal this is: see `RunIdentity`."""
         process = ProcessIdentity.current()
-        self.write(
-            JournalEvent.BEGUN,
+        identity = RunIdentity(
             environment=environment,
-            phases=list(phases),
+            phases=tuple(phases),
             allowed=allowed,
             dry_run=dry_run,
             token=token,
@@ -103,6 +126,7 @@ class Journal:
             pid=process.pid,
             pid_started=process.started,
         )
+        self.write(JournalEvent.BEGUN, **identity.model_dump(mode="json"))
 
     def armed(self, service: CloudRunSettings, plan: RollbackPlan) -> None:
         """Note, before anything is judged, what a rollback would do: enough to finish it without this process."""
@@ -125,19 +149,8 @@ class Journal:
 
     def settled(self, result: RollbackResult, **fields: object) -> None:
         """Note that nothing is due any more, and what `result` that is."""
-        self.write(
-            JournalEvent.SETTLED,
-            outcome=result.outcome.value,
-            triggers=list(result.triggers),
-            guard=result.guard,
-            from_revision=result.from_revision,
-            to_revision=result.to_revision,
-            strategy=result.strategy,
-            verified=result.verified,
-            reason=result.reason,
-            next_step=result.next_step,
-            **fields,
-        )
+        known = _result_adapter().dump_python(result, mode="json", exclude={"seconds", "checks"})
+        self.write(JournalEvent.SETTLED, **known, **fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +183,13 @@ class JournalView:
         return self.path.parent.name
 
     @property
-    def environment(self) -> str:
-        """Where the run was; empty when the journal does not say."""
-        return self._begun("environment")
+    def identity(self) -> RunIdentity:
+        """Whose journal it is; the defaults stand for what it does not say, or what is not understood."""
+        begun = self.last(JournalEvent.BEGUN)
+        try:
+            return RunIdentity.model_validate(begun.fields) if begun else RunIdentity()
+        except ValidationError:
+            return RunIdentity()
 
     @property
     def started(self) -> datetime | None:
@@ -181,42 +198,9 @@ class JournalView:
         return begun.at if begun else None
 
     @property
-    def token(self) -> str:
-        """What the run was given by whoever started it; empty for a run that a person or a CI system started."""
-        return self._begun("token")
-
-    @property
     def is_by_hand(self) -> bool:
         """Whether this is a person's rollback: no phase was asked."""
-        begun = self.last(JournalEvent.BEGUN)
-        return begun is not None and not begun.texts("phases")
-
-    @property
-    def allowed(self) -> bool:
-        """Whether the run was free to roll back (no `--no-rollback`)."""
-        begun = self.last(JournalEvent.BEGUN)
-        return begun is None or begun.flag("allowed") is not False
-
-    @property
-    def dry_run(self) -> bool:
-        """Whether the run was to write nothing."""
-        begun = self.last(JournalEvent.BEGUN)
-        return begun is not None and begun.flag("dry_run") is True
-
-    @property
-    def process(self) -> ProcessIdentity | None:
-        """The process of the run, if the journal tells."""
-        begun = self.last(JournalEvent.BEGUN)
-        if begun is None or not begun.text("pid").isdecimal():
-            return None
-        started = begun.fields.get("pid_started")
-        known = started if isinstance(started, float) else 0.0
-        return ProcessIdentity(begun.text("host"), int(begun.text("pid")), known)
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the run's process still is at it."""
-        return self.process is not None and self.process.is_running
+        return self.has(JournalEvent.BEGUN) and not self.identity.phases
 
     @property
     def service(self) -> tuple[str, str, str] | None:
@@ -253,23 +237,13 @@ class JournalView:
     def result(self) -> RollbackResult | None:
         """What the rollback came to; None as long as it is not settled, or not understood."""
         settled = self.last(JournalEvent.SETTLED)
-        try:
-            outcome = RollbackOutcome(settled.text("outcome")) if settled else None
-        except ValueError:
-            outcome = None
-        if settled is None or outcome is None:
+        if settled is None:
             return None
-        return RollbackResult(
-            outcome,
-            settled.texts("triggers") or self.triggers,
-            settled.text("strategy"),
-            settled.text("from_revision"),
-            settled.text("to_revision"),
-            verified=settled.flag("verified"),
-            reason=settled.text("reason"),
-            next_step=settled.text("next_step"),
-            guard=settled.text("guard"),
-        )
+        try:
+            triggers = settled.fields.get("triggers") or self.triggers
+            return _result_adapter().validate_python({**settled.fields, "triggers": triggers})
+        except ValidationError:
+            return None
 
     @property
     def silent_for(self) -> float:
@@ -282,20 +256,17 @@ class JournalView:
         """The same journal, with the failures that a `later` run saw in its stead."""
         return JournalView(self.path, (*self.entries, *later.every(JournalEvent.FAILED)))
 
-    def _begun(self, name: str) -> str:
-        begun = self.last(JournalEvent.BEGUN)
-        return begun.text(name) if begun else ""
-
 
 def journals(output: Path, environment: str) -> list[JournalView]:
     """The journals of all runs of `environment` below `output` after a deployment, newest first."""
-    views = _all(path for path in output.glob(f"*/{JOURNAL}") if not path.parent.is_symlink())
-    found = [(view.started, view) for view in views if view.started and view.environment == environment]
+    views = [JournalView.read(path) for path in output.glob(f"*/{JOURNAL}") if not path.parent.is_symlink()]
+    found = [(view.started, view) for view in views if view.started and view.identity.environment == environment]
     return [view for _, view in sorted(found, key=lambda pair: pair[0], reverse=True)]
 
 
-def _all(paths: Iterable[Path]) -> Iterable[JournalView]:
-    return (JournalView.read(path) for path in paths)
+@cache
+def _result_adapter() -> TypeAdapter[RollbackResult]:
+    return TypeAdapter(RollbackResult)
 
 
 def _redacted(value: object) -> object:

@@ -41,8 +41,7 @@ CONFIDENT_ALPHA = 0.05
 TWICE_ALPHA = 0.01  # so rarely does a service that is bad twice as often as it may pass
 MOST_MISSING = 0.2
 SAMPLES = 5  # the checklist's "5+ minutes" are that many samples in a row
-_WORSE = 1.5  # times the upper bound of the baseline, and a tenth of a percentage point more
-_SLACK = 0.001
+_WORSE, _SLACK = 1.5, 0.001  # times the upper bound of the baseline, and a tenth of a percentage point more
 
 
 @dataclass(frozen=True, slots=True)

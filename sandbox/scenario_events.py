@@ -39,7 +39,7 @@ class OpenedIssue(_Event):
         issue = vendors.github.repository.add_issue(
             self.title, self.labels, body=self.body, is_pull_request=self.pull_request, days_old=self.days_old
         )
-        undo.append(partial(issue.set_state, "closed"))
+        undo.append(issue.close)
         return {"number": issue.number}
 
 
@@ -103,19 +103,16 @@ class SlackRateLimit(_Event):
 
     def plant(self, vendors: Vendors, undo: Undo) -> Json:
         """Put it in force."""
-        undo.append(vendors.slack.rate_limit.begin(**self.model_dump()))
+        undo.append(vendors.slack.rate_limit.begin(self.times, self.retry_after))
         return self.model_dump()
 
 
 class GitHubRateLimit(SlackRateLimit):
-    """The same for GitHub, which has two kinds of limit and two status codes for them."""
-
-    kind: Literal["primary", "secondary"] = "secondary"
-    status: Literal[403, 429] = 403
+    """The same for GitHub."""
 
     def plant(self, vendors: Vendors, undo: Undo) -> Json:
         """Put it in force."""
-        undo.append(vendors.github.rate_limit.begin(**self.model_dump()))
+        undo.append(vendors.github.rate_limit.begin(self.times, self.retry_after))
         return self.model_dump()
 
 

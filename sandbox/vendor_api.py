@@ -67,12 +67,10 @@ class RateLimit:
 
     times: int = 0
     retry_after: int = 1  # seconds
-    status: int = 429
-    kind: str = ""
 
-    def begin(self, times: int, retry_after: int, status: int = 429, kind: str = "") -> Callable[[], None]:
+    def begin(self, times: int, retry_after: int) -> Callable[[], None]:
         """Refuse the next requests; what is returned lifts the limit."""
-        self.times, self.retry_after, self.status, self.kind = times, retry_after, status, kind
+        self.times, self.retry_after = times, retry_after
         return partial(setattr, self, "times", 0)
 
     def take(self) -> bool:

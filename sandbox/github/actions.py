@@ -1,18 +1,16 @@
-"""GitHub Actions: the deploy workflow, its dispatches, runs, jobs and logs."""
+"""GitHub Actions: the deploy workflow, its dispatches, runs and jobs."""
 
 from __future__ import annotations
 
-import io
-import zipfile
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from sandbox.github.http import GitHubRefusal, asked_moment, not_found, page, read_body
 from sandbox.github.issues import user
-from sandbox.github.model import REPOSITORY
+from sandbox.github.model import LOGIN, REPOSITORY
 from sandbox.github.runs import INPUTS, JOBS, DeployJob, DeployRun, DeployRunner
 from sandbox.vendor_api import iso
 
@@ -32,20 +30,14 @@ _WEB = f"https://github.com/{REPOSITORY}"
 class GitHubActionsEndpoints:
     """The endpoints over one repository and its one workflow. All raise GitHubRefusal."""
 
-    def __init__(self, repository: Repository, login: str, runner: DeployRunner) -> None:
+    def __init__(self, repository: Repository, runner: DeployRunner) -> None:
         self._repository = repository
-        self._login = login
         self._runner = runner
         self.runs: dict[int, DeployRun] = {}  # by id, oldest first
 
     async def workflows(self, request: Request) -> Response:
         """The workflows of the repository."""
         return JSONResponse({"total_count": 1, "workflows": [_workflow(request)]})
-
-    async def workflow(self, request: Request) -> Response:
-        """One workflow, by id or by the name of its file."""
-        _known(request)
-        return JSONResponse(_workflow(request))
 
     async def dispatch(self, request: Request) -> Response:
         """Start a run. Without `return_run_details` the answer does not say which one."""
@@ -62,9 +54,8 @@ class GitHubActionsEndpoints:
         return JSONResponse({"workflow_run_id": run.id, "run_url": _url(request, run), "html_url": _html(run)})
 
     async def listing(self, request: Request) -> Response:
-        """Runs, newest first; of one workflow, where the path names it."""
-        if "workflow" in request.path_params:
-            _known(request)
+        """The runs of a workflow, newest first."""
+        _known(request)
         asked = request.query_params
         created = asked.get("created", "")
         refusal = GitHubRefusal(422, "Validation Failed")
@@ -74,7 +65,6 @@ class GitHubActionsEndpoints:
             for run in reversed(self.runs.values())
             if asked.get("event", "workflow_dispatch") == "workflow_dispatch"
             and asked.get("branch", run.ref) == run.ref
-            and asked.get("status", run.status) in {run.status, run.conclusion}
             and (since is None or run.created.replace(microsecond=0) >= since)
         ]
         return page(request, found, self._show, "workflow_runs")
@@ -93,22 +83,6 @@ class GitHubActionsEndpoints:
         if not self._runner.cancel(self._run(request)):
             raise GitHubRefusal(409, "Cannot cancel a workflow run that is completed.")
         return JSONResponse({}, 202)
-
-    async def logs(self, request: Request) -> Response:
-        """Where the logs are: elsewhere, and not for this token."""
-        run = self._run(request)
-        return RedirectResponse(f"{request.base_url}_logs/{run.id}?sig=sandbox", 302)
-
-    async def archive(self, request: Request) -> Response:
-        """The logs of a run: a text for each job. Who has the address may read them; a token is too much."""
-        run = self.runs.get(request.path_params["id"])
-        if run is None or "authorization" in request.headers:
-            return Response(status_code=404 if run is None else 400)
-        packed = io.BytesIO()
-        with zipfile.ZipFile(packed, "w") as archive:
-            for number, job in enumerate(run.jobs):
-                archive.writestr(f"{number}_{job.name}.txt", "\n".join(job.log))
-        return Response(packed.getvalue(), media_type="application/zip")
 
     def _new_run(self, ref: str, inputs: dict[str, str]) -> DeployRun:
         at = datetime.now(UTC)
@@ -130,11 +104,9 @@ class GitHubActionsEndpoints:
         return run
 
     def _show(self, request: Request, run: DeployRun) -> dict[str, Json]:
-        url = _url(request, run)
         return {
             "id": run.id,
             "name": WORKFLOW_NAME,
-            "node_id": f"WFR_{run.id}",
             "head_branch": run.ref,
             "head_sha": run.sha,
             "path": f".github/workflows/{WORKFLOW_FILE}",
@@ -145,17 +117,12 @@ class GitHubActionsEndpoints:
             "status": run.status,
             "conclusion": run.conclusion,
             "workflow_id": WORKFLOW_ID,
-            "url": url,
+            "url": _url(request, run),
             "html_url": _html(run),
             "created_at": iso(run.created),
             "updated_at": iso(run.updated),
             "run_started_at": iso(run.created),
-            "actor": user(self._login),
-            "triggering_actor": user(self._login),
-            "jobs_url": f"{url}/jobs",
-            "logs_url": f"{url}/logs",
-            "cancel_url": f"{url}/cancel",
-            "workflow_url": f"{request.base_url}repos/{REPOSITORY}/actions/workflows/{WORKFLOW_ID}",
+            "actor": user(LOGIN),
         }
 
     def _run(self, request: Request) -> DeployRun:
@@ -188,15 +155,11 @@ def _html(run: DeployRun) -> str:
 def _workflow(request: Request) -> dict[str, Json]:
     return {
         "id": WORKFLOW_ID,
-        "node_id": f"W_{WORKFLOW_ID}",
         "name": WORKFLOW_NAME,
         "path": f".github/workflows/{WORKFLOW_FILE}",
         "state": "active",
-        "created_at": "2025-01-08T23:48:37Z",
-        "updated_at": "2025-01-08T23:50:21Z",
         "url": f"{request.base_url}repos/{REPOSITORY}/actions/workflows/{WORKFLOW_ID}",
         "html_url": f"{_WEB}/blob/main/.github/workflows/{WORKFLOW_FILE}",
-        "badge_url": f"{_WEB}/workflows/Deploy%20to%20Production/badge.svg",
     }
 
 
@@ -206,16 +169,10 @@ def _show_job(run: DeployRun, request: Request, job: DeployJob) -> dict[str, Jso
         "run_id": run.id,
         "run_url": _url(request, run),
         "run_attempt": 1,
-        "head_sha": run.sha,
-        "head_branch": run.ref,
         "name": job.name,
         "status": job.status,
         "conclusion": job.conclusion,
-        "created_at": iso(run.created),
         "started_at": iso(job.started or run.created),
         "completed_at": iso(job.completed) if job.completed else None,
-        "steps": [],
-        "labels": ["ubuntu-latest"],
-        "workflow_name": WORKFLOW_NAME,
         "html_url": f"{_html(run)}/job/{job.id}",
     }

@@ -68,16 +68,6 @@ class Body:
             raise invalid(self.resource, field, "custom", message)
         return text
 
-    def texts(self, field: str) -> list[str] | None:
-        """A list of texts; None where it is left out. Raises GitHubRefusal, 422."""
-        found: list[object] | None = self.get(field, list, None) if field in self.values else None
-        if found is None:
-            return None
-        texts = [text for text in found if isinstance(text, str)]
-        if len(texts) != len(found):
-            raise invalid(self.resource, field)
-        return texts
-
 
 async def read_body(request: Request, resource: str) -> Body:
     """The body of a request. Raises GitHubRefusal, 400."""

@@ -13,17 +13,9 @@ if TYPE_CHECKING:
 
 REPOSITORY = "bayit-plus/Bayit-Plus"
 MAIN = "main"
+LOGIN = "bayit-deployments[bot]"  # who the tokens belong to
 
 IssueState = Literal["open", "closed"]
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """A label of the repository."""
-
-    name: str
-    color: str = "ededed"
-    description: str = ""
 
 
 @dataclass(slots=True)
@@ -49,17 +41,13 @@ class GitHubIssue:
     labels: list[str] = field(default_factory=list)
     is_pull_request: bool = False
     state: IssueState = "open"
-    state_reason: str | None = None
     closed: datetime | None = None
     comments: list[IssueComment] = field(default_factory=list)
 
-    def set_state(self, state: IssueState, reason: str | None = None) -> None:
-        """Open or close it."""
-        self.updated = datetime.now(UTC)
-        if state != self.state:
-            self.closed = self.updated if state == "closed" else None
-            self.state_reason = reason or ("completed" if state == "closed" else "reopened")
-        self.state = state
+    def close(self) -> None:
+        """Close it."""
+        self.state, self.updated = "closed", datetime.now(UTC)
+        self.closed = self.updated
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +56,8 @@ class DeploymentStatus:
 
     id: int
     state: str
-    environment: str
     at: datetime
     description: str = ""
-    environment_url: str = ""
-    log_url: str = ""
 
 
 @dataclass(slots=True)
@@ -84,11 +69,7 @@ class GitHubDeployment:
     sha: str
     environment: str
     at: datetime
-    is_production: bool
-    is_transient: bool = False
     description: str = ""
-    task: str = "deploy"
-    payload: object = field(default_factory=dict)
     statuses: list[DeploymentStatus] = field(default_factory=list)
 
 
@@ -97,7 +78,7 @@ class Repository:
 
     def __init__(self) -> None:
         self.issues: dict[int, GitHubIssue] = {}  # by number
-        self.labels: dict[str, Label] = {}  # by name in lower case
+        self._labels: dict[str, str] = {}  # as they are written, by name in lower case
         self.deployments: dict[int, GitHubDeployment] = {}  # by id
         self.branches = {MAIN: hashlib.sha1(b"main", usedforsecurity=False).hexdigest()}
         self._last_id = 2_000_000_000
@@ -106,10 +87,6 @@ class Repository:
         """An id that nothing else has."""
         self._last_id += 1
         return self._last_id
-
-    def label(self, name: str) -> Label:
-        """The label, which is made if nobody has used it yet."""
-        return self.labels.setdefault(name.lower(), Label(name))
 
     def add_issue(
         self,
@@ -124,7 +101,7 @@ class Repository:
         """A new open issue or pull request; both count in one series of numbers."""
         at = datetime.now(UTC) - timedelta(days=days_old)
         number = len(self.issues) + 1
-        names = [self.label(name).name for name in dict.fromkeys(labels)]
+        names = [*dict.fromkeys(self._labels.setdefault(name.lower(), name) for name in labels)]
         issue = GitHubIssue(number, title, body, author, at, at, names, is_pull_request)
         self.issues[number] = issue
         return issue
@@ -132,16 +109,8 @@ class Repository:
 
 def seed_repository(repository: Repository) -> None:
     """What was there before: nothing urgent is open, but a pull request carries P1, and so does a closed issue."""
-    for name, color, meaning in (
-        ("P0", "b60205", "Everything is down"),
-        ("P1", "d93f0b", "Many users are affected"),
-        ("P2", "fbca04", "Some users are affected"),
-        ("bug", "d73a4a", "Something is not working"),
-        ("incident", "5319e7", "A disturbance, past or present"),
-    ):
-        repository.labels[name.lower()] = Label(name, color, meaning)
     outage = repository.add_issue("Search is slow for everybody", ["P1", "incident"], author="dan", days_old=20)
-    outage.set_state("closed")
+    outage.close()
     repository.add_issue("Subtitles are late by a second", ["P2", "bug"], days_old=12)
     repository.add_issue("Add the index that search lacked", ["P1"], author="dan", is_pull_request=True, days_old=2)
     repository.add_issue("Try AV1 for the catalogue", [], days_old=1)
@@ -150,7 +119,6 @@ def seed_repository(repository: Repository) -> None:
 def seed_deployments(repository: Repository, running: Mapping[str, Rollout]) -> None:
     """Note the deployments of what runs now, by environment."""
     for environment, rollout in running.items():
-        is_production, at = environment == "production", rollout.at
-        deployment = GitHubDeployment(repository.next_id(), MAIN, rollout.commit, environment, at, is_production)
-        deployment.statuses.append(DeploymentStatus(repository.next_id(), "success", environment, at))
+        deployment = GitHubDeployment(repository.next_id(), MAIN, rollout.commit, environment, rollout.at)
+        deployment.statuses.append(DeploymentStatus(repository.next_id(), "success", rollout.at))
         repository.deployments[deployment.id] = deployment

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse, Response
 
-from sandbox.github.http import GitHubRefusal, invalid, not_found, page, read_body
+from sandbox.github.http import GitHubRefusal, invalid, not_found, read_body
 from sandbox.github.issues import user
-from sandbox.github.model import MAIN, REPOSITORY
+from sandbox.github.model import LOGIN, REPOSITORY
 from sandbox.vendor_api import iso
 
 if TYPE_CHECKING:
@@ -45,42 +45,22 @@ class GitHubRelease:
 
 
 class GitHubReleaseEndpoints:
-    """The endpoints over one repository; `login` is who the tokens belong to. All raise GitHubRefusal."""
+    """The endpoints over one repository. All raise GitHubRefusal."""
 
-    def __init__(self, repository: Repository, login: str) -> None:
+    def __init__(self, repository: Repository) -> None:
         self._repository = repository
-        self._login = login
         self.releases = [GitHubRelease(repository.next_id(), "v2.40.0", "Subtitles in time.", datetime.now(UTC))]
-
-    async def listing(self, request: Request) -> Response:
-        """All releases, newest first."""
-        return page(request, self.releases[::-1], self._show)
 
     async def by_tag(self, request: Request) -> Response:
         """The release of a tag."""
-        return JSONResponse(self._show(request, self._release(request.path_params["tag"])))
-
-    async def create(self, request: Request) -> Response:
-        """Make a release; a tag has one only."""
-        body = await read_body(request, "Release")
-        tag = body.text("tag_name", required=True)
-        if any(release.tag == tag for release in self.releases):
-            raise invalid("Release", "tag_name", "already_exists")
-        notes = body.text("body", most=_MAX_NOTES)
-        release = GitHubRelease(self._repository.next_id(), tag, notes, datetime.now(UTC))
-        self.releases.append(release)
-        return JSONResponse(self._show(request, release), 201)
+        return JSONResponse(_show(request, self._release(request.path_params["tag"])))
 
     async def change(self, request: Request) -> Response:
         """Change what a release says."""
         release = self._release(request.path_params["id"])
         body = await read_body(request, "Release")
         release.body = body.text("body", release.body, most=_MAX_NOTES)
-        return JSONResponse(self._show(request, release))
-
-    async def assets(self, request: Request) -> Response:
-        """The files of a release."""
-        return page(request, self._release(request.path_params["id"]).assets, _asset)
+        return JSONResponse(_show(request, release))
 
     async def upload(self, request: Request) -> Response:
         """Add a file. A name that is there already is refused."""
@@ -111,23 +91,21 @@ class GitHubReleaseEndpoints:
                 return release
         raise not_found()
 
-    def _show(self, request: Request, release: GitHubRelease) -> dict[str, Json]:
-        base = f"{request.base_url}repos/{REPOSITORY}/releases/{release.id}"
-        return {
-            "id": release.id,
-            "tag_name": release.tag,
-            "target_commitish": MAIN,
-            "name": release.tag,
-            "body": release.body,
-            "draft": False,
-            "prerelease": False,
-            "url": base,
-            "html_url": f"{_WEB}/releases/tag/{release.tag}",
-            "upload_url": f"{base}/assets{{?name,label}}",
-            "author": user(self._login),
-            "created_at": iso(release.at),
-            "assets": [_asset(request, asset) for asset in release.assets],
-        }
+
+def _show(request: Request, release: GitHubRelease) -> dict[str, Json]:
+    base = f"{request.base_url}repos/{REPOSITORY}/releases/{release.id}"
+    return {
+        "id": release.id,
+        "tag_name": release.tag,
+        "name": release.tag,
+        "body": release.body,
+        "url": base,
+        "html_url": f"{_WEB}/releases/tag/{release.tag}",
+        "upload_url": f"{base}/assets{{?name,label}}",
+        "author": user(LOGIN),
+        "created_at": iso(release.at),
+        "assets": [_asset(request, asset) for asset in release.assets],
+    }
 
 
 def _asset(request: Request, asset: ReleaseAsset) -> dict[str, Json]:

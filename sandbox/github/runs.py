@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
@@ -25,7 +25,7 @@ _IDLE_SECONDS = 0.05
 
 
 class _JobError(Exception):
-    """A job that fails, with what its log says."""
+    """A job that fails, and why."""
 
 
 @dataclass(slots=True)
@@ -38,7 +38,6 @@ class DeployJob:
     conclusion: Conclusion | None = None
     started: datetime | None = None
     completed: datetime | None = None
-    log: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -113,48 +112,40 @@ class DeployRunner:
     async def _done(self, run: DeployRun, job: DeployJob) -> bool:
         """Whether the job ended well."""
         job.status, job.started = "in_progress", datetime.now(UTC)
-        job.log.append(f"Run {job.name}")
         await asyncio.sleep(_JOB_SECONDS)
         try:
             if job.name == "validate-inputs":
-                _validate(run)
+                if not run.rollback_revision and run.inputs.get("staging_verification") != "true":
+                    raise _JobError("staging_verification must be true for a new deployment")
             elif job.name == "deploy" and "workflow-idle" not in self._control.faults:
-                job.log.append(await self._deploy(run))
+                await self._deploy(run)
             elif job.name == "health-check":
                 self._check_health()
-        except (_JobError, ApiError) as problem:
-            job.log.append(f"##[error]{problem}")
+        except (_JobError, ApiError):
             _end(job, "failure")
             return False
         _end(job, "success")
         return True
 
-    async def _deploy(self, run: DeployRun) -> str:
+    async def _deploy(self, run: DeployRun) -> None:
         if "cloud-run-down" in self._control.faults:
             raise _JobError("gcloud: HttpError 503: the service is currently unavailable")
         target = run.rollback_revision
         if not target:
-            note = await self._control.deploy(self._service, faults=frozenset(), commit=run.sha)
-            return f"Previous revision: {note.previous}\nCurrent revision: {note.current}"
+            await self._control.deploy(self._service, faults=frozenset(), commit=run.sha)
+            return
         service = self._control.service(self._service)
         tags = [TrafficTarget(line.revision, 0, line.tag) for line in service.traffic if line.tag]
         operation = await self._control.update(self._service, Change(traffic=[TrafficTarget(target, 100), *tags]), None)
         await operation.finished.wait()
         if operation.error is not None:
             raise operation.error
-        return f"Current revision: {target}"
 
     def _check_health(self) -> None:
         """As the workflow does it: what serves must be Ready. That it answers well is for others to find out."""
         service = self._control.service(self._service)
         if not any(service.revisions[line.revision or ""].ready for line in service.serving if line.percent):
             raise _JobError("nothing that is Ready serves")
-
-
-def _validate(run: DeployRun) -> None:
-    if run.rollback_revision or run.inputs.get("staging_verification") == "true":
-        return
-    raise _JobError("staging_verification must be true for a new deployment")
 
 
 def _end(job: DeployJob, conclusion: Conclusion) -> None:

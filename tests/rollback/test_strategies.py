@@ -40,7 +40,8 @@ def runs(stage: Stage) -> list[dict[str, Any]]:
     """The runs of the deploy workflow, newest first."""
     there = stage.sandbox.addresses.github
     answer = httpx.get(
-        f"{there.url}/repos/{there.repository}/actions/runs", headers={"Authorization": f"Bearer {there.token}"}
+        f"{there.url}/repos/{there.repository}/actions/workflows/deploy-production.yml/runs",
+        headers={"Authorization": f"Bearer {there.token}"},
     )
     found: list[dict[str, Any]] = answer.raise_for_status().json()["workflow_runs"]
     return found

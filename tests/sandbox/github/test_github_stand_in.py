@@ -1,4 +1,4 @@
-"""GitHub's REST API, as its clients see it: issues, deployments, limits and refusals."""
+"""GitHub's REST API, as its clients see it: issues, deployments, a limit and refusals."""
 
 from __future__ import annotations
 
@@ -84,7 +84,8 @@ def test_a_planted_issue_is_open_until_it_is_taken_back(github: httpx.Client, op
     assert "pull_request" not in found[0]
     assert operator.delete("/plant").status_code == 204
     assert github.get("/issues", params={"labels": "P0"}).json() == []
-    assert github.get(f"/issues/{number}").json()["closed_at"] is not None
+    closed = github.get("/issues", params={"state": "closed", "labels": "P0"}).json()
+    assert number in {issue["number"] for issue in closed if issue["closed_at"]}
 
 
 def test_labels_are_all_required_and_their_case_does_not_matter(github: httpx.Client, operator: httpx.Client) -> None:
@@ -106,8 +107,6 @@ def test_issues_come_in_pages_newest_first(github: httpx.Client, operator: httpx
     assert found == planted[::-1]
     assert set(response.links) == {"prev", "first"}
     assert github.get("/issues", params={"labels": "many", "per_page": 100}).links == {}
-    backwards = github.get("/issues", params={"labels": "many", "direction": "asc"})
-    assert numbers(backwards) == planted
 
 
 def test_an_unknown_state_is_refused(github: httpx.Client) -> None:
@@ -116,23 +115,16 @@ def test_an_unknown_state_is_refused(github: httpx.Client) -> None:
     assert response.json()["errors"] == [{"resource": "Issue", "code": "invalid", "field": "state"}]
 
 
-def test_an_incident_is_opened_commented_on_labelled_and_closed(github: httpx.Client) -> None:
+def test_an_incident_is_opened_and_commented_on(github: httpx.Client) -> None:
     issue = opened(github, body="The error rate rose.", labels=["incident", "never-used-before"])
     path = f"/issues/{issue['number']}"
     assert [label["name"] for label in issue["labels"]] == ["incident", "never-used-before"]
-    assert issue["user"] == github.get(path).json()["user"]
     comment = github.post(f"{path}/comments", json={"body": "Back to normal."})
     assert comment.status_code == 201
     assert comment.json()["html_url"] == f"{issue['html_url']}#issuecomment-{comment.json()['id']}"
     assert [one["body"] for one in github.get(f"{path}/comments").json()] == ["Back to normal."]
-    labels = github.post(f"{path}/labels", json={"labels": ["post-mortem"]}).json()
-    assert [label["name"] for label in labels] == ["incident", "never-used-before", "post-mortem"]
-    assert github.delete(f"{path}/labels/post-mortem").status_code == 200
-    assert github.delete(f"{path}/labels/post-mortem").status_code == 404
-    closed = github.patch(path, json={"state": "closed", "state_reason": "not_planned"}).json()
-    assert (closed["state"], closed["state_reason"], closed["comments"]) == ("closed", "not_planned", 1)
-    assert closed["title"] == "Rolled back"
-    assert "post-mortem" in {label["name"] for label in github.get("/labels", params={"per_page": 100}).json()}
+    listed = github.get("/issues", params={"labels": "NEVER-used-before"}).json()
+    assert [(found["number"], found["comments"]) for found in listed] == [(issue["number"], 1)]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +156,6 @@ def test_a_body_that_is_no_json_is_refused_with_400(github: httpx.Client) -> Non
 def test_the_longest_comment_is_taken(github: httpx.Client) -> None:
     issue = opened(github)
     assert github.post(f"/issues/{issue['number']}/comments", json={"body": "x" * 65_536}).status_code == 201
-    github.patch(f"/issues/{issue['number']}", json={"state": "closed"}).raise_for_status()
 
 
 def test_what_runs_at_the_start_is_noted_as_deployed(start_sandbox: Start) -> None:
@@ -181,13 +172,13 @@ def test_what_runs_at_the_start_is_noted_as_deployed(start_sandbox: Start) -> No
 
 def test_a_successful_deployment_retires_the_one_before(github: httpx.Client) -> None:
     commits = "a" * 40, "b" * 40
-    first, second = (deployed(github, ref=ref, environment="preview", payload={"run": 1}) for ref in commits)
-    assert (first["sha"], first["payload"]) == ("a" * 40, {"run": 1})
+    first, second = (deployed(github, ref=ref, environment="preview") for ref in commits)
+    assert first["sha"] == "a" * 40
     for deployment in (first, second):
         path = f"/deployments/{deployment['id']}/statuses"
         assert github.get(path).json() == []
         github.post(path, json={"state": "in_progress"}).raise_for_status()
-        github.post(path, json={"state": "success", "log_url": "https://example.test/"}).raise_for_status()
+        github.post(path, json={"state": "success"}).raise_for_status()
     newest = [github.get(f"/deployments/{one['id']}/statuses").json()[0]["state"] for one in (first, second)]
     assert newest == ["inactive", "success"]
     listed = github.get("/deployments", params={"environment": "preview"}).json()
@@ -225,38 +216,16 @@ def test_other_repositories_and_paths_are_not_found(sandbox: Address, github: ht
     for path in ("/repos/somebody/else/issues", f"/repos/{sandbox['github']['repository']}/nonsense", "/nonsense"):
         response = github.get(f"{sandbox['github']['url']}{path}")
         assert (response.status_code, response.json()["message"]) == (404, "Not Found")
-    assert github.get("/issues/99999").status_code == 404
+    assert github.get("/issues/99999/comments").status_code == 404
     assert github.get(f"{address(sandbox)}/").status_code == 404
 
 
-def test_asking_how_many_requests_are_left_costs_none(sandbox: Address, github: httpx.Client) -> None:
-    url = f"{sandbox['github']['url']}/rate_limit"
-    before = github.get(url).json()["rate"]
-    assert github.get(url).json()["rate"] == before
-    used = int(github.get("/issues").headers["x-ratelimit-used"])
-    assert used == before["used"] + 1
-    assert before["limit"] == 5000
-
-
-@pytest.mark.parametrize("status", [403, 429])
-def test_a_secondary_rate_limit_says_how_long_to_wait(
-    github: httpx.Client, operator: httpx.Client, status: int
-) -> None:
-    limit = {"times": 1, "retry_after": 7, "status": status}
-    operator.post("/plant", json={"github_rate_limit": limit}).raise_for_status()
+def test_a_rate_limit_says_how_long_to_wait(github: httpx.Client, operator: httpx.Client) -> None:
+    operator.post("/plant", json={"github_rate_limit": {"times": 1, "retry_after": 7}}).raise_for_status()
     response = github.get("/issues")
-    assert (response.status_code, response.headers["retry-after"]) == (status, "7")
+    assert (response.status_code, response.headers["retry-after"]) == (403, "7")
     assert "secondary rate limit" in response.json()["message"]
     assert github.get("/issues").status_code == 200
-
-
-def test_a_spent_rate_limit_says_until_when(github: httpx.Client, operator: httpx.Client) -> None:
-    operator.post("/plant", json={"github_rate_limit": {"kind": "primary", "retry_after": 60}}).raise_for_status()
-    response = github.get("/issues")
-    assert response.status_code == 403
-    assert response.headers["x-ratelimit-remaining"] == "0"
-    assert "retry-after" not in response.headers
-    assert int(response.headers["x-ratelimit-reset"]) > 1_700_000_000
 
 
 def test_github_down_answers_503_until_it_is_over(github: httpx.Client, operator: httpx.Client) -> None:

@@ -67,8 +67,8 @@ class LogFile:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(self.path.with_suffix(".lock"), timeout=_LOCK_WITHIN):
-                known = {one.id for one in self._events()}
-                new = {one.id: one for one in events if one.id not in known}
+                known = {event.id for event in self._events()}
+                new = {event.id: event for event in events if event.id not in known}
                 for event in new.values():
                     append_line(self.path, event.model_dump_json())
         except Timeout:
@@ -127,7 +127,7 @@ class LogCollection:
         """All deployments. Raises ObserverError, SettingsError."""
         with self._open() as server, server.asking("the deployment log was read"):
             found = list(server.database[self.collection].find({}).sort("at", -1).limit(_MOST))
-        return fold(event for one in found if (event := _event(one)))
+        return fold(event for document in found if (event := _event(document)))
 
     def _open(self) -> MongoDB:
         from verification.clients.mongodb import MongoDB

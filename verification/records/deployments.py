@@ -7,15 +7,17 @@ Pure: no file and no database. A deployment is known by environment, service and
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from verification.records.run_record import POST_DEPLOY_PHASES, RollbackOutcome
 from verification.verdict import Verdict
+
+T = TypeVar("T")
 
 
 class EventKind(StrEnum):
@@ -36,18 +38,18 @@ class DeploymentOutcome(StrEnum):
     UNCLEAR = "unclear"  # nobody verified it, or not enough was measured
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+class _LogModel(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, from_attributes=True)
 
 
-class PhaseVerdict(_Part):
+class PhaseVerdict(_LogModel):
     """What a phase came to, and when its last criterion was measured."""
 
     verdict: Verdict
     ended: AwareDatetime
 
 
-class LoggedRollback(_Part):
+class LoggedRollback(_LogModel):
     """A rollback. `seconds` is from its start to the shifted traffic."""
 
     outcome: RollbackOutcome
@@ -59,14 +61,14 @@ class LoggedRollback(_Part):
     by: str = "the run"
 
 
-class SignOff(_Part):
+class SignOff(_LogModel):
     """Who answers for which line (a criterion's id)."""
 
     line: str
     name: str
 
 
-class DeploymentEvent(_Part):
+class DeploymentEvent(_LogModel):
     """One line of the log. `id` makes it one: the same event is never kept twice. Unknown keys are passed over.
 
     `at` is when it happened: a run's end, a rollback's end. `failed_at` is when the first failure was measured.
@@ -114,7 +116,7 @@ class Deployment:
     previous: str = ""
     commit: str = ""
     profiles: tuple[str, ...] = ()
-    phases: Mapping[str, PhaseVerdict] | None = None
+    phases: Mapping[str, PhaseVerdict] = field(default_factory=dict)
     first_smoke: datetime | None = None
     issues: tuple[str, ...] = ()
     failed_at: datetime | None = None
@@ -125,7 +127,7 @@ class Deployment:
     @property
     def verdicts(self) -> dict[str, Verdict]:
         """The latest verdict of each phase."""
-        return {name: phase.verdict for name, phase in (self.phases or {}).items()}
+        return {name: phase.verdict for name, phase in self.phases.items()}
 
     @property
     def state(self) -> DeploymentOutcome:
@@ -140,7 +142,7 @@ class Deployment:
     @property
     def verified(self) -> datetime | None:
         """When the last of its post-deploy phases was through, if it is good."""
-        ended = [phase.ended for name, phase in (self.phases or {}).items() if name in POST_DEPLOY_PHASES]
+        ended = [phase.ended for name, phase in self.phases.items() if name in POST_DEPLOY_PHASES]
         return max(ended) if ended and self.state is DeploymentOutcome.GOOD else None
 
     @property
@@ -157,43 +159,46 @@ class Deployment:
 
     def signature(self, line: str) -> Signature | None:
         """The latest signature under `line`."""
-        return next((one for one in reversed(self.signed) if one.line == line), None)
+        return next((signature for signature in reversed(self.signed) if signature.line == line), None)
 
 
 def fold(events: Iterable[DeploymentEvent]) -> tuple[Deployment, ...]:
     """The deployments that `events` tell of, by their time, the oldest first."""
-    known: dict[tuple[str, str, str], list[DeploymentEvent]] = {}
-    for event in {one.id: one for one in events}.values():
-        known.setdefault((event.environment, event.service, event.revision), []).append(event)
-    return tuple(sorted(map(_folded, known.values()), key=lambda one: (one.deployed, one.revision)))
+    by_deployment: dict[tuple[str, str, str], list[DeploymentEvent]] = {}
+    for event in {event.id: event for event in events}.values():
+        by_deployment.setdefault((event.environment, event.service, event.revision), []).append(event)
+    found = map(_folded, by_deployment.values())
+    return tuple(sorted(found, key=lambda deployment: (deployment.deployed, deployment.revision)))
 
 
 def _folded(events: list[DeploymentEvent]) -> Deployment:
-    events = sorted(events, key=lambda one: (one.at, one.id))
+    events = sorted(events, key=lambda event: (event.at, event.id))
     first, phases = events[0], dict[str, PhaseVerdict]()
     for event in events:
         phases |= event.phases
-    rolled = [one for one in events if one.rollback]
+    rollbacks = [(event.at, event.rollback) for event in events if event.rollback]
     # What came to pass outweighs a later "withheld": there was nothing left to roll back.
-    undone = next((one for one in rolled if one.rollback and one.rollback.outcome is RollbackOutcome.DONE), None)
-    told = undone or (rolled[-1] if rolled else None)
+    done = [(at, rollback) for at, rollback in rollbacks if rollback.outcome is RollbackOutcome.DONE]
+    told = done or rollbacks[-1:]
+    rolled_back_at, rollback = told[0] if told else (None, None)
+    signed = [(event.sign_off, event.at) for event in events if event.sign_off]
     return Deployment(
         environment=first.environment,
         service=first.service,
         revision=first.revision,
-        deployed=min((one.deployed for one in events if one.deployed), default=first.at),
-        previous=_last(one.previous for one in events),
-        commit=_last(one.commit for one in events),
-        profiles=tuple(dict.fromkeys(profile for one in events for profile in one.profiles)),
+        deployed=min((event.deployed for event in events if event.deployed), default=first.at),
+        previous=_last(event.previous for event in events) or "",
+        commit=_last(event.commit for event in events) or "",
+        profiles=tuple(dict.fromkeys(profile for event in events for profile in event.profiles)),
         phases=phases,
-        first_smoke=min((one.phases["smoke"].ended for one in events if "smoke" in one.phases), default=None),
-        issues=next((one.issues for one in reversed(events) if one.issues), ()),
-        failed_at=min((one.failed_at for one in events if one.failed_at), default=None),
-        rollback=told.rollback if told else None,
-        rolled_back_at=told.at if told else None,
-        signed=tuple(Signature(one.sign_off.line, one.sign_off.name, one.at) for one in events if one.sign_off),
+        first_smoke=min((event.phases["smoke"].ended for event in events if "smoke" in event.phases), default=None),
+        issues=_last(event.issues for event in events) or (),
+        failed_at=min((event.failed_at for event in events if event.failed_at), default=None),
+        rollback=rollback,
+        rolled_back_at=rolled_back_at,
+        signed=tuple(Signature(sign_off.line, sign_off.name, at) for sign_off, at in signed),
     )
 
 
-def _last(texts: Iterable[str]) -> str:
-    return next((one for one in reversed(list(texts)) if one), "")
+def _last(values: Iterable[T]) -> T | None:
+    return next((value for value in reversed(list(values)) if value), None)

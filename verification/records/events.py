@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from verification.deadline import now
@@ -38,14 +38,15 @@ class Subject:
     service: str
     revision: str
 
-    def id(self, *parts: str) -> str:
-        """An event's id: what happened to which deployment, in which run."""
-        return "/".join((self.environment, self.service, self.revision, *parts))
+    def event(self, kind: EventKind, at: datetime, *parts: str, **details: object) -> DeploymentEvent:
+        """What happened to it; the event's id is made of the deployment, the kind and `parts`, such as the run."""
+        name = "/".join((self.environment, self.service, self.revision, kind, *parts))
+        return DeploymentEvent.model_validate({"id": name, "kind": kind, "at": at, **asdict(self), **details})
 
 
 def belongs_in_the_log(record: RunRecord) -> bool:
     """Whether the run asked about a deployment, and did what it says."""
-    asked = {one.phase for one in record.criteria}
+    asked = {result.phase for result in record.criteria}
     return bool((POST_DEPLOY_PHASES | {"followup"}) & asked) and not record.dry_run
 
 
@@ -53,52 +54,39 @@ def events_of(record: RunRecord, run: str, sign_offs: Mapping[str, str]) -> tupl
     """What `record` tells. `run` is a name of its own (the run's folder); `sign_offs` are names by line."""
     subject = Subject(record.environment, record.service, record.revision)
     at = record.finished or now()
-    told = tuple(phase for phase in record.phases if any(one.phase == phase for one in record.criteria))
-    happened = [*told, record.rollback.outcome.value]
-    event = DeploymentEvent(
-        id=subject.id("run", run, *happened),
-        kind=EventKind.RUN,
-        at=at,
-        environment=subject.environment,
-        service=subject.service,
-        revision=subject.revision,
+    asked = {result.phase for result in record.criteria}
+    phases = {
+        phase: PhaseVerdict(verdict=record.verdict_of(phase), ended=_ended(record, phase, at))
+        for phase in record.phases
+        if phase in asked
+    }
+    event = subject.event(
+        EventKind.RUN,
+        at,
+        run,
+        *phases,
+        record.rollback.outcome,
         previous=record.previous_revision,
         commit=record.commit,
         deployed=record.deployed,
         profiles=record.profiles,
-        phases={
-            phase: PhaseVerdict(verdict=record.verdict_of(phase), ended=_ended(record, phase, at)) for phase in told
-        },
+        phases=phases,
         failed_at=_failed_at(record),
-        issues=tuple(_issue(one) for one in record.criteria if one.verdict is not Verdict.PASS),
-        rollback=_rolled_back(record.rollback),
+        issues=tuple(_issue(result) for result in record.criteria if result.verdict is not Verdict.PASS),
+        rollback=_logged(record.rollback),
     )
-    return (event, *(sign_off(subject, line, name, run, at) for line, name in sign_offs.items()))
-
-
-def sign_off(subject: Subject, line: str, name: str, run: str, at: datetime) -> DeploymentEvent:
-    """That `name` answers for `line`."""
-    return DeploymentEvent(
-        id=subject.id("sign-off", run, line),
-        kind=EventKind.SIGN_OFF,
-        at=at,
-        environment=subject.environment,
-        service=subject.service,
-        revision=subject.revision,
-        sign_off=SignOff(line=line, name=name),
+    signed = (
+        subject.event(EventKind.SIGN_OFF, at, run, line, sign_off=SignOff(line=line, name=name))
+        for line, name in sign_offs.items()
     )
+    return (event, *signed)
 
 
 def deployed(deployment: Deployment, at: datetime) -> DeploymentEvent:
     """That the deployment took place, for one that no run has told of."""
-    subject = Subject(deployment.environment, deployment.service, deployment.revision)
-    return DeploymentEvent(
-        id=subject.id("deployed"),
-        kind=EventKind.DEPLOYED,
-        at=at,
-        environment=subject.environment,
-        service=subject.service,
-        revision=subject.revision,
+    return Subject(deployment.environment, deployment.service, deployment.revision).event(
+        EventKind.DEPLOYED,
+        at,
         previous=deployment.previous,
         commit=deployment.commit,
         deployed=deployment.deployed,
@@ -109,20 +97,13 @@ def rolled_back_by_hand(
     environment: str, service: str, taken_out: Iterable[str], result: RollbackResult, run: str
 ) -> tuple[DeploymentEvent, ...]:
     """What a rollback that a person started did to each revision of `taken_out`; nothing where it was withheld."""
-    rollback = _rolled_back(result, "hand")
+    rollback = _logged(result, "hand")
     if rollback is None or result.outcome is RollbackOutcome.WITHHELD:
         return ()
     at = now()
     return tuple(
-        DeploymentEvent(
-            id=Subject(environment, service, revision).id("rollback", run),
-            kind=EventKind.ROLLBACK,
-            at=at,
-            environment=environment,
-            service=service,
-            revision=revision,
-            previous=result.to_revision,
-            rollback=rollback,
+        Subject(environment, service, revision).event(
+            EventKind.ROLLBACK, at, run, previous=result.to_revision, rollback=rollback
         )
         for revision in taken_out
     )
@@ -139,14 +120,18 @@ def keep(log: DeploymentLog, events: Iterable[DeploymentEvent]) -> str:
 
 def _ended(record: RunRecord, phase: str, at: datetime) -> datetime:
     """When the last criterion of the phase was measured."""
-    measured = (one.observed_at for each in record.criteria if each.phase == phase for one in each.measurements)
+    measured = (
+        value.observed_at for result in record.criteria if result.phase == phase for value in result.measurements
+    )
     return max(measured, default=at)
 
 
 def _failed_at(record: RunRecord) -> datetime | None:
     """When the first failure was known: a criterion fails with the last thing that it measures."""
-    failures = [one for one in record.failures if one.phase in POST_DEPLOY_PHASES]
-    moments = [max((each.observed_at for each in one.measurements), default=record.started) for one in failures]
+    failures = [result for result in record.failures if result.phase in POST_DEPLOY_PHASES]
+    moments = (
+        max((value.observed_at for value in failure.measurements), default=record.started) for failure in failures
+    )
     return min(moments, default=None)
 
 
@@ -156,15 +141,7 @@ def _issue(result: CriterionResult) -> str:
     return redact(f"{result.phase}: {result.id}: {result.verdict}: {reason}")[:_LONGEST_ISSUE]
 
 
-def _rolled_back(result: RollbackResult, by: str = "the run") -> LoggedRollback | None:
+def _logged(result: RollbackResult, by: str = "the run") -> LoggedRollback | None:
     if result.outcome is RollbackOutcome.NOT_NEEDED:
         return None
-    return LoggedRollback(
-        outcome=result.outcome,
-        triggers=result.triggers,
-        from_revision=result.from_revision,
-        to_revision=result.to_revision,
-        seconds=result.seconds,
-        verified=result.verified,
-        by=by,
-    )
+    return LoggedRollback.model_validate(result).model_copy(update={"by": by})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from statistics import fmean, median
@@ -43,7 +43,7 @@ class Period:
 
 def over_all(deployments: Sequence[Deployment], settings: DeploymentLogSettings, now: datetime) -> Period:
     """From the first deployment until `now`."""
-    since = min((one.deployed for one in deployments), default=now)
+    since = min((deployment.deployed for deployment in deployments), default=now)
     return _period("all", deployments, deployments, since, now, settings)
 
 
@@ -51,11 +51,11 @@ def by_month(deployments: Sequence[Deployment], settings: DeploymentLogSettings,
     """Every month (UTC) from the first deployment until `now`, the oldest first; also those without a deployment."""
     if not deployments:
         return ()
-    first = min(one.deployed for one in deployments)
+    first = min(deployment.deployed for deployment in deployments)
     month, found = _month_of(first), list[Period]()
     while month <= now:
         following = _month_of(month + timedelta(days=32))
-        inside = [one for one in deployments if month <= one.deployed < following]
+        inside = [deployment for deployment in deployments if month <= deployment.deployed < following]
         found.append(_period(f"{month:%Y-%m}", inside, deployments, max(month, first), min(following, now), settings))
         month = following
     return tuple(found)
@@ -67,12 +67,14 @@ def recoveries(deployments: Iterable[Deployment], among: Sequence[Deployment]) -
     None for one after which it is not known to be well; `among` are all deployments, the oldest first.
     """
     found: list[float | None] = []
-    for one in deployments:
-        if one.state not in {DeploymentOutcome.FAILED, DeploymentOutcome.ROLLED_BACK}:
+    for deployment in deployments:
+        if deployment.state not in {DeploymentOutcome.FAILED, DeploymentOutcome.ROLLED_BACK}:
             continue
-        mended = [next_.verified for next_ in among if next_.deployed > one.deployed and next_.verified]
-        moments = [(moment - one.failed_at).total_seconds() for moment in mended if one.failed_at]
-        found.append(one.recovery if one.recovery is not None else min(moments, default=None))
+        recovery, failed_at = deployment.recovery, deployment.failed_at
+        if recovery is None and failed_at:
+            later = [next_.verified for next_ in among if next_.deployed > deployment.deployed and next_.verified]
+            recovery = (min(later) - failed_at).total_seconds() if later else None
+        found.append(recovery)
     return found
 
 
@@ -94,7 +96,7 @@ def _period(
         _recovery(deployments, among, settings),
         _success_rate(deployments, settings),
     )
-    states = {state: sum(one.state is state for one in deployments) for state in DeploymentOutcome}
+    states = {state: sum(deployment.state is state for deployment in deployments) for state in DeploymentOutcome}
     return Period(name, figures, count, states, too_few)
 
 
@@ -104,77 +106,60 @@ def _frequency(deployments: Sequence[Deployment], span: timedelta, settings: Dep
     weeks = max(span, _WEEK) / _WEEK  # less than a week is no rate
     value = round(count / weeks, 1) if count else None
     note = "more often than usual" if value is not None and value > most else ""
-    return _figure("deployment frequency", value, "a week", f"{least:g}-{most:g}", count, settings, note, least=least)
+    good = _held(value, lambda rate: rate >= least, count, settings)
+    return DeploymentMetric("deployment frequency", value, "a week", f"{least:g}-{most:g}", good, count, note)
 
 
 def _duration(deployments: Sequence[Deployment], settings: DeploymentLogSettings) -> DeploymentMetric:
-    known = [one.duration / 60 for one in deployments if one.duration is not None and one.duration >= 0]
-    value = round(median(known), 2) if known else None
+    durations = (deployment.duration for deployment in deployments)
+    known = [seconds / 60 for seconds in durations if seconds is not None and seconds >= 0]
+    value, limit = round(median(known), 2) if known else None, settings.targets.duration / 60
     note = "median; from the new revision to the end of its smoke phase" if known else "no smoke phase was logged"
-    limit = settings.targets.duration / 60
-    return _figure("deployment duration", value, "min", f"< {limit:g}", len(known), settings, note, below=limit)
+    good = _held(value, lambda minutes: minutes < limit, len(known), settings)
+    return DeploymentMetric("deployment duration", value, "min", f"< {limit:g}", good, len(known), note)
 
 
 def _rollback_rate(deployments: Sequence[Deployment], settings: DeploymentLogSettings) -> DeploymentMetric:
     count, limit = len(deployments), settings.targets.rollback_rate * 100
-    rolled = sum(one.state is DeploymentOutcome.ROLLED_BACK for one in deployments)
-    value = round(100 * rolled / count, 1) if count else None
-    return _figure(
-        "rollback rate",
-        value,
-        "%",
-        f"< {limit:g}",
-        count,
-        settings,
-        f"{rolled} of {count}" if count else "",
-        below=limit,
-    )
+    rolled_back = sum(deployment.state is DeploymentOutcome.ROLLED_BACK for deployment in deployments)
+    value = round(100 * rolled_back / count, 1) if count else None
+    note = f"{rolled_back} of {count}" if count else ""
+    good = _held(value, lambda percent: percent < limit, count, settings)
+    return DeploymentMetric("rollback rate", value, "%", f"< {limit:g}", good, count, note)
 
 
 def _recovery(
     deployments: Sequence[Deployment], among: Sequence[Deployment], settings: DeploymentLogSettings
 ) -> DeploymentMetric:
     limit, found = settings.targets.recovery / 60, recoveries(deployments, among)
-    known = [one / 60 for one in found if one is not None]
+    known = [seconds / 60 for seconds in found if seconds is not None]
     unknown = len(found) - len(known)
-    name, unit, target = "mean time to recovery", "min", f"< {limit:g}"
-    if not found:
-        return DeploymentMetric(name, None, unit, target, None, 0, "no deployment failed" if deployments else "")
-    note = f"{len(found)} failed" + (f"; for {unknown} no recovery is known" if unknown else "")
     value = round(fmean(known), 2) if known else None
+    note = f"{len(found)} failed" + (f"; for {unknown} no recovery is known" if unknown else "")
+    if not found:
+        note = "no deployment failed" if deployments else ""
     # One that was never mended is no good recovery, however fast the others were.
-    good = None if value is None or len(deployments) < settings.enough else value < limit and not unknown
-    return DeploymentMetric(name, value, unit, target, good, len(known), note)
+    good = _held(value, lambda minutes: minutes < limit and not unknown, len(deployments), settings)
+    return DeploymentMetric("mean time to recovery", value, "min", f"< {limit:g}", good, len(known), note)
 
 
 def _success_rate(deployments: Sequence[Deployment], settings: DeploymentLogSettings) -> DeploymentMetric:
     limit = settings.targets.success_rate * 100
-    known = [one for one in deployments if one.state is not DeploymentOutcome.UNCLEAR]
-    good, unclear = sum(one.state is DeploymentOutcome.GOOD for one in known), len(deployments) - len(known)
-    value = round(100 * good / len(known), 1) if known else None
-    note = f"{good} of {len(known)}" if known else "no deployment has a verdict yet"
+    known = [deployment for deployment in deployments if deployment.state is not DeploymentOutcome.UNCLEAR]
+    succeeded = sum(deployment.state is DeploymentOutcome.GOOD for deployment in known)
+    unclear = len(deployments) - len(known)
+    value = round(100 * succeeded / len(known), 1) if known else None
+    note = f"{succeeded} of {len(known)}" if known else "no deployment has a verdict yet" if deployments else ""
     note += f"; {unclear} more without a verdict" if unclear and known else ""
-    return _figure(
-        "success rate", value, "%", f"> {limit:g}", len(known), settings, note if deployments else "", above=limit
-    )
+    good = _held(value, lambda percent: percent > limit, len(known), settings)
+    return DeploymentMetric("success rate", value, "%", f"> {limit:g}", good, len(known), note)
 
 
-def _figure(
-    name: str,
-    value: float | None,
-    unit: str,
-    target: str,
-    samples: int,
-    settings: DeploymentLogSettings,
-    note: str,
-    *,
-    least: float = float("-inf"),
-    above: float = float("-inf"),
-    below: float = float("inf"),
-) -> DeploymentMetric:
-    enough = value is not None and samples >= settings.enough
-    good = None if value is None or not enough else least <= value < below and value > above
-    return DeploymentMetric(name, value, unit, target, good, samples, note)
+def _held(
+    value: float | None, is_good: Callable[[float], bool], deployments: int, settings: DeploymentLogSettings
+) -> bool | None:
+    """Whether the value is good; None where there is none, or too few `deployments` stand behind it."""
+    return None if value is None or deployments < settings.enough else is_good(value)
 
 
 def _month_of(moment: datetime) -> datetime:

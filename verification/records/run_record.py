@@ -114,12 +114,13 @@ class RunRecord:
     @property
     def failures(self) -> list[CriterionResult]:
         """The criteria that were measured and found bad."""
-        return [one for one in self.criteria if one.verdict is Verdict.FAIL]
+        return [result for result in self.criteria if result.verdict is Verdict.FAIL]
 
     @property
     def triggers(self) -> tuple[str, ...]:
         """The failed post-deploy criteria that another revision could mend: the reasons for a rollback."""
-        return tuple(one.id for one in self.failures if one.phase in POST_DEPLOY_PHASES and one.fixable_by_rollback)
+        failures = (result for result in self.failures if result.phase in POST_DEPLOY_PHASES)
+        return tuple(result.id for result in failures if result.fixable_by_rollback)
 
     @property
     def left_out(self) -> int:
@@ -129,19 +130,17 @@ class RunRecord:
     @property
     def verdict(self) -> Verdict:
         """Fail when anything failed; pass only when every criterion of the phases was measured and good."""
-        if self.failures:
-            return Verdict.FAIL
-        complete = self.criteria and not self.left_out and not self.interrupted
-        if complete and all(one.verdict is Verdict.PASS for one in self.criteria):
-            return Verdict.PASS
-        return Verdict.INCONCLUSIVE
+        return self._verdict([result.verdict for result in self.criteria], self.criteria_in_phase)
 
     def verdict_of(self, phase: str) -> Verdict:
         """The same for one of the phases."""
-        verdicts = [one.verdict for one in self.criteria if one.phase == phase]
+        verdicts = [result.verdict for result in self.criteria if result.phase == phase]
+        return self._verdict(verdicts, self.criteria_by_phase.get(phase, 0))
+
+    def _verdict(self, verdicts: list[Verdict], expected: int) -> Verdict:
         if Verdict.FAIL in verdicts:
             return Verdict.FAIL
-        complete = verdicts and len(verdicts) >= self.criteria_by_phase.get(phase, 0) and not self.interrupted
+        complete = verdicts and len(verdicts) >= expected and not self.interrupted
         return Verdict.PASS if complete and set(verdicts) == {Verdict.PASS} else Verdict.INCONCLUSIVE
 
     def exit_code_after(self, exitstatus: int) -> int:

@@ -5,22 +5,23 @@ https://cloud.google.com/logging/docs/reference/v2/rest/v2/entries/list
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.google.http import exception_handlers, read_body
+from sandbox.google.http import exception_handlers, read_body, rfc3339, validate
 from sandbox.google.logging_filter import SEVERITIES, Fields, Value, earliest, parse_filter
-from sandbox.platform.errors import InvalidArgument, PermissionDenied, Unavailable
+from sandbox.platform.errors import PermissionDenied, Unavailable
 from sandbox.vendor_api import Json
 
 if TYPE_CHECKING:
@@ -28,9 +29,16 @@ if TYPE_CHECKING:
 
 PATH = "/v2/entries:list"
 _USUAL_PAGE, _LARGEST_PAGE = 50, 1000
-_KNOWN = {"resourceNames", "filter", "orderBy", "pageSize", "pageToken"}
-_ORDERS = {"": False, "timestamp": False, "timestamp asc": False, "timestamp desc": True}
-_TOKEN = re.compile(r"(\d+\.\d+)-(\d+)", re.ASCII)
+
+
+class _ListLogEntriesRequest(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True)
+
+    resource_names: list[str] = Field(min_length=1)
+    filter: str = ""
+    order_by: Literal["", "timestamp", "timestamp asc", "timestamp desc"] = ""
+    page_size: int = Field(0, ge=0)
+    page_token: str = Field("", pattern=r"^([0-9]+\.[0-9]+-[0-9]+)?$")
 
 
 class CloudLoggingApi:
@@ -48,27 +56,21 @@ class CloudLoggingApi:
     async def _list(self, request: Request) -> Response:
         if "logging-down" in self._faults:
             raise Unavailable("The service is currently unavailable.")
-        body = await read_body(request)
-        unknown = sorted(body.keys() - _KNOWN)
-        if unknown:
-            raise InvalidArgument(f'Invalid JSON payload received. Unknown name "{unknown[0]}": Cannot find field.')
-        self._must_be_ours(body.get("resourceNames"))
-        order = _ORDERS.get(_text(body, "orderBy"))
-        if order is None:
-            raise InvalidArgument('order_by must be "timestamp asc" or "timestamp desc".', "order_by")
-        size, (now, start) = _page_size(body), _token(_text(body, "pageToken"))
-        found = self._found(_text(body, "filter"), now)
-        found.sort(key=lambda line: (round(line.at, 6), line.insert_id), reverse=order)
+        asked = validate(await read_body(request), _ListLogEntriesRequest)
+        for name in asked.resource_names:
+            if name != f"projects/{self._project}":
+                permission = "Permission 'logging.logEntries.list' denied on resource (or it may not exist)"
+                raise PermissionDenied(f"{permission}: {name}")
+        size, (now, start) = min(asked.page_size or _USUAL_PAGE, _LARGEST_PAGE), _page_start(asked.page_token)
+        wanted = parse_filter(asked.filter)
+        lines = self._store.visible(now, since=earliest(wanted))
+        found = [line for line in lines if wanted.holds(self._fields(line))]
+        found.sort(key=lambda line: (round(line.at, 6), line.insert_id), reverse=asked.order_by.endswith("desc"))
         page = found[start : start + size]
         answer: dict[str, Json] = {"entries": [self._entry(line) for line in page]} if page else {}
         if start + size < len(found):
             answer["nextPageToken"] = f"{now:.6f}-{start + size}"
         return JSONResponse(answer)
-
-    def _found(self, text: str, now: float) -> list[LogLine]:
-        wanted = parse_filter(text)
-        lines = self._store.visible(now, since=earliest(wanted))
-        return [line for line in lines if wanted.holds(self._fields(line))]
 
     def _fields(self, line: LogLine) -> Fields:
         """What a filter may ask about: the entry, flat, with numbers for what is compared by size."""
@@ -89,12 +91,9 @@ class CloudLoggingApi:
         }
         return {name: value for name, value in labels.items() if value}
 
-    def _log_name(self, line: LogLine) -> str:
-        return f"projects/{self._project}/logs/{quote(line.log, safe='')}"
-
     def _entry(self, line: LogLine) -> dict[str, Json]:
         entry: dict[str, Json] = {
-            "logName": self._log_name(line),
+            "logName": f"projects/{self._project}/logs/{quote(line.log, safe='')}",
             "insertId": line.insert_id,
             "severity": line.severity,
             "timestamp": _time(line.at),
@@ -104,15 +103,6 @@ class CloudLoggingApi:
         if line.http is not None:
             return entry | {"httpRequest": _http(line.http)}
         return entry | {"textPayload": line.text}
-
-    def _must_be_ours(self, names: Json) -> None:
-        if not isinstance(names, list) or not names:
-            raise InvalidArgument("resource_names must name at least one resource.", "resource_names")
-        for name in names:
-            if name != f"projects/{self._project}":
-                raise PermissionDenied(
-                    f"Permission 'logging.logEntries.list' denied on resource (or it may not exist): {name}"
-                )
 
 
 def _flat(entry: Mapping[str, Json], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -137,28 +127,12 @@ def _http(http: ServedRequest) -> dict[str, Json]:
 
 
 def _time(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return rfc3339(datetime.fromtimestamp(moment, UTC))
 
 
-def _text(body: dict[str, Json], key: str) -> str:
-    value = body.get(key) or ""
-    if not isinstance(value, str):
-        raise InvalidArgument(f"Invalid value at '{key}' (TYPE_STRING), {value!r}", key)
-    return value
-
-
-def _page_size(body: dict[str, Json]) -> int:
-    size = body.get("pageSize") or _USUAL_PAGE
-    if isinstance(size, bool) or not isinstance(size, int) or size < 0:
-        raise InvalidArgument(f"page_size must not be negative, and is {size!r}.", "page_size")
-    return min(size, _LARGEST_PAGE)
-
-
-def _token(text: str) -> tuple[float, int]:
+def _page_start(token: str) -> tuple[float, int]:
     """The moment that the pages are of, so that new entries do not shift them, and where the next one starts."""
-    if not text:
+    if not token:
         return time.time(), 0
-    found = _TOKEN.fullmatch(text)
-    if not found:
-        raise InvalidArgument(f"page_token {text[:100]!r} is invalid.", "page_token")
-    return float(found[1]), int(found[2])
+    moment, start = token.split("-")
+    return float(moment), int(start)

@@ -23,7 +23,6 @@ _SERVICES = {
     "google.longrunning.Operations": ("ListOperations", "GetOperation", "WaitOperation"),
 }
 _Request = TypeVar("_Request")
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 async def start_grpc(control: ControlPlane, *more: grpc.GenericRpcHandler) -> tuple[grpc.aio.Server, int]:
@@ -60,7 +59,7 @@ def unary(
                 raise Unavailable("The service is currently unavailable.")
             return await answer(request)
         except ApiError as error:
-            return await context.abort(_CODES[error.code], error.message)
+            return await context.abort(error.code, error.message)
 
     return grpc.unary_unary_rpc_method_handler(
         handle, request_deserializer=deserializer, response_serializer=lambda message: message.SerializeToString()

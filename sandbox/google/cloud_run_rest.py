@@ -13,7 +13,14 @@ from starlette.routing import Route
 from sandbox.google.cloud_run_api import CloudRunApi, Method
 from sandbox.google.gcloud import CloudRunV1Api
 from sandbox.google.http import error_response, exception_handlers, parse_json, read_body
-from sandbox.platform.errors import ApiError, PermissionDenied, ResourceExhausted, Unauthenticated, Unavailable
+from sandbox.platform.errors import (
+    ApiError,
+    Internal,
+    PermissionDenied,
+    ResourceExhausted,
+    Unauthenticated,
+    Unavailable,
+)
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -41,7 +48,7 @@ _REFUSALS: dict[str, ApiError] = {
     "cloud-run-401": Unauthenticated("Request had invalid authentication credentials."),
     "cloud-run-403": PermissionDenied("Permission 'run.services.update' denied on the resource."),
     "cloud-run-429": ResourceExhausted("Quota exceeded for 'Write requests' of 'run.googleapis.com'."),
-    "cloud-run-500": ApiError("Internal error encountered."),
+    "cloud-run-500": Internal("Internal error encountered."),
 }
 
 

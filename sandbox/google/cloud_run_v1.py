@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from google.cloud import run_v2
+from pydantic import AliasPath, BaseModel, ConfigDict, Field, NonNegativeInt
+from pydantic.alias_generators import to_camel
 from starlette.responses import JSONResponse, Response
 
 from sandbox.google import conditions
 from sandbox.google.cloud_run_v2 import COMMIT_LABEL, own, revision_uid
-from sandbox.google.conditions import Condition, ConditionState
+from sandbox.google.http import rfc3339
 from sandbox.platform.changes import Change, Operation, Template
 from sandbox.platform.errors import InvalidArgument
 from sandbox.platform.model import USUAL, CloudRunService, ContainerResources, Revision, TrafficTarget
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 _DEPLOYER = "deploy@sandbox.invalid"
 _KNATIVE = "serving.knative.dev/v1"
-_STATUSES = {ConditionState.RECONCILING: "Unknown", ConditionState.FAILED: "False", ConditionState.SUCCEEDED: "True"}
+_STATUSES = {"CONDITION_RECONCILING": "Unknown", "CONDITION_FAILED": "False", "CONDITION_SUCCEEDED": "True"}
 _MIN_SCALE, _MAX_SCALE = "autoscaling.knative.dev/minScale", "autoscaling.knative.dev/maxScale"
 SERVICE_LABEL = "serving.knative.dev/service"
 
@@ -28,15 +30,6 @@ SERVICE_LABEL = "serving.knative.dev/service"
 def service_object(control: ControlPlane, service: CloudRunService) -> dict[str, Json]:
     """The service as `namespaces.services.get` answers it."""
     latest = service.revisions.get(service.latest_created)
-    status: dict[str, Json] = {
-        "observedGeneration": service.observed_generation,
-        "conditions": [_condition_object(condition) for condition in conditions.of_service(service)],
-        "latestCreatedRevisionName": service.latest_created,
-        "latestReadyRevisionName": service.latest_ready,
-        "traffic": _traffic_statuses(control, service),
-        "url": service.url,
-        "address": {"url": service.url},
-    }
     return {
         "apiVersion": _KNATIVE,
         "kind": "Service",
@@ -45,7 +38,15 @@ def service_object(control: ControlPlane, service: CloudRunService) -> dict[str,
             "template": _template_object(latest) if latest else {},
             "traffic": [_target_object(line) for line in service.traffic],
         },
-        "status": status,
+        "status": {
+            "observedGeneration": service.observed_generation,
+            "conditions": [_condition_object(condition) for condition in conditions.of_service(service)],
+            "latestCreatedRevisionName": service.latest_created,
+            "latestReadyRevisionName": service.latest_ready,
+            "traffic": _traffic_statuses(control, service),
+            "url": service.url,
+            "address": {"url": service.url},
+        },
     }
 
 
@@ -67,7 +68,7 @@ def revision_object(control: ControlPlane, revision: Revision) -> dict[str, Json
             "uid": revision_uid(revision),
             "generation": 1,
             "resourceVersion": revision_uid(revision),
-            "creationTimestamp": _time(revision.created),
+            "creationTimestamp": rfc3339(revision.created),
             "labels": {key: value for key, value in labels.items() if value},
             "annotations": {"serving.knative.dev/creator": _DEPLOYER, **_scaling(revision.resources)},
         },
@@ -96,7 +97,7 @@ def _service_metadata(control: ControlPlane, service: CloudRunService) -> dict[s
         "uid": service.uid,
         "generation": service.generation,
         "resourceVersion": service.etag.strip('"'),
-        "creationTimestamp": _time(service.created),
+        "creationTimestamp": rfc3339(service.created),
         "labels": service.labels | {"cloud.googleapis.com/location": control.region},
         "annotations": annotations,
     }
@@ -145,17 +146,17 @@ def _traffic_statuses(control: ControlPlane, service: CloudRunService) -> list[J
     return found
 
 
-def _condition_object(condition: Condition) -> dict[str, Json]:
+def _condition_object(condition: run_v2.Condition) -> dict[str, Json]:
     found: dict[str, Json] = {
-        "type": condition.type,
-        "status": _STATUSES[condition.state],
-        "lastTransitionTime": _time(condition.since),
+        "type": condition.type_,
+        "status": _STATUSES[condition.state.name],
+        "lastTransitionTime": rfc3339(condition.last_transition_time),
     }
     if reason := condition.reason or condition.revision_reason:
-        found["reason"] = "".join(word.capitalize() for word in reason.split("_"))
+        found["reason"] = "".join(word.capitalize() for word in reason.name.split("_"))
     if condition.message:
         found["message"] = condition.message
-    if condition.info:
+    if condition.severity == run_v2.Condition.Severity.INFO:
         found["severity"] = "Info"
     return found
 
@@ -164,7 +165,7 @@ def operation_object(control: ControlPlane, operation: Operation) -> dict[str, J
     """The operation with its error, or with the service as its response."""
     found: dict[str, Json] = {"name": f"{control.parent}/operations/{operation.id}", "done": operation.done}
     if operation.error is not None:
-        found["error"] = {"code": operation.error.code, "message": operation.error.message}
+        found["error"] = {"code": operation.error.code.value[0], "message": operation.error.message}
     elif operation.done:
         found["response"] = {
             "@type": "type.googleapis.com/google.cloud.run.v1.Service",
@@ -180,74 +181,53 @@ def list_object(kind: str, items: list[dict[str, Json]], following: str) -> Resp
     )
 
 
-def resource_version(body: dict[str, Json]) -> str:
-    """The version that a PUT of the whole service was read at; empty when it does not say."""
-    return _text(_part(body, "metadata"), "resourceVersion")
+class _Target(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, strict=True)
+
+    percent: int = 0
+    revision_name: str = ""
+    latest_revision: bool = False
+    tag: str = ""
+
+    def as_target(self) -> TrafficTarget:
+        if self.latest_revision == bool(self.revision_name):
+            problem = "A traffic target names a revision or follows the latest one, not both."
+            raise InvalidArgument(problem, "spec.traffic")
+        return TrafficTarget(self.revision_name or None, self.percent, self.tag)
 
 
-def change_from(body: dict[str, Json]) -> Change:
-    """What a PUT of the whole service asks for. Raises InvalidArgument."""
-    metadata, spec = _part(body, "metadata"), _part(body, "spec")
-    template = _part(spec, "template")
-    containers = _part(template, "spec").get("containers")
-    if not isinstance(containers, list) or len(containers) != 1 or not isinstance(containers[0], dict):
-        raise InvalidArgument("spec.template.spec.containers must hold one container.", "spec.template.spec.containers")
-    traffic = spec.get("traffic")
-    return Change(
-        traffic=[_target_from(line) for line in traffic] if isinstance(traffic, list) else [],
-        labels=own(_texts(metadata, "labels")),
-        annotations=own(_texts(metadata, "annotations")),
-        template=Template(
-            image=_text(containers[0], "image"),
-            revision=_text(_part(template, "metadata"), "name"),
-            commit=_texts(_part(template, "metadata"), "labels").get(COMMIT_LABEL, ""),
-            resources=_resources(template, containers[0]),
-        ),
+def _at(*path: str | int) -> AliasPath:
+    return AliasPath("spec", "template", *path)
+
+
+class ReplaceServiceRequest(BaseModel):
+    """A PUT of a whole service: what of it is kept here. Resources that it leaves out are as usual."""
+
+    version: str = Field("", validation_alias=AliasPath("metadata", "resourceVersion"))
+    labels: dict[str, str] = Field({}, validation_alias=AliasPath("metadata", "labels"))
+    annotations: dict[str, str] = Field({}, validation_alias=AliasPath("metadata", "annotations"))
+    traffic: list[_Target] = Field([], validation_alias=AliasPath("spec", "traffic"))
+    revision: str = Field("", validation_alias=_at("metadata", "name"))
+    commit: str = Field("", validation_alias=_at("metadata", "labels", COMMIT_LABEL))
+    min_instances: NonNegativeInt = Field(0, validation_alias=_at("metadata", "annotations", _MIN_SCALE))
+    max_instances: NonNegativeInt = Field(
+        USUAL.max_instances, validation_alias=_at("metadata", "annotations", _MAX_SCALE)
     )
+    containers: list[object] = Field(min_length=1, max_length=1, validation_alias=_at("spec", "containers"))
+    image: str = Field("", validation_alias=_at("spec", "containers", 0, "image"))
+    limits: dict[str, str] = Field({}, validation_alias=_at("spec", "containers", 0, "resources", "limits"))
+
+    def change(self) -> Change:
+        """What it asks for. Raises InvalidArgument."""
+        cpu, memory = self.limits.get("cpu", USUAL.cpu), self.limits.get("memory", USUAL.memory)
+        resources = ContainerResources(cpu, memory, self.min_instances, self.max_instances)
+        return Change(
+            traffic=[target.as_target() for target in self.traffic],
+            labels=own(self.labels),
+            annotations=own(self.annotations),
+            template=Template(self.image, self.commit, self.revision, resources),
+        )
 
 
 def _scaling(resources: ContainerResources) -> dict[str, Json]:
     return {_MIN_SCALE: str(resources.min_instances), _MAX_SCALE: str(resources.max_instances)}
-
-
-def _resources(template: dict[str, Json], container: dict[str, Json]) -> ContainerResources:
-    """What a template says of them; what it leaves out is as usual. Raises InvalidArgument."""
-    limits = _texts(_part(container, "resources"), "limits")
-    annotations, usual = _texts(_part(template, "metadata"), "annotations"), USUAL
-    least, most = annotations.get(_MIN_SCALE, "0"), annotations.get(_MAX_SCALE, str(usual.max_instances))
-    if not (least.isdecimal() and most.isdecimal()):
-        raise InvalidArgument(f"{_MIN_SCALE} and {_MAX_SCALE} must be whole numbers.", "spec.template.metadata")
-    return ContainerResources(limits.get("cpu", usual.cpu), limits.get("memory", usual.memory), int(least), int(most))
-
-
-def _target_from(line: Json) -> TrafficTarget:
-    if not isinstance(line, dict):
-        raise InvalidArgument("spec.traffic must hold objects.", "spec.traffic")
-    percent, revision = line.get("percent", 0), _text(line, "revisionName")
-    if not isinstance(percent, int):
-        raise InvalidArgument("spec.traffic.percent must be an integer.", "spec.traffic.percent")
-    if bool(line.get("latestRevision")) == bool(revision):
-        raise InvalidArgument("A traffic target names a revision or follows the latest one, not both.", "spec.traffic")
-    return TrafficTarget(revision or None, percent, _text(line, "tag"))
-
-
-def _part(body: dict[str, Json], key: str) -> dict[str, Json]:
-    value = body.get(key, {})
-    if not isinstance(value, dict):
-        raise InvalidArgument(f"'{key}' must be an object.", key)
-    return value
-
-
-def _text(body: dict[str, Json], key: str) -> str:
-    value = body.get(key, "")
-    if not isinstance(value, str):
-        raise InvalidArgument(f"'{key}' must be a string.", key)
-    return value
-
-
-def _texts(body: dict[str, Json], key: str) -> dict[str, str]:
-    return {name: str(value) for name, value in _part(body, key).items()}
-
-
-def _time(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -15,18 +15,12 @@ from google.protobuf import any_pb2
 from google.rpc import status_pb2
 
 from sandbox.google import conditions
-from sandbox.google.conditions import Condition, ConditionState
 from sandbox.platform.changes import Change, Operation, Template
 from sandbox.platform.control_plane import ControlPlane
 from sandbox.platform.errors import InvalidArgument, Unimplemented
 from sandbox.platform.model import USUAL, CloudRunService, ContainerResources, Revision, TrafficTarget
 
 COMMIT_LABEL = "commit-sha"
-_STATES = {
-    ConditionState.RECONCILING: "CONDITION_RECONCILING",
-    ConditionState.FAILED: "CONDITION_FAILED",
-    ConditionState.SUCCEEDED: "CONDITION_SUCCEEDED",
-}
 _LATEST = run_v2.TrafficTargetAllocationType.TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST
 _REVISION = run_v2.TrafficTargetAllocationType.TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION
 _WRITABLE = ("traffic", "labels", "annotations", "template")
@@ -42,7 +36,7 @@ _SYSTEM = (
 def service_message(control: ControlPlane, service: CloudRunService) -> run_v2.Service:
     """The service as `GetService` answers it."""
     name = f"{control.parent}/services/{service.name}"
-    all_conditions = [condition_message(condition) for condition in conditions.of_service(service)]
+    ready, *parts = conditions.of_service(service)
     latest = service.revisions.get(service.latest_created)
     return run_v2.Service(
         name=name,
@@ -61,8 +55,8 @@ def service_message(control: ControlPlane, service: CloudRunService) -> run_v2.S
         template=None if latest is None else _template_message(latest),
         traffic=[_target_message(line) for line in service.traffic],
         traffic_statuses=_status_messages(control, service),
-        terminal_condition=all_conditions[0],
-        conditions=all_conditions[1:],
+        terminal_condition=ready,
+        conditions=parts,
         latest_ready_revision=_revision_name(name, service.latest_ready),
         latest_created_revision=_revision_name(name, service.latest_created),
         uri=service.url,
@@ -91,7 +85,7 @@ def revision_message(control: ControlPlane, revision: Revision) -> run_v2.Revisi
         service_account=template.service_account,
         containers=template.containers,
         reconciling=not revision.ready and not revision.failure,
-        conditions=[condition_message(condition) for condition in conditions.of_revision(revision)],
+        conditions=conditions.of_revision(revision),
         log_uri=f"https://console.cloud.google.com/logs/viewer?project={control.project}",
         creator="deploy@sandbox.invalid",
         etag=f'"{revision_uid(revision)}"',
@@ -103,19 +97,6 @@ def revision_uid(revision: Revision) -> str:
     return str(uuid5(NAMESPACE_URL, f"{revision.name}@{revision.created.isoformat()}"))
 
 
-def condition_message(condition: Condition) -> run_v2.Condition:
-    """A condition in the words of v2."""
-    kind = {"reason": condition.reason} if condition.reason else {"revision_reason": condition.revision_reason}
-    return run_v2.Condition(
-        type_=condition.type,
-        state=_STATES[condition.state],
-        message=condition.message,
-        last_transition_time=condition.since,
-        severity="INFO" if condition.info else "SEVERITY_UNSPECIFIED",
-        **{name: value for name, value in kind.items() if value},
-    )
-
-
 def operation_message(control: ControlPlane, operation: Operation) -> operations_pb2.Operation:
     """The operation with its service as metadata and, once it succeeded, as response."""
     name = f"{control.parent}/operations/{operation.id}"
@@ -123,7 +104,7 @@ def operation_message(control: ControlPlane, operation: Operation) -> operations
     packed.Pack(run_v2.Service.pb(service_message(control, control.service(operation.service))))
     message = operations_pb2.Operation(name=name, done=operation.done, metadata=packed)
     if operation.error is not None:
-        message.error.CopyFrom(status_pb2.Status(code=operation.error.code, message=operation.error.message))
+        message.error.CopyFrom(status_pb2.Status(code=operation.error.code.value[0], message=operation.error.message))
     elif operation.done:
         message.response.CopyFrom(packed)
     return message

@@ -13,14 +13,13 @@ from starlette.routing import Route
 from sandbox.google.cloud_run_api import newest_revisions, wait_for
 from sandbox.google.cloud_run_v1 import (
     SERVICE_LABEL,
-    change_from,
+    ReplaceServiceRequest,
     list_object,
     operation_object,
-    resource_version,
     revision_object,
     service_object,
 )
-from sandbox.google.http import page, parse_json, read_body
+from sandbox.google.http import page, parse_json, read_body, validate
 from sandbox.platform.errors import InvalidArgument, NotFound, PermissionDenied
 
 if TYPE_CHECKING:
@@ -97,9 +96,8 @@ class CloudRunV1Api:
 
     async def _replace_service(self, request: Request) -> Response:
         service = self._control.service(request.path_params["service"])
-        body = await read_body(request)
-        version = resource_version(body)
-        await self._control.update(service.name, change_from(body), f'"{version}"' if version else None)
+        asked = validate(await read_body(request), ReplaceServiceRequest)
+        await self._control.update(service.name, asked.change(), f'"{asked.version}"' if asked.version else None)
         return JSONResponse(service_object(self._control, service))
 
     async def _list_revisions(self, request: Request) -> Response:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TypeVar, cast
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
+from grpc import StatusCode
+from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -18,12 +21,13 @@ from sandbox.vendor_api import Json, json_object
 
 _DEFAULT_PAGE = 100
 _Item = TypeVar("_Item")
-_STATUS_NAMES = {404: "NOT_FOUND", 405: "UNIMPLEMENTED"}
+_Model = TypeVar("_Model", bound=BaseModel)
+_BY_THE_ROUTER = {404: StatusCode.NOT_FOUND, 405: StatusCode.UNIMPLEMENTED}
 
 
 def error_response(error: ApiError) -> JSONResponse:
     """The error in the shape that all Google APIs share."""
-    body: dict[str, object] = {"code": error.http, "message": error.message, "status": error.status}
+    body: dict[str, object] = {"code": error.http, "message": error.message, "status": error.code.name}
     if error.field:
         body["details"] = [
             {
@@ -44,16 +48,7 @@ def exception_handlers() -> dict[int | type[Exception], Callable[[Request, Excep
     async def unrouted(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         message = f"{request.method} {request.url.path} is not a method of this API."
-        return JSONResponse(
-            {
-                "error": {
-                    "code": error.status_code,
-                    "message": message,
-                    "status": _STATUS_NAMES.get(error.status_code, "UNKNOWN"),
-                }
-            },
-            status_code=error.status_code,
-        )
+        return error_response(ApiError(_BY_THE_ROUTER[error.status_code], error.status_code, message))
 
     return {ApiError: refused, HTTPException: unrouted}
 
@@ -71,6 +66,21 @@ def parse_json(values: Mapping[str, Json], message: Message, *, ignore_unknown_f
         json_format.ParseDict(values, message, ignore_unknown_fields=ignore_unknown_fields)
     except json_format.ParseError as error:
         raise InvalidArgument(f"Invalid JSON payload received. {error}") from None
+
+
+def validate(values: Mapping[str, Json], model: type[_Model]) -> _Model:
+    """The JSON values as a `model`. Raises InvalidArgument."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise InvalidArgument(f"Invalid value at '{field}': {first['msg']}", field) from None
+
+
+def rfc3339(at: datetime) -> str:
+    """A time to the microsecond, as Google's JSON has it."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def page(items: Sequence[_Item], size: int, token: str) -> tuple[list[_Item], str]:

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from sandbox.faults import Faults
 from sandbox.platform.changes import Change, Operation, Template, checked
-from sandbox.platform.errors import AlreadyExists, ApiError, Conflict, FailedPrecondition, NotFound
+from sandbox.platform.errors import AlreadyExists, ApiError, Conflict, FailedPrecondition, Internal, NotFound
 from sandbox.platform.model import (
     USUAL,
     CloudRunService,
@@ -149,7 +149,7 @@ class ControlPlane:
         """Cancel what is under way; what was started stays up, it is the runtime's."""
         await self._tasks.cancel()
 
-    def _no_such(self, kind: str, name: str) -> NotFound:
+    def _no_such(self, kind: str, name: str) -> ApiError:
         place = f"in region '{self.region}' in project '{self.project}'"
         return NotFound(f"Resource '{name}' of kind '{kind}' {place} does not exist.")
 
@@ -224,7 +224,7 @@ class ControlPlane:
                 operation.error = error
             except Exception as problem:  # an operation must end, or every client would wait for ever
                 _log.exception("operation %s on %s", operation.id, service.name)
-                operation.error = ApiError(f"Internal error: {problem!r}")
+                operation.error = Internal(f"Internal error: {problem!r}")
             self._settle(service, operation, generation)
 
     def _settle(self, service: CloudRunService, operation: Operation, generation: int) -> None:
@@ -248,20 +248,20 @@ class ControlPlane:
         """Let the asked targets flow. Raises, with nothing moved, when one of them cannot serve."""
         if service.traffic != service.targets:
             if "rollback-fails" in self.faults:
-                raise ApiError("The traffic of the service could not be changed: its routes did not become ready.")
+                raise Internal("The traffic of the service could not be changed: its routes did not become ready.")
             if "success-without-effect" in self.faults:
                 return
             if "operation-never-ends" in self.faults:
                 while "operation-never-ends" in self.faults:  # noqa: ASYNC110  (taken back by whoever planted it)
                     await asyncio.sleep(_ASKED_AGAIN)
-                raise ApiError("The operation was given up.")
+                raise Internal("The operation was given up.")
         serving = [
             TrafficTarget(line.revision or service.latest_ready, line.percent, line.tag) for line in service.traffic
         ]
         for line in serving:
             revision = service.revisions.get(line.revision or "")
             if revision is None:
-                raise ApiError(
+                raise Internal(
                     f"Revision '{line.revision}' does not exist or is deleted; send traffic to revisions that exist."
                 )
             if not revision.ready or not await self._runtime.start(revision):

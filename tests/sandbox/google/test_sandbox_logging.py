@@ -19,7 +19,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import logging
 
 from sandbox.google.logging_filter import Fields, earliest, parse_filter
-from sandbox.platform.errors import InvalidArgument
+from sandbox.platform.errors import ApiError
 from sandbox.platform.log_store import STDERR, LogLine, LogStore
 from tests.conftest import Address
 from tests.sandbox.google.api_description import Description
@@ -248,8 +248,9 @@ def test_filters_mean_what_is_documented(question: str, true: bool) -> None:
     ],
 )
 def test_filters_that_are_not_understood_are_refused(question: str) -> None:
-    with pytest.raises(InvalidArgument):
+    with pytest.raises(ApiError) as refused:
         parse_filter(question)
+    assert refused.value.http == 400
 
 
 def test_only_a_bound_that_holds_for_the_whole_narrows_the_search() -> None:

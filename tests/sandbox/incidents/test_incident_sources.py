@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -65,10 +64,10 @@ def test_a_planted_alarm_is_open_until_it_is_taken_back(pagerduty: httpx.Client,
     alarm = incidents(pagerduty, **{"include[]": "priorities"})[-1]
     assert (alarm["id"], alarm["title"], alarm["priority"]["name"]) == (planted["id"], "Login is down", "P1")
     assert alarm["summary"] == f"[#{planted['number']}] Login is down"
-    assert pagerduty.get(f"/incidents/{planted['id']}").json()["incident"]["status"] == "triggered"
+    assert alarm["status"] == "triggered"
     operator.delete("/plant").raise_for_status()
     assert planted["id"] not in {incident["id"] for incident in incidents(pagerduty)}
-    assert pagerduty.get(f"/incidents/{planted['id']}").json()["incident"]["status"] == "resolved"
+    assert planted["id"] in {incident["id"] for incident in incidents(pagerduty, **{"statuses[]": "resolved"})}
 
 
 def test_a_priority_is_a_reference_unless_it_is_included_and_may_be_missing(
@@ -92,7 +91,6 @@ def test_alarms_come_in_pages_and_say_whether_there_are_more(pagerduty: httpx.Cl
         offset, more = offset + 2, answer["more"]
     assert seen[-3:] == planted
     assert len(seen) == len(set(seen)) == 4
-    assert pagerduty.get("/incidents", params=OPEN | {"total": "true"}).json()["total"] == 4
 
 
 def test_an_old_alarm_is_listed_only_when_all_dates_are_asked_for(
@@ -101,22 +99,15 @@ def test_an_old_alarm_is_listed_only_when_all_dates_are_asked_for(
     old = plant(operator, "pagerduty_incident", title="Still open", days_old=45)["id"]
     assert old not in {incident["id"] for incident in incidents(pagerduty)}
     assert old in {incident["id"] for incident in incidents(pagerduty, date_range="all")}
-    since = (datetime.now(UTC) - timedelta(days=60)).isoformat()
-    assert old in {incident["id"] for incident in incidents(pagerduty, since=since)}
-    too_far = (datetime.now(UTC) - timedelta(days=400)).isoformat()
-    assert pagerduty.get("/incidents", params={"since": too_far}).status_code == 400
 
 
-def test_urgency_and_status_filter(pagerduty: httpx.Client, operator: httpx.Client) -> None:
+def test_a_status_filters(pagerduty: httpx.Client, operator: httpx.Client) -> None:
     low = plant(operator, "pagerduty_incident", title="Low", urgency="low", status="acknowledged")["id"]
-    assert low in {incident["id"] for incident in incidents(pagerduty, **{"urgencies[]": "low"})}
-    assert low not in {incident["id"] for incident in incidents(pagerduty, **{"urgencies[]": "high"})}
+    assert low in {incident["id"] for incident in incidents(pagerduty)}
     assert low not in {incident["id"] for incident in incidents(pagerduty, **{"statuses[]": "triggered"})}
 
 
-@pytest.mark.parametrize(
-    "asked", [{"statuses[]": "open"}, {"limit": "many"}, {"offset": 9_999, "limit": 2}, {"since": "yesterday"}]
-)
+@pytest.mark.parametrize("asked", [{"statuses[]": "open"}, {"limit": "many"}])
 def test_a_question_that_pagerduty_does_not_understand_is_refused(
     pagerduty: httpx.Client, asked: dict[str, Any]
 ) -> None:
@@ -134,15 +125,13 @@ def test_pagerduty_wants_its_token_in_its_own_way(sandbox: Address, header: str)
 
 
 def test_what_pagerduty_does_not_have_is_not_found(pagerduty: httpx.Client) -> None:
-    for path in ("/incidents/PNONE00", "/nonsense"):
-        assert pagerduty.get(path).status_code == 404
+    assert pagerduty.get("/nonsense").status_code == 404
 
 
 def test_a_planted_notice_is_unresolved_until_it_is_taken_back(
     statuspage: httpx.Client, operator: httpx.Client
 ) -> None:
     assert unresolved(statuspage) == []
-    assert statuspage.get("/api/v2/status.json").json()["status"]["indicator"] == "none"
     first = plant(operator, "statuspage_incident", name="Search is slow", impact="minor", status="monitoring")
     second = plant(operator, "statuspage_incident", name="Nobody can log in")
     found = unresolved(statuspage)
@@ -150,13 +139,9 @@ def test_a_planted_notice_is_unresolved_until_it_is_taken_back(
         (second["id"], "critical"),
         (first["id"], "minor"),
     ]
-    assert found[0]["resolved_at"] is None
-    assert found[0]["incident_updates"][0]["status"] == "investigating"
-    assert statuspage.get("/api/v2/status.json").json()["status"]["indicator"] == "critical"
+    assert found[0]["status"] == "investigating"
     operator.delete("/plant").raise_for_status()
     assert unresolved(statuspage) == []
-    everything = statuspage.get("/api/v2/incidents.json").json()["incidents"]
-    assert {first["id"], second["id"]} < {notice["id"] for notice in everything}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from tests.migrations.migration_stage import Document, Stage, stage
 from verification.deadline import now
-from verification.migrations.layouts import tool_layout
+from verification.migrations.layouts import LOGS
 from verification.settings.migrations import Layout
 
 __all__ = ["stage"]
@@ -35,7 +35,7 @@ FILES = ["db/20260101_old.py", "db/20260102_new.py", "db/20260103_newer.py"]
 def test_a_log_is_read_and_the_release_taken_out_of_it(
     stage: Stage, layout: Layout, collection: str, entries: list[Document]
 ) -> None:
-    log = tool_layout(layout).log
+    log = LOGS[layout]
     assert log is not None
     old, new, newer = map(log.name_of, FILES)
     stage.database[collection].insert_many([dict(one) for one in entries])
@@ -49,4 +49,4 @@ def test_a_log_is_read_and_the_release_taken_out_of_it(
 
 
 def test_a_plain_command_keeps_no_log() -> None:
-    assert tool_layout("command").log is None
+    assert LOGS["command"] is None

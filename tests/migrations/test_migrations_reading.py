@@ -5,13 +5,11 @@ from __future__ import annotations
 import pytest
 
 from verification.errors import ObserverError, ServiceError
-from verification.migrations.layouts import tool_layout
+from verification.migrations.layouts import BACKWARD
 from verification.migrations.mongo_reading import read_python
 from verification.migrations.sql_reading import read_sql
 from verification.probes.migrations import read_migrations
 from verification.settings.migrations import Migrations
-
-BACKWARD = tool_layout("pymongo-migrate").backward
 
 
 def upgrade(code: str) -> str:

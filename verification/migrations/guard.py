@@ -7,11 +7,11 @@ counted, so that a migration that never used this connection is noticed too.
 
 from __future__ import annotations
 
-import contextlib
-import socket
+import asyncio
 import threading
+from asyncio import StreamReader, StreamWriter
+from contextlib import suppress
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 
 from verification.clients.mongodb import Upstream
@@ -44,91 +44,78 @@ class GuardedTraffic:
 
 
 class DatabaseGuard:
-    """The proxy; it listens on `port` while the context is entered."""
+    """The proxy; it listens on `port` while the context is entered, on a loop and a thread of its own."""
+
+    port: int
 
     def __init__(self, upstream: Upstream, database: str) -> None:
         self._upstream = upstream
         self._database = database
-        self._lock = threading.Lock()
-        self._sockets: set[socket.socket] = set()
-        self._closed = False
         self._commands = self._writes = 0
         self._refusals: dict[RefusedCommand, None] = {}
-        self._listener = socket.create_server((HOST, 0))
-        self.port: int = self._listener.getsockname()[1]
+        self._loop = asyncio.new_event_loop()
+        # A daemon: a run that is broken off does not wait for it.
+        self._thread = threading.Thread(target=self._loop.run_forever, name="migration guard", daemon=True)
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, name="migration guard", daemon=True).start()
+        self._thread.start()
+        self._server = asyncio.run_coroutine_threadsafe(asyncio.start_server(self._serve, HOST, 0), self._loop).result()
+        self.port = self._server.sockets[0].getsockname()[1]
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with self._lock:
-            self._closed = True
-            sockets = [self._listener, *self._sockets]
-        for held in sockets:
-            _end(held)
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
     @property
     def seen(self) -> GuardedTraffic:
         """The commands so far."""
-        with self._lock:
-            return GuardedTraffic(self._commands, self._writes, tuple(self._refusals))
+        return GuardedTraffic(self._commands, self._writes, tuple(self._refusals))
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:  # closed
-                return
-            threading.Thread(target=self._serve, args=(client,), name="migration guard", daemon=True).start()
+    async def _close(self) -> None:
+        self._server.close()
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:  # one that was just accepted begins another
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.sleep(0)  # what was closed is let go in the loop's next round
 
-    def _serve(self, client: socket.socket) -> None:
-        if not self._hold(client):
-            return
-        try:
-            server = self._connect()
-        except OSError:  # the client sees a connection that ends, as it would from the server itself
-            self._let_go(client)
-            return
-        if self._hold(server):
-            answering = threading.Lock()
-            threading.Thread(
-                target=self._pass_answers, args=(server, client, answering), name="migration guard", daemon=True
-            ).start()
-            self._pass_questions(client, server, answering)
-        self._let_go(client, server)
-
-    def _connect(self) -> socket.socket:
+    async def _serve(self, client: StreamReader, to_client: StreamWriter) -> None:
         upstream = self._upstream
-        plain = socket.create_connection((upstream.host, upstream.port), _CONNECT_WITHIN)
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = upstream.tls.wrap_socket(plain, server_hostname=upstream.host) if upstream.tls else plain
-        connection.settimeout(None)
-        return connection
-
-    def _pass_questions(self, client: socket.socket, server: socket.socket, answering: threading.Lock) -> None:
-        with contextlib.suppress(OSError):
-            while message := _message(client):
+        # Whatever ends one side ends the other: the client sees what it would see from the server itself.
+        with suppress(OSError, EOFError):
+            try:
+                async with asyncio.timeout(_CONNECT_WITHIN):
+                    server, to_server = await asyncio.open_connection(upstream.host, upstream.port, ssl=upstream.tls)
+                ways = [
+                    asyncio.create_task(self._pass_questions(client, to_client, to_server)),
+                    asyncio.create_task(_pass_answers(server, to_client)),
+                ]
                 try:
-                    command = wire.read(message)
-                except wire.UnknownMessage as unknown:
-                    self._note(RefusedCommand(str(unknown), "", writes=True))
-                    return
+                    await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    for way in ways:
+                        way.cancel()
+                    await asyncio.gather(*ways, return_exceptions=True)
+                    to_server.transport.abort()
+            finally:
+                to_client.close()
+
+    async def _pass_questions(self, client: StreamReader, to_client: StreamWriter, to_server: StreamWriter) -> None:
+        try:
+            while True:
+                message = await _message(client)
+                command = wire.read(message)
                 reason = self._refuse(command)
                 if not reason:
-                    server.sendall(message)
+                    to_server.write(message)
+                    await to_server.drain()
                 elif command.expects_reply:
-                    with answering:
-                        client.sendall(wire.refusal(message, reason))
-
-    def _pass_answers(self, server: socket.socket, client: socket.socket, answering: threading.Lock) -> None:
-        with contextlib.suppress(OSError):
-            while message := _message(server):
-                with answering:
-                    client.sendall(message)
-        _end(client)
+                    to_client.write(wire.refusal(message, reason))
+        except wire.UnknownMessage as unknown:
+            self._refusals[RefusedCommand(str(unknown), "", writes=True)] = None
 
     def _refuse(self, command: wire.WireCommand) -> str:
         """Why `command` is not let through; empty if it is."""
@@ -136,58 +123,20 @@ class DatabaseGuard:
             return ""
         outside = command.outside(self._database)
         if outside:
-            self._note(RefusedCommand(command.name, outside, command.writes))
+            self._refusals[RefusedCommand(command.name, outside, command.writes)] = None
             return f"{command.name} on {outside}: this rehearsal is for {self._database} alone"
-        with self._lock:
-            self._commands += 1
-            self._writes += command.writes
+        self._commands += 1
+        self._writes += command.writes
         return ""
 
-    def _note(self, refusal: RefusedCommand) -> None:
-        with self._lock:
-            self._refusals[refusal] = None
 
-    def _hold(self, held: socket.socket) -> bool:
-        with self._lock:
-            if not self._closed:
-                self._sockets.add(held)
-                return True
-        _end(held)
-        return False
-
-    def _let_go(self, *sockets: socket.socket) -> None:
-        for held in sockets:
-            _end(held)
-            with self._lock:
-                self._sockets.discard(held)
+async def _pass_answers(server: StreamReader, to_client: StreamWriter) -> None:
+    while True:
+        to_client.write(await _message(server))
+        await to_client.drain()
 
 
-def _message(source: socket.socket) -> bytes:
-    """The next whole message, or nothing at the end. Raises OSError when it ends in the middle."""
-    header = _exactly(source, wire.HEADER_SIZE)
-    if not header:
-        return b""
-    try:
-        size = wire.size_of(header)
-    except wire.UnknownMessage as unknown:
-        raise OSError(str(unknown)) from None
-    return header + _exactly(source, size - wire.HEADER_SIZE)
-
-
-def _exactly(source: socket.socket, size: int) -> bytes:
-    data = bytearray()
-    while len(data) < size:
-        chunk = source.recv(min(size - len(data), 1 << 20))
-        if not chunk:
-            if data:
-                raise OSError("the connection ended in the middle of a message")
-            return b""
-        data += chunk
-    return bytes(data)
-
-
-def _end(held: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        held.shutdown(socket.SHUT_RDWR)
-    with contextlib.suppress(OSError):
-        held.close()
+async def _message(source: StreamReader) -> bytes:
+    """The next whole message. Raises EOFError at the end, UnknownMessage for one that cannot be."""
+    header = await source.readexactly(wire.HEADER_SIZE)
+    return header + await source.readexactly(wire.size_of(header) - wire.HEADER_SIZE)

@@ -16,7 +16,8 @@ from verification.settings.migrations import Layout
 if TYPE_CHECKING:
     from verification.clients.mongodb import Database
 
-_BACKWARD = frozenset({"downgrade", "Backward", "backward", "rollback", "down", "revert"})
+# Functions and classes that an upgrade does not run.
+BACKWARD = frozenset({"downgrade", "Backward", "backward", "rollback", "down", "revert"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +34,8 @@ class MigrationLog:
     forget: Callable[[Database, Sequence[str], str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class ToolLayout:
-    """The files and the log of a migration tool. `backward`: functions and classes that an upgrade does not run."""
-
-    log: MigrationLog | None
-    backward: frozenset[str] = _BACKWARD
-
-
-def tool_layout(layout: Layout) -> ToolLayout:
-    """The files and the log of a migration tool."""
-    return _LAYOUTS[layout]
+def _name(file: str) -> str:
+    return PurePosixPath(file).name
 
 
 def _stem(file: str) -> str:
@@ -51,7 +43,7 @@ def _stem(file: str) -> str:
 
 
 def _digits(file: str) -> str:
-    found = re.match(r"\d+", PurePosixPath(file).name)
+    found = re.match(r"\d+", _name(file))
     return found[0] if found else _stem(file)
 
 
@@ -85,11 +77,12 @@ def _forget_pointers(database: Database, _: Sequence[str], previous: str) -> Non
             log.update_one({"_id": latest["_id"]}, {"$set": {"is_current": True}})
 
 
-_LAYOUTS: dict[Layout, ToolLayout] = {
-    "pymongo-migrate": ToolLayout(_log("pymongo_migrate", _stem, "name", "applied", {"applied": {"$ne": None}})),
-    "mongodb-migrations": ToolLayout(_log("database_migrations", _digits, "migration_datetime", "migration_datetime")),
-    "beanie": ToolLayout(
-        MigrationLog("migrations_log", lambda file: PurePosixPath(file).name, _applied_pointers, _forget_pointers)
+# The log of each layout's tool; None where no tool keeps one.
+LOGS: Mapping[Layout, MigrationLog | None] = {
+    "pymongo-migrate": _log("pymongo_migrate", _stem, "name", "applied", {"applied": {"$ne": None}}),
+    "mongodb-migrations": _log("database_migrations", _digits, "migration_datetime", "migration_datetime"),
+    "beanie": MigrationLog(
+        "migrations_log", lambda file: PurePosixPath(file).name, _applied_pointers, _forget_pointers
     ),
-    "command": ToolLayout(None),
+    "command": None,
 }

@@ -16,7 +16,7 @@ from verification.errors import NotAsked, ObserverError, ServiceError, Verificat
 from verification.migrations.compatibility import Survey, incompatibilities, survey, unreadable
 from verification.migrations.copying import copy, refuse_large
 from verification.migrations.guard import GuardedTraffic
-from verification.migrations.layouts import MigrationLog, tool_layout
+from verification.migrations.layouts import LOGS
 from verification.migrations.running import MigrationCommands
 from verification.migrations.scratch import MARKER, scratch
 from verification.migrations.snapshot import DatabaseSnapshot, take
@@ -79,7 +79,7 @@ class _Rehearsal:
         rehearsed: Rehearsed,
     ) -> None:
         self._server, self._database, self._settings, self._rehearsed = server, database, settings, rehearsed
-        self._log = tool_layout(settings.layout).log
+        self._log = LOGS[settings.layout]
         modules = [file for file in files if not PurePosixPath(file).name.startswith("_")]
         self._names = sorted(self._log.name_of(file) for file in modules) if self._log else []
         self._leave_out = frozenset({MARKER, *([self._log.collection] if self._log else [])})
@@ -196,8 +196,6 @@ class _Rehearsal:
             return self._log.applied(self._database)
 
     def _forget(self) -> None:
-        log: MigrationLog | None = self._log
-        if log is None or not self._names:
-            return
-        with self._server.asking("the copy's log of migrations was put back"):
-            log.forget(self._database, self._names, self._previous)
+        if self._log is not None and self._names:
+            with self._server.asking("the copy's log of migrations was put back"):
+                self._log.forget(self._database, self._names, self._previous)

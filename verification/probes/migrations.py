@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from verification.errors import NotAsked, ObserverError, ServiceError, VerificationError
 from verification.migrations.findings import DestructiveOperation, ReadResult, Unreadable, approval_of, note
-from verification.migrations.layouts import tool_layout
+from verification.migrations.layouts import BACKWARD
 from verification.migrations.mongo_reading import read_python
 from verification.probe import probe
 from verification.probes.health import given
@@ -250,7 +250,7 @@ def backup_trial(migrations: Migrations, variables: Mapping[str, str], logs: Pat
 def _read_file(file: str, text: str, settings: Migrations) -> ReadResult:
     suffix = PurePosixPath(file).suffix.lower()
     if suffix == ".py":
-        return read_python(text, file, tool_layout(settings.layout).backward)
+        return read_python(text, file, BACKWARD)
     if suffix == ".sql":
         from verification.migrations.sql_reading import read_sql
 

@@ -6,13 +6,14 @@ https://cloud.google.com/run/docs/logging. Each page of entries is a call, and a
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar
 from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from verification.clients.google.errors import GoogleSystem, ask, must_be_local
 from verification.clients.lazy_imports import Lazy, load
@@ -47,6 +48,28 @@ class _LogLine(Protocol):
     http_request: object
     resource: _Resource | None
     payload: object
+
+
+class _Duration(BaseModel):
+    seconds: float = 0
+    nanos: float = 0
+
+
+def _seconds(value: object) -> object:
+    """A duration as JSON ("0.123s") or as a message in JSON, as a number; anything else as it is."""
+    if isinstance(value, Mapping):
+        duration = _Duration.model_validate(value)
+        return duration.seconds + duration.nanos / 1e9
+    return float(value[:-1]) if isinstance(value, str) and _DURATION.fullmatch(value) else value
+
+
+class _HttpRequest(BaseModel):
+    """What is read of a line's `httpRequest`; JSON may give a status as 200 or 200.0."""
+
+    status: float = Field(ge=100, lt=600, multiple_of=1, strict=True)
+    latency: Annotated[float | None, BeforeValidator(_seconds)] = Field(None, ge=0, allow_inf_nan=False, strict=True)
+    agent: str | None = Field(None, alias="userAgent")
+    url: str | None = Field(None, alias="requestUrl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,18 +237,15 @@ def _log_is(name: str) -> str:
 
 def _request(line: _LogLine) -> LoggedRequest | None:
     """The line as a request; None where what it says cannot be counted."""
-    http = line.http_request if isinstance(line.http_request, Mapping) else {}
-    status, latency = _whole(http.get("status")), _seconds(http.get("latency"))
-    if not line.insert_id or line.timestamp is None or status is None or (latency is not None and math.isnan(latency)):
+    try:
+        http = _HttpRequest.model_validate(line.http_request)
+    except ValidationError:
         return None
+    if not line.insert_id or line.timestamp is None:
+        return None
+    at, status = line.timestamp.astimezone(UTC), int(http.status)
     return LoggedRequest(
-        insert_id=line.insert_id,
-        at=line.timestamp.astimezone(UTC),
-        revision=_revision(line),
-        status=status,
-        latency_s=latency,
-        user_agent=str(http.get("userAgent") or ""),
-        path=_path(http.get("requestUrl")),
+        line.insert_id, at, _revision(line), status, http.latency, http.agent or "", _path(http.url or "")
     )
 
 
@@ -250,35 +270,8 @@ def _revision(line: _LogLine) -> str:
     return str(labels.get("revision_name", ""))
 
 
-def _whole(value: object) -> int | None:
-    """An HTTP status, which JSON may give as 200 or 200.0; None for what is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 100 <= value < 600 or value != int(value):
-        return None
-    return int(value)
-
-
-def _seconds(value: object) -> float | None:
-    """A duration as JSON ("0.123s"), as a message in JSON or as a bare number; None for none, NaN for nonsense."""
-    if value is None:
-        return None
-    if isinstance(value, str) and _DURATION.fullmatch(value):
-        return float(value[:-1])
-    if isinstance(value, Mapping):
-        whole, rest = value.get("seconds", 0), value.get("nanos", 0)
-        return _plain(whole) + _plain(rest) / 1e9
-    return _plain(value)
-
-
-def _plain(value: object) -> float:
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        return float(value)  # int64 in JSON
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        return math.nan
-    return float(value)
-
-
-def _path(url: object) -> str:
+def _path(url: str) -> str:
     try:
-        return urlsplit(url).path if isinstance(url, str) else ""
+        return urlsplit(url).path
     except ValueError:
         return ""

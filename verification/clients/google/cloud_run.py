@@ -20,14 +20,7 @@ from verification.clients.google.cloud_run_state import (
     revision_state,
     service_state,
 )
-from verification.clients.google.errors import (
-    Absent,
-    Changed,
-    GoogleSystem,
-    Unclear,
-    explained,
-    is_passing,
-)
+from verification.clients.google.errors import Absent, Changed, GoogleSystem, Unclear, explained, is_passing
 from verification.clients.lazy_imports import Lazy, load
 from verification.deadline import Deadline, bounded, poll
 from verification.errors import NotPermitted, ObserverError
@@ -88,7 +81,11 @@ class CloudRun:
 
         The last change may have failed: see `ServiceState.settled`. Raises ObserverError.
         """
-        state = poll(self._state_at_rest, Deadline.after(within), _FIRST_PAUSE, longest=_LONGEST_PAUSE)
+
+        def at_rest() -> ServiceState | None:
+            return None if (state := self.service()).moving else state
+
+        state = poll(at_rest, Deadline.after(within), _FIRST_PAUSE, longest=_LONGEST_PAUSE)
         if state is None:
             raise ObserverError(
                 f"Cloud Run service {self.settings.service} is still being changed after {within:g} s",
@@ -138,7 +135,9 @@ class CloudRun:
         try:
             self._find_credentials()
             wanted = _traffic(self._name, revision, etag, keep_tags)
-            operation = bounded(lambda: self._write(wanted), min(self.timeout, within))
+            request = {"service": wanted, "update_mask": {"paths": ["traffic"]}}
+            update, limit = self._services.update_service, self.timeout
+            operation = bounded(lambda: update(request=request, retry=None, timeout=limit), min(limit, within))
         except Exception as error:
             raise explained(error, _SYSTEM, self._placed(what), writing=True) from error
         try:
@@ -159,20 +158,11 @@ class CloudRun:
     def _revisions(self) -> run_v2.RevisionsClient:
         return self._clients.value[1]
 
-    def _state_at_rest(self) -> ServiceState | None:
-        state = self.service()
-        return None if state.moving else state
-
-    def _write(self, service: run_v2.Service) -> Operation:
-        return self._services.update_service(
-            request={"service": service, "update_mask": {"paths": ["traffic"]}}, retry=None, timeout=self.timeout
-        )
-
     def _read(self, call: Callable[[float], T], what: str) -> T:
         deadline = Deadline.after(self.timeout)
         try:
             self._find_credentials()
-            return bounded(lambda: self._repeated(call, deadline), deadline.remaining)
+            return bounded(lambda: _repeated(call, deadline), deadline.remaining)
         except Exception as error:
             raise explained(error, _SYSTEM, self._placed(what)) from error
 
@@ -189,20 +179,12 @@ class CloudRun:
                 "Run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS.",
             ) from None
 
-    def _repeated(self, call: Callable[[float], T], deadline: Deadline) -> T:
-        import stamina
 
-        for attempt in stamina.retry_context(
-            on=is_passing,
-            attempts=_READ_ATTEMPTS,
-            timeout=self.timeout,
-            wait_initial=_FIRST_PAUSE,
-            wait_max=_LONGEST_PAUSE,
-            wait_jitter=_FIRST_PAUSE,
-        ):
-            with attempt:
-                return call(max(deadline.remaining, _FIRST_PAUSE))
-        raise AssertionError("stamina ended without an answer and without an error")
+def _repeated(call: Callable[[float], T], deadline: Deadline) -> T:
+    import stamina
+
+    again = stamina.RetryingCaller(_READ_ATTEMPTS, deadline.remaining, _FIRST_PAUSE, _LONGEST_PAUSE, _FIRST_PAUSE)
+    return again(is_passing, lambda: call(max(deadline.remaining, _FIRST_PAUSE)))
 
 
 def _make_clients(endpoint: str | None) -> tuple[run_v2.ServicesClient, run_v2.RevisionsClient]:
@@ -212,7 +194,6 @@ def _make_clients(endpoint: str | None) -> tuple[run_v2.ServicesClient, run_v2.R
 
     if endpoint is None:
         return run_v2.ServicesClient(transport="rest"), run_v2.RevisionsClient(transport="rest")
-    options = {"api_endpoint": endpoint}
     here = is_local(urlsplit(endpoint).hostname or "")
     if not here and not endpoint.startswith("https://"):
         raise ObserverError(
@@ -220,6 +201,7 @@ def _make_clients(endpoint: str | None) -> tuple[run_v2.ServicesClient, run_v2.R
             "Write an address that starts with https://.",
         )
     credentials = AnonymousCredentials() if here else None  # type: ignore[no-untyped-call]
+    options = {"api_endpoint": endpoint}
     return (
         run_v2.ServicesClient(transport="rest", client_options=options, credentials=credentials),
         run_v2.RevisionsClient(transport="rest", client_options=options, credentials=credentials),

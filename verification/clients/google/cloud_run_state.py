@@ -54,7 +54,6 @@ class ServiceState:
 
     name: str
     etag: str
-    generation: int
     moving: bool
     settled: bool
     serving: tuple[Serving, ...]
@@ -62,7 +61,6 @@ class ServiceState:
     pinned: bool
     latest_ready: str
     latest_created: str
-    updated: datetime
     url: str
     problem: str = ""
     asked: str = ""  # the revision that everything was asked to go to; empty where that is split
@@ -122,10 +120,10 @@ def service_state(message: run_v2.Service) -> ServiceState:
     """The state that a `Service` message describes."""
     latest_ready = _short(message.latest_ready_revision)
     # A line that follows the latest carries no name. No lines at all also means: everything to the latest.
-    asked = [(_named(line.type_, line.revision, latest_ready), line.percent, line.tag) for line in message.traffic]
-    flowing = [
-        (_named(line.type_, line.revision, latest_ready), line.percent, line.tag) for line in message.traffic_statuses
-    ]
+    asked, flowing = (
+        [(_named(line.type_, line.revision, latest_ready), line.percent, line.tag) for line in lines]
+        for lines in (message.traffic, message.traffic_statuses)
+    )
     moving = bool(message.reconciling) or message.observed_generation != message.generation
     succeeded = int(message.terminal_condition.state) == _SUCCEEDED
     follows = not message.traffic or any(
@@ -134,15 +132,13 @@ def service_state(message: run_v2.Service) -> ServiceState:
     return ServiceState(
         name=_short(message.name),
         etag=message.etag,
-        generation=message.generation,
         moving=moving,
-        settled=not moving and succeeded and _same_split(asked or [(latest_ready, _ALL, "")], flowing),
+        settled=not moving and succeeded and sorted(asked or [(latest_ready, _ALL, "")]) == sorted(flowing),
         serving=tuple(Serving(*line) for line in flowing),
         tags=tuple(Tag(line.tag, line.revision) for line in message.traffic if line.tag),
         pinned=not follows,
         latest_ready=latest_ready,
         latest_created=_short(message.latest_created_revision),
-        updated=_time(message.update_time),
         url=message.uri,
         problem="" if succeeded or moving else message.terminal_condition.message,
         asked=next((name for name, percent, _ in asked if percent == _ALL), "" if asked else latest_ready),
@@ -197,10 +193,6 @@ def _limits(message: run_v2.Revision, name: str) -> float | None:
 
 def _named(kind: int, revision: str, latest_ready: str) -> str:
     return latest_ready if int(kind) == _FOLLOWS_LATEST or not revision else _short(revision)
-
-
-def _same_split(asked: list[tuple[str, int, str]], flowing: list[tuple[str, int, str]]) -> bool:
-    return sorted(asked) == sorted(flowing)
 
 
 def _short(name: str) -> str:

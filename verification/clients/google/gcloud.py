@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AliasPath, BaseModel, Field, ValidationError
 
 from verification.errors import ObserverError
 from verification.operator_commands import gcloud_describe, gcloud_update_traffic
@@ -31,24 +31,12 @@ class _Condition(BaseModel):
     status: str
 
 
-class _Spec(BaseModel):
-    traffic: list[_Line] = []
-
-
-class _Status(BaseModel):
-    traffic: list[_Line]
-    conditions: list[_Condition] = []
-    observed: int = Field(0, alias="observedGeneration")
-
-
-class _Metadata(BaseModel):
-    generation: int = 0
-
-
 class _Service(BaseModel):
-    metadata: _Metadata
-    spec: _Spec
-    status: _Status
+    generation: int = Field(0, validation_alias=AliasPath("metadata", "generation"))
+    asked: list[_Line] = Field([], validation_alias=AliasPath("spec", "traffic"))
+    flowing: list[_Line] = Field(validation_alias=AliasPath("status", "traffic"))
+    conditions: list[_Condition] = Field([], validation_alias=AliasPath("status", "conditions"))
+    observed: int = Field(0, validation_alias=AliasPath("status", "observedGeneration"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +94,10 @@ class Gcloud:
 
 def _traffic(found: _Service) -> GcloudTraffic:
     shares: dict[str, int] = {}
-    for line in found.status.traffic:
+    for line in found.flowing:
         if line.percent:
             shares[line.revision] = shares.get(line.revision, 0) + line.percent
-    ready = next((condition.status for condition in found.status.conditions if condition.type == "Ready"), "Unknown")
-    moving = found.metadata.generation != found.status.observed or ready == "Unknown"
-    asked = next((line.revision for line in found.spec.traffic if line.percent == _ALL), "")
+    ready = next((condition.status for condition in found.conditions if condition.type == "Ready"), "Unknown")
+    moving = found.generation != found.observed or ready == "Unknown"
+    asked = next((line.revision for line in found.asked if line.percent == _ALL), "")
     return GcloudTraffic(shares, moving, asked)

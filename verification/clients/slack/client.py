@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,7 +18,7 @@ from verification.clients.slack.answers import (
     rate_limit_handler,
     read_answer,
 )
-from verification.clients.slack.text import Section, blocks_of, escape, marked
+from verification.clients.slack.text import blocks_of, escape, marked
 from verification.clients.web_api import System, token_of
 from verification.deadline import Deadline, bounded, now
 from verification.errors import ObserverError, SettingsError
@@ -26,7 +27,7 @@ from verification.settings.observers import SlackSettings, keeps_secrets
 from verification.settings.units import duration_text
 
 if TYPE_CHECKING:
-    from slack_sdk.web import SlackResponse
+    from slack_sdk import WebClient
 
 T = TypeVar("T")
 
@@ -56,7 +57,6 @@ class Message:
 
     text: str
     at: dt.datetime
-    author: str
 
 
 def release_key(commit: str) -> str:
@@ -91,7 +91,7 @@ class Slack:
         """Raises NotPermitted without SLACK_BOT_TOKEN."""
         return cls(settings.url, token_of(variables, SYSTEM), settings.timeout)
 
-    def announce(self, channel: str, text: str, sections: list[Section], key: str, thread: Post | None = None) -> Post:
+    def announce(self, channel: str, text: str, sections: list[str], key: str, thread: Post | None = None) -> Post:
         """Post once for each `key`: a message of ours that carries it is found again, and not repeated.
 
         `text` is what notifications show; `sections` are what the channel shows. Both may hold anything: they are
@@ -101,13 +101,7 @@ class Slack:
 
     def find(self, channel: str, key: str) -> Post | None:
         """Our message with `key`, if it was posted."""
-
-        def look() -> Post | None:
-            there = self._channel(channel)
-            found = self._posted(there, key, None)
-            return Post(there, found, again=True) if found else None
-
-        return self._within(look)
+        return self._within(lambda: self._posted(self._channel(channel), key, None))
 
     def upload(self, name: str, content: bytes, comment: str, thread: Post) -> None:
         """Share a file below a message, in the place of an older one of that name; needs the scope files:write.
@@ -119,18 +113,17 @@ class Slack:
             for message in self._history(thread.channel, now() - _LOOK_BACK, thread):
                 for file in message.files:
                     if file.name == name:
-                        self._call(lambda: self._writer.files_delete(file=file.id), "files.delete")  # noqa: B023
-            self._call(
-                lambda: self._writer.files_upload_v2(
+                        with _asking("files.delete"):
+                            self._writer.files_delete(file=file.id)
+            with _asking("files_upload_v2"):
+                self._writer.files_upload_v2(
                     filename=name,
                     title=name,
                     content=content,
                     channel=thread.channel,
                     thread_ts=thread.ts,
                     initial_comment=escape(comment),
-                ),
-                "files_upload_v2",
-            )
+                )
 
         self._within(share)
 
@@ -147,18 +140,18 @@ class Slack:
         """What was written in `channel` since then, newest first."""
         return self._within(
             lambda: tuple(
-                Message(found.text, dt.datetime.fromtimestamp(float(found.ts), dt.UTC), found.user or found.bot_id)
+                Message(found.text, dt.datetime.fromtimestamp(float(found.ts), dt.UTC))
                 for found in self._history(self._channel(channel), since, None)
             )
         )
 
-    def _announce(self, channel: str, text: str, sections: list[Section], key: str, thread: Post | None) -> Post:
+    def _announce(self, channel: str, text: str, sections: list[str], key: str, thread: Post | None) -> Post:
         there = thread.channel if thread else self._channel(channel)
         found = self._posted(there, key, thread)
         if found:
-            return Post(there, found, again=True)
-        answer = self._call(
-            lambda: self._writer.chat_postMessage(
+            return found
+        with _asking("chat.postMessage"):
+            answer = self._writer.chat_postMessage(
                 channel=there,
                 text=marked(text, key),
                 blocks=blocks_of(sections),
@@ -166,13 +159,11 @@ class Slack:
                 thread_ts=thread.ts if thread else None,
                 unfurl_links=False,
                 unfurl_media=False,
-            ),
-            "chat.postMessage",
-        )
+            )
         return Post(there, read_answer(str, answer.get("ts"), "chat.postMessage"))
 
-    def _posted(self, channel: str, key: str, thread: Post | None) -> str:
-        """The `ts` of our message with `key`; empty when there is none. Nobody else's message counts."""
+    def _posted(self, channel: str, key: str, thread: Post | None) -> Post | None:
+        """Our message with `key`, if there is one. Nobody else's message counts."""
         me = self._myself()
         for message in self._history(channel, now() - _LOOK_BACK, thread):
             ours = (me.bot_id and message.bot_id == me.bot_id) or (me.user_id and message.user == me.user_id)
@@ -180,69 +171,31 @@ class Slack:
             by_metadata = metadata.event_type == EVENT_TYPE and metadata.event_payload.get("key") == key
             # Metadata is only shown to tokens that may read it.
             if ours and (by_metadata or message.text == marked(message.text.rpartition("\n")[0], key, escaped=True)):
-                return message.ts
-        return ""
+                return Post(channel, message.ts, again=True)
+        return None
 
     def _myself(self) -> Myself:
-        return read_answer(Myself, self._call(self._reader.auth_test, "auth.test").data, "auth.test")
+        with _asking("auth.test"):
+            return read_answer(Myself, self._reader.auth_test().data, "auth.test")
 
     def _channel(self, name: str) -> str:
         """The id of a channel that is named `#name`, or is an id already."""
         if not name.startswith("#"):
             return name
-        for page in self._pages(
-            lambda cursor: self._reader.conversations_list(
-                cursor=cursor, limit=200, exclude_archived=True, types="public_channel"
-            ),
-            "conversations.list",
-        ):
-            for listed in read_answer(list[ListedChannel], page.get("channels"), "conversations.list"):
-                if listed.name == name.removeprefix("#"):
-                    return listed.id
+        options = {"limit": 200, "exclude_archived": True, "types": "public_channel"}
+        for listed in _listed(ListedChannel, "channels", self._reader, "conversations.list", options):
+            if listed.name == name.removeprefix("#"):
+                return listed.id
         raise ObserverError(
             f"Slack has no public channel {name}",
             "Mend [slack] in deployment.toml; a private channel is named by its id there (C0…).",
         )
 
     def _history(self, channel: str, since: dt.datetime, thread: Post | None) -> Iterator[PostedMessage]:
-        oldest = f"{since.timestamp():.6f}"
-
-        def ask(cursor: str | None) -> SlackResponse:
-            if thread:
-                return self._reader.conversations_replies(
-                    channel=channel, ts=thread.ts, cursor=cursor, limit=200, include_all_metadata=True
-                )
-            return self._reader.conversations_history(
-                channel=channel, oldest=oldest, cursor=cursor, limit=200, include_all_metadata=True
-            )
-
+        where = {"ts": thread.ts} if thread else {"oldest": f"{since.timestamp():.6f}"}
+        options = {"channel": channel, "limit": 200, "include_all_metadata": True, **where}
         question = "conversations.replies" if thread else "conversations.history"
-        for page in self._pages(ask, question):
-            yield from read_answer(list[PostedMessage], page.get("messages"), question)
-
-    def _pages(self, ask: Callable[[str | None], SlackResponse], question: str) -> Iterator[SlackResponse]:
-        cursor: str | None = None
-        for _ in range(_PAGES):
-            answer = self._call(lambda: ask(cursor), question)  # noqa: B023  (called at once)
-            yield answer
-            more = answer.get("response_metadata") or {}
-            cursor = more.get("next_cursor") if isinstance(more, dict) else None
-            if not cursor:
-                return
-        raise ObserverError(f"Slack {question}: its pages do not end after {_PAGES}")
-
-    def _call(self, ask: Callable[[], SlackResponse], question: str) -> SlackResponse:
-        from slack_sdk.errors import SlackApiError, SlackClientError
-
-        try:
-            return ask()
-        except SlackApiError as error:
-            raise explained(error, question) from None
-        except (SlackClientError, OSError, ValueError) as error:
-            raise ObserverError(
-                f"Slack {question}: {redact_and_truncate(str(error), 200) or type(error).__name__}",
-                "Is Slack up, and reachable?",
-            ) from None
+        return _listed(PostedMessage, "messages", self._reader, question, options)
 
     def _within(self, call: Callable[[], T]) -> T:
         deadline = Deadline.after(self._timeout)
@@ -261,3 +214,29 @@ class Slack:
     def _left(self) -> float:
         deadline: Deadline | None = getattr(self._of_thread, "deadline", None)
         return deadline.remaining if deadline else 0.0
+
+
+def _listed(shape: type[T], key: str, reader: WebClient, question: str, options: Mapping[str, object]) -> Iterator[T]:
+    """What stands below `key` in all pages of the answer to `question`. Raises ObserverError, NotPermitted."""
+    with _asking(question):
+        answer = reader.api_call(question, http_verb="GET", params={**options})
+        for number, page in enumerate(answer):  # slack_sdk asks for the pages that follow
+            if number >= _PAGES:
+                raise ObserverError(f"Slack {question}: its pages do not end after {_PAGES}")
+            yield from read_answer(list[shape], page.get(key), question)  # type: ignore[valid-type]
+
+
+@contextmanager
+def _asking(question: str) -> Iterator[None]:
+    """Whatever slack_sdk raises inside becomes an ObserverError or NotPermitted about `question`."""
+    from slack_sdk.errors import SlackApiError, SlackClientError
+
+    try:
+        yield
+    except SlackApiError as error:
+        raise explained(error, question) from None
+    except (SlackClientError, OSError, ValueError) as error:
+        raise ObserverError(
+            f"Slack {question}: {redact_and_truncate(str(error), 200) or type(error).__name__}",
+            "Is Slack up, and reachable?",
+        ) from None

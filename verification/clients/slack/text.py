@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-Section = str
 Block = dict[str, object]
 
 _MOST_BLOCKS = 50
@@ -24,7 +23,7 @@ def marked(text: str, key: str, *, escaped: bool = False) -> str:
     return shown + mark
 
 
-def blocks_of(sections: Sequence[Section]) -> list[Block]:
+def blocks_of(sections: Sequence[str]) -> list[Block]:
     """One block for each section; what does not fit is left out, and the last block says so."""
     shown = [section for section in sections if section.strip()]
     left_out = len(shown) - _MOST_BLOCKS
@@ -33,7 +32,7 @@ def blocks_of(sections: Sequence[Section]) -> list[Block]:
     return [{"type": "section", "text": _text(section)} for section in shown]
 
 
-def _text(section: Section) -> Block:
+def _text(section: str) -> Block:
     # verbatim: nothing that looks like a name or an address becomes a mention or a link.
     return {"type": "mrkdwn", "text": _cut(section, _MOST_IN_BLOCK), "verbatim": True}
 

@@ -144,7 +144,8 @@ class Reporting:
 
     def pytest_html_results_table_row(self, report: pytest.TestReport, cells: list[str]) -> None:
         """Our cells."""
-        table_row(report, self._results.result(report.nodeid), cells)
+        with suppress(Exception):  # a row that cannot be shown (no memory) is not worth the run
+            table_row(report, self._results.result(report.nodeid), cells)
 
     def pytest_html_results_summary(self, prefix: list[str]) -> None:
         """The banner, above everything."""

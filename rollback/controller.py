@@ -34,6 +34,7 @@ class RollbackController:
         self._context: RollbackContext | None = None  # where Cloud Run is configured, from `arm` on
         self._plan: RollbackPlan | None = None
         self._begun = False
+        self._interrupted = False  # by somebody, who knows it
         self._supervisor = SupervisorProcess()
 
     def start_supervisor(self) -> None:
@@ -100,7 +101,7 @@ class RollbackController:
 
         `interrupted`: somebody ended the run; `wanted`: whether they want a rollback, if they were asked.
         """
-        run, record = self._run, self._run.record
+        run, record, self._interrupted = self._run, self._run.record, interrupted
         self._roll_back(interrupted=interrupted, wanted=wanted)
         if not run.started:
             return
@@ -160,14 +161,14 @@ class RollbackController:
             next_step = self._where_nothing_is_proven()
             record.rollback = replace(record.rollback, reason=self._unasked(), next_step=next_step)
             settled = self._result_to_tell()
-            settled = replace(settled, reason=record.interrupted or settled.reason)
+            settled = replace(settled, reason=settled.reason or record.interrupted)
             self._journal.settled(settled, verdict=record.verdict.value)
 
     @property
     def _cut_off(self) -> bool:
-        """Whether the run ended by itself (`-x`) before it had asked everything, and there was no rollback."""
+        """Whether the run ended by itself (`-x`, pytest broke) before all was asked, and there was no rollback."""
         record = self._run.record
-        ended_by_itself = self._begun and not record.interrupted
+        ended_by_itself = self._begun and not self._interrupted
         return ended_by_itself and bool(record.unasked) and record.rollback.outcome is RollbackOutcome.NOT_NEEDED
 
     def _result_to_tell(self) -> RollbackResult:
@@ -190,7 +191,7 @@ class RollbackController:
             return ""
         unasked = f"{len(record.unasked)} of {record.criteria_in_phase} criteria were not asked"
         bad = "what failed is nothing that another revision would mend, but " if record.failures else ""
-        return f"{bad}{unasked}, because the run ended early"
+        return f"{bad}{unasked}, because {record.interrupted or 'the run ended early'}"
 
     def _where_nothing_is_proven(self) -> str:
         """What a person can do about a release that was looked at, and could not be judged; else nothing."""
@@ -198,7 +199,7 @@ class RollbackController:
         unclear = record.left_out or any(
             result.verdict is Verdict.INCONCLUSIVE for result in record.criteria if result.phase in POST_DEPLOY_PHASES
         )
-        if record.interrupted or self._plan is None or not unclear:
+        if self._interrupted or self._plan is None or not unclear:
             return ""
         return (
             f"{self._plan.revision or 'What serves'} is not proven to be good. "

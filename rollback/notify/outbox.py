@@ -90,8 +90,14 @@ def call_after_a_kill(
 
 
 def has_called(journal: JournalView) -> bool:
-    """Whether everybody was told, will be by the next run, or need not be."""
+    """Whether the run has queued what people are to be told, or need not."""
     return journal.has(_QUEUED, _SENT, _FAILED, _SKIPPED)
+
+
+def send_open(journal: Path, settings: Settings, variables: Mapping[str, str]) -> tuple[str, ...]:
+    """Send what the run of `journal` has queued and not sent; a line for each. Raises VerificationError."""
+    calls, within = _open(JournalView.read(journal)), settings.people.timeout
+    return _send(Journal(journal), calls, channels_of(settings), variables, within) if calls else ()
 
 
 def queued_calls(journal: JournalView) -> bool:

@@ -17,7 +17,7 @@ from reports.run_files import RunFiles
 from rollback.context import EnvironmentContext, open_environment
 from rollback.executor import execute
 from rollback.locks import sole_resume
-from rollback.notify.outbox import call_after_a_kill, has_called, send_queued
+from rollback.notify.outbox import call_after_a_kill, has_called, send_open, send_queued
 from rollback.supervisor.pending import Pending, open_runs, pending, superseded, without_journal
 from rollback.supervisor.rerun_smoke import rerun_smoke
 from verification.errors import RollbackWithheld, SettingsError, VerificationError
@@ -163,6 +163,8 @@ def _nothing_pending(view: JournalView, settings: Settings) -> Resumed:
         if result.outcome is not RollbackOutcome.NOT_NEEDED and not has_called(view):
             message = f"The run {view.run} was killed before its report. {_sentence(result)} {result.next_step}".strip()
             call_after_a_kill(settings, os.environ, Journal(view.path), message, result)
+        elif settings.targets:  # else it was the run's own sandbox, and whom it names is gone with it
+            send_open(view.path, settings, os.environ)
         files.finish_killed(settings.environment, text, result)
     return Resumed(text, _exit_code(result, passed=result.outcome is RollbackOutcome.NOT_NEEDED), acted=False)
 

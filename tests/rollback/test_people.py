@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from rollback.notify.message import CUT_OFF
-from rollback.notify.outbox import call_people, send_queued
+from rollback.notify.outbox import call_people, send_open, send_queued
 from rollback.notify.restore_offer import with_restore_offer
 from tests.clients.relay import relay_to
 from tests.rollback.stage import Stage
@@ -161,6 +161,16 @@ def test_an_outage_queues_what_is_said_and_the_next_run_says_it(office: Office) 
     assert office.heard() == {"slack": 0, "github": 0, "pagerduty": 1}
     assert len(office.send()) == 2
     assert office.send() == ()
+    assert office.heard() == {"slack": 1, "github": 1, "pagerduty": 1}
+
+
+def test_whoever_takes_over_sends_what_a_killed_run_has_queued(office: Office) -> None:
+    office.stage.put_faults("slack-down")
+    office.call()
+    office.stage.put_faults()
+    stage = office.stage
+    assert len(send_open(stage.journal.path, stage.settings, office.variables)) == 1
+    assert send_open(stage.journal.path, stage.settings, office.variables) == ()
     assert office.heard() == {"slack": 1, "github": 1, "pagerduty": 1}
 
 

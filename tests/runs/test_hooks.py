@@ -78,6 +78,25 @@ def test_stopping_early_without_a_rollback_says_what_was_not_asked_and_calls_peo
     assert world.answering() == {world.note()["current"]}
 
 
+def test_a_run_that_pytest_breaks_off_says_what_was_not_asked_and_calls_people(team: Team) -> None:
+    """Nobody has interrupted it, and nobody would know: its journal is settled, so that no supervisor looks again."""
+    ran = team("""
+        class Breaks:
+            def pytest_runtest_logreport(self):
+                raise MemoryError("no row of a report is worth a run")
+
+        @pytest.mark.smoke
+        def test_team(request):
+            request.config.pluginmanager.register(Breaks())
+    """)
+    assert ran.code == pytest.ExitCode.INTERNAL_ERROR, ran.said
+    settled = next(entry for entry in ran.journal if entry.event == "settled")
+    assert settled.text("guard") == "cut_off"
+    queued = [entry.text("text") for entry in ran.journal if entry.event == "call-queued"]
+    assert ["were not asked, because pytest broke" in text for text in queued] == [True, True]
+    assert "pytest -m smoke --env production" in (ran.folder / "summary.md").read_text(encoding="utf-8")
+
+
 def test_what_a_person_left_out_is_no_reason_to_call_people(team: Team) -> None:
     ran = team(UNMENDABLE.format("assert 1 == 2"), "-k", "team")
     assert ran.code == 1, ran.said

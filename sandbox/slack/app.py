@@ -58,39 +58,38 @@ class SlackApp(VendorApp):
             return JSONResponse({"ok": False, "error": "ratelimited"}, 429, wait)
         try:
             self._files.base = str(request.base_url)
-            values, form_token = await _values(request)
+            values = await _values(request)
             needed, method = self._methods.by_name.get(name := request.path_params["method"], ("", None))
             if method is None:
                 raise SlackError("unknown_method", req_method=name)
-            scopes = self._authenticate(request.headers.get("authorization", ""), form_token)
+            scopes = self._authenticate(request.headers.get("authorization", ""))
             if needed and needed not in scopes:
                 raise SlackError("missing_scope", needed=needed, provided=",".join(scopes))
             return JSONResponse({"ok": True, **method(Arguments(values))}, headers={"X-OAuth-Scopes": ",".join(scopes)})
         except SlackError as error:
             return JSONResponse(error.body)
 
-    def _authenticate(self, authorization: str, form_token: str) -> tuple[str, ...]:
+    def _authenticate(self, authorization: str) -> tuple[str, ...]:
         scheme, _, token = authorization.partition(" ")
-        token = token.strip() if scheme.lower() == "bearer" else form_token
-        if not token:
+        if scheme.lower() != "bearer" or not token:
             raise SlackError("not_authed")
         if token not in self._scopes:
             raise SlackError("invalid_auth")
         return self._scopes[token]
 
 
-async def _values(request: Request) -> tuple[Mapping[str, object], str]:
-    """The arguments, wherever they stand, and a token among those of a form. Raises SlackError."""
+async def _values(request: Request) -> Mapping[str, object]:
+    """The arguments, wherever they stand. Raises SlackError."""
     values: dict[str, object] = {**request.query_params}
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     body = await request.body()
     if kind == "application/json":
-        return values | await json_object(request, SlackError("invalid_json"), SlackError("json_not_object")), ""
+        return values | await json_object(request, SlackError("invalid_json"), SlackError("json_not_object"))
     if kind == "application/x-www-form-urlencoded":
         values |= parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
     elif body:
         raise SlackError("invalid_post_type")
-    return values, str(values.pop("token", "")) if request.method == "POST" else ""
+    return values
 
 
 def _token() -> str:

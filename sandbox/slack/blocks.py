@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from sandbox.vendor_api import Json
 
 MAX_BLOCKS = 50
-_MAX_SECTION, _MAX_FIELD, _MAX_FIELDS, _MAX_HEADER, _MAX_ELEMENTS = 3000, 2000, 10, 150, 10
+_MAX_SECTION = 3000  # characters
 _MAX_METADATA = 8000  # bytes
 _TYPES = frozenset({"actions", "context", "divider", "header", "image", "markdown", "rich_text", "section", "video"})
 
@@ -61,48 +61,22 @@ def _parsed(value: object, error: str) -> object:
 
 
 def _problems(block: object, pointer: str) -> list[str]:
+    """What is wrong with a block. Of sections the text is looked at, of others the type alone."""
     if not isinstance(block, dict) or block.get("type") not in _TYPES:
         return [f"unsupported type: {block.get('type') if isinstance(block, dict) else None} [json-pointer:{pointer}]"]
-    match block["type"]:
-        case "section":
-            return _section(block, pointer)
-        case "header":
-            return _text(block.get("text"), f"{pointer}/text", _MAX_HEADER, ("plain_text",))
-        case "context":
-            return _elements(block.get("elements"), f"{pointer}/elements")
-        case _:
-            return []
-
-
-def _section(block: Mapping[str, object], pointer: str) -> list[str]:
-    if "text" not in block and "fields" not in block:
+    if block["type"] != "section":
+        return []
+    if "text" not in block:
         return [f"missing required field: text [json-pointer:{pointer}]"]
-    problems = _text(block["text"], f"{pointer}/text", _MAX_SECTION) if "text" in block else []
-    fields = block.get("fields", [])
-    if not isinstance(fields, list) or len(fields) > _MAX_FIELDS:
-        return [*problems, f"no more than {_MAX_FIELDS} items allowed [json-pointer:{pointer}/fields]"]
-    for place, field in enumerate(fields):
-        problems += _text(field, f"{pointer}/fields/{place}", _MAX_FIELD)
-    return problems
-
-
-def _elements(elements: object, pointer: str) -> list[str]:
-    if not isinstance(elements, list) or not elements:
-        return [f"must provide at least one element [json-pointer:{pointer}]"]
-    if len(elements) > _MAX_ELEMENTS:
-        return [f"no more than {_MAX_ELEMENTS} items allowed [json-pointer:{pointer}]"]
-    return [
-        problem
-        for place, element in enumerate(elements)
-        if not (isinstance(element, dict) and element.get("type") == "image")
-        for problem in _text(element, f"{pointer}/{place}", _MAX_SECTION)
-    ]
-
-
-def _text(text: object, pointer: str, most: int, types: tuple[str, ...] = ("plain_text", "mrkdwn")) -> list[str]:
-    if not isinstance(text, dict) or text.get("type") not in types or not isinstance(text.get("text"), str):
-        return [f"failed to match all allowed schemas [json-pointer:{pointer}]"]
-    length = len(text["text"])
-    if length == 0:
-        return [f"must be more than 0 characters [json-pointer:{pointer}/text]"]
-    return [f"must be less than {most + 1} characters [json-pointer:{pointer}/text]"] if length > most else []
+    text = block["text"]
+    if (
+        not isinstance(text, dict)
+        or text.get("type") not in {"plain_text", "mrkdwn"}
+        or not isinstance(text.get("text"), str)
+    ):
+        return [f"failed to match all allowed schemas [json-pointer:{pointer}/text]"]
+    if not text["text"]:
+        return [f"must be more than 0 characters [json-pointer:{pointer}/text/text]"]
+    if len(text["text"]) > _MAX_SECTION:
+        return [f"must be less than {_MAX_SECTION + 1} characters [json-pointer:{pointer}/text/text]"]
+    return []

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sandbox.slack.blocks import SlackError, read_blocks, read_metadata
-from sandbox.slack.model import DOMAIN, WORKSPACE, WorkspaceChannel, WorkspaceMessage, stored
+from sandbox.slack.model import DOMAIN, WORKSPACE, WorkspaceChannel, WorkspaceMessage
 
 if TYPE_CHECKING:
     from sandbox.slack.model import Workspace
@@ -19,7 +19,7 @@ Answer = dict[str, "Json"]
 Method = Callable[["Arguments"], Answer]
 
 _DEFAULT_PAGE, _MAX_CHANNELS, _MAX_MESSAGES = 100, 1000, 999
-_MAX_TEXT, _MAX_UPDATE = 40_000, 4_000  # characters of a new message, and of a changed one
+_MAX_TEXT = 40_000  # characters of a message
 _TIMESTAMP = re.compile(r"\d{1,10}(\.\d{1,6})?")
 
 
@@ -49,12 +49,12 @@ class Arguments:
             raise SlackError("invalid_limit")
         return int(text)
 
-    def timestamp(self, name: str) -> float | None:
-        """A time in seconds. Raises SlackError."""
-        text = self.text(name)
-        if text and not _TIMESTAMP.fullmatch(text):
+    def timestamp(self, name: str) -> float:
+        """A time in seconds; 0 where there is none. Raises SlackError."""
+        text = self.text(name) or "0"
+        if not _TIMESTAMP.fullmatch(text):
             raise SlackError(f"invalid_ts_{name}")
-        return float(text) if text else None
+        return float(text)
 
 
 class SlackMethods:
@@ -68,7 +68,6 @@ class SlackMethods:
             "conversations.history": ("channels:history", self._history),
             "conversations.replies": ("channels:history", self._replies),
             "chat.postMessage": ("chat:write", self._post),
-            "chat.update": ("chat:write", self._update),
         }
 
     def _auth_test(self, _arguments: Arguments) -> Answer:
@@ -77,39 +76,33 @@ class SlackMethods:
             "url": f"https://{DOMAIN}.slack.com/",
             "team": WORKSPACE,
             "user": bot.name,
-            "team_id": self._workspace.team_id,
             "user_id": bot.user,
             "bot_id": bot.bot_id,
-            "is_enterprise_install": False,
         }
 
     def _list(self, arguments: Arguments) -> Answer:
-        types = {kind.strip() for kind in (arguments.text("types") or "public_channel").split(",")}
-        if types - {"public_channel", "private_channel", "mpim", "im"}:
+        if arguments.text("types") not in {"", "public_channel"}:
             raise SlackError("invalid_types")
         visible = [
             channel
             for channel in self._workspace.channels.values()
-            if (channel.is_member if channel.is_private else True)
-            and ("private_channel" if channel.is_private else "public_channel") in types
-            and not (channel.is_archived and arguments.flag("exclude_archived"))
+            if not channel.is_private and not (channel.is_archived and arguments.flag("exclude_archived"))
         ]
         start = _start(arguments, "team")
         end = start + arguments.limit(_MAX_CHANNELS)
         cursor = _cursor("team", end) if end < len(visible) else ""
-        channels: list[Json] = [self._show_channel(channel) for channel in visible[start:end]]
+        channels: list[Json] = [_show_channel(channel) for channel in visible[start:end]]
         return {"channels": channels, "response_metadata": {"next_cursor": cursor}}
 
     def _history(self, arguments: Arguments) -> Answer:
         channel = self._channel(arguments)
-        oldest, latest = arguments.timestamp("oldest"), arguments.timestamp("latest")
-        inclusive = arguments.flag("inclusive")
+        oldest, inclusive = arguments.timestamp("oldest"), arguments.flag("inclusive")
         found = [
             message
             for message in reversed(channel.messages)
-            if not message.is_reply and _within(float(message.ts), oldest, latest, inclusive=inclusive)
+            if not message.is_reply and (float(message.ts) > oldest or (inclusive and float(message.ts) == oldest))
         ]
-        return self._page(arguments, channel, found) | {"pin_count": 0}
+        return _page(arguments, found)
 
     def _replies(self, arguments: Arguments) -> Answer:
         channel = self._channel(arguments)
@@ -117,33 +110,23 @@ class SlackMethods:
         parent = channel.find(message.thread_ts) if message and message.is_reply else message
         if parent is None:
             raise SlackError("thread_not_found")
-        return self._page(arguments, channel, [parent, *channel.replies(parent)])
+        return _page(arguments, [parent, *channel.replies(parent)])
 
     def _post(self, arguments: Arguments) -> Answer:
         channel = self._channel(arguments, by_name=True, write=True)
-        text, blocks, metadata = _content(arguments, _MAX_TEXT)
+        text = arguments.text("text")
+        blocks = read_blocks(arguments.values["blocks"]) if arguments.has("blocks") else []
+        if not text and not blocks:
+            raise SlackError("no_text")
+        if len(text) > _MAX_TEXT:
+            raise SlackError("msg_too_long")
+        metadata = read_metadata(arguments.values["metadata"]) if arguments.has("metadata") else None
         thread_ts = arguments.text("thread_ts")
         if thread_ts and channel.find(thread_ts) is None:
             raise SlackError("thread_not_found")
-        message = self._workspace.add_message(channel, self._workspace.bot, text or "", thread_ts=thread_ts)
-        message.blocks, message.metadata = blocks or [], metadata
-        return {"channel": channel.id, "ts": message.ts, "message": self._show_message(channel, message, metadata=True)}
-
-    def _update(self, arguments: Arguments) -> Answer:
-        channel = self._channel(arguments, write=True)
-        message = channel.find(arguments.text("ts"))
-        if message is None:
-            raise SlackError("message_not_found")
-        if message.author != self._workspace.bot:
-            raise SlackError("cant_update_message")
-        text, blocks, metadata = _content(arguments, _MAX_UPDATE)
-        # What a call leaves out stays as it was.
-        message.text = message.text if text is None else stored(text)
-        message.blocks = message.blocks if blocks is None else blocks
-        message.metadata = metadata if arguments.has("metadata") else message.metadata
-        message.edited_ts = self._workspace.next_ts()
-        answer = self._show_message(channel, message, metadata=True)
-        return {"channel": channel.id, "ts": message.ts, "text": message.text, "message": answer}
+        message = self._workspace.add_message(channel, self._workspace.bot, text, thread_ts=thread_ts)
+        message.blocks, message.metadata = blocks, metadata
+        return {"channel": channel.id, "ts": message.ts, "message": _show_message(message, metadata=True)}
 
     def _channel(self, arguments: Arguments, *, by_name: bool = False, write: bool = False) -> WorkspaceChannel:
         """The channel of that id, or of that name, that our app may read or write. Raises SlackError."""
@@ -157,78 +140,38 @@ class SlackMethods:
             raise SlackError("not_in_channel")
         return channel
 
-    def _page(self, arguments: Arguments, channel: WorkspaceChannel, messages: list[WorkspaceMessage]) -> Answer:
-        start = _start(arguments, "msg")
-        end = start + arguments.limit(_MAX_MESSAGES)
-        metadata = arguments.flag("include_all_metadata")
-        shown: list[Json] = [self._show_message(channel, message, metadata=metadata) for message in messages[start:end]]
-        more = end < len(messages)
-        answer: Answer = {"messages": shown, "has_more": more}
-        return answer | ({"response_metadata": {"next_cursor": _cursor("msg", end)}} if more else {})
 
-    def _show_channel(self, channel: WorkspaceChannel) -> Answer:
-        topic: Answer = {"value": channel.topic, "creator": "", "last_set": 0}
-        return {
-            "id": channel.id,
-            "name": channel.name,
-            "name_normalized": channel.name,
-            "created": channel.created,
-            "creator": self._workspace.bot.user,
-            "is_channel": not channel.is_private,
-            "is_group": channel.is_private,
-            "is_private": channel.is_private,
-            "is_archived": channel.is_archived,
-            "is_general": channel.name == "general",
-            **dict.fromkeys(("is_im", "is_mpim", "is_shared", "is_org_shared", "is_ext_shared"), False),
-            "is_member": channel.is_member,
-            "topic": topic,
-            "purpose": {"value": "", "creator": "", "last_set": 0},
-            "previous_names": [],
-            "num_members": 12,
-        }
-
-    def _show_message(self, channel: WorkspaceChannel, message: WorkspaceMessage, *, metadata: bool) -> Answer:
-        answer: Answer = {
-            "type": "message",
-            "user": message.author.user,
-            "text": message.text,
-            "ts": message.ts,
-            "team": self._workspace.team_id,
-        }
-        if message.author.bot_id:
-            answer |= {"bot_id": message.author.bot_id, "app_id": self._workspace.app_id}
-        if message.blocks:
-            answer["blocks"] = message.blocks
-        if metadata and message.metadata:
-            answer["metadata"] = message.metadata
-        if message.files:
-            answer["files"] = message.files
-        if message.edited_ts:
-            answer["edited"] = {"user": message.author.user, "ts": message.edited_ts}
-        if message.thread_ts:
-            answer["thread_ts"] = message.thread_ts
-        if replies := channel.replies(message):
-            users: list[Json] = [*dict.fromkeys(reply.author.user for reply in replies)]
-            answer |= {"reply_count": len(replies), "reply_users": users, "reply_users_count": len(users)}
-            answer["latest_reply"] = replies[-1].ts
-        return answer
+def _page(arguments: Arguments, messages: list[WorkspaceMessage]) -> Answer:
+    start = _start(arguments, "msg")
+    end = start + arguments.limit(_MAX_MESSAGES)
+    metadata = arguments.flag("include_all_metadata")
+    shown: list[Json] = [_show_message(message, metadata=metadata) for message in messages[start:end]]
+    more = end < len(messages)
+    answer: Answer = {"messages": shown, "has_more": more}
+    return answer | ({"response_metadata": {"next_cursor": _cursor("msg", end)}} if more else {})
 
 
-def _content(arguments: Arguments, most: int) -> tuple[str | None, list[Json] | None, Mapping[str, Json] | None]:
-    """Text, blocks and metadata; None for what was left out. Raises SlackError."""
-    text = arguments.text("text") if arguments.has("text") else None
-    blocks = read_blocks(arguments.values["blocks"]) if arguments.has("blocks") else None
-    if not text and not blocks:
-        raise SlackError("no_text")
-    if len(text or "") > most:
-        raise SlackError("msg_too_long")
-    return text, blocks, read_metadata(arguments.values["metadata"]) if arguments.has("metadata") else None
+def _show_channel(channel: WorkspaceChannel) -> Answer:
+    return {
+        "id": channel.id,
+        "name": channel.name,
+        "is_channel": True,
+        "is_private": False,
+        "is_archived": channel.is_archived,
+        "is_member": channel.is_member,
+    }
 
 
-def _within(at: float, oldest: float | None, latest: float | None, *, inclusive: bool) -> bool:
-    if inclusive and at in {oldest, latest}:
-        return True
-    return (oldest is None or at > oldest) and (latest is None or at < latest)
+def _show_message(message: WorkspaceMessage, *, metadata: bool) -> Answer:
+    answer: Answer = {"type": "message", "user": message.author.user, "text": message.text, "ts": message.ts}
+    more: dict[str, Json] = {
+        "bot_id": message.author.bot_id,
+        "blocks": message.blocks,
+        "metadata": message.metadata if metadata else None,
+        "files": message.files,
+        "thread_ts": message.thread_ts,
+    }
+    return answer | {name: value for name, value in more.items() if value}
 
 
 def _cursor(kind: str, offset: int) -> str:

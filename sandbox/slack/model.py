@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import random
 import re
-import string
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -54,7 +53,6 @@ class WorkspaceMessage:
     blocks: list[Json] = field(default_factory=list)
     metadata: Mapping[str, Json] | None = None
     thread_ts: str = ""  # of the message that began the thread; a reply has it, and a message that was replied to
-    edited_ts: str = ""
     files: list[Json] = field(default_factory=list)
 
     @property
@@ -74,11 +72,9 @@ class WorkspaceChannel:
 
     id: str
     name: str
-    created: int
     is_member: bool = False  # whether our app was invited
     is_private: bool = False
     is_archived: bool = False
-    topic: str = ""
     messages: list[WorkspaceMessage] = field(default_factory=list)
 
     def find(self, ts: str) -> WorkspaceMessage | None:
@@ -94,8 +90,6 @@ class Workspace:
     """The channels, in the order in which Slack lists them."""
 
     def __init__(self) -> None:
-        self.team_id = identifier("T")
-        self.app_id = identifier("A")
         self.bot = Author(identifier("U"), "deployments", identifier("B"))
         self.channels: dict[str, WorkspaceChannel] = {}  # by id
         self._last_micros = 0
@@ -104,12 +98,7 @@ class Workspace:
         """What was written, by channel, as JSON-ready values; channels in which nobody wrote are left out."""
         return [
             asdict(channel)
-            | {
-                "messages": [
-                    asdict(message) | {"at": message.at.isoformat(), "edited": bool(message.edited_ts)}
-                    for message in channel.messages
-                ]
-            }
+            | {"messages": [asdict(message) | {"at": message.at.isoformat()} for message in channel.messages]}
             for channel in self.channels.values()
             if channel.messages
         ]
@@ -118,8 +107,7 @@ class Workspace:
         self, name: str, *, is_member: bool = False, is_private: bool = False, is_archived: bool = False
     ) -> WorkspaceChannel:
         """A new channel, without messages."""
-        created = int(time.time()) - 400 * 86400
-        channel = WorkspaceChannel(identifier("C"), name, created, is_member, is_private, is_archived)
+        channel = WorkspaceChannel(identifier("C"), name, is_member, is_private, is_archived)
         self.channels[channel.id] = channel
         return channel
 
@@ -132,23 +120,19 @@ class Workspace:
         self, channel: WorkspaceChannel, author: Author, text: str, *, thread_ts: str = ""
     ) -> WorkspaceMessage:
         """Write a message as of now. Its parent, where there is one, becomes the first of a thread."""
-        message = WorkspaceMessage(self.next_ts(), author, stored(text), thread_ts=thread_ts)
+        # No two messages share a name, however fast they come.
+        self._last_micros = max(time.time_ns() // 1000, self._last_micros + 1)
+        ts = f"{self._last_micros // 1_000_000}.{self._last_micros % 1_000_000:06}"
+        message = WorkspaceMessage(ts, author, stored(text), thread_ts=thread_ts)
         if parent := channel.find(thread_ts):
             parent.thread_ts = parent.ts
         channel.messages.append(message)
         return message
 
-    def add_history(self, channel: WorkspaceChannel, author: Author, text: str, days_old: float) -> WorkspaceMessage:
+    def add_history(self, channel: WorkspaceChannel, author: Author, text: str, days_old: float) -> None:
         """Write a message as of some days ago; call it in the order of time."""
-        message = WorkspaceMessage(f"{time.time() - days_old * 86400:.6f}", author, stored(text))
-        channel.messages.append(message)
-        return message
-
-    def next_ts(self) -> str:
-        """A name for a message written now."""
-        # No two messages share a name, however fast they come.
-        self._last_micros = max(time.time_ns() // 1000, self._last_micros + 1)
-        return f"{self._last_micros // 1_000_000}.{self._last_micros % 1_000_000:06}"
+        ts = f"{time.time() - days_old * 86400:.6f}"
+        channel.messages.append(WorkspaceMessage(ts, author, stored(text)))
 
 
 def seed_slack(workspace: Workspace) -> None:
@@ -180,8 +164,8 @@ def stored(text: str) -> str:
 
 
 def identifier(prefix: str) -> str:
-    """A name as Slack gives them out, such as C0A1B2C3D4E."""
-    return prefix + "0" + "".join(random.choices(string.ascii_uppercase + string.digits, k=9))
+    """A name as Slack gives them out, such as C0A1B2C3D4E5."""
+    return f"{prefix}0{secrets.token_hex(5).upper()}"
 
 
 def _mark(part: str) -> str:

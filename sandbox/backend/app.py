@@ -13,6 +13,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pydantic import BaseModel, Field, ValidationError
 from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
 from starlette.applications import Starlette
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 SLOW_START_SECONDS = 0.7
 DATABASE_TIMEOUT_MS = 10_000  # a first connection on a busy machine can take seconds
 DEAD_DATABASE_TIMEOUT_MS = 1500  # of an address that refuses connections, where waiting is of no use
-DEFAULT_LIMIT, MAX_LIMIT = 20, 100
+MAX_LIMIT = 100
 
 Document = dict[str, object]
 
@@ -44,6 +45,19 @@ _ERROR_PAGE = """<!DOCTYPE html>
 <html><head><title>500 Internal Server Error</title></head>
 <body><h1>Internal Server Error</h1><p>The server could not complete your request.</p></body></html>
 """
+
+
+class _Login(BaseModel):
+    email: str
+    password: str
+
+
+class _Page(BaseModel):
+    limit: int = Field(20, ge=1, le=MAX_LIMIT)
+
+
+class _Search(BaseModel):
+    q: str = Field(min_length=1)
 
 
 class Backend:
@@ -73,7 +87,11 @@ class Backend:
                 Route("/api/v1/search", self._search),
                 Route("/media/{media_id}.mp4", self._media),
             ],
-            exception_handlers={HTTPException: self._http_error, PyMongoError: self._database_error},
+            exception_handlers={
+                HTTPException: self._http_error,
+                PyMongoError: self._database_error,
+                ValidationError: _invalid,
+            },
         )
         sentry = configuration.surroundings.sentry
         self._reporter = Reporter(self._answer, sentry, revision.name, revision.commit)
@@ -142,11 +160,11 @@ class Backend:
         return now - self._first_request < SLOW_START_SECONDS
 
     async def _login(self, request: Request) -> Response:
-        email, password = await _credentials(request)
+        login = _Login.model_validate_json(await request.body())
         if "login-broken" in self._faults:
             raise HTTPException(500, "Internal Server Error")
-        user = await self._database["users"].find_one({"email": email})
-        if user is None or not await asyncio.to_thread(password_matches, password, str(user["password"])):
+        user = await self._database["users"].find_one({"email": login.email})
+        if user is None or not await asyncio.to_thread(password_matches, login.password, str(user["password"])):
             raise HTTPException(401, "Incorrect email or password", {"WWW-Authenticate": "Bearer"})
         token = secrets.token_urlsafe(32)
         session = {"token": token, "user_id": user["_id"], "created_at": datetime.now(UTC)}
@@ -154,7 +172,7 @@ class Backend:
         return JSONResponse({"access_token": token, "token_type": "bearer"})
 
     async def _content(self, request: Request) -> Response:
-        limit = _limit(request)
+        limit = _Page.model_validate(request.query_params).limit
         collection = self._database["content"]
         documents = await collection.find().sort("title").limit(limit).to_list()
         items = [{**_item(document), "stream_url": _stream_url(request, document)} for document in documents]
@@ -166,9 +184,7 @@ class Backend:
         if "search-broken" in self._faults:
             self._write("ERROR", "the search index cannot be read")
             return HTMLResponse(_ERROR_PAGE, 500)
-        query = request.query_params.get("q")
-        if not query:
-            raise _invalid("q", "Field required")
+        query = _Search.model_validate(request.query_params).q
         match = {"title": {"$regex": re.escape(query), "$options": "i"}}
         documents = await self._database["content"].find(match).sort("title").limit(MAX_LIMIT).to_list()
         results = [_item(document) for document in documents]
@@ -185,8 +201,7 @@ class Backend:
         if error.status_code >= 500:
             self._report(error, handled=True)
             self._write("ERROR", _said(error))
-        body = error.body if isinstance(error, _ValidationError) else {"detail": error.detail}
-        return JSONResponse(body, error.status_code, error.headers)
+        return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
 
     async def _database_error(self, _request: Request, error: Exception) -> Response:
         self._report(error, handled=True)
@@ -202,26 +217,12 @@ def _user_agent(scope: Scope) -> str:
     return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"user-agent"), "")
 
 
-async def _credentials(request: Request) -> tuple[str, str]:
-    try:
-        body = await request.json()
-    except ValueError:
-        raise _invalid("body", "JSON decode error", place="body") from None
-    if not isinstance(body, dict):
-        raise _invalid("body", "Input should be a valid dictionary", place="body")
-    email, password = body.get("email"), body.get("password")
-    if not isinstance(email, str):
-        raise _invalid("email", "Input should be a valid string", place="body")
-    if not isinstance(password, str):
-        raise _invalid("password", "Input should be a valid string", place="body")
-    return email, password
-
-
-def _limit(request: Request) -> int:
-    text = request.query_params.get("limit", str(DEFAULT_LIMIT))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_LIMIT):
-        raise _invalid("limit", f"Input should be a whole number from 1 to {MAX_LIMIT}")
-    return int(text)
+async def _invalid(request: Request, error: Exception) -> Response:
+    """422, as FastAPI answers it."""
+    assert isinstance(error, ValidationError)
+    place = "body" if request.method == "POST" else "query"
+    detail = [{"type": item["type"], "loc": [place, *item["loc"]], "msg": item["msg"]} for item in error.errors()]
+    return JSONResponse({"detail": detail}, 422)
 
 
 def _item(document: Document) -> Document:
@@ -232,13 +233,3 @@ def _stream_url(request: Request, document: Document) -> str:
     # Behind an ingress the request itself is always plain HTTP; the header says what the client spoke.
     scheme = request.headers.get("x-forwarded-proto", request.url.scheme)
     return f"{scheme}://{request.headers['host']}/media/{document['_id']}.mp4"
-
-
-class _ValidationError(HTTPException):
-    def __init__(self, place: str, field: str, message: str) -> None:
-        super().__init__(422, message)
-        self.body = {"detail": [{"loc": [place, field], "msg": message, "type": "value_error"}]}
-
-
-def _invalid(field: str, message: str, place: str = "query") -> _ValidationError:
-    return _ValidationError(place, field, message)

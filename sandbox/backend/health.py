@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
 import httpx
@@ -37,10 +37,6 @@ class Dependency:
 
     status: Status
     latency_ms: float
-
-    def as_json(self) -> dict[str, str | float]:
-        """The form it has in an answer."""
-        return {"status": self.status, "latency_ms": self.latency_ms}
 
 
 class HealthEndpoints:
@@ -77,7 +73,7 @@ class HealthEndpoints:
         """GET /health/ready: can this instance serve? It can while the database answers, however slowly."""
         mongodb = await self._mongodb()
         ready = mongodb.status != "unhealthy" and not self._broken
-        body = {"status": "ready" if ready else "not_ready", "services": {"mongodb": mongodb.as_json()}}
+        body = {"status": "ready" if ready else "not_ready", "services": {"mongodb": asdict(mongodb)}}
         return JSONResponse(body, 200 if ready else 503)
 
     async def deep(self, _request: Request) -> Response:
@@ -101,7 +97,7 @@ class HealthEndpoints:
             "app": APP_NAME,
             "revision": self._revision.name,
             "commit": self._revision.commit,
-            "services": {name: dependency.as_json() for name, dependency in services.items()},
+            "services": {name: asdict(dependency) for name, dependency in services.items()},
         }
         return JSONResponse(body, 503 if status == "unhealthy" else 200)
 
@@ -120,10 +116,8 @@ class HealthEndpoints:
     async def _upstream(self, url: str, headers: dict[str, str], slowed_by: str = "") -> Dependency:
         started = time.monotonic()
         try:
-            response = await self._http.get(url, headers=headers)
+            (await self._http.get(url, headers=headers)).raise_for_status()
         except httpx.HTTPError:
-            return Dependency("unhealthy", _since(started))
-        if not response.is_success:
             return Dependency("unhealthy", _since(started))
         return self._answered(_since(started), slowed_by)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Protocol
@@ -17,7 +17,7 @@ from sandbox.platform.listener import plain_transport
 from sandbox.platform.log_store import ServedRequest
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from sandbox.platform.log_store import LogStore
     from sandbox.platform.model import CloudRunService, Revision
@@ -83,20 +83,19 @@ class Ingress:
         """End the connections to the revisions. The listeners belong to whoever made them."""
         await self._transport.aclose()
 
-    def app(self, tag: str = "") -> IngressApp:
+    def app(self, tag: str = "") -> ASGIApp:
         """The ASGI application of the main address, or of a tag's."""
-        return IngressApp(self, tag)
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            await self._answer(Request(scope, receive), tag, send)
+
+        return answer
 
     def tags(self) -> set[str]:
         """The tags that are in use now."""
         return {line.tag for line in self.service.serving if line.tag}
 
-    async def choose(self, tag: str) -> Revision | None:
-        """The revision for one request, or None."""
-        name = self._routes.route(self.service.name, tag)
-        return self.service.revisions.get(name) if name else None
-
-    async def send(self, revision: Revision, request: Request) -> httpx.Response | None:
+    async def _send(self, revision: Revision, request: Request) -> httpx.Response | None:
         """Pass a request on to a revision and return its response, unread; None when the revision is not there.
 
         Raises httpx.TimeoutException or httpx.TransportError when the revision got the request but no response came.
@@ -111,64 +110,43 @@ class Ingress:
                 continue
         return None
 
-
-class IngressApp:
-    """Answers the requests that come in on one address of an ingress."""
-
-    def __init__(self, ingress: Ingress, tag: str) -> None:
-        self._ingress = ingress
-        self._tag = tag
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        request, started, response = Request(scope, receive), time.monotonic(), None
-        status = 404 if self._tag else 503  # a tag that was removed is an unknown host
-        revision = await self._ingress.choose(self._tag)
+    async def _answer(self, request: Request, tag: str, send: Send) -> None:
+        started, response = time.monotonic(), None
+        status = 404 if tag else 503  # a tag that was removed is an unknown host
+        revision = self.service.revisions.get(self._routes.route(self.service.name, tag) or "")
         reached = revision.name if revision else ""
         if revision is not None:
             try:
-                response = await self._ingress.send(revision, request)
+                response = await self._send(revision, request)
                 status, reached = (response.status_code, reached) if response else (503, "")
             except httpx.TimeoutException:
                 status = 504
             except (httpx.TransportError, ClientDisconnect):
                 status = 503
-        self._note(request, status, reached, time.monotonic() - started)
+        self._note(request, status, reached, tag, time.monotonic() - started)
         if response is None:
-            await _refusal(status)(scope, receive, send)
+            await _refusal(status)(request.scope, request.receive, send)
         else:
             await _pass_on(response, send)
 
-    def _note(self, request: Request, status: int, revision: str, seconds: float) -> None:
-        ingress, target = self._ingress, _target(request).decode("ascii")
+    def _note(self, request: Request, status: int, revision: str, tag: str, seconds: float) -> None:
+        target = _target(request).decode("ascii")
         if revision:  # what reaches no revision is in no revision's metrics
-            ingress.traffic.add(ingress.service.name, revision, status, seconds)
+            self.traffic.add(self.service.name, revision, status, seconds)
         served = ServedRequest(
             datetime.now(UTC),
             request.method,
             target,
             status,
             revision,
-            self._tag,
+            tag,
             request.headers.get("user-agent", ""),
             seconds,
             url=f"{request.scope['scheme']}://{request.headers.get('host', '')}{target}",
             client=request.scope["client"][0],
         )
-        ingress.logs.request(ingress.service.name, served)
-        ingress.record.add(served)
-
-
-class _Body(httpx.AsyncByteStream):
-    """A request body that is passed on as it arrives."""
-
-    def __init__(self, request: Request) -> None:
-        self._request = request
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._request.stream():
-            if chunk:
-                yield chunk
+        self.logs.request(self.service.name, served)
+        self.record.add(served)
 
 
 def _target(request: Request) -> bytes:
@@ -179,23 +157,18 @@ def _target(request: Request) -> bytes:
 
 def _for_origin(request: Request, origin: str) -> httpx.Request:
     """The request to a revision's server. The target travels as bytes, so that nothing normalises it."""
-    chunked = "chunked" in request.headers.get("transfer-encoding", "").lower()
-    has_body = chunked or request.headers.get("content-length", "0") != "0"
+    has_body = "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0"
     forwarded = [request.headers["x-forwarded-for"]] if "x-forwarded-for" in request.headers else []
     replaced = {b"x-forwarded-for", b"x-forwarded-proto"}
     headers = [(name, value) for name, value in _end_to_end(request.headers.raw) if name not in replaced]
     headers.append((b"x-forwarded-for", ",".join([*forwarded, request.scope["client"][0]]).encode()))
     headers.append((b"x-forwarded-proto", request.scope["scheme"].encode()))
-    if "host" not in request.headers:  # HTTP/1.0
-        headers.append((b"host", origin.removeprefix("http://").encode()))
-    if chunked:
-        headers.append((b"transfer-encoding", b"chunked"))
     timeout = httpx.Timeout(_RESPONSE_SECONDS, connect=_CONNECT_SECONDS)
     return httpx.Request(
         request.method,
         origin,
         headers=headers,
-        stream=_Body(request) if has_body else httpx.ByteStream(b""),
+        content=request.stream() if has_body else None,
         extensions={"target": _target(request), "timeout": timeout.as_dict()},
     )
 
@@ -212,8 +185,7 @@ async def _pass_on(response: httpx.Response, send: Send) -> None:
     headers += _front_end_headers()
     try:
         await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
-        assert isinstance(response.stream, httpx.AsyncByteStream)
-        async for chunk in response.stream:
+        async for chunk in response.aiter_raw():
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
     finally:

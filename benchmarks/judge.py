@@ -7,7 +7,6 @@ errors, as they do in a watch; nothing carries the one on latency.
 
 from __future__ import annotations
 
-import time
 import zlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -31,12 +30,11 @@ from benchmarks.judge_scenarios import (
     Truth,
     scenarios,
 )
-from verification.judge.proportion import Block, ProportionJudge, ProportionRule
+from verification.judge.proportion import ProportionRule
 from verification.watch.baseline import WINDOW, Baseline, Minute
 
 _OURS, _OURS_60 = "judge, 10 s", "judge, 60 s"
 _SHARED = 250  # how many runs share a baseline
-_STREAMS = 20
 _WATCH_S = WATCH * BLOCK_S
 _BURST_S = 120  # tolerated: what began later may be one
 
@@ -63,7 +61,7 @@ def measure(*, quick: bool) -> list[Figure]:
         found = list(chain.from_iterable(pool.map(partial(_judged, runs=runs), scenarios())))
     print(f"{runs[0]:,} runs of each healthy or troubled scenario, {runs[1]:,} of each other one\n")
     print(f"{_pooled(found)}\n\n{_each(found)}\n")
-    return [*_figures(found), _cost()]
+    return _figures(found)
 
 
 def _judged(scenario: Scenario, runs: tuple[int, int]) -> list[_ScenarioResult]:
@@ -213,20 +211,3 @@ def _figures(found: Sequence[_ScenarioResult]) -> list[Figure]:
         delay("- in blocks of 60 s", "2% errors", _OURS_60, 50, None),
         Figure("healthy: undecided, pooled", undecided, 15, "%", "neither pass nor fail after 30 minutes"),
     ]
-
-
-def _cost() -> Figure:
-    """The real judge, asked after every block as a watch asks it."""
-    rule = ProportionRule("requests failed", 0.01, 0.05, BLOCK_S, MOST, baseline=(15, 30_000))
-    blocks = [Block(167, bad, bad, bad) for bad in np.random.default_rng(1).binomial(167, 0.005, WATCH).tolist()]
-    start = time.process_time()
-    for _ in range(_STREAMS):
-        judge = ProportionJudge.start(rule)
-        for block in blocks:
-            judge = judge.after(block)
-            judge.so_far.reason  # noqa: B018  (worked out when asked)
-        judge.at_end()
-    spent = time.process_time() - start
-    share = 100 * spent / _WATCH_S
-    note = f"{_STREAMS} streams of {WATCH} blocks take {spent:.2f} s of a watch of {_WATCH_S} s"
-    return Figure("the judge's share of a core", round(share, 3), 1, "%", note)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from benchmarks import watch_cost
 from benchmarks.drill import drill
 from benchmarks.figure import BenchmarkError, Figure
+from benchmarks.programs import ROOT
+from verification.settings.loading import load
 
 _FAULTS = ("error-rate", "unhealthy", "latency")
 _AFTER = 3.0  # seconds from the revision's first request to its fault
@@ -22,8 +24,11 @@ def _drill(fault: str) -> Figure:
     if first is None:
         raise BenchmarkError(f"{fault}: nobody saw the revision {record.revision}")
     begun = first.timestamp() + _AFTER
+    monitor = load(ROOT / "deployment.toml", "sandbox").settings.monitor
+    assert monitor is not None
+    literal = monitor.roll_back_at.lasting + monitor.block + monitor.log_delay
     note = (
         f"from the fault to all answers from the old revision, by {', '.join(record.rollback.triggers)}; "
-        f"{len(observed.answers)} answers watched"
+        f"{len(observed.answers)} answers watched; the literal rule could decide after {literal:g} s"
     )
     return Figure(f"{fault} in a watch", observed.recovered_at() - begun, None, "s", note)

@@ -8,7 +8,7 @@ from collections.abc import ValuesView
 Loggers = dict[str, "logging.Logger | logging.PlaceHolder"]
 
 
-class _Seen(Loggers):
+class _SnapshotLoggers(Loggers):
     """Loggers by name; whoever walks through them sees those that there were when the walk began."""
 
     def values(self) -> ValuesView[logging.Logger | logging.PlaceHolder]:  # type: ignore[override]
@@ -23,5 +23,5 @@ def let_them_be_walked() -> None:
     the one after it, too, as nothing was torn down.
     """
     manager = logging.root.manager
-    if not isinstance(manager.loggerDict, _Seen):
-        manager.loggerDict = _Seen(manager.loggerDict)
+    if not isinstance(manager.loggerDict, _SnapshotLoggers):
+        manager.loggerDict = _SnapshotLoggers(manager.loggerDict)

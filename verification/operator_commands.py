@@ -24,43 +24,34 @@ def resume(environment: str) -> str:
 
 def shift_now(service: CloudRunSettings, revision: str = "") -> str:
     """A sentence with the command that rolls back without this suite, for when the suite could not."""
-    return (
-        f"Roll back now with `{_update_traffic(service)} --to-revisions={_name(revision)}=100`, "
-        "then look at the service's health."
-    )
+    command = shlex.join(gcloud_update_traffic(service, revision or "NAME"))
+    return f"Roll back now with `{command}`, then look at the service's health."
 
 
 def follow_latest(service: CloudRunSettings) -> str:
     """Let the traffic follow new deployments again."""
-    return f"{_update_traffic(service)} --to-latest"
+    return shlex.join(_gcloud("update-traffic", service, "--to-latest"))
 
 
 def gcloud_update_traffic(service: CloudRunSettings, revision: str) -> list[str]:
     """gcloud's words that send all traffic to `revision`; tags stay."""
-    return [
-        "gcloud",
-        "run",
-        "services",
-        "update-traffic",
-        service.service,
-        *_there(service),
-        f"--to-revisions={revision}=100",
-    ]
+    return _gcloud("update-traffic", service, f"--to-revisions={revision}=100")
 
 
 def gcloud_describe(service: CloudRunSettings) -> list[str]:
     """gcloud's words that tell what serves, as JSON."""
-    return ["gcloud", "run", "services", "describe", service.service, *_there(service), "--format=json"]
+    return _gcloud("describe", service, "--format=json")
+
+
+def gcloud_set_memory(service: CloudRunSettings, memory: str) -> list[str]:
+    """gcloud's words that deploy the same revision with other memory, such as `4Gi`."""
+    return _gcloud("update", service, "--memory", memory)
 
 
 def _name(revision: str) -> str:
     return shlex.quote(revision) if revision else "NAME"
 
 
-def _there(service: CloudRunSettings) -> list[str]:
-    return ["--project", service.project, "--region", service.region]
-
-
-def _update_traffic(service: CloudRunSettings) -> str:
-    name, project, region = (shlex.quote(word) for word in (service.service, service.project, service.region))
-    return f"gcloud run services update-traffic {name} --project {project} --region {region}"
+def _gcloud(verb: str, service: CloudRunSettings, *options: str) -> list[str]:
+    place = ["--project", service.project, "--region", service.region]
+    return ["gcloud", "run", "services", verb, service.service, *place, *options]

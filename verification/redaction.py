@@ -25,7 +25,7 @@ _MOST_KNOWN, _MOST_TEXTS = 200, 20_000  # characters of a text, and texts
 # What servers and clients leave as it is in an address, besides letters and digits.
 _KEPT_IN_ADDRESSES = ("!$&'()*+,;=", "!$&'()*+,;=:@/", "!$&'()*+,;=:@/?")
 # JSON as Go writes it, and whoever puts JSON into a page.
-_JSON_IN_HTML = {ord(one): f"\\u{ord(one):04x}" for one in "<>&"}
+_JSON_IN_HTML = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&"}
 # Variables that hold secrets by their names: kept in from the start, whether or not anybody asks for them.
 _SECRET_NAME = re.compile(r"(TOKEN|PASSWORD|PASSWD|SECRET|API_KEY|ROUTING_KEY|PRIVATE_KEY|DSN)$", re.IGNORECASE)
 _WITH_CREDENTIALS = re.compile(r"^[a-z][a-z0-9+.-]*://[^/?#@]*:([^/?#]+)@", re.IGNORECASE)

@@ -95,9 +95,10 @@ def not_collected(
     """The configured criteria in `folders` that collection did not bring, because the command line names others."""
     brought = {(item.path.resolve(), getattr(item, "originalname", item.name)) for item in collected}
     return [
-        one
-        for one in declared(folders)
-        if (one.file, one.name) not in brought and all(settings.configured(need) for need in one.needs)
+        criterion
+        for criterion in declared(folders)
+        if (criterion.file, criterion.name) not in brought
+        and all(settings.configured(need) for need in criterion.needs)
     ]
 
 
@@ -116,7 +117,7 @@ def _declared_in(tree: ast.Module, file: Path) -> Iterator[DeclaredCriterion]:
     shared: list[ast.expr] = []
     for node in tree.body:
         if isinstance(node, ast.Assign) and any(
-            isinstance(one, ast.Name) and one.id == "pytestmark" for one in node.targets
+            isinstance(target, ast.Name) and target.id == "pytestmark" for target in node.targets
         ):
             shared += node.value.elts if isinstance(node.value, (ast.List, ast.Tuple)) else [node.value]
     for node in tree.body:
@@ -134,5 +135,5 @@ def _marks(expressions: Iterable[ast.expr]) -> Iterator[tuple[str, list[str]]]:
         call = expression if isinstance(expression, ast.Call) else None
         target = call.func if call else expression
         if isinstance(target, ast.Attribute) and ast.unparse(target.value) == "pytest.mark":
-            texts = [one.value for one in (call.args if call else []) if isinstance(one, ast.Constant)]
+            texts = [argument.value for argument in (call.args if call else []) if isinstance(argument, ast.Constant)]
             yield target.attr, [text for text in texts if isinstance(text, str)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 
+from verification.operator_commands import gcloud_set_memory
 from verification.settings.model import Settings
 from verification.settings.service import Target
 
@@ -29,10 +30,7 @@ def hint(reason: str, settings: Settings) -> str:
 
 def _more_memory(target: Target) -> str:
     run = target.cloud_run
-    where = (
-        f"{shlex.quote(run.service)} --project {shlex.quote(run.project)} --region {run.region}" if run else "SERVICE"
-    )
-    return f"gcloud run services update {where} --memory 4Gi"
+    return shlex.join(gcloud_set_memory(run, "4Gi")) if run else "gcloud run services update SERVICE --memory 4Gi"
 
 
 def _logs(target: Target) -> str:

@@ -99,10 +99,10 @@ class Selection:
         record.phases = tuple(sorted(phases, key=_rank))
         record.criteria_selected = sum(bool(phase_of(item)) for item in session.items)
         record.criteria_in_phase = sum(phase_of(item) in phases for item in self._collected)
-        record.criteria_in_phase += sum(bool(one.phases & phases) for one in left_out)
+        record.criteria_in_phase += sum(bool(criterion.phases & phases) for criterion in left_out)
         record.criteria_by_phase = {
             phase: sum(phase_of(item) == phase for item in self._collected)
-            + sum(phase in one.phases for one in left_out)
+            + sum(phase in criterion.phases for criterion in left_out)
             for phase in phases
         }
         lacking = {criterion_id(item): section for item, section in self._lacking.items() if phase_of(item) in phases}

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 from contextlib import suppress
 from dataclasses import dataclass
+
+from verification.deadline import Deadline, poll
 
 _PAUSE = 0.2
 _CLOCK_TOLERANCE = 1.5  # seconds by which the start of one process may be told differently (its clock was set)
@@ -60,13 +61,7 @@ class ParentProcess:
 
     def has_ended(self, within: float) -> bool:
         """Wait until it has ended, for `within` seconds at most; whether it has."""
-        end = time.monotonic() + within
-        while self.is_running:
-            remaining = end - time.monotonic()
-            if remaining <= 0:
-                return False
-            time.sleep(min(_PAUSE, remaining))
-        return True
+        return poll(lambda: not self.is_running, Deadline.after(within), _PAUSE)
 
     def signal(self, number: int) -> None:
         """Send it a signal, if it runs."""

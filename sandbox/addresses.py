@@ -31,13 +31,14 @@ class EnvironmentAddresses:
 
 @dataclass(frozen=True, slots=True)
 class SentryAddresses:
-    """Sentry: `url` without the path of its Web API, slugs, a token for that, and a DSN for each environment."""
+    """Sentry: `url` without the path of its Web API, slugs, a token with all scopes and one with few, and DSNs."""
 
     url: str
     organization: str
     project: str
     token: str
-    dsn: dict[str, str]
+    token_without_scope: str
+    dsn: dict[str, str]  # by environment
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import secrets
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, get_type_hints
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -14,9 +14,7 @@ from starlette.routing import Route
 
 from sandbox.faults import CATALOGUE, FaultError, plan, plan_in_force
 from sandbox.platform.errors import ApiError
-from sandbox.platform.model import USUAL, ContainerResources
 from sandbox.sentry.first_visit import SILENT_FAULTS, first_visit
-from sandbox.sentry.http import FULL_SCOPES
 from sandbox.timing import LARGEST_RPM
 from sandbox.vendor_api import json_object
 
@@ -57,7 +55,6 @@ class OperatorApi:
                 Route("/release", self._release, methods=["POST"]),
                 Route("/served", self._served),
                 Route("/users", self._set_users, methods=["PUT"]),
-                Route("/sentry/tokens", self._mint_token, methods=["POST"]),
                 Route("/slack", self._read_slack, methods=["GET"]),
                 Route("/plant", self._plant, methods=["POST"]),
                 Route("/plant", self._unplant, methods=["DELETE"]),
@@ -87,9 +84,7 @@ class OperatorApi:
         commit = body.get("commit") or self.candidate or secrets.token_hex(20)
         if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
             raise HTTPException(422, "commit: give 40 hexadecimal digits in lower case, or leave it out")
-        note = await self.control.deploy(
-            ingress.service.name, faults=faults.in_revision, commit=commit, resources=_resources(body)
-        )
+        note = await self.control.deploy(ingress.service.name, faults=faults.in_revision, commit=commit)
         self.control.faults.update(faults.in_force)
         if SILENT_FAULTS & faults.in_revision and not {"sentry-down", "sentry-empty"} & self.control.faults:
             await first_visit(ingress.service, note, self.sentry.store)
@@ -111,13 +106,6 @@ class OperatorApi:
             raise HTTPException(422, f"rpm: give a whole number from 0 to {LARGEST_RPM}")
         self.set_users(rpm)
         return JSONResponse({"rpm": rpm})
-
-    async def _mint_token(self, request: Request) -> Response:
-        """A token for Sentry that may do less than the one in the address document."""
-        scopes = (await _body(request)).get("scopes")
-        if not isinstance(scopes, list) or not FULL_SCOPES.issuperset(scopes):
-            raise HTTPException(422, f"scopes: give a list of some of {', '.join(sorted(FULL_SCOPES))}")
-        return JSONResponse({"token": self.sentry.tokens.mint(frozenset(scopes))})
 
     async def _read_slack(self, _request: Request) -> Response:
         """What was written in Slack's channels."""
@@ -157,15 +145,6 @@ def _names(value: object) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise HTTPException(422, 'faults: give a list of names, such as ["login-broken"]')
     return value
-
-
-def _resources(body: dict[str, object]) -> ContainerResources:
-    """What the revision gets: all of `resources`, such as {"cpu": "2"}, and the rest as usual."""
-    wanted = body.get("resources", {})
-    kinds = get_type_hints(ContainerResources)
-    if not isinstance(wanted, dict) or not all(type(value) is kinds.get(key) for key, value in wanted.items()):
-        raise HTTPException(422, f"resources: give some of {', '.join(kinds)}")
-    return replace(USUAL, **wanted)
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:

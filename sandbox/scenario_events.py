@@ -26,19 +26,15 @@ class _Event(BaseModel):
 
 
 class OpenedIssue(_Event):
-    """An open issue, or a pull request."""
+    """An open issue."""
 
     title: str = Field(min_length=1)
     labels: list[str] = ["P0"]
-    body: str = ""
-    pull_request: bool = False
     days_old: float = Field(default=0, ge=0)
 
     def plant(self, vendors: Vendors, undo: Undo) -> Json:
         """Open it."""
-        issue = vendors.github.repository.add_issue(
-            self.title, self.labels, body=self.body, is_pull_request=self.pull_request, days_old=self.days_old
-        )
+        issue = vendors.github.repository.add_issue(**self.model_dump())
         undo.append(issue.close)
         return {"number": issue.number}
 
@@ -79,19 +75,14 @@ class WrittenMessage(_Event):
 
     text: str = Field(min_length=1)
     channel: str = "incidents"
-    user: str = "Dan"
-    thread_ts: str = ""
 
     def plant(self, vendors: Vendors, _undo: Undo) -> Json:
-        """Write it. Raises BadEventError for a channel or thread that there is not; nothing takes it back."""
+        """Write it. Raises BadEventError for a channel that there is not; nothing takes it back."""
         workspace = vendors.slack.workspace
         channel = workspace.named(self.channel)
         if channel is None:
             raise BadEventError(f"slack_message.channel: there is no channel {self.channel!r}")
-        if self.thread_ts and channel.find(self.thread_ts) is None:
-            raise BadEventError(f"slack_message.thread_ts: there is no message {self.thread_ts!r} in that channel")
-        author = Author(identifier("U"), self.user)
-        message = workspace.add_message(channel, author, self.text, thread_ts=self.thread_ts)
+        message = workspace.add_message(channel, Author(identifier("U"), "Dan"), self.text)
         return {"channel": channel.id, "ts": message.ts}
 
 

@@ -149,6 +149,7 @@ class World:
                 organization=SENTRY_ORGANIZATION,
                 project=SENTRY_PROJECT,
                 token=self._sentry.token,
+                token_without_scope=self._sentry.token_without_scope,
                 dsn={environment: self._sentry.dsn(self._sentry_listener.url, environment) for environment in SERVICES},
             ),
             vendors=self._vendors.addresses(),

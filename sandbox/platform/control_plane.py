@@ -19,9 +19,7 @@ from sandbox.faults import Faults
 from sandbox.platform.changes import Change, Operation, Template, checked
 from sandbox.platform.errors import AlreadyExists, ApiError, Conflict, FailedPrecondition, Internal, NotFound
 from sandbox.platform.model import (
-    USUAL,
     CloudRunService,
-    ContainerResources,
     Revision,
     Rollout,
     TrafficTarget,
@@ -97,9 +95,7 @@ class ControlPlane:
         """Have `callback` called after each change of what a service serves, tags included."""
         self._callbacks.append(callback)
 
-    async def deploy(
-        self, service: str, *, faults: frozenset[str], commit: str, resources: ContainerResources = USUAL
-    ) -> Rollout:
+    async def deploy(self, service: str, *, faults: frozenset[str], commit: str) -> Rollout:
         """Create a revision as `gcloud run deploy` does and wait until it settled.
 
         It receives the traffic of LATEST targets, hence none when traffic is pinned. Raises NotFound, and the
@@ -107,7 +103,7 @@ class ControlPlane:
         """
         target = self.service(service)
         previous = max(target.serving, key=lambda line: line.percent).revision if target.serving else None
-        revision = self._new_revision(target, Template(new_image(), commit, resources=resources), faults)
+        revision = self._new_revision(target, Template(new_image(), commit), faults)
         operation = self._begin(target, revision)
         await operation.finished.wait()
         if operation.error is not None:

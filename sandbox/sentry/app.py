@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sandbox.sentry.events import SentryEventEndpoints
-from sandbox.sentry.http import FORBIDDEN, FULL_SCOPES, SentryRefusal, Tokens, not_found
+from sandbox.sentry.http import FORBIDDEN, SentryRefusal, not_found
 from sandbox.sentry.ingest import ingest, sentry_key, unpacked
 from sandbox.sentry.issues import SentryIssueEndpoints
 from sandbox.sentry.model import ORGANIZATION, ORGANIZATION_ID, PROJECT_ID, SentryStore
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 Endpoint = Callable[["Request"], Awaitable[Response]]
+_SCOPES = frozenset({"event:read", "org:read", "project:releases"})
+_FEW_SCOPES = frozenset({"org:read"})
 
 
 class SentryApp(VendorApp):
@@ -29,8 +31,8 @@ class SentryApp(VendorApp):
 
     def __init__(self, faults: AbstractSet[str]) -> None:
         self.store = SentryStore()
-        self.tokens = Tokens()
-        self.token = self.tokens.mint(FULL_SCOPES)
+        self.token, self.token_without_scope = _token(), _token()
+        self._scopes = {self.token: _SCOPES, self.token_without_scope: _FEW_SCOPES}
         self._faults = faults
         self._keys: dict[str, str] = {}  # by environment
         self._events = SentryEventEndpoints(self.store, faults)
@@ -61,7 +63,7 @@ class SentryApp(VendorApp):
     def _route(self, path: str, scope: str, answer: Endpoint, method: str = "GET") -> Route:
         async def endpoint(request: Request) -> Response:
             """Who is asking, may they, of this organization? Then the answer."""
-            scopes = self.tokens.authenticate(request.headers.get("authorization", ""))
+            scopes = self._authenticate(request.headers.get("authorization", ""))
             if request.path_params["organization"] not in {ORGANIZATION, ORGANIZATION_ID}:
                 raise not_found()
             if scope not in scopes:
@@ -70,9 +72,22 @@ class SentryApp(VendorApp):
 
         return Route(path, endpoint, methods=[method])
 
+    def _authenticate(self, authorization: str) -> frozenset[str]:
+        """The scopes of whoever sends this header. Raises SentryRefusal, 401."""
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer":
+            raise SentryRefusal(401, "Authentication credentials were not provided.")
+        if token not in self._scopes:
+            raise SentryRefusal(401, "Invalid token")
+        return self._scopes[token]
+
     async def _envelope(self, request: Request) -> Response:
         key = sentry_key(request.headers.get("x-sentry-auth", ""), request.url.query)
         if request.path_params["project"] != PROJECT_ID or key not in self._keys.values():
             raise SentryRefusal(403, "event submission rejected with_reason: ProjectId")
         envelope = unpacked(await request.body(), request.headers.get("content-encoding", ""))
         return JSONResponse({"id": ingest(None if "sentry-empty" in self._faults else self.store, envelope)})
+
+
+def _token() -> str:
+    return f"sntryu_{secrets.token_hex(32)}"

@@ -1,8 +1,7 @@
-"""What all endpoints of Sentry's Web API have in common: who may ask, of what, and how answers are paged."""
+"""What all endpoints of Sentry's Web API have in common: refusals, bodies and pages."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 _MAX_PAGE = 100
-FULL_SCOPES = frozenset({"event:read", "org:read", "project:read", "project:releases"})
 FORBIDDEN = "You do not have permission to perform this action."
 _ISO = "%Y-%m-%dT%H:%M:%S.%fZ"
 
@@ -30,29 +28,6 @@ class SentryRefusal(Refusal):
 def not_found() -> SentryRefusal:
     """What is not there."""
     return SentryRefusal(404, "The requested resource does not exist")
-
-
-class Tokens:
-    """The tokens that were given out, and what each may do."""
-
-    def __init__(self) -> None:
-        self._scopes: dict[str, frozenset[str]] = {}
-
-    def mint(self, scopes: frozenset[str]) -> str:
-        """A new token."""
-        token = f"sntryu_{secrets.token_hex(32)}"
-        self._scopes[token] = scopes
-        return token
-
-    def authenticate(self, authorization: str) -> frozenset[str]:
-        """The scopes of whoever sends this header. Raises SentryRefusal, 401."""
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer":
-            raise SentryRefusal(401, "Authentication credentials were not provided.")
-        scopes = self._scopes.get(token.strip())
-        if scopes is None:
-            raise SentryRefusal(401, "Invalid token")
-        return scopes
 
 
 async def read_body(request: Request) -> dict[str, object]:

@@ -46,9 +46,9 @@ def test_sentry_knows_of_each_deploy_once(sandbox: Sandbox) -> None:
 
 
 def test_a_token_that_may_not_write_releases_is_told_what_it_lacks(sandbox: Sandbox) -> None:
-    answer = httpx.post(f"{sandbox.addresses.operator}/sentry/tokens", json={"scopes": ["org:read"]})
+    sentry = httpx.get(sandbox.addresses.operator).json()["sentry"]
     with pytest.raises(NotPermitted) as caught:
-        deploy(sandbox, "v", "b", token=answer.json()["token"])
+        deploy(sandbox, "v", "b", token=sentry["token_without_scope"])
     assert "project:releases" in caught.value.remedy
 
 

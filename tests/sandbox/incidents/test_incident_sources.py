@@ -153,7 +153,6 @@ def test_a_planted_notice_is_unresolved_until_it_is_taken_back(
         (b'{"github_issue": {"title": "x", "colour": "red"}}', "github_issue.colour"),
         (b'{"statuspage_incident": {"name": "x", "impact": "awful"}}', "statuspage_incident.impact"),
         (b'{"slack_message": {"text": "x", "channel": "nowhere"}}', "no channel 'nowhere'"),
-        (b'{"slack_message": {"text": "x", "thread_ts": "1.0"}}', "no message '1.0'"),
     ],
 )
 def test_what_cannot_be_planted_is_named(operator: httpx.Client, body: bytes, words: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 
-from pydantic import BaseModel
+from pydantic import AliasPath, BaseModel, Field
 
 from verification.clients.web_api import System, WebApi, token_of
 from verification.redaction import register
@@ -30,12 +30,8 @@ class _Attachment(BaseModel):
     filename: str
 
 
-class _Fields(BaseModel):
-    attachment: list[_Attachment] = []
-
-
 class _JiraIssue(BaseModel):
-    fields: _Fields
+    attachments: list[_Attachment] = Field(validation_alias=AliasPath("fields", "attachment"))
 
 
 class Jira:
@@ -61,7 +57,7 @@ class Jira:
         """Put the report on the issue, in the place of an older one of that name."""
         path = f"/rest/api/2/issue/{issue}"
         found = self._api.get(path, {"fields": "attachment"}).read(_JiraIssue)
-        for attachment in found.fields.attachment:
+        for attachment in found.attachments:
             if attachment.filename == name:
                 self._api.write("DELETE", f"/rest/api/2/attachment/{attachment.id}")
         form = {"file": (name, report, "text/html")}

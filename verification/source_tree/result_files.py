@@ -6,19 +6,19 @@ XML that somebody else wrote is read as a stream of elements; entities, which XM
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Annotated, NoReturn
 from xml.parsers import expat
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AliasChoices, AliasPath, BaseModel, Field, TypeAdapter, ValidationError
 
 from verification.errors import ObserverError
 
 TOX_RESULT_VARIABLE = "TOX_RESULT_JSON"  # tox 4 writes its result file where this says
 
 _LARGEST = 256_000_000  # bytes; test output in it can be much, but not that much
-_BAD = frozenset({"failure", "error"})
+_NOT_PASSED = frozenset({"failure", "error", "skipped"})
 _REMEDY = (
     "Have the test command write Cobertura XML (--cov-report=xml) or coverage.py's JSON, and name it in code.coverage."
 )
@@ -38,42 +38,23 @@ class SuiteResult:
         return self.passed + len(self.failed)
 
 
-@dataclass(slots=True)
-class _Counter:
-    passed: int = 0
-    skipped: int = 0
-    failed: dict[str, None] = field(default_factory=dict)  # an ordered set: a test can fail, and its teardown too
-    name: str = ""
-    state: str = ""
-
-    def started(self, tag: str, attributes: dict[str, str]) -> None:
-        if tag == "testcase":
-            self.name = ".".join(filter(None, (attributes.get("classname"), attributes.get("name")))) or "(no name)"
-            self.state = "passed"
-        elif tag in _BAD and self.state:
-            self.state = "failed"
-        elif tag == "skipped" and self.state == "passed":
-            self.state = "skipped"
-
-    def ended(self, tag: str) -> None:
-        if tag != "testcase":
-            return
-        if self.state == "failed":
-            self.failed[self.name] = None
-        elif self.state == "skipped":
-            self.skipped += 1
-        else:
-            self.passed += 1
-        self.state = ""
-
-
 def read_junit(file: Path) -> SuiteResult:
     """The result in `file`; its test cases are counted, whatever totals it claims. Raises ObserverError."""
-    counter = _Counter()
-    root, _ = _read_elements(file, counter.started, counter.ended)
+    cases: list[tuple[str, set[str]]] = []  # their names, and the elements that tell how they ended
+
+    def started(tag: str, attributes: dict[str, str]) -> None:
+        if tag == "testcase":
+            named = ".".join(filter(None, (attributes.get("classname"), attributes.get("name"))))
+            cases.append((named or "(no name)", set()))
+        elif cases and tag in _NOT_PASSED:
+            cases[-1][1].add(tag)
+
+    root, _ = _read_elements(file, started)
     if root not in {"testsuites", "testsuite"}:
         raise ObserverError(f"{file.name} is not JUnit XML: it begins with <{root}>", "Mend code.junit.")
-    return SuiteResult(counter.passed, tuple(counter.failed), counter.skipped)
+    # Each once: a test can fail, and its teardown too.
+    failed = tuple(dict.fromkeys(name for name, told in cases if told - {"skipped"}))
+    return SuiteResult(sum(not told for _, told in cases), failed, sum(told == {"skipped"} for _, told in cases))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,28 +65,20 @@ class Coverage:
     countable: int
 
 
-class _Cobertura(BaseModel):
-    """The attributes of the root element that matter."""
+class _Counts(BaseModel):
+    """As coverage.py's JSON and as Cobertura's root element names them."""
 
-    lines_covered: int = Field(alias="lines-covered", ge=0)
-    lines_valid: int = Field(alias="lines-valid", ge=0)
-    branches_covered: int = Field(default=0, alias="branches-covered", ge=0)
-    branches_valid: int = Field(default=0, alias="branches-valid", ge=0)
-
-
-class _Rate(BaseModel):
-    line_rate: float = Field(alias="line-rate", ge=0, le=1, allow_inf_nan=False)
-
-
-class _Totals(BaseModel):
-    covered_lines: int = Field(ge=0)
-    num_statements: int = Field(ge=0)
-    covered_branches: int = Field(default=0, ge=0)
-    num_branches: int = Field(default=0, ge=0)
+    covered_lines: int = Field(validation_alias=AliasChoices("covered_lines", "lines-covered"), ge=0)
+    lines: int = Field(validation_alias=AliasChoices("num_statements", "lines-valid"), ge=0)
+    covered_branches: int = Field(0, validation_alias=AliasChoices("covered_branches", "branches-covered"), ge=0)
+    branches: int = Field(0, validation_alias=AliasChoices("num_branches", "branches-valid"), ge=0)
 
 
 class _Report(BaseModel):
-    totals: _Totals
+    totals: _Counts
+
+
+_RATE = TypeAdapter(Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)])
 
 
 def read_coverage(file: Path) -> Coverage:
@@ -114,18 +87,13 @@ def read_coverage(file: Path) -> Coverage:
     Raises ObserverError for a file that is no coverage report, or measured nothing.
     """
     try:
-        return _from_json(file) if file.suffix == ".json" else _from_xml(file)
+        if file.suffix == ".json":
+            return _share(_Report.model_validate_json(file.read_bytes()).totals, file.name)
+        return _from_xml(file)
     except ValidationError:
         raise ObserverError(f"{file.name} is not a coverage report that is known here", _REMEDY) from None
     except OSError as error:
         raise ObserverError(f"{file.name} cannot be read: {error.strerror}") from None
-
-
-def _from_json(file: Path) -> Coverage:
-    totals = _Report.model_validate_json(file.read_bytes()).totals
-    return _share(
-        totals.covered_lines + totals.covered_branches, totals.num_statements + totals.num_branches, file.name
-    )
 
 
 def _from_xml(file: Path) -> Coverage:
@@ -133,12 +101,12 @@ def _from_xml(file: Path) -> Coverage:
     if tag != "coverage":
         raise ObserverError(f"{file.name} is not a coverage report: it begins with <{tag}>", _REMEDY)
     if "lines-valid" not in attributes:
-        return Coverage(_Rate.model_validate(attributes).line_rate * 100, 0)
-    counts = _Cobertura.model_validate(attributes)
-    return _share(counts.lines_covered + counts.branches_covered, counts.lines_valid + counts.branches_valid, file.name)
+        return Coverage(_RATE.validate_python(attributes.get("line-rate")) * 100, 0)
+    return _share(_Counts.model_validate(attributes), file.name)
 
 
-def _share(covered: int, countable: int, name: str) -> Coverage:
+def _share(counts: _Counts, name: str) -> Coverage:
+    covered, countable = counts.covered_lines + counts.covered_branches, counts.lines + counts.branches
     if countable == 0:
         raise ObserverError(f"{name} measured no line at all", "Is the source named rightly (--cov=...)?")
     if covered > countable:
@@ -154,13 +122,13 @@ class Check:
     outcome: str
 
 
-class _ToxResult(BaseModel):
-    success: bool
-    skipped: bool = False
-
-
 class _ToxEnvironment(BaseModel):
-    result: _ToxResult
+    success: bool = Field(validation_alias=AliasPath("result", "success"))
+    skipped: bool = Field(False, validation_alias=AliasPath("result", "skipped"))
+
+    @property
+    def outcome(self) -> str:
+        return "skipped" if self.skipped else "passed" if self.success else "failed"
 
 
 class _ToxReport(BaseModel):
@@ -173,21 +141,13 @@ def read_tox(file: Path) -> tuple[Check, ...]:
         document = _ToxReport.model_validate_json(file.read_bytes())
     except (OSError, ValidationError):
         raise ObserverError("tox's result file cannot be read", "tox 4 writes one; run it by hand to see.") from None
-    return tuple(Check(name, _outcome(environment.result)) for name, environment in document.testenvs.items())
-
-
-def _outcome(result: _ToxResult) -> str:
-    if result.skipped:
-        return "skipped"
-    return "passed" if result.success else "failed"
+    return tuple(Check(name, environment.outcome) for name, environment in document.testenvs.items())
 
 
 def _read_elements(
-    file: Path,
-    started: Callable[[str, dict[str, str]], None] = lambda _tag, _attributes: None,
-    ended: Callable[[str], None] = lambda _tag: None,
+    file: Path, started: Callable[[str, dict[str, str]], None] = lambda _tag, _attributes: None
 ) -> tuple[str, dict[str, str]]:
-    """The root element of `file`; `started(name, attributes)` and `ended(name)` are called for each element.
+    """The root element of `file`; `started(name, attributes)` is called for each element.
 
     Raises ObserverError for a file that cannot be read, is not well-formed, declares entities or is far too large.
     """
@@ -200,7 +160,6 @@ def _read_elements(
 
     parser = expat.ParserCreate()
     parser.StartElementHandler = start
-    parser.EndElementHandler = ended
     parser.EntityDeclHandler = _refuse_entities
     try:
         if file.stat().st_size > _LARGEST:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 from urllib.parse import quote
 
-from pydantic import BaseModel
+from pydantic import AliasPath, BaseModel, Field
 
 from verification.clients.incidents import OpenIncident
 from verification.clients.web_api import System, WebApi, token_of
@@ -27,13 +27,9 @@ _CLOCKS_DIFFER = timedelta(minutes=10)
 _HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
 
 
-class _Permissions(BaseModel):
-    push: bool = False
-
-
 class _Repository(BaseModel):
     archived: bool = False
-    permissions: _Permissions = _Permissions()
+    writable: bool = Field(False, validation_alias=AliasPath("permissions", "push"))
 
 
 class _Issue(BaseModel):
@@ -98,7 +94,7 @@ class GitHub:
         repository, name = self.api.get(self.path).read(_Repository), self.settings.repository
         if repository.archived:
             raise ObserverError(f"GitHub: {name} is archived", "Mend [github] repository in deployment.toml.")
-        if not repository.permissions.push:
+        if not repository.writable:
             raise NotPermitted(
                 f"GitHub: the token may read {name}, and not write to it",
                 "Give GITHUB_TOKEN write access: incident tickets and the deploy workflow need it.",

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from urllib.parse import quote
 
-from pydantic import BaseModel, Field
+from pydantic import AliasPath, BaseModel, Field
 
 from verification.clients.sentry.answers import ErrorRate, Issue, Window, utc_text
 from verification.clients.sentry.canary import CANARY_RELEASE, CANARY_TAG, CANARY_TITLE, Canary, send_canary
@@ -29,13 +29,9 @@ class _Row(BaseModel):
     count: int = Field(alias="count()", ge=0)
 
 
-class _Meta(BaseModel):
-    scanned: str | None = Field(default=None, alias="dataScanned")
-
-
 class _Table(BaseModel):
     data: list[_Row]
-    meta: _Meta = _Meta()
+    scanned: str | None = Field(None, validation_alias=AliasPath("meta", "dataScanned"))
 
 
 class _Project(BaseModel):
@@ -181,7 +177,7 @@ class Sentry:
         # A count without groups has one row; some servers answer with none when they find nothing.
         if len(table.data) > 1:
             raise ObserverError(f"{reply.question}: {len(table.data)} rows where one was asked for")
-        return sum(row.count for row in table.data), table.meta.scanned == "partial"
+        return sum(row.count for row in table.data), table.scanned == "partial"
 
     def _issues(self, environment: str, window: Window, query: str, *, canaries: bool = False) -> list[Issue]:
         parameters = {"query": query, "sort": "new", "limit": "100", **self._within(environment, window)}

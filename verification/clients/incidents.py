@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 
-from pydantic import BaseModel
+from pydantic import AliasPath, BaseModel, Field
 
 from verification.clients.web_api import System, WebApi, token_of
 from verification.errors import ObserverError, VerificationError
@@ -58,25 +58,18 @@ def ask_all(sources: Mapping[str, Callable[[], list[OpenIncident]]]) -> Incident
     found: dict[str, tuple[OpenIncident, ...]] = {}
     silent: dict[str, VerificationError] = {}
     with ThreadPoolExecutor(max(len(sources), 1)) as pool:
-        for name, answer in zip(sources, pool.map(_ask, sources, sources.values()), strict=True):
-            if isinstance(answer, VerificationError):
-                silent[name] = answer
-            else:
-                found[name] = answer
+        asked = {name: pool.submit(source) for name, source in sources.items()}
+    for name, answer in asked.items():
+        try:
+            found[name] = tuple(answer.result())
+        except VerificationError as problem:
+            silent[name] = problem
+        except Exception as error:  # one source must not silence the others
+            silent[name] = ObserverError(f"{name} could not be asked: {type(error).__name__}: {redact(str(error))}")
     return IncidentAnswers(found, silent)
 
 
-def _ask(name: str, source: Callable[[], list[OpenIncident]]) -> tuple[OpenIncident, ...] | VerificationError:
-    try:
-        return tuple(source())
-    except VerificationError as problem:
-        return problem
-    except Exception as error:  # one source must not silence the others
-        return ObserverError(f"{name} could not be asked: {type(error).__name__}: {redact(str(error))}")
-
-
-class _Named(BaseModel):
-    id: str = ""
+class _Priority(BaseModel):
     summary: str | None = None
     name: str | None = None
 
@@ -88,17 +81,15 @@ class _PagerDutyIncident(BaseModel):
     status: str
     urgency: str = ""
     html_url: str | None = None
-    service: _Named | None = None
-    priority: _Named | None = None
+    service: str = Field("", validation_alias=AliasPath("service", "id"))
+    priority: _Priority | None = None
 
     @property
     def priority_name(self) -> str:
         return (self.priority.name or self.priority.summary or "") if self.priority else ""
 
     def is_critical(self, settings: PagerDutyIncidents) -> bool:
-        if self.status not in _OPEN:
-            return False
-        if settings.services and (self.service is None or self.service.id not in settings.services):
+        if self.status not in _OPEN or (settings.services and self.service not in settings.services):
             return False
         return self.priority_name in settings.priorities if self.priority_name else self.urgency in settings.urgencies
 

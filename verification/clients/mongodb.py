@@ -16,18 +16,11 @@ from urllib.parse import quote, urlencode
 import pymongo
 from pymongo import MongoClient
 from pymongo.database import Database as PymongoDatabase
-from pymongo.errors import (
-    ConfigurationError,
-    InvalidOperation,
-    InvalidURI,
-    OperationFailure,
-    PyMongoError,
-    ServerSelectionTimeoutError,
-)
+from pymongo.errors import InvalidOperation, OperationFailure, PyMongoError, ServerSelectionTimeoutError
 from pymongo.uri_parser import parse_uri
 
 from verification.errors import NotPermitted, ObserverError, SettingsError
-from verification.redaction import redact, register
+from verification.redaction import redact_and_truncate, register
 
 Document = dict[str, object]
 Database = PymongoDatabase[Document]
@@ -73,7 +66,7 @@ class MongoDB:
                 serverSelectionTimeoutMS=options.get("serverselectiontimeoutms", limit),
                 connectTimeoutMS=options.get("connecttimeoutms", limit),
             )
-        except (InvalidURI, ConfigurationError, ValueError, PyMongoError) as error:
+        except (ValueError, PyMongoError) as error:
             raise SettingsError(
                 f"the MongoDB address cannot be used: {_reason(error)}",
                 "Write it as mongodb://user:password@host/database (or mongodb+srv://…), the password percent-encoded.",
@@ -174,22 +167,20 @@ def _blame(error: PyMongoError, question: str, limit: float) -> ObserverError:
             "Give the user of this address readWriteAnyDatabase and dbAdminAnyDatabase: databases to try things in are "
             "made on the same server.",
         )
-    if error.timeout and not isinstance(error, ServerSelectionTimeoutError):
-        return ObserverError(f"{question}: MongoDB did not finish within {limit:g} s", "Raise the timeout beside it.")
     if isinstance(error, ServerSelectionTimeoutError):
         return ObserverError(
             f"{question}: MongoDB cannot be reached: {_reason(error)}",
             "Look at the address, and whether the server's access list has this machine.",
         )
+    if error.timeout:
+        return ObserverError(f"{question}: MongoDB did not finish within {limit:g} s", "Raise the timeout beside it.")
     return ObserverError(f"{question}: MongoDB answered {_reason(error)}")
 
 
 def _reason(error: Exception) -> str:
-    text = (
-        str(error.details.get("errmsg", error)) if isinstance(error, OperationFailure) and error.details else str(error)
-    )
-    text = redact(" ".join(text.split()).partition(", Timeout:")[0])
-    return text if len(text) <= _LONGEST_REASON else text[:_LONGEST_REASON] + "…"
+    details = error.details if isinstance(error, OperationFailure) else None
+    said = str((details or {}).get("errmsg", error))
+    return redact_and_truncate(said.partition(", Timeout:")[0], _LONGEST_REASON)
 
 
 def _option(value: object) -> str:

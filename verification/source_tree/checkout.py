@@ -17,6 +17,7 @@ from verification.errors import ObserverError
 _QUIET = ("-c", "core.quotepath=off", "-c", "log.showSignature=false", "-c", "core.fsmonitor=false")
 _BREAKING = re.compile(r"^BREAKING[ -]CHANGE:\s*(.+)", re.MULTILINE)
 _CONVENTIONAL = re.compile(r"([A-Za-z]+)(?:\([^()]*\))?(!?):\s+(.+)")
+_UNSHALLOW = "git fetch --unshallow (in GitHub Actions: fetch-depth: 0)."
 _HIT = re.compile(rb"([^\0]+)\0(\d+)\0(.*)\n")  # a file's name may hold a line's end
 
 
@@ -84,7 +85,7 @@ class Checkout:
         if self._cut_off():
             raise ObserverError(
                 f"{self.path} is a shallow clone, and {name} is not in it",
-                "git fetch --unshallow (in GitHub Actions: fetch-depth: 0).",
+                _UNSHALLOW,
             )
         raise ObserverError(
             f"{self.path} has no commit {name}", f"git -C {shlex.quote(str(self.path))} fetch --all --tags"
@@ -94,9 +95,8 @@ class Checkout:
         """What differs from HEAD: changed files anywhere, and files `below` that git does not know; `but` excepted."""
         self._must_be_repository()
         excepted = [f":(exclude,literal,top){file}" for file in but]
-        tracked = self._ask(
-            "status", "--porcelain", "-z", "--untracked-files=no", "--no-renames", "--", ":(top)", *excepted
-        )
+        options = ("--porcelain", "-z", "--untracked-files=no", "--no-renames")
+        tracked = self._ask("status", *options, "--", ":(top)", *excepted)
         unknown = self._ask("ls-files", "-z", "--others", "--exclude-standard", "--", below, *excepted)
         listed = [entry[3:] for entry in _split(tracked)] + _split(unknown)
         return tuple(dict.fromkeys(listed))
@@ -117,11 +117,8 @@ class Checkout:
         if not globs:
             return ()
         patterns = [f":(top,glob){glob}" for glob in globs]
-        return tuple(
-            _split(
-                self._ask("diff", "--name-only", "--no-renames", "--diff-filter=d", "-z", since, until, "--", *patterns)
-            )
-        )
+        options = ("--name-only", "--no-renames", "--diff-filter=d", "-z")
+        return tuple(_split(self._ask("diff", *options, since, until, "--", *patterns)))
 
     def text(self, commit: str, path: str) -> str | None:
         """The file `path` as of `commit`; None where it does not exist."""
@@ -140,10 +137,9 @@ class Checkout:
         where = ["--", *(f":(top,literal){path}" for path in paths), *excepted]
         pattern = f"(^|[^A-Za-z0-9])({'|'.join(words)})([^A-Za-z0-9]|$)"
         with self._somehow_a_repository() as git:
-            listed = self._ask(
-                *git, "ls-files", "-z", "--full-name", "--cached", "--others", "--exclude-standard", *where
-            )
-            files = [file for file in set(_split(listed)) if (self.path / file).is_file()]
+            listing = ("-z", "--full-name", "--cached", "--others", "--exclude-standard")
+            listed = _split(self._ask(*git, "ls-files", *listing, *where))
+            files = [file for file in set(listed) if (self.path / file).is_file()]
             options = ("-n", "-z", "-I", "-E", "--full-name", "--untracked", "--no-color", "-e", pattern)
             found = self._run(*git, "grep", *options, *where)
         if found.returncode not in {0, 1}:  # 1: nothing was found
@@ -162,12 +158,7 @@ class Checkout:
             yield (f"--git-dir={lent}", f"--work-tree={self.path}")
 
     def _must_be_repository(self) -> None:
-        if not self.path.is_dir():
-            raise ObserverError(f"there is no directory {self.path}", "Mend checkout.path in deployment.toml.")
-        asked = self._run("rev-parse", "--show-toplevel")
-        if asked.returncode:
-            raise self._problem(asked.stderr)
-        top = Path(asked.stdout.decode(errors="replace").strip())
+        top = Path(self._ask("rev-parse", "--show-toplevel").decode(errors="replace").strip())
         if top.resolve() != self.path.resolve():
             raise ObserverError(
                 f"{self.path} lies inside the git repository {top}, and is none of its own",
@@ -180,7 +171,7 @@ class Checkout:
         if cut_off & set(self._ask("rev-list", f"{since}..{until}", "--").decode().split()):
             raise ObserverError(
                 f"{self.path} is a shallow clone: its history ends before it reaches {since[:7]}",
-                "git fetch --unshallow (in GitHub Actions: fetch-depth: 0).",
+                _UNSHALLOW,
             )
 
     def _cut_off(self) -> set[str]:

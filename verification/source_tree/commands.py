@@ -30,22 +30,11 @@ _END_WITHIN = 2 * _GRACE + 4
 
 # What this suite asks the outside with is none of the service's tests' business: a test that clears its database must
 # not find staging's address in its environment.
-_WITHHELD = frozenset(
-    {
-        "GITHUB_TOKEN",
-        "JIRA_API_TOKEN",
-        "JIRA_EMAIL",
-        "PAGERDUTY_ROUTING_KEY",
-        "PAGERDUTY_TOKEN",
-        "MONGODB_URL",
-        "PRODUCTION_MONGODB_URL",
-        "SENTRY_AUTH_TOKEN",
-        "SENTRY_DSN",
-        "SLACK_BOT_TOKEN",
-        "SMOKE_USER_EMAIL",
-        "SMOKE_USER_PASSWORD",
-    }
-)
+_WITHHELD = {
+    "GITHUB_TOKEN", "JIRA_API_TOKEN", "JIRA_EMAIL", "PAGERDUTY_ROUTING_KEY", "PAGERDUTY_TOKEN", "MONGODB_URL",
+    "PRODUCTION_MONGODB_URL", "SENTRY_AUTH_TOKEN", "SENTRY_DSN", "SLACK_BOT_TOKEN", "SMOKE_USER_EMAIL",
+    "SMOKE_USER_PASSWORD",
+}  # fmt: skip
 _OURS = ("PYTEST_", "GIT_", "COV_CORE_", "FORCE_COLOR", "PY_COLORS")
 
 
@@ -90,9 +79,8 @@ class Commands:
         environment = {**self._variables, **(variables or {})}
         missing = _why_it_cannot_start(words[0], directory, environment)
         if missing:
-            return CommandResult(
-                shown, None, 0.0, file, problem=ObserverError(f"`{shown}` did not run: {missing[0]}", missing[1])
-            )
+            problem = ObserverError(f"`{shown}` did not run: {missing[0]}", missing[1])
+            return CommandResult(shown, None, 0.0, file, problem=problem)
         asked = Stopwatch.start()
         transcript = Transcript(file)
         token = secrets.token_hex(16)
@@ -102,9 +90,9 @@ class Commands:
             timed_out = _wait_or_end(process, within, token)
             reader.join(_END_WITHIN)
         seconds = asked.seconds
-        problem = self._problem(shown, process.returncode, timed_out, within, transcript.last_lines(), file)
-        code = None if problem else process.returncode
-        return CommandResult(shown, code, seconds, file, transcript.last_lines(), transcript.problem, problem)
+        ended_badly = self._problem(shown, process.returncode, timed_out, within, transcript.last_lines(), file)
+        code = None if ended_badly else process.returncode
+        return CommandResult(shown, code, seconds, file, transcript.last_lines(), transcript.problem, ended_badly)
 
     def close(self) -> None:
         """End whatever still runs."""

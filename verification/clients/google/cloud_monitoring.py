@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypedDict, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from verification.clients.google.errors import GoogleSystem, ask, must_be_local
 from verification.clients.lazy_imports import Lazy, load
@@ -91,11 +91,6 @@ class RevisionTraffic:
     latencies: Histogram = field(default_factory=Histogram)
 
 
-class _Patience(TypedDict):
-    retry: Retry
-    timeout: float
-
-
 class CloudMonitoring:
     """Client of Cloud Monitoring for one service; `timeout`: seconds for each question. Thread-safe."""
 
@@ -129,11 +124,11 @@ class CloudMonitoring:
 
         def read_descriptor() -> tuple[float, float]:
             name = f"projects/{self._settings.project}/metricDescriptors/{_METRICS}/request_count"
-            found = self._client.value.get_metric_descriptor(name=name, **self._patience()).metadata
-            return (
-                found.sample_period.ToTimedelta().total_seconds(),
-                found.ingest_delay.ToTimedelta().total_seconds(),
-            )
+            found = self._client.value.get_metric_descriptor(
+                name=name, retry=self._retry(), timeout=self._timeout
+            ).metadata
+            period, delay = (span.ToTimedelta().total_seconds() for span in (found.sample_period, found.ingest_delay))
+            return period, delay
 
         return self._asked(read_descriptor, "how often it samples")
 
@@ -170,18 +165,18 @@ class CloudMonitoring:
             "interval": {"start_time": since, "end_time": until},
             "view": "FULL",
         }
-        pager = self._client.value.list_time_series(request=request, **self._patience())
+        pager = self._client.value.list_time_series(request=request, retry=self._retry(), timeout=self._timeout)
         for number, series in enumerate(pager):
             if number >= _MOST_SERIES:
                 raise ObserverError(f"{SYSTEM} has more than {_MOST_SERIES} series of {metric}", "Ask for less.")
             yield series
 
-    def _patience(self) -> _Patience:
+    def _retry(self) -> Retry:
         """Retries that end in time: the library's own last a minute and a half."""
         load("google.cloud.monitoring_v3", "grpc")
         from google.api_core.retry import Retry
 
-        return {"retry": Retry(initial=0.2, maximum=1.0, timeout=self._timeout / 4), "timeout": self._timeout}
+        return Retry(initial=0.2, maximum=1.0, timeout=self._timeout / 4)
 
     def _asked(self, question: Callable[[], T], what: str) -> T:
         return ask(question, self._timeout, _SYSTEM, f"{what} of {self._settings.service}")

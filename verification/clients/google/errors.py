@@ -98,17 +98,8 @@ def is_passing(error: Exception) -> bool:
     from google.api_core import exceptions as api
     from google.auth import exceptions as auth
 
-    passing = (
-        api.TooManyRequests,
-        api.InternalServerError,
-        api.BadGateway,
-        api.ServiceUnavailable,
-        api.GatewayTimeout,
-        requests.ConnectionError,
-        requests.Timeout,
-        auth.TransportError,
-    )
-    return isinstance(error, passing)
+    server = api.TooManyRequests, api.InternalServerError, api.BadGateway, api.ServiceUnavailable, api.GatewayTimeout
+    return isinstance(error, (*server, requests.ConnectionError, requests.Timeout, auth.TransportError))
 
 
 def must_be_local(host: str, setting: str) -> None:

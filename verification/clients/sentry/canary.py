@@ -39,7 +39,10 @@ def send_canary(dsn: str, environment: str, within: float) -> Canary:
     import sentry_sdk
     from sentry_sdk.utils import BadDsn
 
-    _must_be_dsn(dsn)
+    register(urlsplit(dsn).username or "")
+    register(dsn)
+    if not keeps_secrets(dsn):
+        raise SettingsError("SENTRY_DSN would be used in the clear", "Use the DSN that starts with https://.")
     try:
         client = sentry_sdk.Client(
             dsn=dsn,
@@ -73,11 +76,3 @@ def send_canary(dsn: str, environment: str, within: float) -> Canary:
     finally:
         client.close(timeout=0)
     return Canary(mark, sent)
-
-
-def _must_be_dsn(dsn: str) -> None:
-    parts = urlsplit(dsn)
-    register(parts.username or "")
-    register(dsn)
-    if not keeps_secrets(dsn):
-        raise SettingsError("SENTRY_DSN would be used in the clear", "Use the DSN that starts with https://.")

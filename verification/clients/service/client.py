@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import ipaddress
-import json
 import socket
 import time
 from collections.abc import Mapping
@@ -78,7 +77,7 @@ class Service:
         problem = _unfit(address)
         if problem:
             return Answer(f"GET {address[:200]}", problem=ServiceError(f"{address[:200]!r} {problem}"))
-        request = httpx.Request("GET", address, headers={**self._headers(), "Range": f"bytes=0-{count - 1}"})
+        request = httpx.Request("GET", address, headers={**_headers(), "Range": f"bytes=0-{count - 1}"})
         return self._ask(request, retry_503=True, enough=count, anywhere=True)
 
     def close(self) -> None:
@@ -92,23 +91,11 @@ class Service:
                     self._running.__exit__(None, None, None)
             self._portal = self._client = self._running = None
 
-    def _headers(self) -> dict[str, str]:
-        return {
-            "User-Agent": user_agent(),
-            "Accept": "application/json, */*;q=0.5",
-            "Accept-Encoding": "gzip",
-        }
-
     def _request(
         self, method: str, path: str, *, token: str = "", body: Mapping[str, str] | None = None
     ) -> httpx.Request:
-        headers = self._headers()
-        if token:
-            headers["Authorization"] = f"Bearer {token}"
-        content = json.dumps(body).encode() if body is not None else None
-        if content is not None:
-            headers["Content-Type"] = "application/json"
-        return httpx.Request(method, self._target.url + path, headers=headers, content=content)
+        headers = {**_headers(), **({"Authorization": f"Bearer {token}"} if token else {})}
+        return httpx.Request(method, self._target.url + path, headers=headers, json=body)
 
     def _ask(
         self, request: httpx.Request, *, retry_503: bool, enough: int | None = None, anywhere: bool = False
@@ -196,6 +183,10 @@ class Service:
             if len(body) > self._largest:
                 raise ServiceError(f"{question}: the answer is larger than {self._smoke.largest_answer_mb:g} MB")
         return body
+
+
+def _headers() -> dict[str, str]:
+    return {"User-Agent": user_agent(), "Accept": "application/json, */*;q=0.5", "Accept-Encoding": "gzip"}
 
 
 def _refuse_elsewhere(request: httpx.Request, following: httpx.Request, question: str, anywhere: bool) -> None:

@@ -24,9 +24,13 @@ if TYPE_CHECKING:
 
 _SERVICE = "google.monitoring.v3.MetricService"
 _PREFIX = "run.googleapis.com/"
-_COUNT, _LATENCIES, _INSTANCES = (
-    f"{_PREFIX}{name}" for name in ("request_count", "request_latencies", "container/instance_count")
-)
+_COUNT, _LATENCIES = f"{_PREFIX}request_count", f"{_PREFIX}request_latencies"
+_INSTANCES = f"{_PREFIX}container/instance_count"
+_METRICS = {  # kind, type of the values, unit
+    _COUNT: ("DELTA", "INT64", "1"),
+    _LATENCIES: ("DELTA", "DISTRIBUTION", "ms"),
+    _INSTANCES: ("GAUGE", "INT64", "1"),
+}
 _LARGEST_PAGE = 100_000
 
 Labels = dict[str, str]
@@ -104,23 +108,18 @@ class CloudMonitoringApi:
     def _series(self, metric: str, rows: Iterable[Row]) -> Iterator[monitoring_v3.TimeSeries]:
         from google.cloud import monitoring_v3
 
-        gauge = metric == _INSTANCES
+        kind, value_type, _ = _METRICS[metric]
         for labels, several in groupby(rows, key=lambda row: row[0]):
-            points = [
-                monitoring_v3.Point(
-                    interval={
-                        "start_time": _moment(point.end if gauge else point.start),
-                        "end_time": _moment(point.end),
-                    },
-                    value=value,
-                )
-                for _, point, value in several
-            ]
+            points = []
+            for _, point, value in several:
+                start = point.end if kind == "GAUGE" else point.start
+                interval = {"start_time": _moment(start), "end_time": _moment(point.end)}
+                points.append(monitoring_v3.Point(interval=interval, value=value))
             yield monitoring_v3.TimeSeries(
                 metric={"type": metric, "labels": _below(labels, "metric.labels.")},
                 resource={"type": labels["resource.type"], "labels": _below(labels, "resource.labels.")},
-                metric_kind="GAUGE" if gauge else "DELTA",
-                value_type="DISTRIBUTION" if metric == _LATENCIES else "INT64",
+                metric_kind=kind,
+                value_type=value_type,
                 points=points,
             )
 
@@ -138,8 +137,7 @@ class CloudMonitoringApi:
         request = monitoring_v3.ListMetricDescriptorsRequest.deserialize(raw)
         self._must_be_ours(request.name)
         terms = parse_filter(request.filter) if request.filter else []
-        metrics = (_COUNT, _LATENCIES, _INSTANCES)
-        found = [metric for metric in metrics if all(term.holds({"metric.type": metric}) for term in terms)]
+        found = [metric for metric in _METRICS if all(term.holds({"metric.type": metric}) for term in terms)]
         answer = monitoring_v3.ListMetricDescriptorsResponse.pb(monitoring_v3.ListMetricDescriptorsResponse())
         answer.metric_descriptors.extend(self._descriptor(metric) for metric in found)
         return answer
@@ -147,14 +145,15 @@ class CloudMonitoringApi:
     def _descriptor(self, metric: str) -> Message:
         from google.api import metric_pb2
 
-        if metric not in {_COUNT, _LATENCIES, _INSTANCES}:
+        if metric not in _METRICS:
             raise NotFound(f"Could not find descriptor for metric '{metric}'.")
+        kind, value_type, unit = _METRICS[metric]
         descriptor = metric_pb2.MetricDescriptor(
             name=f"projects/{self._project}/metricDescriptors/{metric}",
             type=metric,
-            metric_kind="GAUGE" if metric == _INSTANCES else "DELTA",
-            value_type="DISTRIBUTION" if metric == _LATENCIES else "INT64",
-            unit="ms" if metric == _LATENCIES else "1",
+            metric_kind=kind,
+            value_type=value_type,
+            unit=unit,
             monitored_resource_types=["cloud_run_revision"],
         )
         descriptor.metadata.sample_period.FromMilliseconds(round(self._log.period * 1000))
@@ -176,20 +175,17 @@ def _values(metric: str, point: TrafficPoint) -> Iterator[tuple[Labels, monitori
         for state, count in (("active", bool(point.latencies)), ("idle", not point.latencies)):
             yield {"metric.labels.state": state}, monitoring_v3.TypedValue(int64_value=int(count))
         return
-    if metric not in {_COUNT, _LATENCIES}:
+    if metric not in _METRICS:
         raise NotFound(
             f'Cannot find metric(s) that match type = "{metric}". If a metric was created recently, it could take up '
             "to 10 minutes to become available. Please try again soon."
         )
     for code, latencies in sorted(point.latencies.items()):
+        labels = {"metric.labels.response_code": str(code), "metric.labels.response_code_class": f"{code // 100}xx"}
         if metric == _COUNT:
-            yield _code_labels(code), monitoring_v3.TypedValue(int64_value=latencies.count)
+            yield labels, monitoring_v3.TypedValue(int64_value=latencies.count)
         else:
-            yield _code_labels(code), monitoring_v3.TypedValue(distribution_value=_distribution(latencies))
-
-
-def _code_labels(code: int) -> Labels:
-    return {"metric.labels.response_code": str(code), "metric.labels.response_code_class": f"{code // 100}xx"}
+            yield labels, monitoring_v3.TypedValue(distribution_value=_distribution(latencies))
 
 
 def _distribution(latencies: Latencies) -> Message:

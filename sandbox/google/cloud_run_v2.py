@@ -53,8 +53,12 @@ def service_message(control: ControlPlane, service: CloudRunService) -> run_v2.S
         ingress=run_v2.IngressTraffic.INGRESS_TRAFFIC_ALL,
         launch_stage="GA",
         template=None if latest is None else _template_message(latest),
-        traffic=[_target_message(line) for line in service.traffic],
-        traffic_statuses=_status_messages(control, service),
+        traffic=[run_v2.TrafficTarget(**_allocation(line)) for line in service.traffic],
+        # A LATEST entry names no revision: the caller looks at `latest_ready_revision`.
+        traffic_statuses=[
+            run_v2.TrafficTargetStatus(**_allocation(target), uri=control.tag_urls.get((service.name, target.tag), ""))
+            for target in service.targets
+        ],
         terminal_condition=ready,
         conditions=parts,
         latest_ready_revision=_revision_name(name, service.latest_ready),
@@ -182,13 +186,10 @@ def _template_from(template: run_v2.RevisionTemplate) -> Template:
     )
 
 
-def _target_message(line: TrafficTarget) -> run_v2.TrafficTarget:
-    return run_v2.TrafficTarget(
-        type_=_LATEST if line.revision is None else _REVISION,
-        revision=line.revision or "",
-        percent=line.percent,
-        tag=line.tag,
-    )
+def _allocation(line: TrafficTarget) -> dict[str, str | int]:
+    """The fields that a traffic target and its status share."""
+    kind = _LATEST if line.revision is None else _REVISION
+    return {"type_": kind, "revision": line.revision or "", "percent": line.percent, "tag": line.tag}
 
 
 def _target_from(target: run_v2.TrafficTarget) -> TrafficTarget:
@@ -203,17 +204,3 @@ def _target_from(target: run_v2.TrafficTarget) -> TrafficTarget:
     if "/" in target.revision:
         raise InvalidArgument(f"'{target.revision}' is not the short name of a revision.", "service.traffic.revision")
     return TrafficTarget(target.revision, target.percent, target.tag)
-
-
-def _status_messages(control: ControlPlane, service: CloudRunService) -> list[run_v2.TrafficTargetStatus]:
-    """What flows. A LATEST entry names no revision: the caller looks at `latest_ready_revision`."""
-    return [
-        run_v2.TrafficTargetStatus(
-            type_=_LATEST if target.revision is None else _REVISION,
-            revision=target.revision or "",
-            percent=target.percent,
-            tag=target.tag,
-            uri=control.tag_urls.get((service.name, target.tag), ""),
-        )
-        for target in service.targets
-    ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import operator
 import re
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sandbox.platform.errors import InvalidArgument
@@ -27,9 +27,9 @@ Value = str | float
 Fields = Mapping[str, Value]  # by path; times in seconds since the epoch, durations in seconds, severities as numbers
 
 _DEEPEST = 50
-_TOKEN = re.compile(
-    r'\s*(?:(?P<operator><=|>=|!=|=~|!~|[=<>:])|(?P<bracket>[()])|"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<word>[^\s"()=<>!:~,]+))'
-)
+_TOKEN = re.compile(r'\s*(<=|>=|!=|=~|!~|[=<>:()]|"(?:[^"\\]|\\.)*"|[^\s"()=<>!:~,]+)')
+_OPERATORS = {"<=", ">=", "!=", "=~", "!~", "=", "<", ">", ":"}
+_NO_OPERANDS = {"", "AND", "OR", "NOT", "(", ")", *_OPERATORS}
 _ORDERINGS: dict[str, Callable[[Value, Value], bool]] = {
     "=": operator.eq,
     "!=": operator.ne,
@@ -143,51 +143,40 @@ def parse_filter(text: str) -> Expression:
         raise InvalidArgument(f"Unparseable filter: {error}; filter = {text[:200]!r}", "filter") from None
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
-    kind: str
-    text: str
-
-    def is_(self, *words: str) -> bool:
-        """Whether it is one of these words or signs, unquoted."""
-        return self.kind != "quoted" and self.text in words
-
-
-_END = _Token("end", "")
-
-
 class _FilterParser:
-    """Reads a filter by recursive descent. Raises ValueError or KeyError for what it does not understand."""
+    """Reads a filter by recursive descent. Raises ValueError or KeyError for what it does not understand.
+
+    A token is a piece of the text as it stands there, with the quotes around it; after the last one comes "".
+    """
 
     def __init__(self, text: str) -> None:
-        self._tokens = deque(_tokens(text))
+        self._tokens = deque([*_tokens(text), ""])
         self._depth = 0
 
     def whole(self) -> Expression:
         """The expression that the whole text is."""
         found = self._conjunction()
-        if self._tokens:
-            raise ValueError(f"unexpected {self._tokens[0].text!r}")
+        self._must_take("")
         return found
 
-    def _take(self, kind: str = "") -> _Token:
-        """The next token, of that kind."""
-        token = self._tokens.popleft() if self._tokens else _END
-        if kind and token.kind != kind:
-            raise ValueError(f"unexpected {token.text!r} where a {kind} is due")
-        return token
-
-    def _took(self, *words: str) -> bool:
+    def _took(self, *tokens: str) -> bool:
         """Whether the next token is one of these; it is taken then."""
-        return bool(self._tokens) and self._tokens[0].is_(*words) and bool(self._take())
+        return self._tokens[0] in tokens and bool([self._tokens.popleft()])
 
-    def _must_take(self, sign: str) -> None:
-        if not self._took(sign):
-            raise ValueError(f"{sign!r} is missing")
+    def _must_take(self, token: str) -> None:
+        if not self._took(token):
+            raise ValueError(f"unexpected {self._tokens[0]!r} where {token or 'the end'!r} is due")
+
+    def _operand(self) -> str:
+        """The next token, which must be a word or a quoted text."""
+        token = self._tokens.popleft()
+        if token in _NO_OPERANDS:
+            raise ValueError(f"unexpected {token!r} where a word or a text is due")
+        return token
 
     def _conjunction(self) -> Expression:
         parts = [self._disjunction()]
-        while self._tokens and not self._tokens[0].is_(")"):
+        while self._tokens[0] not in ("", ")"):
             self._took("AND")
             parts.append(self._disjunction())
         return _group(parts)
@@ -205,26 +194,27 @@ class _FilterParser:
             found = self._nested(self._conjunction)
             self._must_take(")")
             return found
-        token = self._take()
-        if token.kind == "quoted":
-            return Comparison("", ":", token.text.lower())
-        if token.kind != "word" or token.is_("AND", "OR"):
-            raise ValueError(f"unexpected {token.text!r}")
-        if token.is_("log_id"):
+        field = self._operand()
+        if field.startswith('"'):
+            return Comparison("", ":", _unquoted(field).lower())
+        if field == "log_id":
             self._must_take("(")
-            log = self._take("quoted")
+            log = _unquoted(self._operand())
             self._must_take(")")
-            return Comparison("log_id", "=", log.text.lower())
-        return self._values(token.text, self._take("operator").text)
+            return Comparison("log_id", "=", log.lower())
+        sign = self._tokens.popleft()
+        if sign not in _OPERATORS:
+            raise ValueError(f"unexpected {sign!r} where an operator is due")
+        return self._values(field, sign)
 
     def _values(self, field: str, sign: str) -> Expression:
         """The comparison of a field with one value, or with several: `field=("a" OR "b")`."""
         if not self._took("("):
-            return _comparison(field, sign, self._take())
-        parts, joints = [_comparison(field, sign, self._take())], set()
-        while self._tokens and self._tokens[0].is_("AND", "OR"):
-            joints.add(self._take().text)
-            parts.append(_comparison(field, sign, self._take()))
+            return _comparison(field, sign, self._operand())
+        parts, joints = [_comparison(field, sign, self._operand())], set()
+        while self._tokens[0] in ("AND", "OR"):
+            joints.add(self._tokens.popleft())
+            parts.append(_comparison(field, sign, self._operand()))
         self._must_take(")")
         if len(joints) > 1:
             raise ValueError("AND and OR are mixed within one list of values")
@@ -243,33 +233,31 @@ def _group(parts: Sequence[Expression], *, every: bool = True) -> Expression:
     return parts[0] if len(parts) == 1 else Group(tuple(parts), every)
 
 
-def _tokens(text: str) -> list[_Token]:
-    found, place, text = [], 0, text.rstrip()
+def _tokens(text: str) -> Iterator[str]:
+    place, text = 0, text.rstrip()
     while place < len(text):
         match = _TOKEN.match(text, place)
-        if not match or match.lastgroup is None:
+        if not match:
             raise ValueError(f"unexpected {text[place : place + 20]!r}")
-        content = match[match.lastgroup]
-        if match.lastgroup == "quoted":
-            content = re.sub(r"\\(.)", r"\1", content, flags=re.DOTALL)
-        found.append(_Token(match.lastgroup, content))
+        yield match[1]
         place = match.end()
-    return found
 
 
-def _comparison(field: str, sign: str, token: _Token) -> Comparison:
-    if token.kind not in {"quoted", "word"} or token.is_("AND", "OR", "NOT"):
-        raise ValueError(f"{field} is compared with nothing")
-    present = sign == ":" and token.is_("*")
+def _unquoted(token: str) -> str:
+    return re.sub(r"\\(.)", r"\1", token[1:-1], flags=re.DOTALL) if token.startswith('"') else token
+
+
+def _comparison(field: str, sign: str, token: str) -> Comparison:
+    value, present = _unquoted(token), (sign, token) == (":", "*")
     if field in _NUMBERS:
         if not present and sign not in _ORDERINGS:
             raise ValueError(f"{field} cannot be compared by {sign}")
-        return Comparison(field, sign, token.text if present else _NUMBERS[field](token.text))
+        return Comparison(field, sign, value if present else _NUMBERS[field](value))
     if not _TEXT_FIELDS.fullmatch(field):
         raise ValueError(f"no such field: {field}")
     if sign in {"=~", "!~"}:
-        re.compile(token.text)
-        return Comparison(field, sign, token.text)
+        re.compile(value)
+        return Comparison(field, sign, value)
     if sign not in {"=", "!=", ":"}:
         raise ValueError(f"{field} cannot be compared by {sign}")
-    return Comparison(field, sign, token.text.lower())
+    return Comparison(field, sign, value.lower())

@@ -215,7 +215,8 @@ class ControlPlane:
                 await self._bring_up(service, starting)
                 if generation == service.generation:  # else a newer write has replaced this one's targets
                     await self._shift(service)
-                self._announce(service)
+                for callback in self._callbacks:
+                    callback(service)
             except ApiError as error:
                 operation.error = error
             except Exception as problem:  # an operation must end, or every client would wait for ever
@@ -266,7 +267,3 @@ class ControlPlane:
         service.moves += serving != service.serving
         service.serving = serving
         service.retire_idle()
-
-    def _announce(self, service: CloudRunService) -> None:
-        for callback in self._callbacks:
-            callback(service)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 Json = Mapping[str, "Json"] | list["Json"] | str | int | float | bool | None
+Endpoint = Callable[[Request], Awaitable[Response]]
 _OUTAGE = HTMLResponse("<html><head><title>503 Service Unavailable</title></head><body></body></html>", 503)
 
 
@@ -89,6 +90,12 @@ async def json_object(request: Request, unparsable: Exception, no_object: Except
     if not isinstance(values, dict):
         raise no_object
     return values
+
+
+def bearer(request: Request) -> str:
+    """The token that came with a request; empty if none came."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def moment(text: str) -> datetime:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
@@ -16,14 +15,12 @@ from sandbox.github.http import GitHubRefusal, not_found
 from sandbox.github.issues import GitHubIssueEndpoints
 from sandbox.github.model import MAIN, REPOSITORY, Repository, seed_repository
 from sandbox.github.releases import GitHubReleaseEndpoints
-from sandbox.vendor_api import RateLimit, VendorApp
+from sandbox.vendor_api import Endpoint, RateLimit, VendorApp, bearer
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from sandbox.github.runs import DeployRunner
-
-Endpoint = Callable[["Request"], Awaitable[Response]]
 
 _LIMITED = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."
 
@@ -74,15 +71,15 @@ class GitHubApp(VendorApp):
 
     async def _answer(self, request: Request, endpoint: Endpoint) -> Response:
         """Who is asking, not too often, of a repository that they may see and change? Then the answer."""
-        token, reads = _presented(request), request.method in {"GET", "HEAD"}
-        if token is None and not reads:
+        token, reads = bearer(request), request.method in {"GET", "HEAD"}
+        if not token and not reads:
             raise GitHubRefusal(401, "Requires authentication")
-        if token not in {None, self.token, self.token_without_scope}:
+        if token not in {"", self.token, self.token_without_scope}:
             raise GitHubRefusal(401, "Bad credentials")
         if self.rate_limit.take():
             raise GitHubRefusal(403, _LIMITED, headers={"Retry-After": str(self.rate_limit.retry_after)})
         asked = f"{request.path_params['owner']}/{request.path_params['name']}"
-        if asked.lower() != REPOSITORY.lower() or token is None:
+        if asked.lower() != REPOSITORY.lower() or not token:
             raise not_found()  # to a stranger a private repository does not exist
         if not reads and token != self.token:
             raise GitHubRefusal(403, "Resource not accessible by personal access token")
@@ -99,15 +96,9 @@ class GitHubApp(VendorApp):
                 "url": f"{request.base_url}repos/{REPOSITORY}",
                 "default_branch": MAIN,
                 "archived": False,
-                "permissions": {"admin": False, "push": _presented(request) == self.token, "pull": True},
+                "permissions": {"admin": False, "push": bearer(request) == self.token, "pull": True},
             }
         )
-
-
-def _presented(request: Request) -> str | None:
-    """The token that came with a request, if one came."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() in {"bearer", "token"} else None
 
 
 def _token() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
@@ -16,12 +15,11 @@ from sandbox.sentry.ingest import ingest, sentry_key, unpacked
 from sandbox.sentry.issues import SentryIssueEndpoints
 from sandbox.sentry.model import ORGANIZATION, ORGANIZATION_ID, PROJECT_ID, SentryStore
 from sandbox.sentry.releases import SentryReleaseEndpoints
-from sandbox.vendor_api import VendorApp
+from sandbox.vendor_api import Endpoint, VendorApp, bearer
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-Endpoint = Callable[["Request"], Awaitable[Response]]
 _SCOPES = frozenset({"event:read", "org:read", "project:releases"})
 _FEW_SCOPES = frozenset({"org:read"})
 
@@ -63,23 +61,16 @@ class SentryApp(VendorApp):
     def _route(self, path: str, scope: str, answer: Endpoint, method: str = "GET") -> Route:
         async def endpoint(request: Request) -> Response:
             """Who is asking, may they, of this organization? Then the answer."""
-            scopes = self._authenticate(request.headers.get("authorization", ""))
+            token = bearer(request)
+            if token not in self._scopes:
+                raise SentryRefusal(401, "Invalid token" if token else "Authentication credentials were not provided.")
             if request.path_params["organization"] not in {ORGANIZATION, ORGANIZATION_ID}:
                 raise not_found()
-            if scope not in scopes:
+            if scope not in self._scopes[token]:
                 raise SentryRefusal(403, FORBIDDEN)
             return await answer(request)
 
         return Route(path, endpoint, methods=[method])
-
-    def _authenticate(self, authorization: str) -> frozenset[str]:
-        """The scopes of whoever sends this header. Raises SentryRefusal, 401."""
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer":
-            raise SentryRefusal(401, "Authentication credentials were not provided.")
-        if token not in self._scopes:
-            raise SentryRefusal(401, "Invalid token")
-        return self._scopes[token]
 
     async def _envelope(self, request: Request) -> Response:
         key = sentry_key(request.headers.get("x-sentry-auth", ""), request.url.query)

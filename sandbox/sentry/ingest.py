@@ -14,7 +14,6 @@ from sandbox.sentry.http import SentryRefusal
 from sandbox.sentry.model import ErrorEvent, SentrySpan, SentryStore, digest
 from sandbox.vendor_api import moment
 
-MAX_BYTES = 20 << 20
 _KEY = re.compile(r"sentry_key=([0-9a-f]{32})")
 _DEFAULT_FINGERPRINT = "{{ default }}"
 
@@ -31,15 +30,11 @@ def unpacked(body: bytes, encoding: str) -> bytes:
     """The body without its compression. Raises SentryRefusal."""
     try:
         if encoding == "gzip":
-            body = gzip.decompress(body)
-        elif encoding == "deflate":
-            body = zlib.decompress(body)
-        elif encoding not in {"", "identity"}:
-            raise SentryRefusal(415, f"unsupported content encoding {encoding}")
+            return gzip.decompress(body)
     except (OSError, EOFError, zlib.error) as error:
         raise SentryRefusal(400, f"failed to decode the request body: {error}") from None
-    if len(body) > MAX_BYTES:
-        raise SentryRefusal(413, "envelope exceeded the size limits")
+    if encoding not in {"", "identity"}:
+        raise SentryRefusal(415, f"unsupported content encoding {encoding}")
     return body
 
 
@@ -88,66 +83,46 @@ def _json(data: bytes) -> Json:
 
 
 def _file_event(store: SentryStore, event: Json) -> None:
-    kind, value, handled, frames = _exception(event)
-    level = _string(event, "level") or "error"
+    raised = _at(event, "exception", "values")
+    last = raised[-1] if isinstance(raised, list) and raised else None
+    kind, value = _string(last, "type"), _string(last, "value") if last else _message(event)
     filed = ErrorEvent(
         id=_string(event, "event_id") or uuid4().hex,
         at=_time(event),
         environment=_string(event, "environment") or "production",
         release=_string(event, "release"),
-        level=level,
+        level=_string(event, "level") or "error",
         type=kind,
         value=value,
         transaction=_string(event, "transaction"),
-        handled=handled,
+        handled=_at(last, "mechanism", "handled") is not False,
         tags=_tags(event),
     )
-    store.add_error(filed, _fingerprint(event, kind, value, frames))
+    frames = _at(last, "stacktrace", "frames")
+    functions = [f"{_at(frame, 'module')}.{_at(frame, 'function')}" for frame in _list(frames)]
+    store.add_error(filed, _fingerprint(event, kind, value, functions))
 
 
-def _fingerprint(event: Json, kind: str, value: str, frames: list[str]) -> str:
+def _fingerprint(event: Json, kind: str, value: str, functions: list[str]) -> str:
     """What groups events into issues: what the sender says, else the stack, else the words without their numbers."""
-    own = event.get("fingerprint")
-    default = digest(kind, *frames) if frames else digest(kind, re.sub(r"\d+", "#", value))
-    if not isinstance(own, list) or not own:
-        return default
-    return digest(*(default if part == _DEFAULT_FINGERPRINT else str(part) for part in own))
-
-
-def _exception(event: Json) -> tuple[str, str, bool, list[str]]:
-    """Type, value, whether it was handled, and the functions of the stack."""
-    block = event.get("exception")
-    raised = block.get("values") if isinstance(block, dict) else block
-    if not isinstance(raised, list) or not raised or not isinstance(raised[-1], dict):
-        return "", _message(event), True, []
-    last: Json = raised[-1]
-    stack = last.get("stacktrace")
-    frames = stack.get("frames") if isinstance(stack, dict) else None
-    names = [f"{frame.get('module')}.{frame.get('function')}" for frame in frames or [] if isinstance(frame, dict)]
-    mechanism = last.get("mechanism")
-    handled = not (isinstance(mechanism, dict) and mechanism.get("handled") is False)
-    return _string(last, "type"), _string(last, "value"), handled, names
+    default = digest(kind, *functions) if functions else digest(kind, re.sub(r"\d+", "#", value))
+    own = _list(event.get("fingerprint"))
+    return digest(*(default if part == _DEFAULT_FINGERPRINT else str(part) for part in own)) if own else default
 
 
 def _message(event: Json) -> str:
     entry = event.get("logentry")
-    if isinstance(entry, dict):
-        return _string(entry, "formatted") or _string(entry, "message")
-    return _string(event, "message") or "<unlabeled event>"
+    written = _string(entry, "formatted") or _string(entry, "message") or _string(event, "message")
+    return written or "<unlabeled event>"
 
 
 def _file_transaction(store: SentryStore, event: Json) -> None:
     at, environment, release = _time(event), _string(event, "environment") or "production", _string(event, "release")
-    name, tags = _string(event, "transaction"), _tags(event)
-    contexts = event.get("contexts")
-    trace = contexts.get("trace") if isinstance(contexts, dict) else None
-    status = _string(trace, "status") if isinstance(trace, dict) else ""
-    store.add_span(SentrySpan(at, environment, release, name, status or "unknown", tags=tags))
-    children = event.get("spans")
-    for child in children if isinstance(children, list) else []:
-        if isinstance(child, dict):
-            child_status = _string(child, "status") or "ok"
-            store.add_span(SentrySpan(at, environment, release, name, child_status, is_transaction=False))
+    name, status = _string(event, "transaction"), _string(_at(event, "contexts", "trace"), "status") or "unknown"
+    store.add_span(SentrySpan(at, environment, release, name, status, tags=_tags(event)))
+    for child in _list(event.get("spans")):
+        child_status = _string(child, "status") or "ok"
+        store.add_span(SentrySpan(at, environment, release, name, child_status, is_transaction=False))
 
 
 def _time(event: Json) -> datetime:
@@ -166,10 +141,21 @@ def _time(event: Json) -> datetime:
 
 def _tags(event: Json) -> tuple[tuple[str, str], ...]:
     tags = event.get("tags")
-    pairs = tags.items() if isinstance(tags, dict) else tags if isinstance(tags, list) else []
+    pairs = list(tags.items()) if isinstance(tags, dict) else _list(tags)
     return tuple((str(pair[0]), str(pair[1])) for pair in pairs if isinstance(pair, list | tuple) and len(pair) == 2)
 
 
-def _string(holder: Json, key: str) -> str:
-    value = holder.get(key)
+def _at(holder: object, *path: str) -> object:
+    """What stands at a path; None where there is nothing."""
+    for key in path:
+        holder = holder.get(key) if isinstance(holder, dict) else None
+    return holder
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _string(holder: object, key: str) -> str:
+    value = _at(holder, key)
     return value if isinstance(value, str) else ""

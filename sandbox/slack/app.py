@@ -16,7 +16,7 @@ from sandbox.slack.files import SlackFiles
 from sandbox.slack.methods import Arguments, SlackMethods
 from sandbox.slack.model import Workspace, seed_slack
 from sandbox.slack.page import page
-from sandbox.vendor_api import RateLimit, VendorApp, json_object
+from sandbox.vendor_api import RateLimit, VendorApp, bearer, json_object
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -62,20 +62,14 @@ class SlackApp(VendorApp):
             needed, method = self._methods.by_name.get(name := request.path_params["method"], ("", None))
             if method is None:
                 raise SlackError("unknown_method", req_method=name)
-            scopes = self._authenticate(request.headers.get("authorization", ""))
+            if (token := bearer(request)) not in self._scopes:
+                raise SlackError("invalid_auth" if token else "not_authed")
+            scopes = self._scopes[token]
             if needed and needed not in scopes:
                 raise SlackError("missing_scope", needed=needed, provided=",".join(scopes))
             return JSONResponse({"ok": True, **method(Arguments(values))}, headers={"X-OAuth-Scopes": ",".join(scopes)})
         except SlackError as error:
             return JSONResponse(error.body)
-
-    def _authenticate(self, authorization: str) -> tuple[str, ...]:
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise SlackError("not_authed")
-        if token not in self._scopes:
-            raise SlackError("invalid_auth")
-        return self._scopes[token]
 
 
 async def _values(request: Request) -> Mapping[str, object]:

@@ -18,7 +18,8 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
-from typing import Any, Generic, ParamSpec, Self, TypeVar, cast, overload
+from functools import cached_property, wraps
+from typing import ParamSpec, TypeVar, cast
 
 import pytest
 
@@ -27,6 +28,7 @@ from verification.errors import ObserverError, SettingsError
 
 P = ParamSpec("P")
 T = TypeVar("T")
+R = TypeVar("R", bound="Resources")
 
 _SLICE = 0.25  # seconds: how often whoever looks on is called while the run waits
 
@@ -67,47 +69,34 @@ class Resources:
     """
 
     def __init__(self) -> None:
-        self._built: dict[str, object] = {}
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
 
     def get(self, name: str) -> object:
         """The resource `name`. Raises what building it raises, and KeyError for an unknown name."""
-        if not isinstance(getattr(type(self), name, None), resource):
+        if not isinstance(getattr(type(self), name, None), cached_property):
             raise KeyError(name)
         return getattr(self, name)
 
-    def built_once(self, build: Callable[[Any], T]) -> T:
-        """What `build` gives, called the first time."""
-        with self._lock:
-            if build.__name__ not in self._built:
-                self._built[build.__name__] = build(self)
-            return cast("T", self._built[build.__name__])
-
     def close(self) -> None:
         """Close those that were built and can be closed."""
-        for built in list(self._built.values()):  # a probe that still runs may add one
+        for name, built in list(vars(self).items()):  # a probe that still runs may add one
             close = getattr(built, "close", None)
-            if callable(close):
+            if isinstance(getattr(type(self), name, None), cached_property) and callable(close):
                 close()
 
 
-class resource(Generic[T]):  # noqa: N801  (a decorator)
-    """A method of `Resources` that is read like an attribute."""
+def resource(build: Callable[[R], T]) -> cached_property[T]:
+    """Mark a method of `Resources`, which is then read like an attribute."""
 
-    def __init__(self, build: Callable[[Any], T]) -> None:
-        self._build = build
-        self.__doc__ = build.__doc__
+    @wraps(build)
+    def built_once(holder: R) -> T:
+        known = vars(holder)
+        with holder.lock:
+            if build.__name__ not in known:
+                known[build.__name__] = build(holder)
+            return cast("T", known[build.__name__])
 
-    @overload
-    def __get__(self, holder: None, owner: type) -> Self: ...
-
-    @overload
-    def __get__(self, holder: Resources, owner: type) -> T: ...
-
-    def __get__(self, holder: Resources | None, owner: type) -> Self | T:
-        if holder is None:
-            return self
-        return holder.built_once(self._build)
+    return cached_property(built_once)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from verification.criteria.selection import refuse_options
 from verification.criteria.sign_off import read_sign_offs
 from verification.errors import SettingsError
 from verification.records.rollback_plan import PreviousRevisionHint
+from verification.records.run_record import RunRecord
 from verification.redaction import redact, register_variables
 from verification.run.run import Run
 from verification.settings.loading import load
@@ -97,9 +98,16 @@ def ordered_run(config: pytest.Config) -> Run | None:
     if faults and not loaded.settings.sandbox:
         raise pytest.UsageError(f"--fault is for the sandbox only, and --env is {environment}. Use --env sandbox.")
     previous = config.getoption("--previous-revision")
-    run = Run(
-        loaded,
+    record = RunRecord(
+        environment=loaded.settings.environment,
+        dry_run=config.getoption("--dry-run"),
+        profiles=tuple(dict.fromkeys(config.getoption("--profile"))),
+    )
+    return Run(
+        loaded.settings,
         deployment,
+        record,
+        sources=loaded.sources,
         faults=faults,
         hint=PreviousRevisionHint(previous, "--previous-revision") if previous else None,
         revision=config.getoption("--revision") or "",
@@ -107,9 +115,6 @@ def ordered_run(config: pytest.Config) -> Run | None:
         sign_offs=sign_offs,
         resume=_resumed(config, environment),
     )
-    run.record.dry_run = config.getoption("--dry-run")
-    run.record.profiles = tuple(dict.fromkeys(config.getoption("--profile")))
-    return run
 
 
 def _faults(config: pytest.Config) -> tuple[str, ...]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from verification.deadline import now
 from verification.errors import SettingsError
@@ -36,25 +37,28 @@ class NamedRevisions:
     previous: str
 
 
-class RunFacts(Protocol):
-    """What they need of a run; see `verification.run.run.Run`."""
+@dataclass(eq=False)
+class RunFacts:
+    """What a run was told and has found out so far: what its resources are made from."""
 
     settings: Settings
-    deployment: Path
-    logs: Path
-    variables: dict[str, str]
-    revision: str
-    hint: PreviousRevisionHint | None
-    commit: str
-    sign_offs: dict[str, str]
-    resume: Path | None
+    deployment: Path  # the file deployment.toml
     record: RunRecord
-    probes: Probes
-    watcher: Watcher | None
+    hint: PreviousRevisionHint | None = None  # the previous revision, if somebody named it
+    revision: str = ""  # the deployed revision, if somebody named it
+    commit: str = ""  # the commit to be released, if somebody named it; else what is checked out
+    sign_offs: Mapping[str, str] = field(default_factory=dict)  # who answers for which line of the checklist
+    resume: Path | None = None  # the folder of the run whose watch goes on in this one
+    variables: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+    logs: Path = Path()  # where the output of commands lands: the run's folder
+    watcher: Watcher | None = None  # once something is watched
+    probes: Probes = field(init=False)
 
     def log(self) -> DeploymentLog:
         """The record over all deployments. Raises SettingsError."""
-        ...
+        from verification.records.deployment_log import open_log
+
+        return open_log(self.settings.deployment_log, self.logs.parent, self.variables)
 
 
 class RunResources(Resources):

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from verification.probe import Probes
 from verification.records.rollback_plan import PreviousRevisionHint
-from verification.records.run_record import RunRecord
-from verification.run.resources import RunResources
-from verification.settings.loading import Loaded, secret
+from verification.run.resources import RunFacts, RunResources
+from verification.settings.loading import secret
 
 if TYPE_CHECKING:
     from verification.local_sandbox.addresses import DeploymentNote
     from verification.local_sandbox.sandbox import Sandbox
-    from verification.records.deployment_log import DeploymentLog
     from verification.series import WatchSnapshot
-    from verification.watch.setup import Watcher
 
 _LOGIN = {"login", "refused_login"}
 _VISIBLE_LATE = 600.0
@@ -28,37 +24,20 @@ _LONGEST_REHEARSAL = 60.0
 _SEEN_AFTER = 3.0  # seconds until the sandbox's Cloud Monitoring shows what happened
 
 
-class Run:
-    """What a run knows and holds open. Nothing outside is touched before `start`."""
+@dataclass(eq=False)
+class Run(RunFacts):
+    """What a run knows and holds open. Nothing outside is touched before `start`.
 
-    def __init__(
-        self,
-        loaded: Loaded,
-        deployment: Path,
-        *,
-        faults: tuple[str, ...] = (),
-        hint: PreviousRevisionHint | None = None,
-        revision: str = "",
-        commit: str = "",
-        sign_offs: Mapping[str, str] | None = None,
-        resume: Path | None = None,
-    ) -> None:
-        self.settings = loaded.settings
-        self.deployment = deployment
-        self.sources = loaded.sources
-        self.variables = dict(os.environ)
-        self.faults = faults
-        self.hint = hint  # the previous revision, if somebody named it
-        self.revision = revision  # the deployed revision, if somebody named it
-        self.commit = commit  # the commit to be released, if somebody named it; else what is checked out
-        self.sign_offs = dict(sign_offs or {})  # who answers for which line of the checklist
-        self.resume = resume  # the folder of the run whose watch goes on in this one
-        self.record = RunRecord(environment=self.settings.environment)
-        self.started = False
-        self.logs = Path()  # where the output of commands lands: the run's folder
+    `sources` says where each part of the settings came from, `faults` what the sandbox shall break.
+    """
+
+    sources: Mapping[str, str] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
+    started: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
         self._stack = ExitStack()
         self._sandbox: Sandbox | None = None
-        self.watcher: Watcher | None = None  # once something is watched
         others = [role for role in self.settings.roles if role != self.settings.main_role]
         self._resources = {role: RunResources(self, role) for role in ("", *others)}
         # One question may wait for a start that is not finished, and for the two answers before it in its chain;
@@ -151,12 +130,6 @@ class Run:
         self._let_time_pass()
         self.probes.forget()
         self.probes.start(fixtures)
-
-    def log(self) -> DeploymentLog:
-        """The deployment log. Raises SettingsError."""
-        from verification.records.deployment_log import open_log
-
-        return open_log(self.settings.deployment_log, self.logs.parent, self.variables)
 
     def _let_time_pass(self) -> None:
         watch = self.settings.followup.second_watch

@@ -120,33 +120,23 @@ def scenarios() -> list[Scenario]:
 def _healthy() -> list[Scenario]:
     found = []
     for rpm in (5, 60, 1000, 50_000):
-        found += [_errors(f"{share:.1%} errors", Truth.HEALTHY, rpm, share) for share in (0.001, 0.005, 0.009)]
+        shares = (0.001, 0.005, 0.009)
+        found += [_errors(f"{share:.1%} errors", Truth.HEALTHY, rpm, share, before=None) for share in shares]
         found.append(_latency("P95 450 ms", Truth.HEALTHY, rpm, 450))
     return found
 
 
 def _troubled() -> list[Scenario]:
     found = [
-        _errors(
-            f"{share:.0%} errors for {seconds} s",
-            truth,
-            1000,
-            _from(300, share, 300 + seconds),
-            onset_s=300,
-            before=0.001,
-        )
+        _errors(f"{share:.0%} errors for {seconds} s", truth, 1000, _from(300, share, 300 + seconds), onset_s=300)
         for share in (0.2, 1.0)
         for seconds, truth in ((20, Truth.TROUBLED), (60, Truth.TROUBLED), (150, Truth.EITHER))
     ]
-    found += [
-        _errors("cold start, 30 % for 30 s", Truth.TROUBLED, rpm, _from(0, 0.3, 30), before=0.001)
-        for rpm in (60, 1000, 50_000)
-    ]
-    found += [_errors("0.5 % in clusters", Truth.TROUBLED, rpm, 0.005, clusters=0.7) for rpm in (60, 1000, 50_000)]
-    found += [_errors("0.5 % counted 3 times", Truth.TROUBLED, rpm, 0.005, repeats=3) for rpm in (60, 1000)]
-    found += [
-        _errors(f"0.5 %, {gaps:.0%} missing", Truth.TROUBLED, 1000, 0.005, missing=gaps) for gaps in (0.1, 0.2, 0.3)
-    ]
+    cold_start = _from(0, 0.3, 30)
+    found += [_errors("cold start, 30 % for 30 s", Truth.TROUBLED, rpm, cold_start) for rpm in (60, 1000, 50_000)]
+    found += [_steady("0.5 % in clusters", rpm, 0.005, clusters=0.7) for rpm in (60, 1000, 50_000)]
+    found += [_steady("0.5 % counted 3 times", rpm, 0.005, repeats=3) for rpm in (60, 1000)]
+    found += [_steady(f"0.5 %, {gaps:.0%} missing", 1000, 0.005, missing=gaps) for gaps in (0.1, 0.2, 0.3)]
     return found
 
 
@@ -155,7 +145,7 @@ def _faulty() -> list[Scenario]:
     for rpm in (5, 60, 1000, 50_000):
         for share in (0.02, 0.05, 0.2, 1.0):
             truth = Truth.SEVERE if share > 0.05 else Truth.MODERATE
-            found.append(_errors(f"{share:.0%} errors", truth, rpm, share, before=0.001))
+            found.append(_errors(f"{share:.0%} errors", truth, rpm, share))
         found.append(_latency("P95 700 ms", Truth.MODERATE, rpm, 700))
         found.append(_latency("P95 3000 ms", Truth.SEVERE, rpm, 3000))
     return found
@@ -163,33 +153,38 @@ def _faulty() -> list[Scenario]:
 
 def _late() -> list[Scenario]:
     found = [
-        _errors(f"20 % errors from {at} s on", Truth.SEVERE, rpm, _from(at, 0.2), onset_s=at, before=0.001)
+        _errors(f"20 % errors from {at} s on", Truth.SEVERE, rpm, _from(at, 0.2), onset_s=at)
         for at in (300, 600, 840, 870)
         for rpm in (60, 1000)
     ]
     ramp = np.minimum(0.001 + np.arange(MOST) * BLOCK_S / 600 * 0.2, 0.2)
-    found += [_errors("a ramp to 20 % in 600 s", Truth.SEVERE, rpm, ramp, before=0.001) for rpm in (60, 1000)]
-    return found
+    return [*found, *(_errors("a ramp to 20 % in 600 s", Truth.SEVERE, rpm, ramp) for rpm in (60, 1000))]
 
 
 def _hidden() -> list[Scenario]:
-    found = [
-        _errors(f"20 % errors, {gaps:.0%} missing", Truth.SEVERE, 1000, 0.2, missing=gaps, before=0.001)
-        for gaps in (0.1, 0.2, 0.3)
+    return [
+        *(_severe(f"20 % errors, {gaps:.0%} missing", missing=gaps) for gaps in (0.1, 0.2, 0.3)),
+        *(_severe(f"20 % errors, {lag} s late", lag_s=lag) for lag in (60, 180)),
+        _severe("20 % errors in clusters", clusters=0.7, before=0.005),
+        _severe("20 % errors counted 3 times", repeats=3, before=0.005),
     ]
-    found += [
-        _errors(f"20 % errors, {lag} s late", Truth.SEVERE, 1000, 0.2, lag_s=lag, before=0.001) for lag in (60, 180)
-    ]
-    found.append(_errors("20 % errors in clusters", Truth.SEVERE, 1000, 0.2, clusters=0.7, before=0.005))
-    found.append(_errors("20 % errors counted 3 times", Truth.SEVERE, 1000, 0.2, repeats=3, before=0.005))
-    return found
 
 
 def _compared() -> list[Scenario]:
-    found = [_errors("0.05 % as before", Truth.TROUBLED, rpm, 0.0005, compared=True) for rpm in (60, 1000, 50_000)]
-    found.append(_errors("0.5 % in clusters, as before", Truth.TROUBLED, 1000, 0.005, clusters=0.7, compared=True))
-    found.append(_errors("0.05 % before, 0.5 % now", Truth.EITHER, 1000, 0.005, before=0.0005, compared=True))
-    return found
+    return [
+        *(_steady("0.05 % as before", rpm, 0.0005, compared=True) for rpm in (60, 1000, 50_000)),
+        _steady("0.5 % in clusters, as before", 1000, 0.005, clusters=0.7, compared=True),
+        _errors("0.05 % before, 0.5 % now", Truth.EITHER, 1000, 0.005, before=0.0005, compared=True),
+    ]
+
+
+def _severe(name: str, **more: float | None) -> Scenario:
+    return _errors(name, Truth.SEVERE, 1000, 0.2, **more)
+
+
+def _steady(name: str, rpm: float, share: float, **more: float | bool) -> Scenario:
+    """Troubled, but as it was before the deployment."""
+    return _errors(name, Truth.TROUBLED, rpm, share, before=None, **more)
 
 
 def _from(start_s: float, share: float, end_s: float = float("inf")) -> Floats:
@@ -201,7 +196,7 @@ def _from(start_s: float, share: float, end_s: float = float("inf")) -> Floats:
 def _errors(name: str, truth: Truth, rpm: float, share: float | Floats, **more: float | bool | None) -> Scenario:
     shares = np.broadcast_to(np.asarray(share, dtype=float), (MOST,))
     build: Callable[..., Scenario] = Scenario
-    return build(name=name, truth=truth, rpm=rpm, over=shares, severe=shares, **more)
+    return build(name=name, truth=truth, rpm=rpm, over=shares, severe=shares, **{"before": 0.001, **more})
 
 
 def _latency(name: str, truth: Truth, rpm: float, p95_ms: float) -> Scenario:

@@ -13,49 +13,7 @@ from urllib.parse import urlsplit
 
 VARIABLES = {"SMOKE_USER_EMAIL": "user@bench.invalid", "SMOKE_USER_PASSWORD": "right"}
 ITEMS = 3  # as many as the playback flow samples
-
-_DEPLOYMENT = """\
-[service]
-name = "Bench"
-
-[environments.bench]
-roles = ["production"]
-url = "{url}"
-
-[health.basic]
-path = "/health"
-expect = {{ status = "healthy" }}
-
-[health.readiness]
-path = "/health/ready"
-expect = {{ "services.mongodb.status" = "healthy" }}
-
-[health.deep]
-path = "/health/deep"
-critical = ["mongodb"]
-
-[flows.login]
-path = "/login"
-body = {{ email = "$SMOKE_USER_EMAIL", password = "$SMOKE_USER_PASSWORD" }}
-password_field = "password"
-token = "access_token"
-
-[flows.content_listing]
-path = "/content"
-items = "items"
-at_least = 1
-fields = {{ id = "string" }}
-
-[flows.search]
-path = "/search?q=test"
-items = "items"
-fields = {{ id = "string" }}
-
-[flows.video_playback]
-url_field = "stream_url"
-sample = {items}
-media_types = ["video/"]
-"""
+_DEPLOYMENT = Path(__file__).with_name("stand_in.toml")
 
 
 class DelayedService(ThreadingHTTPServer):
@@ -77,7 +35,8 @@ class DelayedService(ThreadingHTTPServer):
     def write_deployment(self, folder: Path) -> Path:
         """A `deployment.toml` with the one environment `bench`, without Cloud Run: nothing there can be rolled back."""
         file = folder / "deployment.toml"
-        file.write_text(_DEPLOYMENT.format(url=self.url, items=ITEMS), encoding="utf-8")
+        text = _DEPLOYMENT.read_text(encoding="utf-8")
+        file.write_text(text.replace("http://URL", self.url), encoding="utf-8")
         return file
 
 

@@ -21,7 +21,7 @@ import pytest
 
 from rollback.interrupts import Interruptions, undisturbed
 from verification.criteria.results import CriterionResults
-from verification.criteria.selection import only_looks
+from verification.criteria.selection import only_lists
 from verification.criteria.stages import StageRunner
 from verification.run.run import Run
 from verification.verdict import Verdict
@@ -40,7 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     from verification.plugin import VerdictCollector, configure_run
 
     run = configure_run(config)
-    if run is None or only_looks(config):
+    if run is None or only_lists(config):
         return
     from reports.plugin import begin_report
     from rollback.controller import RollbackController

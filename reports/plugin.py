@@ -27,7 +27,7 @@ from verification.criteria.scheduling import Waiting
 from verification.criteria.selection import phases_named
 from verification.deadline import now
 from verification.errors import SettingsError, VerificationError
-from verification.records.events import belongs_in_the_log, events_of, keep
+from verification.records.events import belongs_in_the_log, keep, run_events
 from verification.records.run_record import RunRecord
 from verification.redaction import redact
 from verification.run.run import Run
@@ -120,7 +120,7 @@ class Reporting:
         except SettingsError as mistake:
             record.notices.append(redact(f"the deployment log was not written: {mistake.cause}"))
             return
-        if problem := keep(log, events_of(record, self.files.folder.name, run.sign_offs)):
+        if problem := keep(log, run_events(record, self.files.folder.name, run.sign_offs)):
             record.notices.append(problem)
 
     @pytest.hookimpl(tryfirst=True)

@@ -17,7 +17,7 @@ from verification.deadline import Deadline
 from verification.errors import ObserverError, RollbackFailed, RollbackWithheld, SettingsError
 from verification.operator_commands import roll_back, shift_now, status
 from verification.records.deployment_log import open_log
-from verification.records.events import keep, rolled_back_by_hand
+from verification.records.events import keep, manual_rollback_events
 from verification.records.rollback_plan import PreviousRevisionHint, RequestedBy, RollbackPlan
 from verification.records.run_record import RollbackOutcome, RollbackResult
 from verification.redaction import redact
@@ -70,7 +70,7 @@ def _logged(context: RollbackContext, plan: RollbackPlan, result: RollbackResult
     except SettingsError as mistake:
         return f"the deployment log was not written: {mistake.cause}"
     service = context.cloud_run.settings.service
-    return keep(log, rolled_back_by_hand(settings.environment, service, rolled_back, result, run.name))
+    return keep(log, manual_rollback_events(settings.environment, service, rolled_back, result, run.name))
 
 
 def plan_for(request: ManualRequest, context: RollbackContext) -> RollbackPlan:

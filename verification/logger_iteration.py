@@ -1,4 +1,4 @@
-"""The loggers of this process, of which others may come at any moment: probes import in their threads."""
+"""Iteration over all loggers of the process that outlasts a logger which is added meanwhile by another thread."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ Loggers = dict[str, "logging.Logger | logging.PlaceHolder"]
 
 
 class _SnapshotLoggers(Loggers):
-    """Loggers by name; whoever walks through them sees those that there were when the walk began."""
+    """Loggers by name; an iteration sees those that there were when it began."""
 
     def values(self) -> ValuesView[logging.Logger | logging.PlaceHolder]:  # type: ignore[override]
         return self.copy().values()
 
 
-def let_them_be_walked() -> None:
-    """Have walks through all loggers outlast a logger that comes meanwhile; doing it twice changes nothing.
+def make_iteration_safe() -> None:
+    """Replace the table of loggers by one whose iteration is over a snapshot; doing it twice changes nothing.
 
     pytest (9.2, `_pytest.logging.catching_logs`) walks through them without logging's lock before each setup, call and
     teardown. A probe that imported just then broke a criterion with "dictionary changed size during iteration", and

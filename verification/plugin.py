@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from verification.criteria.criterion import asked_by, phase_of, role_of
-from verification.criteria.options import add_options, ordered_run
+from verification.criteria.options import add_options, run_from_options
 from verification.criteria.results import CriterionResults, StageResult, stage_result
 from verification.criteria.selection import Selection, asks_before_a_deployment, follows_up
-from verification.logger_iteration import let_them_be_walked
+from verification.logger_iteration import make_iteration_safe
 from verification.probe import PROBES
 from verification.records.run_record import POST_DEPLOY_PHASES, CriterionResult
 from verification.redaction import redact
@@ -53,8 +53,8 @@ def configure_run(config: pytest.Config) -> Run | None:
 
     Raises pytest.UsageError.
     """
-    let_them_be_walked()
-    run = ordered_run(config)
+    make_iteration_safe()
+    run = run_from_options(config)
     if run is None:
         return None
     config.stash[_RUN] = run

@@ -10,7 +10,7 @@ from verification.local_sandbox.sandbox import Sandbox
 
 def test_faults_are_sorted_by_who_carries_them_whenever_they_begin(sandbox: Sandbox) -> None:
     planted = ["error-rate@8s", "sentry-down@500ms", "unhealthy", "nonsense@8s"]
-    assert sandbox.in_revisions(planted) == ("error-rate@8s", "unhealthy")
+    assert sandbox.carried_by_revisions(planted) == ("error-rate@8s", "unhealthy")
 
 
 @pytest.mark.parametrize("fault", ["error-rate@8", "sentry-down@soon"])

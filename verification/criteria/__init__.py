@@ -1,1 +1,1 @@
-"""What a criterion is beyond its code: identity, selection, order, result."""
+"""Criteria: identity, selection, order of execution, result."""

@@ -1,4 +1,4 @@
-"""What a criterion is beyond its code: id, title, phase, needs; also of those that a run did not collect."""
+"""Id, title, phase, role and needs of a criterion, of those that a run did not collect too."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def criterion_id(item: pytest.Item) -> str:
     return item.name.removeprefix("test_")
 
 
-def settle_roles(items: Iterable[pytest.Item], main: str) -> None:
-    """Note of each item which role it is about: as its marker `role` says, else the run's main one."""
+def assign_roles(items: Iterable[pytest.Item], main: str) -> None:
+    """Note for each item the role that it is about: that of its marker `role`, else the run's main one."""
     for item in items:
         marker = item.get_closest_marker("role")
         role = str(marker.args[0]) if marker else main

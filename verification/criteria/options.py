@@ -78,7 +78,7 @@ def add_options(parser: pytest.Parser, root: Path) -> None:
     )
 
 
-def ordered_run(config: pytest.Config) -> Run | None:
+def run_from_options(config: pytest.Config) -> Run | None:
     """The run that the options ask for; None without `--env`. Raises pytest.UsageError for what cannot be asked for."""
     environment = config.getoption("--env")
     if environment is None:

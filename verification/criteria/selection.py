@@ -16,13 +16,13 @@ import pytest
 from verification.criteria.criterion import (
     applies,
     asked_by,
+    assign_roles,
     criterion_id,
     missing_section,
     not_collected,
     phase_of,
     refuse_without_phase,
     role_of,
-    settle_roles,
 )
 from verification.errors import SettingsError
 from verification.records.run_record import PHASES, POST_DEPLOY_PHASES
@@ -65,7 +65,7 @@ class Selection:
         except SettingsError as error:
             raise pytest.UsageError(str(error)) from None
         settings = self._run.settings
-        settle_roles(items, settings.main_role)
+        assign_roles(items, settings.main_role)
         if settings.main_role == "staging" and asks_before_a_deployment(config):
             for item in items:
                 if item.get_closest_marker("smoke"):
@@ -83,7 +83,7 @@ class Selection:
         """Count what is asked, and what is not. Raises pytest.UsageError for what cannot be asked for."""
         config = session.config
         phases = {phase_of(item) for item in session.items} - {""}
-        if only_looks(config) or not phases or not self._chosen:
+        if only_lists(config) or not phases or not self._chosen:
             return
         # A phase that was asked for counts, even if nothing of it is left.
         phases |= set(phases_named(config)) & {phase_of(item) for item in self._collected}
@@ -146,7 +146,7 @@ def refuse_options(config: pytest.Config) -> None:
             raise pytest.UsageError(f"the run's report is made with pytest's plugin {plugin}: take out -p no:{plugin}")
 
 
-def only_looks(config: pytest.Config) -> bool:
+def only_lists(config: pytest.Config) -> bool:
     """Whether the options ask what there is, instead of asking the criteria."""
     option = config.option
     return bool(option.collectonly or option.showfixtures or option.show_fixtures_per_test)

@@ -108,12 +108,12 @@ class Sandbox:
 
     def plant(self, faults: Sequence[str]) -> None:
         """Break what `faults` name; those that a revision carries are deployed to staging. Raises as `release`."""
-        if self.in_revisions(faults):
+        if self.carried_by_revisions(faults):
             self.release(faults, "staging")
         else:
             self._operate("PUT", "faults", {"faults": list(faults)})
 
-    def in_revisions(self, faults: Sequence[str]) -> tuple[str, ...]:
+    def carried_by_revisions(self, faults: Sequence[str]) -> tuple[str, ...]:
         """Those of `faults` that a revision carries; the others are of an observer or an actor."""
         catalogue = _FaultCatalogue.model_validate_json(self._operate("GET", "faults", None))
         carried = {fault.name for fault in catalogue.faults if fault.kind == "service"}

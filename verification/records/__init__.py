@@ -1,1 +1,1 @@
-"""What is kept of runs and deployments: the run record, the deployment log, the files beneath them."""
+"""Records of runs and deployments: run record, journal, deployment log, and the files beneath them."""

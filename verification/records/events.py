@@ -1,4 +1,4 @@
-"""What a run, a rollback by hand or a signature tells the deployment log. A failure to write is only a notice."""
+"""The deployment log's events of a run, a rollback by hand and a signature. A failure to write is only a notice."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def belongs_in_the_log(record: RunRecord) -> bool:
     return bool((POST_DEPLOY_PHASES | {"followup"}) & asked) and not record.dry_run
 
 
-def events_of(record: RunRecord, run: str, sign_offs: Mapping[str, str]) -> tuple[DeploymentEvent, ...]:
-    """What `record` tells. `run` is a name of its own (the run's folder); `sign_offs` are names by line."""
+def run_events(record: RunRecord, run: str, sign_offs: Mapping[str, str]) -> tuple[DeploymentEvent, ...]:
+    """The events of a run and of each signature in it. `run` names it (its folder); `sign_offs` are names by line."""
     subject = Subject(record.environment, record.service, record.revision)
     at = record.finished or now()
     asked = {result.phase for result in record.criteria}
@@ -93,10 +93,10 @@ def deployed(deployment: Deployment, at: datetime) -> DeploymentEvent:
     )
 
 
-def rolled_back_by_hand(
+def manual_rollback_events(
     environment: str, service: str, taken_out: Iterable[str], result: RollbackResult, run: str
 ) -> tuple[DeploymentEvent, ...]:
-    """What a rollback that a person started did to each revision of `taken_out`; nothing where it was withheld."""
+    """The events of a rollback that a person started, for each revision of `taken_out`; none where it was withheld."""
     rollback = _logged(result, "hand")
     if rollback is None or result.outcome is RollbackOutcome.WITHHELD:
         return ()

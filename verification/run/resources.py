@@ -1,4 +1,4 @@
-"""What the probes and fixtures of one role are given: settings, clients, and what the run was told."""
+"""The resources of probes and fixtures, for one role: settings, clients, and what the run was told."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class RunFacts:
 
 
 class RunResources(Resources):
-    """Those of `run` for one `role`, which is empty for the run's main one."""
+    """The resources of `run` for one `role`, which is empty for the run's main one."""
 
     def __init__(self, run: RunFacts, role: str) -> None:
         super().__init__()

@@ -26,7 +26,7 @@ _SEEN_AFTER = 3.0  # seconds until the sandbox's Cloud Monitoring shows what hap
 
 @dataclass(eq=False)
 class Run(RunFacts):
-    """What a run knows and holds open. Nothing outside is touched before `start`.
+    """One run: its facts, its sandbox and its probes. Nothing outside is touched before `start`.
 
     `sources` says where each part of the settings came from, `faults` what the sandbox shall break.
     """
@@ -108,7 +108,7 @@ class Run(RunFacts):
         if "pre" in self.record.phases:
             # Nothing is deployed yet. A revision with faults is what staging shows of the release; where the release
             # is deployed in this run, staging did not see them coming.
-            later = sandbox.in_revisions(self.faults) if len(self.record.phases) > 1 else ()
+            later = sandbox.carried_by_revisions(self.faults) if len(self.record.phases) > 1 else ()
             now_broken = [fault for fault in self.faults if fault not in later]
             if now_broken:
                 sandbox.plant(now_broken)

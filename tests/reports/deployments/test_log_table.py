@@ -19,7 +19,7 @@ from tests.conftest import ROOT, Address
 from verification.errors import ObserverError, SettingsError
 from verification.records.deployment_log import DeploymentLog, LogFile, open_log
 from verification.records.deployments import DeploymentEvent, DeploymentOutcome
-from verification.records.events import belongs_in_the_log, events_of, keep, rolled_back_by_hand
+from verification.records.events import belongs_in_the_log, keep, manual_rollback_events, run_events
 from verification.records.run_record import CriterionResult, RollbackOutcome, RollbackResult, RunRecord
 from verification.settings.followup import DeploymentLogSettings
 from verification.verdict import Verdict
@@ -61,7 +61,7 @@ def log(settings: DeploymentLogSettings, variables: dict[str, str], tmp_path: Pa
 def test_a_run_is_written_and_read_back(log: DeploymentLog, rolled_back: RunRecord) -> None:
     rolled_back.profiles, rolled_back.deployed = ("hotfix",), rolled_back.started
     assert log.deployments() == ()
-    assert log.append(events_of(rolled_back, "run-1", {"user_feedback_reviewed": "Noa Levi"})) == 2
+    assert log.append(run_events(rolled_back, "run-1", {"user_feedback_reviewed": "Noa Levi"})) == 2
     (found,) = log.deployments()
     assert (found.environment, found.service, found.revision) == ("production", "Bayit+", "backend-00043")
     assert (found.previous, found.commit, found.deployed) == ("backend-00042", "4f9c2ab", rolled_back.started)
@@ -78,15 +78,15 @@ def test_a_run_is_written_and_read_back(log: DeploymentLog, rolled_back: RunReco
 
 
 def test_the_same_event_is_never_kept_twice(log: DeploymentLog, record: RunRecord) -> None:
-    events = events_of(record, "run-1", {})
+    events = run_events(record, "run-1", {})
     assert (log.append(events), log.append(events), log.append([*events, *events])) == (1, 0, 0)
 
 
 def test_the_same_phase_in_another_run_updates(log: DeploymentLog, record: RunRecord, failed: RunRecord) -> None:
     assert failed is record, "the fixtures share one record"
-    log.append(events_of(failed, "run-1", {}))
+    log.append(run_events(failed, "run-1", {}))
     record.criteria = record.criteria[:1]
-    assert log.append(events_of(record, "run-2", {})) == 1
+    assert log.append(run_events(record, "run-2", {})) == 1
     (found,) = log.deployments()
     assert found.verdicts == {"smoke": Verdict.PASS}
 
@@ -95,8 +95,8 @@ def test_several_processes_at_once_lose_no_line(
     log: DeploymentLog, settings: DeploymentLogSettings, variables: dict[str, str], tmp_path: Path, record: RunRecord
 ) -> None:
     def events(writer: int) -> list[DeploymentEvent]:
-        shared = [events_of(replace(record, revision="shared"), "run", {})[0]]
-        own = [events_of(replace(record, revision=f"b-{writer}-{one}"), "run", {})[0] for one in range(8)]
+        shared = [run_events(replace(record, revision="shared"), "run", {})[0]]
+        own = [run_events(replace(record, revision=f"b-{writer}-{one}"), "run", {})[0] for one in range(8)]
         return [*own[:4], *shared, *own[4:]]
 
     arguments = [settings.model_dump_json(exclude_defaults=True), str(tmp_path), variables["DEPLOYMENT_LOG_URL"]]
@@ -123,16 +123,16 @@ def test_several_processes_at_once_lose_no_line(
 
 def test_a_torn_line_costs_itself_alone(tmp_path: Path, record: RunRecord) -> None:
     log = LogFile(tmp_path / "deployments.jsonl")
-    log.append(events_of(record, "run-1", {}))
+    log.append(run_events(record, "run-1", {}))
     with log.path.open("a") as file:
         file.write('{"version": 1, "id": "torn')
-    log.append(events_of(replace(record, revision="next"), "run-2", {}))
+    log.append(run_events(replace(record, revision="next"), "run-2", {}))
     assert {one.revision for one in log.deployments()} == {"backend-00043", "next"}
 
 
 def test_a_place_that_cannot_be_written_is_a_notice(tmp_path: Path, record: RunRecord) -> None:
     (tmp_path / "deployments.jsonl").mkdir()
-    problem = keep(LogFile(tmp_path / "deployments.jsonl"), events_of(record, "run-1", {}))
+    problem = keep(LogFile(tmp_path / "deployments.jsonl"), run_events(record, "run-1", {}))
     assert problem.startswith("the deployment log was not written: ")
     with pytest.raises(ObserverError, match="is no file"):
         LogFile(tmp_path / "deployments.jsonl").deployments()
@@ -141,7 +141,7 @@ def test_a_place_that_cannot_be_written_is_a_notice(tmp_path: Path, record: RunR
 def test_a_database_that_is_away_is_a_notice_without_its_password(tmp_path: Path, record: RunRecord) -> None:
     settings = DeploymentLogSettings.model_validate({"mongodb": "$DEPLOYMENT_LOG_URL", "timeout": "300ms"})
     log = open_log(settings, tmp_path, {"DEPLOYMENT_LOG_URL": "mongodb://noa:hunter2-and-more@127.0.0.1:1/log"})
-    problem = keep(log, events_of(record, "run-1", {}))
+    problem = keep(log, run_events(record, "run-1", {}))
     assert problem.startswith("the deployment log was not written: the deployment log was written: MongoDB cannot be")
     assert "hunter2" not in problem
 
@@ -153,22 +153,22 @@ def test_a_database_whose_variable_is_not_set_is_said(tmp_path: Path) -> None:
 
 def test_a_rollback_by_hand_is_one_of_the_deployment_that_was_taken_out(log: DeploymentLog) -> None:
     result = RollbackResult(RollbackOutcome.DONE, from_revision="b", to_revision="a", seconds=1.5, verified=True)
-    assert log.append(rolled_back_by_hand("production", "backend", ["b"], result, "by-hand-1")) == 1
+    assert log.append(manual_rollback_events("production", "backend", ["b"], result, "by-hand-1")) == 1
     (found,) = log.deployments()
     assert (found.revision, found.state, found.previous) == ("b", DeploymentOutcome.ROLLED_BACK, "a")
     assert found.rollback is not None
     assert found.rollback.by == "hand"
     withheld = replace(result, outcome=RollbackOutcome.WITHHELD)
-    assert rolled_back_by_hand("production", "backend", ["b"], withheld, "by-hand-2") == ()
+    assert manual_rollback_events("production", "backend", ["b"], withheld, "by-hand-2") == ()
 
 
 def test_a_run_that_left_criteria_of_a_phase_out_does_not_pass_it(record: RunRecord) -> None:
     record.criteria_by_phase = {"smoke": 3}
-    assert events_of(record, "run", {})[0].phases["smoke"].verdict is Verdict.INCONCLUSIVE
+    assert run_events(record, "run", {})[0].phases["smoke"].verdict is Verdict.INCONCLUSIVE
     record.criteria_by_phase = {"smoke": 2, "followup": 10}
-    assert events_of(record, "run", {})[0].phases["smoke"].verdict is Verdict.PASS
+    assert run_events(record, "run", {})[0].phases["smoke"].verdict is Verdict.PASS
     record.interrupted = "the run was interrupted"
-    assert events_of(record, "run", {})[0].phases["smoke"].verdict is Verdict.INCONCLUSIVE
+    assert run_events(record, "run", {})[0].phases["smoke"].verdict is Verdict.INCONCLUSIVE
 
 
 def test_only_what_asked_about_a_deployment_is_logged(record: RunRecord) -> None:
@@ -180,7 +180,7 @@ def test_only_what_asked_about_a_deployment_is_logged(record: RunRecord) -> None
 
 def test_a_secret_in_a_reason_is_not_kept(record: RunRecord, secret: str) -> None:
     record.criteria[0] = replace(record.criteria[0], verdict=Verdict.FAIL, reason="x" * 250 + secret)
-    text = events_of(record, "run", {})[0].model_dump_json()
+    text = run_events(record, "run", {})[0].model_dump_json()
     assert secret[:10] not in text
 
 
@@ -210,8 +210,8 @@ def test_log_and_metrics_on_the_command_line(
 ) -> None:
     assert reports("log")[1].startswith("no deployment is in ")
     rolled_back.deployed = rolled_back.started
-    log.append(events_of(rolled_back, "run-1", {}))
-    log.append(events_of(replace(rolled_back, environment="staging", revision="other"), "run-2", {}))
+    log.append(run_events(rolled_back, "run-1", {}))
+    log.append(run_events(replace(rolled_back, environment="staging", revision="other"), "run-2", {}))
     code, text = reports("log", "-e", "production")
     assert code == CommandExit.DONE
     assert "backend-00043" in text

@@ -223,29 +223,24 @@ class WebApi:
 
     def _must_be_good(self, response: httpx.Response, question: str) -> None:
         code, system = response.status_code, self.system
-        said = f": {redact_and_truncate(response.content)}" if response.content else ""
         if code == 200:
             return
+        said = f": {redact_and_truncate(response.content)}" if response.content else ""
+        kind, cause, remedy = ObserverError, f"status {code}{said}", self._look()
         if code == 401:
-            raise NotPermitted(
-                f"{question}: the token is refused (401){said}", f"Set {system.variable} to a token that is valid."
-            )
-        if code == 403:
-            raise NotPermitted(
-                f"{question}: not permitted (403){said}", f"Give the token in {system.variable} {system.scopes}."
-            )
-        if code in {404, 410}:
-            raise ObserverError(
-                f"{question}: there is no such thing (404){said}",
-                f"Look at the names in deployment.toml; what a token may not see looks the same: it needs "
-                f"{system.scopes}.",
-            )
-        if 300 <= code < 400:
-            raise ObserverError(
-                f"{question}: redirects ({code}) to {redact_and_truncate(response.headers.get('location', 'nowhere'))}",
-                "Put the right address or name into deployment.toml: a token is not sent on.",
-            )
-        raise ObserverError(f"{question}: status {code}{said}", self._look())
+            kind, cause = NotPermitted, f"the token is refused (401){said}"
+            remedy = f"Set {system.variable} to a token that is valid."
+        elif code == 403:
+            kind, cause = NotPermitted, f"not permitted (403){said}"
+            remedy = f"Give the token in {system.variable} {system.scopes}."
+        elif code in {404, 410}:
+            cause = f"there is no such thing (404){said}"
+            remedy = "Look at the names in deployment.toml; what a token may not see looks the same: it needs "
+            remedy += f"{system.scopes}."
+        elif 300 <= code < 400:
+            cause = f"redirects ({code}) to {redact_and_truncate(response.headers.get('location', 'nowhere'))}"
+            remedy = "Put the right address or name into deployment.toml: a token is not sent on."
+        raise kind(f"{question}: {cause}", remedy)
 
     def _look(self) -> str:
         return f"Is {self.system.name} up, and reachable from here at {self.system.url}?"

@@ -14,6 +14,7 @@ from verification.deadline import now
 from verification.records.atomic import write_whole
 from verification.settings.migrations import Approval
 
+_LONGEST_CODE = 100
 _FILE = "destructive-migrations.json"
 
 
@@ -53,12 +54,16 @@ class ReadResult:
         return ReadResult(self.findings + other.findings, self.unreadable + other.unreadable)
 
 
+def shortened(code: str) -> str:
+    """`code` on one line, cut where it is long."""
+    text = " ".join(code.split())
+    return text if len(text) <= _LONGEST_CODE else text[:_LONGEST_CODE] + "…"
+
+
 def approval_of(finding: DestructiveOperation, approved: Sequence[Approval]) -> Approval | None:
     """The approval that covers `finding`, if there is one."""
-    for approval in approved:
-        if approval.operation == finding.operation and fnmatchcase(finding.file, approval.file):
-            return approval
-    return None
+    named = (approval for approval in approved if approval.operation == finding.operation)
+    return next((approval for approval in named if fnmatchcase(finding.file, approval.file)), None)
 
 
 class MigrationNote(BaseModel):

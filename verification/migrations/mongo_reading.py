@@ -10,7 +10,7 @@ import ast
 from collections.abc import Iterator, Mapping
 
 from verification.errors import ServiceError
-from verification.migrations.findings import DestructiveOperation, ReadResult, Unreadable
+from verification.migrations.findings import DestructiveOperation, ReadResult, Unreadable, shortened
 
 _DROPS = {
     "drop": "drop", "drop_collection": "drop_collection", "drop_database": "drop_database", "drop_index": "drop_index",
@@ -28,7 +28,6 @@ _COMMANDS = {
 _OPERATORS = {"$unset": "$unset", "$out": "$out", "$rename": "rename"}
 _HIDING = {"eval", "exec", "compile", "__import__"}
 _FILTERED = _DELETES | _UPDATES
-_LONGEST_CODE = 100
 
 
 def read_python(source: str, file: str, backward: frozenset[str]) -> ReadResult:
@@ -57,17 +56,13 @@ def _forward(node: ast.AST, backward: frozenset[str]) -> Iterator[ast.AST]:
 
 def _literals(tree: ast.Module) -> dict[str, ast.expr]:
     """Names that are given one value, once."""
-    values: dict[str, ast.expr] = {}
-    twice: set[str] = set()
+    values: dict[str, list[ast.expr]] = {}
     for node in ast.walk(tree):
-        targets = (
-            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        )
-        for target in targets:
-            if isinstance(target, ast.Name) and isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value:
-                twice |= {target.id} & values.keys()
-                values[target.id] = node.value
-    return {name: value for name, value in values.items() if name not in twice}
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value:
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                if isinstance(target, ast.Name):
+                    values.setdefault(target.id, []).append(node.value)
+    return {name: given[0] for name, given in values.items() if len(given) == 1}
 
 
 class _Reader:
@@ -108,7 +103,7 @@ class _Reader:
         elif isinstance(given, ast.Dict):
             if not given.keys and not (on_own and len(call.args) < 2 and name == "update"):
                 self._found(call, operation)
-            elif any(key is None for key in given.keys) and all(key is None for key in given.keys):
+            elif given.keys and all(key is None for key in given.keys):
                 self._unclear(call, "its filter is computed")
         elif not on_own:
             self._unclear(call, "its filter is computed")
@@ -138,18 +133,14 @@ class _Reader:
         return ""
 
     def _found(self, node: ast.expr, operation: str, code: str = "") -> None:
-        self.findings.append(DestructiveOperation(self._file, node.lineno, operation, code or _short(node)))
+        code = code or shortened(ast.unparse(node))
+        self.findings.append(DestructiveOperation(self._file, node.lineno, operation, code))
 
     def _unclear(self, node: ast.expr, why: str) -> None:
-        self.unreadable.append(Unreadable(self._file, node.lineno, f"{_short(node)}: {why}"))
+        self.unreadable.append(Unreadable(self._file, node.lineno, f"{shortened(ast.unparse(node))}: {why}"))
 
 
 def _name(function: ast.expr) -> str:
     if isinstance(function, ast.Attribute):
         return function.attr
     return function.id if isinstance(function, ast.Name) else ""
-
-
-def _short(node: ast.AST) -> str:
-    text = " ".join(ast.unparse(node).split())
-    return text if len(text) <= _LONGEST_CODE else text[:_LONGEST_CODE] + "…"

@@ -104,40 +104,34 @@ class _Rehearsal:
         self._steps.upgrade("migration-2-again.log")
         self._rehearsed.repeated = once.differences(self._snapshot())
         self._rehearsed.migrated_already = self._was_logged or not before.differences(once)
-        if self._rehearsed.migrated_already:
-            self._there_and_back_again(once)
-        else:
+        if not self._rehearsed.migrated_already:
             self._rehearsed.incompatible = self._incompatible(surveyed)
-            self._back(before)
+        try:
+            self._back(once if self._rehearsed.migrated_already else before)
+        except VerificationError as problem:
+            self._rehearsed.restored = problem
 
     def _back(self, before: DatabaseSnapshot) -> None:
-        if not self._settings.downgrade:
-            self._rehearsed.restored = _NO_DOWNGRADE
-            return
-        try:
-            self._steps.downgrade("migration-3-downgrade.log")
-            self._rehearsed.restored = before.differences(self._snapshot())
-        except VerificationError as problem:
-            self._rehearsed.restored = problem
+        """Downgrade, and hold the copy against `before`.
 
-    def _there_and_back_again(self, migrated: DatabaseSnapshot) -> None:
-        """The copy was migrated from the start: what it was before is known only after going back."""
+        Where it was migrated from the start, what it was before is known only after going back: it goes forth again.
+        """
         if not self._settings.downgrade:
             self._rehearsed.restored = _NO_DOWNGRADE
-            self._rehearsed.incompatible = NotAsked(
-                f"{self._server.name} has been migrated already, so what was there before is not known",
-                "Name a command that goes back in migrations.downgrade, or a database that has not been migrated yet.",
-            )
+            if self._rehearsed.migrated_already:
+                self._rehearsed.incompatible = NotAsked(
+                    f"{self._server.name} has been migrated already, so what was there before is not known",
+                    "Name a command that goes back in migrations.downgrade, or a database not migrated yet.",
+                )
             return
-        try:
-            self._steps.downgrade("migration-3-downgrade.log")
-            undone = migrated.differences(self._snapshot())
-            surveyed = self._survey()
-            self._steps.upgrade("migration-4-upgrade.log")
-            again = migrated.differences(self._snapshot())
-        except VerificationError as problem:
-            self._rehearsed.restored = problem
+        self._steps.downgrade("migration-3-downgrade.log")
+        undone = before.differences(self._snapshot())
+        if not self._rehearsed.migrated_already:
+            self._rehearsed.restored = undone
             return
+        surveyed = self._survey()
+        self._steps.upgrade("migration-4-upgrade.log")
+        again = before.differences(self._snapshot())
         if undone:
             self._rehearsed.restored = again
             self._rehearsed.incompatible = self._incompatible(surveyed)

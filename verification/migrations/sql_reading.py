@@ -10,7 +10,7 @@ from sqlglot import expressions as sql
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.simplify import simplify
 
-from verification.migrations.findings import DestructiveOperation, ReadResult, Unreadable
+from verification.migrations.findings import DestructiveOperation, ReadResult, Unreadable, shortened
 
 _HARMLESS_COMMANDS = {"ANALYZE", "COMMENT", "EXPLAIN", "GRANT", "SHOW", "VACUUM"}
 _UNDERSTOOD = (
@@ -18,7 +18,6 @@ _UNDERSTOOD = (
     sql.Comment, sql.Set, sql.Transaction, sql.Commit, sql.Rollback, sql.Use, sql.Pragma, sql.Grant, sql.Analyze,
     sql.Semicolon,
 )  # fmt: skip
-_LONGEST_CODE = 100
 
 # Its remarks on statements that it does not take apart would land between the lines of the run; they are in the answer.
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
@@ -34,10 +33,10 @@ def read_sql(source: str, file: str, dialect: str) -> ReadResult:
                 if statement is not None:
                     read += _read_statement(statement, file, tokens[0].line, dialect)
     except (SqlglotError, RecursionError) as error:
+        line = int((getattr(error, "errors", None) or [{}])[0].get("line") or 1)
         first = str(error).partition("\n")[0]
-        return read + ReadResult(
-            unreadable=(Unreadable(file, _error_line(error), f"not {dialect} as it is known: {first}"),)
-        )
+        reason = f"not {dialect} as it is known: {first}"
+        return read + ReadResult(unreadable=(Unreadable(file, line, reason),))
     return read
 
 
@@ -55,11 +54,9 @@ def _statements(tokens: list[Token]) -> Iterator[list[Token]]:
 
 
 def _read_statement(statement: sql.Expr, file: str, line: int, dialect: str) -> ReadResult:
-    text = " ".join(statement.sql(dialect=dialect, comments=False).split())
-    code = text if len(text) <= _LONGEST_CODE else text[:_LONGEST_CODE] + "…"
-    findings = tuple(
-        DestructiveOperation(file, line, operation, code) for operation in dict.fromkeys(_operations(statement))
-    )
+    code = shortened(statement.sql(dialect=dialect, comments=False))
+    operations = dict.fromkeys(_operations(statement))
+    findings = tuple(DestructiveOperation(file, line, operation, code) for operation in operations)
     harmless = isinstance(statement, sql.Command) and str(statement.this).upper() in _HARMLESS_COMMANDS
     if harmless or isinstance(statement, _UNDERSTOOD):
         return ReadResult(findings)
@@ -86,8 +83,3 @@ def _concerns_all(statement: sql.Delete | sql.Update) -> bool:
         return True
     condition = simplify(where.this.copy())
     return isinstance(condition, sql.Boolean) and bool(condition.this)
-
-
-def _error_line(error: Exception) -> int:
-    errors = getattr(error, "errors", None) or [{}]
-    return int(errors[0].get("line") or 1)

@@ -109,10 +109,8 @@ def _check(tree: Tree, name: str, file: Path) -> None:
 
 def _refuse_misplaced(tree: Tree, file: Path) -> None:
     """Refuse what only an environment may say of itself, and what is never written but worked out."""
-    tables = {
-        "": tree,
-        **{f"environments.{name}.": _table(tree, name, file) for name in _environment_names(tree, file)},
-    }
+    own = {f"environments.{name}.": _table(tree, name, file) for name in _environment_names(tree, file)}
+    tables = {"": tree, **own}
     for place, table in tables.items():
         for key in table:
             if key in _COMPUTED_KEYS:
@@ -184,12 +182,9 @@ def _fill_project(target: Tree, name: str, file: Path, variables: Mapping[str, s
 def _fill_repository(merged: Tree, variables: Mapping[str, str]) -> None:
     """`[github]` without a repository is not configured: off GitHub Actions the variable is simply not there."""
     github = merged.get("github")
-    reference = github.get("repository") if isinstance(github, dict) else None
-    found = REFERENCE.fullmatch(reference) if isinstance(reference, str) else None
-    if found is None or not isinstance(github, dict):
-        return
-    value = variables.get(found[1])
-    merged["github"] = {**github, "repository": value} if value else None
+    if isinstance(github, dict) and (found := REFERENCE.fullmatch(str(github.get("repository")))):
+        value = variables.get(found[1])
+        merged["github"] = {**github, "repository": value} if value else None
 
 
 def _explain(error: ValidationError, name: str, file: Path, tree: Tree) -> tuple[str, str]:

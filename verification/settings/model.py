@@ -175,15 +175,11 @@ class Settings(Table):
 
         `cloud_run` and `certificate` belong to the target; the sandbox always has them.
         """
-        if section in {"cloud_run", "certificate"}:
-            return self.sandbox or _has(self.target, section)
+        if section == "cloud_run":
+            return self.sandbox or self.target.cloud_run is not None
+        if section == "certificate":
+            return self.sandbox or (self.target.certificate_url or self.target.url).startswith("https://")
         table: object = self
         for name in section.split("."):
             table = getattr(table, name, None)
         return table is not None
-
-
-def _has(target: Target, section: str) -> bool:
-    if section == "cloud_run":
-        return target.cloud_run is not None
-    return (target.certificate_url or target.url).startswith("https://")

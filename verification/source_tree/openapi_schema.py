@@ -57,12 +57,13 @@ class Node:
         return self.tree.get(key) is True
 
 
-def compare_schemas(where: str, before: Node, after: Node, direction: Direction) -> Iterator[str]:
-    """What a client that knows the schema as it was `before` stumbles over: in what it sends, or in what it is sent."""
-    yield from _compare(where, "", before, after, direction, frozenset())
+def compare_schemas(
+    where: str, before: Node, after: Node, direction: Direction, path: str = "", seen: SeenPairs = frozenset()
+) -> Iterator[str]:
+    """What a client that knows the schema as it was `before` stumbles over: in what it sends, or in what it is sent.
 
-
-def _compare(where: str, path: str, before: Node, after: Node, direction: Direction, seen: SeenPairs) -> Iterator[str]:
+    `path` is where in the whole schema these two stand, `seen` are the pairs above them.
+    """
     pair = id(before.tree), id(after.tree)
     if pair in seen:
         return
@@ -80,9 +81,9 @@ def _compare(where: str, path: str, before: Node, after: Node, direction: Direct
         for name in sorted(old.keys() - new.keys()):
             yield f"{where}: the field {path}{name} is gone"
     for name in sorted(old.keys() & new.keys()):
-        yield from _compare(where, f"{path}{name}.", old[name], new[name], direction, seen | {pair})
+        yield from compare_schemas(where, old[name], new[name], direction, f"{path}{name}.", seen | {pair})
     if "array" in was & now:
-        yield from _compare(where, f"{path}[].", _items(before), _items(after), direction, seen | {pair})
+        yield from compare_schemas(where, _items(before), _items(after), direction, f"{path}[].", seen | {pair})
 
 
 def _types(schema: Node) -> frozenset[str]:

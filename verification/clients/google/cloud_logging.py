@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar
@@ -113,6 +113,9 @@ class LogEntry:
     log: str
 
 
+Line = TypeVar("Line", LoggedRequest, LogEntry)
+
+
 class CloudLogging:
     """Client of Cloud Logging for one service; `timeout`: seconds for each question. Thread-safe."""
 
@@ -132,9 +135,7 @@ class CloudLogging:
             question = f"{self._window(since, until)} AND {_log_is(REQUEST_LOG)}"
             lines = list(self._entries(question, most + 1, "timestamp asc"))
             read = [_request(line) for line in lines[:most]]
-            known = {request.insert_id: request for request in read if request}
-            ordered = sorted(known.values(), key=lambda request: (request.at, request.insert_id))
-            return LoggedRequests(tuple(ordered), complete=len(lines) <= most, unreadable=read.count(None))
+            return LoggedRequests(_in_order(read), complete=len(lines) <= most, unreadable=read.count(None))
 
         return self._asked(read_window, "requests")
 
@@ -153,8 +154,7 @@ class CloudLogging:
 
         def read_window() -> tuple[LogEntry, ...]:
             lines = self._entries(question, _MOST_TROUBLES, "timestamp desc")
-            known = {entry.insert_id: entry for line in lines if (entry := _entry(line))}
-            return tuple(sorted(known.values(), key=lambda entry: (entry.at, entry.insert_id)))
+            return _in_order(map(_entry, lines))
 
         return self._asked(read_window, "errors")
 
@@ -225,6 +225,12 @@ def _client(settings: CloudRunSettings) -> Client:
         _http=session,
         _use_grpc=False,
     )
+
+
+def _in_order(lines: Iterable[Line | None]) -> tuple[Line, ...]:
+    """The readable ones, oldest first, each once."""
+    known = {line.insert_id: line for line in lines if line}
+    return tuple(sorted(known.values(), key=lambda line: (line.at, line.insert_id)))
 
 
 def _text(value: str) -> str:

@@ -26,19 +26,17 @@ def certificate(address: str, ca_file: str | None, timeout: float) -> Certificat
     parts = urlsplit(address)
     host, port = parts.hostname or "", parts.port or 443
     source = f"TLS handshake with {host}:{port}"
+    trusted, left, note, problem = None, None, "", None
     try:
         expires = _expiry(host, port, ca_file, timeout)
-    except VerificationError as problem:
-        return Certificate(
-            Measurement("certificate", None, source=source, problem=problem),
-            Measurement("certificate valid for", None, unit="days", source=source, problem=problem),
-        )
-    left = round((expires - now()).total_seconds() / 86_400, 1)
+    except VerificationError as error:
+        problem = error
+    else:
+        trusted, left = "trusted", round((expires - now()).total_seconds() / 86_400, 1)
+        note = f"until {expires:%Y-%m-%d %H:%M} UTC"
     return Certificate(
-        Measurement("certificate", "trusted", source=source),
-        Measurement(
-            "certificate valid for", left, unit="days", source=source, note=f"until {expires:%Y-%m-%d %H:%M} UTC"
-        ),
+        Measurement("certificate", trusted, source=source, problem=problem),
+        Measurement("certificate valid for", left, unit="days", source=source, note=note, problem=problem),
     )
 
 

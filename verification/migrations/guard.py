@@ -99,7 +99,7 @@ class DatabaseGuard:
                     for way in ways:
                         way.cancel()
                     await asyncio.gather(*ways, return_exceptions=True)
-                    to_server.transport.abort()
+                    to_server.close()  # what the client sent last still goes out
             finally:
                 to_client.close()
 

@@ -119,18 +119,16 @@ def pagerduty_incidents(
                 "offset": str(number * _PAGE),
             }
             page = api.get("/incidents", asked).read(_IncidentPage)
-            found += [_incident(listed, settings) for listed in page.incidents if listed.is_critical(settings)]
+            for listed in page.incidents:
+                if listed.is_critical(settings):
+                    severity = listed.priority_name or f"urgency {listed.urgency}"
+                    title = listed.title or listed.summary or listed.id
+                    found.append(OpenIncident(title, severity, listed.html_url or settings.url, "PagerDuty"))
             if not page.more:
                 return found
     raise ObserverError(
         f"PagerDuty has more than {_MOST_PAGES * _PAGE} open incidents", "Close what is over, or name services."
     )
-
-
-def _incident(found: _PagerDutyIncident, settings: PagerDutyIncidents) -> OpenIncident:
-    severity = found.priority_name or f"urgency {found.urgency}"
-    title = found.title or found.summary or found.id
-    return OpenIncident(title, severity, found.html_url or settings.url, "PagerDuty")
 
 
 def trigger(

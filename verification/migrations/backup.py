@@ -52,7 +52,8 @@ def back_up(server: MongoDB, url: str, settings: Backup, commands: Commands, pat
         with server.asking(f"{server.name} was backed up", settings.timeout), _on_disk(folder):
             dump.write(server.database, folder)
     dumped = dump.read(dumped_to)
-    expected = _snapshot(dumped, expiring_before)
+    states = {collection.definition.name: _state(collection, expiring_before) for collection in dumped}
+    expected = DatabaseSnapshot(states)
     try:
         with scratch(server, 4 * settings.timeout) as database:
             if tools.present:
@@ -121,14 +122,11 @@ def _on_disk(folder: Path) -> Iterator[None]:
 
 def _refuse_incomplete(server: MongoDB, dumped: list[DumpedCollection], timeout: float) -> None:
     with server.asking(f"{server.name} was compared with its backup", timeout):
-        missing = {*server.database.list_collection_names()} - {collection.definition.name for collection in dumped}
-    missing = {name for name in missing if not name.startswith("system.")}
+        there = server.database.list_collection_names()
+    known = {collection.definition.name for collection in dumped}
+    missing = [name for name in there if name not in known and not name.startswith("system.")]
     if missing:
         raise ObserverError(f"the backup lacks {', '.join(sorted(missing))}", "Look at mongodump.log.")
-
-
-def _snapshot(dumped: list[DumpedCollection], expiring_before: datetime) -> DatabaseSnapshot:
-    return DatabaseSnapshot({collection.definition.name: _state(collection, expiring_before) for collection in dumped})
 
 
 def _state(collection: DumpedCollection, expiring_before: datetime) -> CollectionState:

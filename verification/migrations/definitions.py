@@ -93,7 +93,9 @@ def documents_of(database: Database, name: str, query: Document | None = None) -
 
 def _index_text(index: Mapping[str, object]) -> str:
     rest = {name: value for name, value in index.items() if name not in {*_SET_BY_SERVER, "key", "name"}}
-    return f"{[(name, _direction(value)) for name, value in _key(index).items()]} {_text(rest)}"
+    # A direction may be 1 or 1.0, which is the same.
+    keys = [(k, int(v) if isinstance(v, float) and v.is_integer() else v) for k, v in _key(index).items()]
+    return f"{keys} {_text(rest)}"
 
 
 def _key(index: Mapping[str, object]) -> Mapping[str, object]:
@@ -103,7 +105,3 @@ def _key(index: Mapping[str, object]) -> Mapping[str, object]:
 def _text(value: Mapping[str, object]) -> str:
     plain = json.loads(dumps(value, json_options=CANONICAL_JSON_OPTIONS))
     return json.dumps(plain, sort_keys=True)
-
-
-def _direction(value: object) -> object:
-    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -41,9 +41,8 @@ class DumpedCollection:
             raise ObserverError(f"{self.file} ends in the middle of a document", "Make the backup again.") from None
 
 
-def write(source: Database, folder: Path) -> int:
-    """Write `source` into `folder`; how many documents. Raises ObserverError, and what pymongo and the disk raise."""
-    written = 0
+def write(source: Database, folder: Path) -> None:
+    """Write `source` into `folder`. Raises ObserverError, and what pymongo and the disk raise."""
     for definition in definitions(source):
         name, file = definition.name, quote(definition.name, safe="")
         metadata = {
@@ -55,8 +54,7 @@ def write(source: Database, folder: Path) -> int:
         text = dumps(metadata, json_options=CANONICAL_JSON_OPTIONS)
         (folder / f"{file}{_METADATA}").write_text(text, encoding="utf-8")
         if not definition.is_view:
-            written += _write_documents(source, name, folder / f"{file}.bson")
-    return written
+            _write_documents(source, name, folder / f"{file}.bson")
 
 
 def read(folder: Path) -> list[DumpedCollection]:
@@ -84,7 +82,7 @@ def restore(dumped: list[DumpedCollection], target: Database) -> None:
             create_indexes(target, collection.definition)
 
 
-def _write_documents(source: Database, name: str, path: Path) -> int:
+def _write_documents(source: Database, name: str, path: Path) -> None:
     before = source[name].count_documents({})
     count = 0
     with path.open("wb") as file:
@@ -92,4 +90,3 @@ def _write_documents(source: Database, name: str, path: Path) -> int:
             file.write(document.raw)
             count += 1
     refuse_miscount(source, name, before, count)
-    return count

@@ -49,7 +49,7 @@ class MigrationCommands:
         with DatabaseGuard(self.server.upstream(), self.database.name) as guard:
             address = self.server.address_at(HOST, guard.port, self.database.name)
             ended = self.commands.run(
-                self._filled(command, address),
+                [self._fill(word, address) for word in command if word != "{previous}" or self.previous],
                 self.checkout / self.settings.directory,
                 self.settings.timeout,
                 log,
@@ -60,9 +60,6 @@ class MigrationCommands:
         if problem is not None:
             raise problem
         return seen
-
-    def _filled(self, command: Sequence[str], address: str) -> list[str]:
-        return [self._fill(word, address) for word in command if word != "{previous}" or self.previous]
 
     def _fill(self, text: str, address: str) -> str:
         values = {"url": address, "database": self.database.name, "previous": self.previous, "count": str(self.count)}

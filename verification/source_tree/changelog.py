@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from verification.source_tree.checkout import Commit
@@ -58,7 +57,23 @@ class ChangelogEntry:
 
 def entries(text: str) -> tuple[ChangelogEntry, ...]:
     """The entries of a changelog, in its order; code blocks and comments are none."""
-    return tuple(_entries(_COMMENT.sub("", text)))
+    found: list[ChangelogEntry] = []
+    heading, lines, fenced = "", list[str](), False
+    for line in [*_COMMENT.sub("", text).splitlines(), ""]:
+        if _FENCE.match(line):
+            fenced = not fenced
+            continue
+        if fenced:
+            continue
+        above, item = _HEADING.match(line), _ITEM.match(line)
+        if lines and (above or item or not line.strip()):
+            found.append(ChangelogEntry(heading, " ".join(lines)))
+            lines = []
+        if above:
+            heading = above[2]
+        elif line.strip():
+            lines.append(item[1] if item else line.strip())
+    return tuple(found)
 
 
 def new_entries(before: str, after: str) -> tuple[ChangelogEntry, ...]:
@@ -71,24 +86,6 @@ def new_entries(before: str, after: str) -> tuple[ChangelogEntry, ...]:
         else:
             found.append(entry)
     return tuple(found)
-
-
-def _entries(text: str) -> Iterator[ChangelogEntry]:
-    heading, lines, fenced = "", list[str](), False
-    for line in [*text.splitlines(), ""]:
-        if _FENCE.match(line):
-            fenced = not fenced
-            continue
-        if fenced:
-            continue
-        above, item = _HEADING.match(line), _ITEM.match(line)
-        if lines and (above or item or not line.strip()):
-            yield ChangelogEntry(heading, " ".join(lines))
-            lines = []
-        if above:
-            heading = above[2]
-        elif line.strip():
-            lines.append(item[1] if item else line.strip())
 
 
 def _normal(text: str) -> str:

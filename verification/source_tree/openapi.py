@@ -54,7 +54,10 @@ def _changes(before: Node, after: Node) -> Iterator[str]:
                 continue
             old, new = old_item.at(method), new_item.at(method)
             yield from _parameters(where, _parameters_of(old_item, old), _parameters_of(new_item, new))
-            yield from _body(where, old.at("requestBody"), new.at("requestBody"))
+            body, new_body = old.at("requestBody"), new.at("requestBody")
+            if new_body.is_set("required") and not body.is_set("required"):
+                yield f"{where}: a request body is required now"
+            yield from _contents(f"{where}: request", body, new_body, "request")
             yield from _answers(where, old, new)
 
 
@@ -72,12 +75,6 @@ def _parameters(where: str, old: Mapping[tuple[str, str], Node], new: Mapping[tu
         if was is not None:
             named = f"{where}: {place} parameter {name}"
             yield from compare_schemas(named, was.at("schema"), parameter.at("schema"), "request")
-
-
-def _body(where: str, old: Node, new: Node) -> Iterator[str]:
-    if new.is_set("required") and not old.is_set("required"):
-        yield f"{where}: a request body is required now"
-    yield from _contents(f"{where}: request", old, new, "request")
 
 
 def _answers(where: str, old: Node, new: Node) -> Iterator[str]:

@@ -73,7 +73,14 @@ class Gcloud:
         except (OSError, ValueError) as error:
             kind = "an unexpected shape" if isinstance(error, ValidationError) else "no JSON"
             raise ObserverError(f"gcloud's answer is {kind}") from None
-        return _traffic(found)
+        shares: dict[str, int] = {}
+        for line in found.flowing:
+            if line.percent:
+                shares[line.revision] = shares.get(line.revision, 0) + line.percent
+        ready = next((condition.status for condition in found.conditions if condition.type == "Ready"), "Unknown")
+        moving = found.generation != found.observed or ready == "Unknown"
+        asked = next((line.revision for line in found.asked if line.percent == _ALL), "")
+        return GcloudTraffic(shares, moving, asked)
 
     def send_all_traffic_to(self, revision: str, within: float) -> None:
         """Pin all traffic to `revision`; tags stay. Raises ObserverError, after which nobody knows: look."""
@@ -90,14 +97,3 @@ class Gcloud:
         if ended.exit_code:
             raise ObserverError(f"`{ended.command}` ended with exit code {ended.exit_code}: {ended.last_lines}")
         return ended
-
-
-def _traffic(found: _Service) -> GcloudTraffic:
-    shares: dict[str, int] = {}
-    for line in found.flowing:
-        if line.percent:
-            shares[line.revision] = shares.get(line.revision, 0) + line.percent
-    ready = next((condition.status for condition in found.conditions if condition.type == "Ready"), "Unknown")
-    moving = found.generation != found.observed or ready == "Unknown"
-    asked = next((line.revision for line in found.asked if line.percent == _ALL), "")
-    return GcloudTraffic(shares, moving, asked)

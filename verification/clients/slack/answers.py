@@ -101,19 +101,10 @@ def explained(error: SlackApiError, question: str) -> ObserverError:
 def rate_limit_handler(left: Callable[[], float]) -> RateLimitErrorRetryHandler:
     """A retry handler for slack_sdk that waits for a rate limit to be lifted, if the time that is left allows it."""
     from slack_sdk.http_retry.builtin_handlers import RateLimitErrorRetryHandler as Handler
-    from slack_sdk.http_retry.request import HttpRequest
     from slack_sdk.http_retry.response import HttpResponse
-    from slack_sdk.http_retry.state import RetryState
 
     class WithinTime(Handler):
-        def _can_retry(
-            self,
-            *,
-            state: RetryState,  # noqa: ARG002  (the base class asks for these)
-            request: HttpRequest,  # noqa: ARG002
-            response: HttpResponse | None = None,
-            error: Exception | None = None,  # noqa: ARG002
-        ) -> bool:
+        def _can_retry(self, *, response: HttpResponse | None = None, **_: object) -> bool:
             if response is None or response.status_code != 429:
                 return False
             asked = next((v for k, v in response.headers.items() if k.lower() == "retry-after"), ["1"])

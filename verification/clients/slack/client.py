@@ -186,10 +186,8 @@ class Slack:
         for listed in _listed(ListedChannel, "channels", self._reader, "conversations.list", options):
             if listed.name == name.removeprefix("#"):
                 return listed.id
-        raise ObserverError(
-            f"Slack has no public channel {name}",
-            "Mend [slack] in deployment.toml; a private channel is named by its id there (C0…).",
-        )
+        remedy = "Mend [slack] in deployment.toml; a private channel is named by its id there (C0…)."
+        raise ObserverError(f"Slack has no public channel {name}", remedy)
 
     def _history(self, channel: str, since: dt.datetime, thread: Post | None) -> Iterator[PostedMessage]:
         where = {"ts": thread.ts} if thread else {"oldest": f"{since.timestamp():.6f}"}

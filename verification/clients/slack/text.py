@@ -29,12 +29,9 @@ def blocks_of(sections: Sequence[str]) -> list[Block]:
     left_out = len(shown) - _MOST_BLOCKS
     if left_out > 0:
         shown = [*shown[: _MOST_BLOCKS - 1], f"… and {left_out + 1} more"]
-    return [{"type": "section", "text": _text(section)} for section in shown]
-
-
-def _text(section: str) -> Block:
     # verbatim: nothing that looks like a name or an address becomes a mention or a link.
-    return {"type": "mrkdwn", "text": _cut(section, _MOST_IN_BLOCK), "verbatim": True}
+    texts = [{"type": "mrkdwn", "text": _cut(section, _MOST_IN_BLOCK), "verbatim": True} for section in shown]
+    return [{"type": "section", "text": text} for text in texts]
 
 
 def _cut(text: str, most: int) -> str:

@@ -60,7 +60,7 @@ class GitHubWorkflowStrategy:
         assert self._github is not None, "asked for its obstacle first"
         green = False
         try:
-            with closing(DeployWorkflow.of(self._github, self._github.timeout, self._variables)) as workflow:
+            with closing(DeployWorkflow(self._github, self._github.timeout, self._variables)) as workflow:
                 problem, green = self._follow_run(workflow, shift.target, deadline)
         except ObserverError as failed:
             problem = failed.cause
@@ -76,7 +76,7 @@ class GitHubWorkflowStrategy:
         problem = self.obstacle()
         if self._github is not None and not problem:
             try:
-                with closing(DeployWorkflow.of(self._github, self._github.timeout, self._variables)) as workflow:
+                with closing(DeployWorkflow(self._github, self._github.timeout, self._variables)) as workflow:
                     return "; ".join(filter(None, (self._cancel(workflow, request) for request in pending)))
             except ObserverError as failed:
                 problem = failed.cause

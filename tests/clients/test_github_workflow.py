@@ -46,7 +46,7 @@ def started(
 
     with hostile(script) as server:
         settings = GitHubSettings(url=server.url, repository="o/r", workflow="w", correlation_input=correlation_input)
-        workflow = DeployWorkflow.of(settings, 5, {"GITHUB_TOKEN": "ghp-token-1"})
+        workflow = DeployWorkflow(settings, 5, {"GITHUB_TOKEN": "ghp-token-1"})
         try:
             return workflow.start(1, {"rollback_revision": "r-1"}, "mine-1"), posted
         finally:
@@ -111,7 +111,7 @@ def test_a_list_that_cannot_be_read_at_once_does_not_make_a_run_unbegun() -> Non
 
     with hostile(script) as server:
         settings = GitHubSettings(url=server.url, repository="o/r", workflow="w")
-        with closing(DeployWorkflow.of(settings, 5, {"GITHUB_TOKEN": "ghp-token-1"})) as workflow:
+        with closing(DeployWorkflow(settings, 5, {"GITHUB_TOKEN": "ghp-token-1"})) as workflow:
             found = workflow.start(1, {"rollback_revision": "r-1"}, "mine-1")
     assert found is not None
     assert found.id == 5

@@ -30,7 +30,7 @@ def armed(stage: Stage) -> Iterator[Stage]:
     yield stage
     github = stage.settings.github
     assert github is not None
-    with closing(DeployWorkflow.of(github, 5, stage.variables)) as workflow:  # else it moves the next test's traffic
+    with closing(DeployWorkflow(github, 5, stage.variables)) as workflow:  # else it moves the next test's traffic
         for run in runs(stage):
             if run["status"] != "completed":
                 workflow.cancel(run["id"])
@@ -224,7 +224,7 @@ def left_waiting(stage: Stage, *, noted: bool = True) -> None:
     stage.put_faults("workflow-hangs")
     requests = WorkflowRequests(stage.journal)
     requests.note_request("rollback-1")
-    with closing(DeployWorkflow.of(github, 5, stage.variables)) as workflow:
+    with closing(DeployWorkflow(github, 5, stage.variables)) as workflow:
         (previous,) = stage.serving  # it shall go back to what serves: it moves away from whatever comes then
         run = workflow.start(workflow.id(), {"rollback_revision": previous}, "rollback-1")
     assert run is not None

@@ -77,36 +77,26 @@ class WorkflowRun:
     guessed: bool = False
 
 
-class DeployWorkflow:
+class DeployWorkflow(GitHub):
     """The deploy workflow of `[github]`. Each method raises ObserverError, NotPermitted."""
 
-    def __init__(self, github: GitHub) -> None:
-        self._github = github
-        self._api = github.api
-        self._settings = github.settings
-        self._path = f"{github.path}/actions"
-
-    @classmethod
-    def of(cls, settings: GitHubSettings, timeout: float, variables: Mapping[str, str]) -> DeployWorkflow:
+    def __init__(self, settings: GitHubSettings, timeout: float, variables: Mapping[str, str]) -> None:
         """Raises NotPermitted without GITHUB_TOKEN."""
-        return cls(GitHub(settings, variables, "write access to actions", timeout))
-
-    def close(self) -> None:
-        """End all connections."""
-        self._github.close()
+        super().__init__(settings, variables, "write access to actions", timeout)
+        self._path = f"{self.path}/actions"
 
     def id(self) -> int:
         """The id of the workflow that has the name, or the file, of the settings."""
-        wanted = self._settings.workflow
+        wanted = self.settings.workflow
         found: list[_Workflow] = []
-        for page in self._api.pages(f"{self._path}/workflows", {"per_page": "100"}):
+        for page in self.api.pages(f"{self._path}/workflows", {"per_page": "100"}):
             found += page.read(_Workflows).workflows
         for workflow in found:
             if wanted in {workflow.name, workflow.path, workflow.path.rpartition("/")[2]}:
                 return workflow.id
         known = ", ".join(workflow.name for workflow in found) or "none"
         raise ObserverError(
-            f"GitHub: {self._settings.repository} has no workflow {wanted!r}; it has: {known[:_SHOWN]}",
+            f"GitHub: {self.settings.repository} has no workflow {wanted!r}; it has: {known[:_SHOWN]}",
             "Mend [github] workflow in deployment.toml.",
         )
 
@@ -116,19 +106,19 @@ class DeployWorkflow:
         A request whose answer was lost is not sent again: the run is looked for. Raises MaybeTaken when none is found.
         """
         began = now()
-        known = self._settings.correlation_input
+        known = self.settings.correlation_input
         body: dict[str, object] = {
-            "ref": self._settings.branch,
+            "ref": self.settings.branch,
             "inputs": {**inputs, **({known: correlation} if known else {})},
         }
         path = f"{self._path}/workflows/{workflow}/dispatches"
         try:
             try:
-                reply = self._api.post(path, {**body, "return_run_details": True})
+                reply = self.api.post(path, {**body, "return_run_details": True})
             except Refused as refused:
                 if "return_run_details" not in refused.cause:
                     raise
-                reply = self._api.post(path, body)  # an older server: it took nothing
+                reply = self.api.post(path, body)  # an older server: it took nothing
         except MaybeTaken:
             found = self._found_soon(workflow, correlation, began)
             if found is None:
@@ -141,20 +131,20 @@ class DeployWorkflow:
 
     def named(self, correlation: str, since: datetime) -> WorkflowRun | None:
         """The run that a dispatch with `correlation` came to; None without `[github] correlation_input`, too."""
-        return self._find(self.id(), correlation, since) if self._settings.correlation_input else None
+        return self._find(self.id(), correlation, since) if self.settings.correlation_input else None
 
     def run(self, number: int) -> WorkflowRun:
         """The run as it is now."""
-        return self._api.get(f"{self._path}/runs/{number}").read(_Run).seen
+        return self.api.get(f"{self._path}/runs/{number}").read(_Run).seen
 
     def failed_jobs(self, number: int) -> list[str]:
         """The names of its jobs that ended badly."""
-        jobs = self._api.get(f"{self._path}/runs/{number}/jobs", {"filter": "latest"}).read(_Jobs).jobs
+        jobs = self.api.get(f"{self._path}/runs/{number}/jobs", {"filter": "latest"}).read(_Jobs).jobs
         return [job.name for job in jobs if job.conclusion not in {"success", "skipped", "neutral", None}]
 
     def cancel(self, number: int) -> None:
         """Ask for the end of a run: one that waits for a runner would move the traffic at some time nobody expects."""
-        self._api.post(f"{self._path}/runs/{number}/cancel", {})
+        self.api.post(f"{self._path}/runs/{number}/cancel", {})
 
     def _found_soon(self, workflow: int, correlation: str, began: datetime) -> WorkflowRun | None:
         """A run takes a moment to be listed, and a list that cannot be read does not make it unbegun."""
@@ -170,12 +160,12 @@ class DeployWorkflow:
         """The run that came of a dispatch: by its name, else the only one that has begun since."""
         asked = {
             "event": "workflow_dispatch",
-            "branch": self._settings.branch,
+            "branch": self.settings.branch,
             "created": f">={began - _CLOCKS_DIFFER:%Y-%m-%dT%H:%M:%SZ}",
             "per_page": "50",
         }
-        runs = self._api.get(f"{self._path}/workflows/{workflow}/runs", asked).read(_Runs).workflow_runs
+        runs = self.api.get(f"{self._path}/workflows/{workflow}/runs", asked).read(_Runs).workflow_runs
         recent = [run for run in runs if run.created_at >= began - _CLOCKS_DIFFER]
-        if self._settings.correlation_input:
+        if self.settings.correlation_input:
             return next((run.seen for run in recent if correlation in f"{run.display_title} {run.name or ''}"), None)
         return replace(recent[0].seen, guessed=True) if len(recent) == 1 else None

@@ -44,17 +44,17 @@ class Answer:
     def status(self) -> Measurement:
         """The HTTP status; where it tells of an error, with the beginning of what was answered."""
         said = f"answered {self.snippet!r}" if self.code is not None and self.code >= 300 and self.body else ""
-        return self._measure("status", self.code, note="; ".join(filter(None, (self.note, said))))
+        return self.measure("status", self.code, note="; ".join(filter(None, (self.note, said))))
 
     @property
     def media_type(self) -> Measurement:
         """The media type, without its parameters, such as `video/mp4`."""
-        return self._measure("media type", self.headers.get("content-type", "").partition(";")[0].strip().lower())
+        return self.measure("media type", self.headers.get("content-type", "").partition(";")[0].strip().lower())
 
     @property
     def size(self) -> Measurement:
         """How many bytes arrived."""
-        return self._measure("bytes received", len(self.body), unit="bytes")
+        return self.measure("bytes received", len(self.body), unit="bytes")
 
     @property
     def snippet(self) -> str:
@@ -83,10 +83,10 @@ class Answer:
         try:
             value = self.value(path)
         except VerificationError as error:
-            return self._measure(path, None, problem=error)
+            return self.measure(path, None, problem=error)
         if value is None or isinstance(value, (list, dict)):
-            return self._measure(path, None, problem=self._bad(f"{path} is {_kind(value)}, expected a plain value"))
-        return self._measure(path, value)
+            return self.measure(path, None, problem=self._bad(f"{path} is {_kind(value)}, expected a plain value"))
+        return self.measure(path, value)
 
     def must_say(self, expected: Mapping[str, Value]) -> None:
         """Hold each dotted path of `expected` to have its value."""
@@ -127,7 +127,7 @@ class Answer:
             return Listing(self, flow, [], self._bad(f"{flow.items} is {_kind(items)}, expected a list"))
         return Listing(self, flow, items, None)
 
-    def _measure(
+    def measure(
         self,
         name: str,
         value: Value | None,
@@ -135,6 +135,7 @@ class Answer:
         note: str | None = None,
         problem: VerificationError | None = None,
     ) -> Measurement:
+        """`value` as a measurement of this answer; a problem of the answer itself comes before `problem`."""
         return Measurement(
             name=name,
             value=value if self.problem is None else None,
@@ -167,12 +168,13 @@ class Listing:
     def count(self) -> Measurement:
         """How many items were listed."""
         value = None if self.problem else len(self.items)
-        return self._measure(f"number of {self.flow.items}", value)
+        return self.answer.measure(f"number of {self.flow.items}", value, problem=self.problem)
 
     @property
     def shape(self) -> Measurement:
         """`complete` when each item has the flow's fields, of their types; else what the first bad one lacks."""
-        return self._measure(f"shape of {self.flow.items}", None if self.problem else self._shape())
+        value = None if self.problem else self._shape()
+        return self.answer.measure(f"shape of {self.flow.items}", value, problem=self.problem)
 
     def texts(self, name: str) -> list[str]:
         """The text values of `name` over all items that have it."""
@@ -189,16 +191,6 @@ class Listing:
                 if type(item[name]) not in _KINDS[wanted]:
                     return f"{name} of item {number} is {_kind(item[name])}, not a {wanted}"
         return "complete"
-
-    def _measure(self, name: str, value: Value | None) -> Measurement:
-        return Measurement(
-            name=name,
-            value=value,
-            source=self.answer.question,
-            observed_at=self.answer.observed_at,
-            note=self.answer.note,
-            problem=self.problem,
-        )
 
 
 def _kind(value: Json) -> str:

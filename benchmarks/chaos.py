@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -104,18 +105,22 @@ class Arena:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        output_read: list[bytes] = []
+        # Read all the while: a pipe that is full would hold the run up.
+        reader = threading.Thread(target=lambda: output_read.append(_read(process)), daemon=True)
+        reader.start()
         try:
             self._strike(case, process, output)
-            said, _ = process.communicate(timeout=_WITHIN)  # ends with the supervisor, which holds the same pipe
-        except subprocess.TimeoutExpired:
-            raise BenchmarkError(f"{case}: not over within {_WITHIN:g} s") from None
+            reader.join(_WITHIN)  # ends with the supervisor, which holds the same pipe
+            if reader.is_alive():
+                raise BenchmarkError(f"{case}: not over within {_WITHIN:g} s")
         finally:
             if process.poll() is None:
                 process.kill()
-                process.wait()
+            process.wait()
         moved = self._moves() - moves
         self._sandbox.plant(())
-        text = f"{said.decode(errors='replace')}\nexit code {process.returncode}"
+        text = f"{b''.join(output_read).decode(errors='replace')}\nexit code {process.returncode}"
         return self._result(case, note, output, moved, process.returncode, text)
 
     def _release(self, case: Case) -> DeploymentNote:
@@ -199,6 +204,12 @@ def _reached(event: str, process: subprocess.Popen[bytes], output: Path) -> bool
     if not poll(is_over, Deadline.after(_WITHIN), _LOOK):
         raise BenchmarkError(f"the run came neither to {event} nor to its end within {_WITHIN:g} s")
     return has_event()
+
+
+def _read(process: subprocess.Popen[bytes]) -> bytes:
+    assert process.stdout is not None
+    with process.stdout as pipe:
+        return pipe.read()
 
 
 def _has_finished(folder: Path) -> bool:

@@ -69,9 +69,10 @@ def until(true: Callable[[], bool]) -> None:
 
 
 def test_production_has_an_hour_of_past_and_staging_has_none(reader: Reader) -> None:
-    past = reader.series("request_count", 1800)
+    past = reader.series("request_count", 3600)
     total = sum(point.value.int64_value for one in past for point in one.points)
-    assert 16_000 < total < 20_000, "half an hour at 600 a minute"
+    # An hour at 600 a minute; how many the users have put since the start is up to the machine.
+    assert 16_000 < total < 40_000
     assert {one.metric.labels["response_code_class"] for one in past} >= {"2xx", "5xx"}
     assert {one.value_type for one in past} == {MetricDescriptor.ValueType.INT64}
     staging = reader.series("request_count", 1800, ' AND resource.labels.revision_name = starts_with("staging")')

@@ -8,7 +8,7 @@ guard's function name is its code, in the journal and in the tests.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -93,7 +93,8 @@ def decide(facts: Facts) -> Decision:
 
 def foreseeable(facts: Facts) -> list[Decision]:
     """Every guard that would withhold the rollback for what is known before anything has failed."""
-    found = [decision for guard in _FORESEEABLE if (decision := guard(facts))]
+    facts = replace(facts, allowed=True, dry_run=False, holds_lock=None, traffic=None, target=None)
+    found = [decision for guard in GUARDS if (decision := guard(facts)) and decision.action is Action.WITHHOLD]
     # Where what serves is not clear, nobody has looked for what served before.
     looked = bool(facts.plan.obstacle("target_unknown"))
     return [decision for decision in found if looked or decision.guard != "target_unknown"]
@@ -265,17 +266,6 @@ def dry_run(facts: Facts) -> Decision | None:
     reason = f"dry run: would send all traffic from {plan.source} to {plan.target} ({plan.evidence})"
     return _withheld("dry_run", reason, f"To do it: {facts.command}")
 
-
-_FORESEEABLE: tuple[Guard, ...] = (
-    policy_is_manual,
-    serving_unknown,
-    traffic_split,
-    service_was_changing,
-    not_the_deployed_revision,
-    target_unknown,
-    release_too_old,
-    already_rolled_back,
-)
 
 GUARDS: tuple[Guard, ...] = (
     nothing_failed,

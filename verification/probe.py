@@ -18,8 +18,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
-from functools import cached_property, wraps
-from typing import ParamSpec, TypeVar, cast
+from typing import Generic, ParamSpec, Self, TypeVar, cast, overload
 
 import pytest
 
@@ -69,34 +68,47 @@ class Resources:
     """
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
+        self.lock = threading.RLock()  # one for all: they need each other
+        self.built: dict[str, object] = {}
 
     def get(self, name: str) -> object:
         """The resource `name`. Raises what building it raises, and KeyError for an unknown name."""
-        if not isinstance(getattr(type(self), name, None), cached_property):
+        if not isinstance(getattr(type(self), name, None), resource):
             raise KeyError(name)
         return getattr(self, name)
 
     def close(self) -> None:
         """Close those that were built and can be closed."""
-        for name, built in list(vars(self).items()):  # a probe that still runs may add one
+        for built in list(self.built.values()):  # a probe that still runs may add one
             close = getattr(built, "close", None)
-            if isinstance(getattr(type(self), name, None), cached_property) and callable(close):
+            if callable(close):
                 close()
 
 
-def resource(build: Callable[[R], T]) -> cached_property[T]:
-    """Mark a method of `Resources`, which is then read like an attribute."""
+class resource(Generic[R, T]):  # noqa: N801  (a decorator)
+    """Marks a method of `Resources`, which is then read like an attribute.
 
-    @wraps(build)
-    def built_once(holder: R) -> T:
-        known = vars(holder)
+    functools.cached_property has a lock for each method, up to Python 3.11: two threads could wait for each other.
+    """
+
+    def __init__(self, build: Callable[[R], T]) -> None:
+        self._build = build
+        self.__doc__ = build.__doc__
+
+    @overload
+    def __get__(self, holder: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self, holder: R, owner: type) -> T: ...
+
+    def __get__(self, holder: R | None, owner: type) -> Self | T:
+        if holder is None:
+            return self
+        name = self._build.__name__
         with holder.lock:
-            if build.__name__ not in known:
-                known[build.__name__] = build(holder)
-            return cast("T", known[build.__name__])
-
-    return cached_property(built_once)
+            if name not in holder.built:
+                holder.built[name] = self._build(holder)
+            return cast("T", holder.built[name])
 
 
 @dataclass(frozen=True, slots=True)

@@ -328,3 +328,33 @@ def test_a_resource_is_made_once_even_if_many_ask_at_once_and_closed_if_it_can_b
     assert resources.get("number") == 5
     resources.close()
     assert [one.shut for one in made] == [1]
+
+
+def test_resources_that_need_each_other_are_built_by_any_thread_first() -> None:
+    """A lock for each of them, beside the one for all, would have two threads wait for each other for ever."""
+    second_is_asked_for = threading.Event()
+
+    class Some(Resources):
+        @resource
+        def first(self) -> int:
+            second_is_asked_for.wait(LONG)
+            asking.join(0.2)  # as long as it takes to come to the lock
+            return self.second + 1
+
+        @resource
+        def second(self) -> int:
+            return 1
+
+    resources = Some()
+
+    def ask_for_second() -> None:
+        second_is_asked_for.set()
+        resources.get("second")
+
+    asking = threading.Thread(target=ask_for_second, daemon=True)
+    asked = threading.Thread(target=lambda: resources.get("first"), daemon=True)
+    asked.start()
+    asking.start()
+    asked.join(10)
+    assert not asked.is_alive()
+    assert resources.get("first") == 2

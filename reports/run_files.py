@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 import sys
@@ -20,6 +19,7 @@ from reports.verdict_file import verdict_file
 from verification.errors import ObserverError
 from verification.records.atomic import write_whole
 from verification.records.run_record import RollbackResult, RunRecord
+from verification.records.unfinished import unfinished_verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,7 @@ class RunFiles:
     @property
     def is_unfinished(self) -> bool:
         """Whether the run began its files and could not write its own verdict."""
-        try:
-            document = json.loads(self.verdict.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return False
-        return isinstance(document, dict) and document.get("finished") is None
+        return bool(unfinished_verdict(self.folder))
 
     def finish_killed(self, environment: str, text: str, result: RollbackResult) -> None:
         """Write what is known of a run that was killed: its journal, and `result`, which `text` tells people of.

@@ -16,6 +16,7 @@ from pathlib import Path
 from rollback.interrupts import shut_out_signals
 from verification.records.journal import JournalView
 from verification.records.process import ParentProcess
+from verification.records.unfinished import unfinished_verdict
 
 _INTERVAL = 5.0
 
@@ -31,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     shut_out_signals()
     _wait(ParentProcess(options.parent), options.journal, options.patience)
-    if JournalView.read(options.journal).is_settled and not _is_unfinished(options.journal.parent):
+    # It may have been killed after everything was settled, but before its report was written.
+    if JournalView.read(options.journal).is_settled and not unfinished_verdict(options.journal.parent):
         return 0
     from rollback.supervisor.resume import Resumption, resume_run
 
@@ -47,14 +49,6 @@ def _wait(parent: ParentProcess, journal: Path, patience: float) -> None:
             if parent.has_ended(patience) or not JournalView.read(journal).silent_for:
                 continue
             parent.signal(signal.SIGKILL)
-
-
-def _is_unfinished(folder: Path) -> bool:
-    """Whether the run was killed after everything was settled, but before its report was written."""
-    try:
-        return '"finished": null' in (folder / "verdict.json").read_text(encoding="utf-8")
-    except OSError:
-        return False
 
 
 if __name__ == "__main__":

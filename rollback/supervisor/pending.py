@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -10,7 +9,9 @@ from pathlib import Path
 
 from verification.operator_commands import resume
 from verification.records.journal import JOURNAL, JournalEvent, JournalView, journals
-from verification.records.run_record import POST_DEPLOY_PHASES
+from verification.records.run_record import POST_DEPLOY_PHASES, RollbackOutcome
+from verification.records.unfinished import unfinished_verdict
+from verification.verdict import Verdict
 
 
 class Pending(StrEnum):
@@ -53,8 +54,11 @@ def open_run_lines(output: Path, environment: str, shares: Mapping[str, int] | N
 def superseded(journal: JournalView, runs: list[JournalView], shares: Mapping[str, int] | None) -> str:
     """Why `journal` owes nothing any more although it is not settled, or nothing.
 
-    `runs` are all runs of the environment, `shares` is what serves now (None: nobody can tell).
+    `runs` are all runs of the environment, `shares` is what serves now (None: nobody can tell). A rollback that has
+    begun to act is never superseded: what it asked for may still be waiting, and would move the traffic later.
     """
+    if journal.is_under_way:
+        return ""
     plan = journal.plan
     known = {*plan.shares, plan.target} if plan and plan.shares else set()
     if shares and known and not known & set(shares):
@@ -65,18 +69,20 @@ def superseded(journal: JournalView, runs: list[JournalView], shares: Mapping[st
 
 
 def _answers(later: JournalView, journal: JournalView) -> bool:
-    """Whether a `later` run has found out what `journal` left open.
+    """Whether a `later` run has found out what `journal` left open: one without a verdict of its own has not.
 
-    A smoke run is owed until another run has settled; a rollback until another run found the same revision good.
+    A smoke run is owed until another run failed or passed, a rollback until another run of the same phases, at least,
+    found the same revision good.
     """
-    if not later.is_settled or later.is_by_hand:
+    settled, plan, open_plan = later.last(JournalEvent.SETTLED), later.plan, journal.plan
+    if settled is None or later.is_by_hand:
         return False
     if pending(journal) is Pending.SMOKE:
-        return True
-    settled, plan, open_plan = later.last(JournalEvent.SETTLED), later.plan, journal.plan
-    if settled is None or plan is None or open_plan is None or journal.is_under_way:
+        acted = settled.text("outcome") in {RollbackOutcome.DONE, RollbackOutcome.FAILED}
+        return acted or settled.text("verdict") in {Verdict.PASS, Verdict.FAIL}
+    if plan is None or open_plan is None or not set(journal.identity.phases) <= set(later.identity.phases):
         return False
-    return settled.text("verdict") == "pass" and dict(plan.shares) == dict(open_plan.shares)
+    return settled.text("verdict") == Verdict.PASS and dict(plan.shares) == dict(open_plan.shares)
 
 
 def without_journal(output: Path, environment: str, runs: list[JournalView]) -> list[Path]:
@@ -86,20 +92,20 @@ def without_journal(output: Path, environment: str, runs: list[JournalView]) -> 
     for verdict in sorted(output.glob("*/verdict.json")):
         if verdict.parent.is_symlink() or (verdict.parent / JOURNAL).exists():
             continue
-        started = _unfinished_since(verdict, environment)
+        started = _unfinished_since(verdict.parent, environment)
         if started and (newest is None or started > newest):
             found.append(verdict.parent)
     return found
 
 
-def _unfinished_since(verdict: Path, environment: str) -> datetime | None:
-    """When the run of this `verdict.json` began, if it is one after a deployment and has not finished."""
+def _unfinished_since(folder: Path, environment: str) -> datetime | None:
+    """When the run of this folder began, if it is one after a deployment and has not finished."""
+    document = unfinished_verdict(folder)
+    phases = document.get("phases")
+    after_deployment = not phases or (isinstance(phases, list) and POST_DEPLOY_PHASES & set(map(str, phases)))
+    if document.get("environment") != environment or not after_deployment:
+        return None
     try:
-        document = json.loads(verdict.read_text(encoding="utf-8"))
-        phases = document["phases"]
-        after_deployment = not phases or POST_DEPLOY_PHASES & set(phases)
-        if document["environment"] == environment and document["finished"] is None and after_deployment:
-            return datetime.fromisoformat(document["started"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return None
+        return datetime.fromisoformat(str(document.get("started")))
+    except ValueError:
+        return None

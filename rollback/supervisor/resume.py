@@ -23,10 +23,12 @@ from rollback.supervisor.rerun_smoke import rerun_smoke
 from verification.errors import RollbackWithheld, SettingsError, VerificationError
 from verification.operator_commands import resume, roll_back, shift_now
 from verification.records.journal import JOURNAL, Journal, JournalEvent, JournalView, journals
+from verification.records.rollback_plan import RequestedBy
 from verification.records.run_record import ExitCode, RollbackOutcome, RollbackResult
 from verification.settings.loading import load
 from verification.settings.model import Settings
 
+_UNDER_WAY = "a rollback that was under way"
 _UNMOVED = (RollbackOutcome.WITHHELD, RollbackOutcome.NOT_NEEDED)
 
 
@@ -226,7 +228,9 @@ class _Resume:
         context = self._environment.rollback(
             Journal(view.path), self._request.output, allowed=view.identity.allowed, dry_run=view.identity.dry_run
         )
-        return execute(plan, context, view.triggers)
+        # One that has begun to act was wanted, whatever became of the line that says why.
+        unasked = plan.requested_by is RequestedBy.FAILURE
+        return execute(plan, context, view.triggers or ((_UNDER_WAY,) if unasked else ()))
 
     def _after_smoke(self) -> Resumed:
         """One smoke run in the place of the phase that was cut off; what it left undone in its turn is finished."""

@@ -106,6 +106,33 @@ def test_one_that_had_moved_the_traffic_is_only_verified(killed: Killed, stage: 
     assert "verified" in killed.events
 
 
+def test_one_that_had_begun_to_act_is_finished_though_the_line_that_says_why_is_lost(
+    killed: Killed, stage: Stage
+) -> None:
+    note = stage.release("login-broken")
+    killed.begun()
+    killed.armed(note.previous)
+    killed.journal.write("rolling-back")
+    assert killed.end().exit_code == 0
+    assert stage.serving == {note.previous: 100}
+
+
+def test_one_that_had_begun_to_act_is_never_taken_for_superseded(killed: Killed, stage: Stage) -> None:
+    """What it asked the deploy workflow for may still be waiting: whoever finishes it cancels that."""
+    note = stage.release("login-broken")
+    killed.begun()
+    killed.armed(note.previous)
+    killed.journal.failed("login")
+    killed.journal.write("rolling-back")
+    stage.release()
+    mended = stage.release()
+    assert killed.command("resume") == 1
+    assert stage.serving == {mended.current: 100}
+    result = JournalView.read(killed.journal.path).result
+    assert result is not None
+    assert (result.outcome, result.guard) == (RollbackOutcome.WITHHELD, "traffic_changed")
+
+
 def test_somebody_elses_deployment_meanwhile_is_left_alone(killed: Killed, stage: Stage) -> None:
     note = stage.release("login-broken")
     killed.begun()

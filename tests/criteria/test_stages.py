@@ -78,8 +78,8 @@ def test_inconclusive_set_up_mistake(mistake_set_up): pass
 def test_inconclusive_teardown(observer_teardown): pass
 def test_inconclusive_teardown_mistake(mistake_teardown): pass
 def test_inconclusive_no_such_fixture(no_such_fixture): pass
-def test_inconclusive_skip(): pytest.skip("not today")
-@pytest.mark.skip(reason="not today")
+def test_inconclusive_skip(): pytest.skip("a criterion that skips itself is what is tried here")
+@pytest.mark.skip(reason="a criterion that is marked so is what is tried here")
 def test_inconclusive_skip_mark(): pass
 @pytest.mark.xfail(reason="known")
 def test_inconclusive_expected_failure(): assert False

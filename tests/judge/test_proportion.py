@@ -241,7 +241,7 @@ def test_a_baseline_that_asks_for_less_than_the_limit_asks_for_nothing(baseline:
 
 
 @given(streams())
-@settings(max_examples=12)
+@settings(max_examples=30)
 def test_the_same_blocks_give_the_same_judge(blocks: list[Block | None]) -> None:
     once, again = judged(blocks), judged(blocks)
     assert once == again
@@ -276,14 +276,14 @@ def test_what_was_not_observed_decides_nothing(blocks: list[Block | None], nothi
     assert after.so_far.figures.lower_bound == before.so_far.figures.lower_bound
 
 
-@given(some.lists(some.integers(0, 9), min_size=36, max_size=36))
+@given(some.lists(some.integers(0, 9), min_size=90, max_size=90))
 @settings(max_examples=8)
 def test_blocks_of_a_minute_and_of_ten_seconds_end_alike(counts: list[int]) -> None:
     """Without a tolerated burst, whose length is counted in blocks, the end depends on the sums alone."""
-    fine = replace(ERRORS, block_s=10, blocks=36, burst_fail_s=0, burst_roll_back_s=0)
+    fine = replace(ERRORS, block_s=10, blocks=90, burst_fail_s=0, burst_roll_back_s=0)
     short = judged([bad(count, 500) for count in counts], fine)
-    minutes = [bad(sum(counts[at : at + 6]), 3000) for at in range(0, 36, 6)]
-    long = judged(minutes, replace(fine, block_s=60, blocks=6))
+    minutes = [bad(sum(counts[at : at + 6]), 3000) for at in range(0, 90, 6)]
+    long = judged(minutes, replace(fine, block_s=60, blocks=15))
     ends = short.at_end(), long.at_end()
     if short.decided is None and long.decided is None and all(end.rule != "late burst" for end in ends):
         assert replace(ends[0], figures=None) == replace(ends[1], figures=None)

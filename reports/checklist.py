@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import chain, product
 
 from reports.checklist_lines import AFTER_ROLLBACK, BEFORE_ROLLBACK, ChecklistLine, ChecklistSection
 from verification.records.run_record import CriterionResult, RollbackOutcome, RunRecord
@@ -74,16 +75,20 @@ class FilledSection:
 
 def fill(record: RunRecord) -> tuple[FilledSection, ...]:
     """The whole checklist, in the document's order; then the criteria that are a team's own."""
-    before = tuple(_section(section, record) for section in BEFORE_ROLLBACK)
-    after = tuple(_section(section, record) for section in AFTER_ROLLBACK)
-    return (*before, _rollback(record), *after, *_own(record, (*BEFORE_ROLLBACK, *AFTER_ROLLBACK)))
+    before, after = _filled(BEFORE_ROLLBACK, record), _filled(AFTER_ROLLBACK, record)
+    return (*before, _rollback(record), *after, *_own(record))
 
 
-def _section(section: ChecklistSection, record: RunRecord) -> FilledSection:
-    parts = (
-        FilledPart(part.heading, tuple(_filled_line(line, record) for line in part.lines)) for part in section.parts
-    )
-    return FilledSection(section.heading, tuple(parts))
+def _filled(sections: Mapping[str, ChecklistSection], record: RunRecord) -> list[FilledSection]:
+    return [
+        FilledSection(
+            heading,
+            tuple(
+                FilledPart(part, tuple(_filled_line(line, record) for line in lines)) for part, lines in parts.items()
+            ),
+        )
+        for heading, parts in sections.items()
+    ]
 
 
 def _filled_line(line: ChecklistLine, record: RunRecord) -> FilledLine:
@@ -150,14 +155,12 @@ _ROLLBACK_LINES = (
 )
 
 
-def _own(record: RunRecord, sections: Sequence[ChecklistSection]) -> tuple[FilledSection, ...]:
+def _own(record: RunRecord) -> tuple[FilledSection, ...]:
     known = {
         (name, phase)
-        for section in sections
-        for part in section.parts
-        for line in part.lines
-        for name in line.criteria
-        for phase in line.phases
+        for parts in (*BEFORE_ROLLBACK.values(), *AFTER_ROLLBACK.values())
+        for line in chain.from_iterable(parts.values())
+        for name, phase in product(line.criteria, line.phases)
     }
     own = [result for result in record.criteria if (result.name, result.phase) not in known]
     lines = tuple(FilledLine(result.title or result.id, LineState(result.verdict.value), (result,)) for result in own)

@@ -20,7 +20,12 @@ from verification.criteria.criterion import declared
 from verification.records.run_record import CriterionResult, RollbackOutcome, RollbackResult, RunRecord, TimelineEntry
 from verification.verdict import Measurement, Verdict
 
-LINES = [line for section in (*BEFORE_ROLLBACK, *AFTER_ROLLBACK) for part in section.parts for line in part.lines]
+LINES = [
+    line
+    for section in (*BEFORE_ROLLBACK.values(), *AFTER_ROLLBACK.values())
+    for lines in section.values()
+    for line in lines
+]
 
 
 def _filled_lines(record: RunRecord) -> dict[str, FilledLine]:

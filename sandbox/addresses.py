@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sandbox.backend.database import User
+    from sandbox.vendor_api import Json
 
 SCHEMA = 1
 
@@ -30,26 +36,6 @@ class EnvironmentAddresses:
 
 
 @dataclass(frozen=True, slots=True)
-class SentryAddresses:
-    """Sentry: `url` without the path of its Web API, slugs, a token with all scopes and one with few, and DSNs."""
-
-    url: str
-    organization: str
-    project: str
-    token: str
-    token_without_scope: str
-    dsn: dict[str, str]  # by environment
-
-
-@dataclass(frozen=True, slots=True)
-class UserAddress:
-    """The credentials of the synthetic user."""
-
-    email: str
-    password: str
-
-
-@dataclass(frozen=True, slots=True)
 class AddressDocument:
     """The whole document. `gcloud_env` is the environment in which an unmodified gcloud talks to the sandbox."""
 
@@ -61,11 +47,10 @@ class AddressDocument:
     environments: dict[str, EnvironmentAddresses]
     monitoring: str  # Cloud Monitoring over gRPC: host:port
     logging: str  # Cloud Logging over HTTP
-    sentry: SentryAddresses
-    vendors: dict[str, dict[str, str]]  # by name, which is the key in the JSON form; see their `address`
+    vendors: dict[str, Mapping[str, Json]]  # by name, which is the key in the JSON form; see their `address`
     ca_file: str
     checkout: str  # the folder of the service's source; empty where there is no git
-    smoke_user: UserAddress
+    smoke_user: User
     gcloud_env: dict[str, str]
 
     def as_json(self) -> dict[str, object]:

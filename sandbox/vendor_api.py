@@ -57,7 +57,7 @@ class VendorApp:
         """Answer one request."""
         await (_OUTAGE if self._outage in self._faults else self.starlette)(scope, receive, send)
 
-    def address(self, url: str) -> dict[str, str]:
+    def address(self, url: str) -> Mapping[str, Json]:
         """What a client needs to know, as the address document has it; `url` is where the application is."""
         return {"url": url}
 

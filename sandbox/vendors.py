@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from sandbox.slack.app import SlackApp
 
 if TYPE_CHECKING:
     from sandbox.github.runs import DeployRunner
-    from sandbox.vendor_api import VendorApp
+    from sandbox.vendor_api import Json, VendorApp
 
 
 class Vendors:
@@ -32,6 +33,6 @@ class Vendors:
         }
         self.listeners = {name: Listener(app) for name, app in self._apps.items()}
 
-    def addresses(self) -> dict[str, dict[str, str]]:
+    def addresses(self) -> dict[str, Mapping[str, Json]]:
         """Where each of them is, and what a client needs to be let in, by name."""
         return {name: app.address(self.listeners[name].url) for name, app in self._apps.items()}

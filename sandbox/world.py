@@ -8,13 +8,7 @@ import secrets
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from sandbox.addresses import (
-    AddressDocument,
-    CloudRunAddresses,
-    EnvironmentAddresses,
-    SentryAddresses,
-    UserAddress,
-)
+from sandbox.addresses import AddressDocument, CloudRunAddresses, EnvironmentAddresses
 from sandbox.backend.app import Backend
 from sandbox.backend.checkout import checkout_or_none
 from sandbox.backend.configuration import Configuration, DependencyAddresses, upstreams_app
@@ -40,8 +34,6 @@ from sandbox.platform.tasks import TaskSet
 from sandbox.platform.traffic_log import TrafficLog, seed_past
 from sandbox.sentry.app import SentryApp
 from sandbox.sentry.history import seed_sentry
-from sandbox.sentry.model import ORGANIZATION as SENTRY_ORGANIZATION
-from sandbox.sentry.model import PROJECT as SENTRY_PROJECT
 from sandbox.vendors import Vendors
 
 if TYPE_CHECKING:
@@ -86,7 +78,7 @@ class World:
         self._upstreams = Listener(upstreams_app())
         logging = CloudLoggingApi(self._logs, PROJECT, REGION, self._control.faults)
         self._cloud_run = Listener(rest_app(self._control, logging.app()))
-        self._sentry = SentryApp(self._control.faults)
+        self._sentry = SentryApp(self._control.faults, SERVICES)
         self._sentry_listener = Listener(self._sentry)
         self._runner = DeployRunner(self._control, SERVICES["production"])
         self._vendors = Vendors(self._control.faults, self._runner)
@@ -144,18 +136,10 @@ class World:
             environments={environment: self._environment(environment) for environment in SERVICES},
             monitoring=f"127.0.0.1:{self._grpc_port}",
             logging=self._cloud_run.url,
-            sentry=SentryAddresses(
-                url=self._sentry_listener.url,
-                organization=SENTRY_ORGANIZATION,
-                project=SENTRY_PROJECT,
-                token=self._sentry.token,
-                token_without_scope=self._sentry.token_without_scope,
-                dsn={environment: self._sentry.dsn(self._sentry_listener.url, environment) for environment in SERVICES},
-            ),
-            vendors=self._vendors.addresses(),
+            vendors={**self._vendors.addresses(), "sentry": self._sentry.address(self._sentry_listener.url)},
             ca_file=str(self._certificates.ca_file),
             checkout=str(self._checkout.path) if self._checkout else "",
-            smoke_user=UserAddress(self._smoke_user.email, self._smoke_user.password),
+            smoke_user=self._smoke_user,
             gcloud_env=gcloud_environment("127.0.0.1", self._cloud_run.port, PROJECT, REGION)
             | {"CLOUDSDK_CONFIG": str(self._gcloud_directory)},
         )

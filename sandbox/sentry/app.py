@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,9 @@ from sandbox.sentry.events import SentryEventEndpoints
 from sandbox.sentry.http import FORBIDDEN, SentryRefusal, not_found
 from sandbox.sentry.ingest import ingest, sentry_key, unpacked
 from sandbox.sentry.issues import SentryIssueEndpoints
-from sandbox.sentry.model import ORGANIZATION, ORGANIZATION_ID, PROJECT_ID, SentryStore
+from sandbox.sentry.model import ORGANIZATION, ORGANIZATION_ID, PROJECT, PROJECT_ID, SentryStore
 from sandbox.sentry.releases import SentryReleaseEndpoints
-from sandbox.vendor_api import Endpoint, VendorApp, bearer
+from sandbox.vendor_api import Endpoint, Json, VendorApp, bearer
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -27,12 +28,12 @@ _FEW_SCOPES = frozenset({"org:read"})
 class SentryApp(VendorApp):
     """The ASGI application. `faults` are those in force: sentry-down, sentry-empty."""
 
-    def __init__(self, faults: AbstractSet[str]) -> None:
+    def __init__(self, faults: AbstractSet[str], environments: Iterable[str]) -> None:
         self.store = SentryStore()
         self.token, self.token_without_scope = _token(), _token()
         self._scopes = {self.token: _SCOPES, self.token_without_scope: _FEW_SCOPES}
         self._faults = faults
-        self._keys: dict[str, str] = {}  # by environment
+        self._keys = {environment: secrets.token_hex(16) for environment in environments}
         self._events = SentryEventEndpoints(self.store, faults)
         self._issues = SentryIssueEndpoints(self.store, faults)
         self._releases = SentryReleaseEndpoints(self.store)
@@ -41,8 +42,13 @@ class SentryApp(VendorApp):
 
     def dsn(self, url: str, environment: str) -> str:
         """The address that the SDK of one environment is given; each environment has a client key of its own."""
-        key = self._keys.setdefault(environment, secrets.token_hex(16))
-        return f"{url.replace('://', f'://{key}@')}/{PROJECT_ID}"
+        return f"{url.replace('://', f'://{self._keys[environment]}@')}/{PROJECT_ID}"
+
+    def address(self, url: str) -> Mapping[str, Json]:
+        """Below `url` are ingest and Web API. The second token has few scopes; DSNs are by environment."""
+        tokens = {"token": self.token, "token_without_scope": self.token_without_scope}
+        dsn = {environment: self.dsn(url, environment) for environment in self._keys}
+        return {"url": url, "organization": ORGANIZATION, "project": PROJECT, **tokens, "dsn": dsn}
 
     def _web_api(self) -> list[Route]:
         base = "/api/0/organizations/{organization}"

@@ -192,8 +192,7 @@ def test_a_fifth_of_the_blocks_may_be_missing() -> None:
 def test_too_little_is_enough_when_it_is_certain() -> None:
     found = judged([None, None, None, bad(99, 100), None, bad(100, 100), bad(100, 100)]).at_end()
     assert (found.verdict, found.roll_back) == (Verdict.FAIL, True)
-    assert found.figures is not None
-    assert (found.figures.total, found.figures.missing) == (200, 4)
+    assert found.reason.startswith("199 of 200 requests failed")
 
 
 # Early.
@@ -270,10 +269,7 @@ def test_more_bad_requests_are_never_better(blocks: list[Block | None], at: int,
 def test_what_was_not_observed_decides_nothing(blocks: list[Block | None], nothing: Block | None) -> None:
     before, after = judged(blocks), judged([*blocks, nothing])
     assert after.decided == before.decided
-    assert before.so_far.figures is not None
-    assert after.so_far.figures is not None
     assert after.so_far.reason == before.so_far.reason
-    assert after.so_far.figures.lower_bound == before.so_far.figures.lower_bound
 
 
 @given(some.lists(some.integers(0, 9), min_size=90, max_size=90))
@@ -286,9 +282,7 @@ def test_blocks_of_a_minute_and_of_ten_seconds_end_alike(counts: list[int]) -> N
     long = judged(minutes, replace(fine, block_s=60, blocks=15))
     ends = short.at_end(), long.at_end()
     if short.decided is None and long.decided is None and all(end.rule != "late burst" for end in ends):
-        assert replace(ends[0], figures=None) == replace(ends[1], figures=None)
-        sums = [replace(end.figures, blocks=0) for end in ends if end.figures]
-        assert sums[0] == sums[1]
+        assert ends[0] == ends[1]
 
 
 # What cannot be.

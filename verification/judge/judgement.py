@@ -1,4 +1,4 @@
-"""What a judge says: a verdict, or none yet, with the reason in words and the figures behind it."""
+"""What a judge says: a verdict, or none yet, with the reason in words."""
 
 from __future__ import annotations
 
@@ -9,30 +9,12 @@ from verification.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class BlockFigures:
-    """The counts of a stream of blocks, and the exact one-sided confidence bounds of what they are a sample of.
-
-    A judge of proportions: `bad` of `total` requests are surely over the limit. `lower_bound` (99.75 %) is of the share
-    of requests that surely are, `upper_bound` (95 %) of the share that possibly are; 0 to 1 (Clopper and Pearson).
-    A judge of rates: `bad` and `total` are both the count; the bounds are of the count per second (Garwood), at the
-    same confidences. Bounds are None where nothing was observed.
-    """
-
-    bad: int
-    total: int
-    missing: int  # blocks that were not observed
-    blocks: int  # all of them, the missing ones too
-    lower_bound: float | None
-    upper_bound: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class Judgement:
     """What follows from what was observed so far, of a stream of blocks or of a criterion under watch.
 
     `verdict` is None while, or where, it is undecided. `observed` is False when that is because too little was seen,
     True when the service itself is ambiguous. `rule` names what decided: "literal", "certain", "exact bound",
-    "baseline", "confident", "minimum", ...; only the judges of blocks have several, and `figures`.
+    "baseline", "confident", "minimum", ...; only the judges of blocks have several.
     """
 
     verdict: Verdict | None = None
@@ -40,7 +22,6 @@ class Judgement:
     roll_back: bool = False  # at once, without waiting for the end
     observed: bool = True
     rule: str = ""
-    figures: BlockFigures | None = None
 
 
 UNDECIDED = Judgement()

@@ -26,7 +26,7 @@ from functools import cached_property
 from math import ceil, isfinite
 from typing import TYPE_CHECKING
 
-from verification.judge.judgement import BlockFigures, Judgement, is_count, percent, plain_percent
+from verification.judge.judgement import Judgement, is_count, percent, plain_percent
 from verification.settings.units import duration_text
 from verification.verdict import Verdict
 
@@ -192,7 +192,7 @@ class ProportionJudge:
     @property
     def so_far(self) -> Judgement:
         """So far: a fail once it is certain, undecided until then."""
-        return self.decided or self._found("", self._counts.words(self.rule), observed=self._counts.total > 0)
+        return self.decided or Judgement(reason=self._counts.words(self.rule), observed=self._counts.total > 0)
 
     def at_end(self) -> Judgement:
         """The verdict when the watch is over; what is undecided, an extension may still settle."""
@@ -203,29 +203,29 @@ class ProportionJudge:
         rule, counts = self.rule, self._counts
         words = counts.words(rule)
         if not counts.total:
-            return self._found("no data", "no request was observed", observed=False)
+            return Judgement(None, "no request was observed", observed=False, rule="no data")
         proven = self._lower(lower_bound_outside_burst, END_ALPHA)
         if proven > rule.limit:
             more = f"at least {percent(proven)} with {plain_percent(1 - END_ALPHA)} confidence"
-            return self._found("exact bound", counts.words(rule, more + _aside(rule.burst_fail_s)), Verdict.FAIL)
+            return Judgement(Verdict.FAIL, counts.words(rule, more + _aside(rule.burst_fail_s)), rule="exact bound")
         if counts.missing > MOST_MISSING * len(self.blocks):
             gaps = f"too little was observed: {counts.missing} of {len(self.blocks)} blocks are missing"
-            return self._found("missing blocks", f"{gaps}; {words}", observed=False)
+            return Judgement(None, f"{gaps}; {words}", observed=False, rule="missing blocks")
         if counts.total < rule.minimum:
             few = f"thin evidence: {counts.total} requests, fewer than {rule.minimum}"
-            return self._found("minimum", f"{few}; {words}", observed=False)
+            return Judgement(None, f"{few}; {words}", observed=False, rule="minimum")
         if counts.possibly / counts.total >= rule.limit:
-            return self._found("limit", f"not within the limit, and not surely beyond it: {words}")
+            return Judgement(None, f"not within the limit, and not surely beyond it: {words}", rule="limit")
         most = counts.upper(rule, TWICE_ALPHA)
         if counts.possibly and most >= 2 * rule.limit:
             sure = f"as many as {percent(most)} are possible, with {plain_percent(1 - TWICE_ALPHA)} confidence no more"
-            return self._found("twice the limit", f"thin evidence, {sure}: {words}", observed=False)
+            return Judgement(None, f"thin evidence, {sure}: {words}", observed=False, rule="twice the limit")
         lately = self._lower(lower_bound_lately, LATE_ALPHA)
         if lately > rule.limit:
             recent = f"at least {percent(lately)} at the end, and a burst that is not over may be none"
-            return self._found("late burst", f"within the limit as a whole, bad lately ({recent}): {words}")
+            return Judgement(None, f"within the limit as a whole, bad lately ({recent}): {words}", rule="late burst")
         how = "confident" if counts.upper(rule) < rule.limit else "thin evidence"
-        return self._found(how, f"{how}: {words}", Verdict.PASS)
+        return Judgement(Verdict.PASS, f"{how}: {words}", rule=how)
 
     def _certain(self) -> Judgement | None:
         """What the latest block made certain, the worst first."""
@@ -235,19 +235,19 @@ class ProportionJudge:
             shares = ", ".join(percent(share) for share in run)
             sample = duration_text(rule.sample_blocks * rule.block_s)
             words = f"more than {plain_percent(rule.roll_back_at)} of {severe} in each of {len(run)} samples in a row"
-            return self._found("literal", f"{words}, of {sample} each: {shares}", Verdict.FAIL, roll_back=True)
+            return Judgement(Verdict.FAIL, f"{words}, of {sample} each: {shares}", roll_back=True, rule="literal")
         if self._severe.reaches(ROLL_BACK_ALPHA):
             share = f"{percent(counts.severe / counts.total)}, more than {plain_percent(rule.roll_back_at)}"
             sure = f"with {plain_percent(1 - ROLL_BACK_ALPHA)} confidence{_aside(rule.burst_roll_back_s)}"
             words = f"{counts.severe:,} of {counts.total:,} {severe} ({share} {sure})"
-            return self._found("certain", words, Verdict.FAIL, roll_back=True)
+            return Judgement(Verdict.FAIL, words, roll_back=True, rule="certain")
         sure = f"with {plain_percent(1 - FAIL_ALPHA)} confidence{_aside(rule.burst_fail_s)}"
         if self._over.reaches(FAIL_ALPHA):
-            return self._found("limit", counts.words(rule, f"more than the limit {sure}"), Verdict.FAIL)
+            return Judgement(Verdict.FAIL, counts.words(rule, f"more than the limit {sure}"), rule="limit")
         if self._worse is not None and self._worse.reaches(FAIL_ALPHA) and rule.baseline and rule.baseline_limit:
             before = f"{rule.baseline[0]:,} of {rule.baseline[1]:,} before the deployment"
             more = f"more than {percent(rule.baseline_limit)} {sure}, which is worse than {before}"
-            return self._found("baseline", counts.words(rule, more), Verdict.FAIL)
+            return Judgement(Verdict.FAIL, counts.words(rule, more), rule="baseline")
         return None
 
     def _literal_run(self) -> tuple[float, ...]:
@@ -268,23 +268,6 @@ class ProportionJudge:
         counts = [(block.over_limit, block.total) if block else (0, 0) for block in self.blocks]
         bad, total = zip(*counts, strict=True)
         return float(bound(bad, total, self.rule.burst_blocks(self.rule.burst_fail_s), alpha, self.rule.dispersion))
-
-    def _found(
-        self, rule: str, reason: str, verdict: Verdict | None = None, *, roll_back: bool = False, observed: bool = True
-    ) -> Judgement:
-        from verification.judge.sequential_test import lower_bound
-
-        counts = self._counts
-        least = float(lower_bound(counts.over, counts.total, END_ALPHA, self.rule.dispersion))
-        figures = BlockFigures(
-            bad=counts.over,
-            total=counts.total,
-            missing=counts.missing,
-            blocks=len(self.blocks),
-            lower_bound=least if counts.total else None,
-            upper_bound=counts.upper(self.rule) if counts.total else None,
-        )
-        return Judgement(verdict, reason, roll_back, observed, rule, figures)
 
 
 def _step(evidence: Evidence, block: Block | None, bad: int, limit: float, rule: ProportionRule) -> Evidence:

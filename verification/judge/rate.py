@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from math import ceil, isfinite
 from typing import TYPE_CHECKING
 
-from verification.judge.judgement import BlockFigures, Judgement, is_count, plain_percent
+from verification.judge.judgement import Judgement, is_count, plain_percent
 from verification.judge.proportion import CONFIDENT_ALPHA, END_ALPHA, MOST_MISSING
 from verification.settings.units import duration_text
 from verification.verdict import Verdict
@@ -156,15 +156,7 @@ class RateJudge:
         limit = f"at {'least' if self.rule.falling else 'most'} {60 * self.rule.limit:.3g} a minute expected"
         rate = f"{60 * _rate(self.blocks):.3g} a minute, {limit}" if seconds else limit
         about = f"{count:,} {self.rule.noun} in {duration_text(round(seconds))} ({rate})"
-        figures = BlockFigures(
-            bad=count,
-            total=count,
-            missing=self.blocks.count(None),
-            blocks=len(self.blocks),
-            lower_bound=_bounds(self.rule, self.blocks, END_ALPHA)[0] if seconds else None,
-            upper_bound=_bounds(self.rule, self.blocks, CONFIDENT_ALPHA)[1] if seconds else None,
-        )
-        return Judgement(verdict, f"{about}: {words}" if words else about, False, observed, rule, figures)
+        return Judgement(verdict, f"{about}: {words}" if words else about, observed=observed, rule=rule)
 
 
 def _alternatives(rule: RateRule) -> tuple[float, ...]:

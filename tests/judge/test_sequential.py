@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -145,6 +147,13 @@ def test_the_bounds_of_a_share_are_those_of_clopper_and_pearson(bad: int, more: 
 def test_the_bounds_at_the_edges() -> None:
     assert (float(lower_bound(0, 10, 0.05)), float(upper_bound(10, 10, 0.05))) == (0.0, 1.0)
     assert (float(lower_bound(0, 0, 0.05)), float(upper_bound(0, 0, 0.05))) == (0.0, 1.0)
+
+
+def test_the_bounds_of_a_count_are_those_of_garwood() -> None:
+    assert count_bounds(30, 0.05)[1] == pytest.approx(40.69, rel=1e-3)
+    low, high = count_bounds(0, 0.05)
+    assert low == 0.0
+    assert high == pytest.approx(-math.log(0.05))
 
 
 @pytest.mark.parametrize("expected", [0.5, 3.0, 40.0])

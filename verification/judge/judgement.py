@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isfinite
 
+from verification.settings.units import duration_text
 from verification.verdict import Verdict
 
 
@@ -44,3 +45,8 @@ def percent(share: float) -> str:
 def plain_percent(share: float) -> str:
     """A share that somebody set, to the digit: `1 %`, `99.55 %`."""
     return f"{100 * share:.6g} %"
+
+
+def aside(burst_s: float) -> str:
+    """That a tolerated burst was left out, if one is tolerated."""
+    return f", even without the worst {duration_text(burst_s)}" if burst_s else ""

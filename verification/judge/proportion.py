@@ -26,7 +26,7 @@ from functools import cached_property
 from math import ceil, isfinite
 from typing import TYPE_CHECKING
 
-from verification.judge.judgement import Judgement, is_count, percent, plain_percent
+from verification.judge.judgement import Judgement, aside, is_count, percent, plain_percent
 from verification.settings.units import duration_text
 from verification.verdict import Verdict
 
@@ -207,7 +207,7 @@ class ProportionJudge:
         proven = self._lower(lower_bound_outside_burst, END_ALPHA)
         if proven > rule.limit:
             more = f"at least {percent(proven)} with {plain_percent(1 - END_ALPHA)} confidence"
-            return Judgement(Verdict.FAIL, counts.words(rule, more + _aside(rule.burst_fail_s)), rule="exact bound")
+            return Judgement(Verdict.FAIL, counts.words(rule, more + aside(rule.burst_fail_s)), rule="exact bound")
         if counts.missing > MOST_MISSING * len(self.blocks):
             gaps = f"too little was observed: {counts.missing} of {len(self.blocks)} blocks are missing"
             return Judgement(None, f"{gaps}; {words}", observed=False, rule="missing blocks")
@@ -238,10 +238,10 @@ class ProportionJudge:
             return Judgement(Verdict.FAIL, f"{words}, of {sample} each: {shares}", roll_back=True, rule="literal")
         if self._severe.reaches(ROLL_BACK_ALPHA):
             share = f"{percent(counts.severe / counts.total)}, more than {plain_percent(rule.roll_back_at)}"
-            sure = f"with {plain_percent(1 - ROLL_BACK_ALPHA)} confidence{_aside(rule.burst_roll_back_s)}"
+            sure = f"with {plain_percent(1 - ROLL_BACK_ALPHA)} confidence{aside(rule.burst_roll_back_s)}"
             words = f"{counts.severe:,} of {counts.total:,} {severe} ({share} {sure})"
             return Judgement(Verdict.FAIL, words, roll_back=True, rule="certain")
-        sure = f"with {plain_percent(1 - FAIL_ALPHA)} confidence{_aside(rule.burst_fail_s)}"
+        sure = f"with {plain_percent(1 - FAIL_ALPHA)} confidence{aside(rule.burst_fail_s)}"
         if self._over.reaches(FAIL_ALPHA):
             return Judgement(Verdict.FAIL, counts.words(rule, f"more than the limit {sure}"), rule="limit")
         if self._worse is not None and self._worse.reaches(FAIL_ALPHA) and rule.baseline and rule.baseline_limit:
@@ -277,7 +277,3 @@ def _step(evidence: Evidence, block: Block | None, bad: int, limit: float, rule:
     from verification.judge.sequential_test import share_ratios
 
     return evidence.after(share_ratios(bad, block.total, limit, rule.dispersion), observed=block.total > 0)
-
-
-def _aside(burst_s: float) -> str:
-    return f", even without the worst {duration_text(burst_s)}" if burst_s else ""

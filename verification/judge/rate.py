@@ -1,4 +1,4 @@
-"""The judge of counts: did traffic drop, did Sentry's events rise? Pure, and of the shape of `verification.judge`.
+"""The judge of counts: did traffic drop? Pure, and of the shape of `verification.judge`.
 
 A Poisson rate is held against what was normal before the deployment, with the same evidence over blocks; what varies
 more than Poisson does tempers it (`dispersion`). Certainty fails at once and never rolls back by itself. At the end a
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from math import ceil, isfinite
 from typing import TYPE_CHECKING
 
-from verification.judge.judgement import Judgement, is_count, plain_percent
+from verification.judge.judgement import Judgement, aside, is_count, plain_percent
 from verification.judge.proportion import CONFIDENT_ALPHA, END_ALPHA, MOST_MISSING
 from verification.settings.units import duration_text
 from verification.verdict import Verdict
@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 
 _HALF = 0.5
 _FEWER = (0.01, 0.3, 0.7)  # alternatives, as multiples of the limit
-_MORE = (1.5, 3.0, 10.0, 40.0)
-_DROP_ALPHA = 5e-4
-_RISE_ALPHA = 2.5e-3
+_ALPHA = 5e-4
+_SURE = f"with {plain_percent(1 - _ALPHA)} confidence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +43,9 @@ class CountBlock:
 
 @dataclass(frozen=True)
 class RateRule:
-    """What is asked of a stream of counts. Raises ValueError for what makes no sense to ask."""
+    """How many requests are asked for. Raises ValueError for what makes no sense to ask."""
 
-    noun: str  # "requests", "events"
-    limit: float  # a second
-    falling: bool  # whether fewer than the limit is bad; otherwise, whether more is
+    limit: float  # a second; fewer are bad
     block_s: float
     blocks: int  # most blocks that the watch may have, its extension included
     burst_s: float = 120  # tolerated
@@ -63,11 +60,6 @@ class RateRule:
             raise ValueError(f"expected a block and a dispersion of 1 at least: {self.blocks}, {self.dispersion}")
 
     @property
-    def alpha(self) -> float:
-        """How probable a false fail may be."""
-        return _DROP_ALPHA if self.falling else _RISE_ALPHA
-
-    @property
     def burst_blocks(self) -> int:
         """How many blocks a tolerated burst may touch."""
         return ceil(self.burst_s / self.block_s - 1e-9)
@@ -75,16 +67,7 @@ class RateRule:
 
 def traffic_rule(baseline: CountBlock, block_s: float, blocks: int, dispersion: float = 1.0) -> RateRule:
     """No drop below half the baseline. Raises ValueError without a request before: there is nothing to drop from."""
-    limit = _HALF * baseline.count / baseline.seconds
-    return RateRule("requests", limit, falling=True, block_s=block_s, blocks=blocks, dispersion=dispersion)
-
-
-def event_rate_rule(baseline: CountBlock, block_s: float, blocks: int, dispersion: float = 1.0) -> RateRule:
-    """No more events than the exact upper bound (95 %) of the baseline."""
-    from verification.judge.sequential_test import count_bounds
-
-    limit = count_bounds(baseline.count, CONFIDENT_ALPHA, dispersion)[1] / baseline.seconds
-    return RateRule("events", limit, falling=False, block_s=block_s, blocks=blocks, dispersion=dispersion)
+    return RateRule(_HALF * baseline.count / baseline.seconds, block_s, blocks, dispersion=dispersion)
 
 
 @dataclass(frozen=True)
@@ -101,7 +84,7 @@ class RateJudge:
         """Nothing was seen yet."""
         from verification.judge.sequential_test import Evidence
 
-        return cls(rule, (), None, Evidence.start(rule.burst_blocks, rule.blocks, len(_alternatives(rule))))
+        return cls(rule, (), None, Evidence.start(rule.burst_blocks, rule.blocks, len(_FEWER)))
 
     def after(self, block: CountBlock | None) -> RateJudge:
         """The judge after one more block; None: it is missing. Raises ValueError beyond `rule.blocks`."""
@@ -113,15 +96,13 @@ class RateJudge:
         if block is None:
             evidence = self._evidence.after_gap()
         else:
-            ratios = count_ratios(block.count, rule.limit * block.seconds, _alternatives(rule), rule.dispersion)
+            ratios = count_ratios(block.count, rule.limit * block.seconds, _FEWER, rule.dispersion)
             evidence = self._evidence.after(ratios, observed=True)
         after = RateJudge(rule, (*self.blocks, block), self.decided, evidence)
-        if self.decided is not None or not evidence.reaches(rule.alpha):
+        if self.decided is not None or not evidence.reaches(_ALPHA):
             return after
-        sure = f"with {plain_percent(1 - rule.alpha)} confidence"
-        sure += f", even without the worst {duration_text(rule.burst_s)}" if rule.burst_s else ""
-        side = "fewer" if rule.falling else "more"
-        return replace(after, decided=after._found("certain", f"{side} than the limit {sure}", Verdict.FAIL))
+        words = f"fewer than the limit {_SURE}{aside(rule.burst_s)}"
+        return replace(after, decided=after._found("certain", words, Verdict.FAIL))
 
     @property
     def so_far(self) -> Judgement:
@@ -138,47 +119,34 @@ class RateJudge:
         if missing > MOST_MISSING * len(self.blocks):
             gaps = f"{missing} of {len(self.blocks)} blocks are missing"
             return self._found("missing blocks", f"too little was observed: {gaps}", observed=False)
-        if self._beyond(_rate(self.blocks)):
+        count, seconds = _sums(self.blocks)
+        if count / seconds < rule.limit:
             return self._found("limit", "not within the limit, and not surely beyond it")
-        low, high = _bounds(rule, self.blocks[-max(1, rule.burst_blocks) :], END_ALPHA)
-        if self._beyond(high if rule.falling else low):
+        if self._bounds(max(1, rule.burst_blocks), END_ALPHA)[1] < rule.limit:
             return self._found("late burst", "within the limit as a whole, but beyond it lately")
-        low, high = _bounds(rule, self.blocks, CONFIDENT_ALPHA)
-        how = "thin evidence" if self._beyond(low if rule.falling else high) else "confident"
+        least, _ = self._bounds(len(self.blocks), CONFIDENT_ALPHA)
+        how = "thin evidence" if least < rule.limit else "confident"
         return self._found(how, how, Verdict.PASS)
 
-    def _beyond(self, rate: float) -> bool:
-        return rate < self.rule.limit if self.rule.falling else rate > self.rule.limit
+    def _bounds(self, last: int, alpha: float) -> tuple[float, float]:
+        """The exact bounds of the rate over the `last` blocks, each at `alpha`; no bounds where none was observed."""
+        from verification.judge.sequential_test import count_bounds
+
+        count, seconds = _sums(self.blocks[-last:])
+        if not seconds:
+            return 0.0, float("inf")
+        low, high = count_bounds(count, alpha, self.rule.dispersion)
+        return low / seconds, high / seconds
 
     def _found(self, rule: str, words: str, verdict: Verdict | None = None, *, observed: bool = True) -> Judgement:
         """A judgement; its words follow the numbers: `120 requests in 5m (24 a minute, at least 30 expected; ...)`."""
         count, seconds = _sums(self.blocks)
-        limit = f"at {'least' if self.rule.falling else 'most'} {60 * self.rule.limit:.3g} a minute expected"
-        rate = f"{60 * _rate(self.blocks):.3g} a minute, {limit}" if seconds else limit
-        about = f"{count:,} {self.rule.noun} in {duration_text(round(seconds))} ({rate})"
+        limit = f"at least {60 * self.rule.limit:.3g} a minute expected"
+        rate = f"{60 * count / seconds:.3g} a minute, {limit}" if seconds else limit
+        about = f"{count:,} requests in {duration_text(round(seconds))} ({rate})"
         return Judgement(verdict, f"{about}: {words}" if words else about, observed=observed, rule=rule)
-
-
-def _alternatives(rule: RateRule) -> tuple[float, ...]:
-    return _FEWER if rule.falling else _MORE
 
 
 def _sums(blocks: Sequence[CountBlock | None]) -> tuple[int, float]:
     known = [block for block in blocks if block is not None]
     return sum(int(block.count) for block in known), sum(block.seconds for block in known)
-
-
-def _rate(blocks: Sequence[CountBlock | None]) -> float:
-    count, seconds = _sums(blocks)
-    return count / seconds
-
-
-def _bounds(rule: RateRule, blocks: Sequence[CountBlock | None], alpha: float) -> tuple[float, float]:
-    """The exact bounds of the rate, each at `alpha`; without a limit where nothing was observed."""
-    from verification.judge.sequential_test import count_bounds
-
-    count, seconds = _sums(blocks)
-    if not seconds:
-        return 0.0, float("inf")
-    low, high = count_bounds(count, alpha, rule.dispersion)
-    return low / seconds, high / seconds

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from verification.redaction import redact
 
-_COUNTS = ("seconds", "total", "errors", "slow", "possibly_slow", "very_slow", "everyone")
+_COUNTS = ("total", "errors", "slow", "possibly_slow", "very_slow", "everyone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +47,8 @@ class TrafficBlock:
         """Both blocks as if they were one."""
         buckets = Counter(dict(self.latencies))
         buckets.update(dict(other.latencies))
-        return TrafficBlock(
-            seconds=self.seconds + other.seconds,
-            total=self.total + other.total,
-            errors=self.errors + other.errors,
-            slow=self.slow + other.slow,
-            possibly_slow=self.possibly_slow + other.possibly_slow,
-            very_slow=self.very_slow + other.very_slow,
-            everyone=self.everyone + other.everyone,
-            latencies=tuple(sorted(buckets.items())),
-        )
+        counts = {name: getattr(self, name) + getattr(other, name) for name in ("seconds", *_COUNTS)}
+        return TrafficBlock(**counts, latencies=tuple(sorted(buckets.items())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +70,7 @@ class Sample:
 
 
 _LONGEST = 300  # characters of a text: a day of bad answers is not to fill a disk
-_COLUMNS = ("stream", "at", "missing", "value", "took_ms", "key", "text", *_COUNTS, "latencies")
+_COLUMNS = ("stream", "at", "missing", "value", "took_ms", "key", "text", "seconds", *_COUNTS, "latencies")
 
 
 class SampleFile:
@@ -170,13 +162,6 @@ def _sample(line: dict[str, str]) -> Sample | None:
 
 def _traffic(line: dict[str, str]) -> TrafficBlock:
     pairs = (bucket.partition(":") for bucket in line["latencies"].split())
-    return TrafficBlock(
-        seconds=float(line["seconds"]),
-        total=int(line["total"]),
-        errors=int(line["errors"]),
-        slow=int(line["slow"]),
-        possibly_slow=int(line["possibly_slow"]),
-        very_slow=int(line["very_slow"]),
-        everyone=int(line["everyone"]),
-        latencies=tuple((float(upper), int(count)) for upper, _, count in pairs),
-    )
+    latencies = tuple((float(upper), int(count)) for upper, _, count in pairs)
+    counts = {name: int(line[name]) for name in _COUNTS}
+    return TrafficBlock(seconds=float(line["seconds"]), **counts, latencies=latencies)

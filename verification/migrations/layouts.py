@@ -81,8 +81,6 @@ def _forget_pointers(database: Database, _: Sequence[str], previous: str) -> Non
 LOGS: Mapping[Layout, MigrationLog | None] = {
     "pymongo-migrate": _log("pymongo_migrate", _stem, "name", "applied", {"applied": {"$ne": None}}),
     "mongodb-migrations": _log("database_migrations", _digits, "migration_datetime", "migration_datetime"),
-    "beanie": MigrationLog(
-        "migrations_log", lambda file: PurePosixPath(file).name, _applied_pointers, _forget_pointers
-    ),
+    "beanie": MigrationLog("migrations_log", _name, _applied_pointers, _forget_pointers),
     "command": None,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from enum import IntEnum
-from typing import NoReturn, Protocol
+from typing import NoReturn, TypeAlias
 
 
 class CommandExit(IntEnum):
@@ -26,9 +26,5 @@ class CommandParser(argparse.ArgumentParser):
         self.exit(CommandExit.USAGE, f"{self.prog}: {message}\n")
 
 
-class Subcommands(Protocol):
-    """Where a command adds itself (argparse has no public name for it)."""
-
-    def add_parser(self, name: str, *, help: str) -> argparse.ArgumentParser:  # noqa: A002
-        """A parser for the command `name`."""
-        ...
+# Where a command adds itself (argparse has no public name for it).
+Subcommands: TypeAlias = "argparse._SubParsersAction[CommandParser]"  # noqa: SLF001

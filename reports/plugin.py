@@ -182,9 +182,7 @@ class Reporting:
             self._handed = [f"No ticket was attached to: {redact(str(error))}"]
             return
         for status in statuses:
-            self._handed.append(
-                f"Ticket {status.ticket}: {status.state}{': ' if status.problem else ''}{status.problem}"
-            )
+            self._handed.append(f"Ticket {status}")
             if status.state == "queued":
                 self._handed.append(f"  Send it later: python -m reports attach {folder}")
 

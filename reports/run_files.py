@@ -6,7 +6,7 @@ import re
 import secrets
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC
 from itertools import count
 from pathlib import Path
@@ -22,11 +22,17 @@ from verification.records.run_record import RollbackResult, RunRecord
 from verification.records.unfinished import unfinished_verdict
 
 
-@dataclass(frozen=True, slots=True)
 class RunFiles:
     """The files in the folder of one run: where each lies, and who writes it."""
 
-    folder: Path
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.report = folder / "report.html"  # the page for people, self-contained
+        self.junit = folder / "junit.xml"  # the results for CI servers
+        self.verdict = folder / "verdict.json"  # the verdict for programs
+        self.record = folder / "record.json"  # all of the run, for `python -m reports`
+        self.summary = folder / "summary.md"  # the Markdown for a ticket or a CI summary
+        self.journal = folder / "journal.jsonl"  # what a rollback did, step by step; written by `rollback`
 
     @classmethod
     def create(cls, output: Path, record: RunRecord, phases: Iterable[str]) -> RunFiles:
@@ -88,36 +94,6 @@ class RunFiles:
         record_file.write(self.record, record)
         write_whole(self.verdict, verdict_file(record).model_dump_json(indent=2) + "\n")
         write_whole(self.summary, summary.markdown(record))
-
-    @property
-    def report(self) -> Path:
-        """The page for people, self-contained."""
-        return self.folder / "report.html"
-
-    @property
-    def junit(self) -> Path:
-        """The results for CI servers."""
-        return self.folder / "junit.xml"
-
-    @property
-    def verdict(self) -> Path:
-        """The verdict for programs."""
-        return self.folder / "verdict.json"
-
-    @property
-    def record(self) -> Path:
-        """All of the run, for `python -m reports`."""
-        return self.folder / "record.json"
-
-    @property
-    def summary(self) -> Path:
-        """The Markdown for a ticket or a CI summary."""
-        return self.folder / "summary.md"
-
-    @property
-    def journal(self) -> Path:
-        """What a rollback did, step by step; written by `rollback`."""
-        return self.folder / "journal.jsonl"
 
 
 def _new_folder(output: Path, name: str) -> Path:

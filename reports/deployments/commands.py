@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -104,11 +103,7 @@ def _settings(options: argparse.Namespace, environment: str) -> DeploymentLogSet
             f'there is no environment "{options.environment}" in {options.deployment}',
             f"It has: {', '.join(names)}.",
         )
-    return load(
-        options.deployment, environment if environment in names else names[0], _any_project(options.variables)
-    ).settings.deployment_log
-
-
-def _any_project(variables: Mapping[str, str]) -> dict[str, str]:
     # Which project it is decides nothing here: nobody is asked but the log.
-    return {"GOOGLE_CLOUD_PROJECT": "any", **variables}
+    variables = {"GOOGLE_CLOUD_PROJECT": "any", **options.variables}
+    known = environment if environment in names else names[0]
+    return load(options.deployment, known, variables).settings.deployment_log

@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from rich.table import Table
 from rich.text import Text
 
+from reports.banner import VERDICT_SYMBOLS
 from reports.text import moment, one_line
-from verification.records.deployments import Deployment, DeploymentOutcome, LoggedRollback
+from verification.records.deployments import Deployment, DeploymentOutcome, LoggedRollback, Signature
 from verification.verdict import Verdict
 
 _COLOURS = {
@@ -19,19 +20,10 @@ _COLOURS = {
     DeploymentOutcome.FAILED: "red",
     DeploymentOutcome.ROLLED_BACK: "red",
 }
-_MARKS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?"}
 
 
 class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, from_attributes=True)
-
-
-class SignatureEntry(_Entry):
-    """Who answers for a line, since when."""
-
-    line: str
-    name: str
-    at: datetime
 
 
 class DeploymentEntry(_Entry):
@@ -53,7 +45,7 @@ class DeploymentEntry(_Entry):
     recovery_s: float | None = Field(validation_alias="recovery")
     rollback: LoggedRollback | None
     rolled_back_at: datetime | None
-    signed_off: tuple[SignatureEntry, ...] = Field(validation_alias="signed")
+    signed_off: tuple[Signature, ...] = Field(validation_alias="signed")
 
 
 class DeploymentLogFile(_Entry):
@@ -76,7 +68,7 @@ def table(deployments: Iterable[Deployment], place: str) -> Table:
             one_line(deployment.revision),
             one_line(deployment.commit[:7]),
             Text(deployment.state, style=_COLOURS[deployment.state]),
-            " ".join(f"{one_line(phase)} {_MARKS[verdict]}" for phase, verdict in deployment.verdicts.items()),
+            " ".join(f"{one_line(phase)} {VERDICT_SYMBOLS[verdict]}" for phase, verdict in deployment.verdicts.items()),
             Text(_rollback(deployment)),
             Text(
                 "\n".join(f"{one_line(signature.line)}: {one_line(signature.name)}" for signature in deployment.signed)

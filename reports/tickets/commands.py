@@ -59,6 +59,5 @@ def _attach(options: argparse.Namespace, console: Console) -> CommandExit:
             settings, variables = sandbox.settings(settings), sandbox.variables(variables)
         statuses = attach(options.folder, tickets, settings, variables)
     for status in statuses:
-        words = f"{status.ticket}: {status.state}{': ' if status.problem else ''}{one_line(status.problem)}"
-        console.print(words, soft_wrap=True, markup=False)
+        console.print(one_line(status), soft_wrap=True, markup=False)
     return CommandExit.NOT_DONE if any(status.state == "queued" for status in statuses) else CommandExit.DONE

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
 
 from reports.page_sections import phase_rank
 from verification.errors import ObserverError
@@ -19,20 +18,21 @@ def merge_runs(records: Sequence[RunRecord]) -> RunRecord:
     runs = sorted(records, key=lambda run: run.started)
     _must_be_one_release(runs)
     counting, superseded = _counting(runs)
-    last = runs[-1]
+    last, deployed = runs[-1], _of_production(runs)
+    unfinished = any(run.finished is None for run in counting)
     return replace(
         last,
         environment=", ".join(dict.fromkeys(run.environment for run in runs)),
         phases=tuple(sorted({phase for run in runs for phase in run.phases}, key=phase_rank)),
         profiles=tuple(dict.fromkeys(profile for run in runs for profile in run.profiles)),
-        service=_latest(run.service for run in _of_production(runs)),
-        target=_latest(run.target for run in _of_production(runs)),
-        revision=_latest(run.revision for run in _of_production(runs)),
-        previous_revision=_latest(run.previous_revision for run in _of_production(runs)),
+        service=_latest(run.service for run in deployed),
+        target=_latest(run.target for run in deployed),
+        revision=_latest(run.revision for run in deployed),
+        previous_revision=_latest(run.previous_revision for run in deployed),
         commit=_latest(_commit(run) for run in runs),
         dry_run=any(run.dry_run for run in runs),
         started=runs[0].started,
-        finished=None if any(run.finished is None for run in counting) else _end(runs),
+        finished=None if unfinished else max(run.finished for run in runs if run.finished),
         criteria_selected=sum(run.criteria_selected for run in counting),
         criteria_in_phase=sum(run.criteria_in_phase for run in counting),
         not_configured={name: why for run in counting for name, why in run.not_configured.items()},
@@ -111,10 +111,6 @@ def _named(result: CriterionResult, run: RunRecord, runs: Sequence[RunRecord]) -
 
 def _latest(values: Iterable[str]) -> str:
     return next((value for value in reversed(list(values)) if value), "")
-
-
-def _end(runs: Sequence[RunRecord]) -> datetime | None:
-    return max((run.finished for run in runs if run.finished), default=None)
 
 
 def _name(run: RunRecord) -> str:

@@ -68,6 +68,9 @@ class TicketStatus(_Closed):
     at: datetime
     problem: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.ticket}: {self.state}{': ' if self.problem else ''}{self.problem}"
+
 
 class _TicketFile(_Closed):
     tickets: tuple[TicketStatus, ...] = ()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sandbox.addresses import AddressDocument, CloudRunAddresses, EnvironmentAddresses
 from sandbox.backend.app import Backend
 from sandbox.backend.checkout import checkout_or_none
-from sandbox.backend.configuration import Configuration, DependencyAddresses, upstreams_app
+from sandbox.backend.configuration import Configuration, upstreams_app
 from sandbox.backend.database import DeadAddress, SlowProxy, mongodb_uri
 from sandbox.backend.synthetic_users import SyntheticUsers
 from sandbox.github.model import seed_deployments
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sandbox.backend.database import Database, User
-    from sandbox.faults import Faults
-    from sandbox.platform.model import Revision
     from sandbox.platform.runtime import ContainerHost
     from sandbox.timing import Timing
 
@@ -207,17 +205,17 @@ class World:
                 self._control.tag_urls[service.name, tag] = listener.url
                 self._tasks.start(self._open(listener))
 
-    def _backend(self, revision: Revision, faults: Faults, host: ContainerHost) -> Backend:
+    def _backend(self, host: ContainerHost) -> Backend:
         """The container of a revision."""
-        from sandbox.backend.sentry_client import SentryConfiguration
-
-        environment = self._control.services[revision.service].environment
+        environment = self._control.services[host.revision.service].environment
         assert self._slow_database is not None
-        surroundings = DependencyAddresses(
+        configuration = Configuration(
+            host,
+            environment,
             mongodb=self._database.uri(environment),
             mongodb_slow=mongodb_uri(self._slow_database.port, environment),
             mongodb_dead=mongodb_uri(self._dead_database.port, environment),
             upstreams=self._upstreams.url,
-            sentry=SentryConfiguration(self._sentry.dsn(self._sentry_listener.url, environment), environment),
+            sentry_dsn=self._sentry.dsn(self._sentry_listener.url, environment),
         )
-        return Backend(Configuration(revision, surroundings, faults, host))
+        return Backend(configuration)

@@ -67,13 +67,12 @@ class Backend:
         from sandbox.backend.sentry_client import Reporter, report  # slow to import
 
         self._report = report
-        self._faults = configuration.faults
-        self._write = configuration.host.write
-        self._trouble = RequestFaults(configuration.faults, configuration.host.out_of_memory)
+        host = configuration.host
+        self._faults, self._write = host.faults, host.write
+        self._trouble = RequestFaults(host.faults, host.out_of_memory)
         self._mongodb_url = configuration.mongodb_url
-        revision = configuration.revision
         self._clients: dict[str, AsyncMongoClient[Document]] = {}  # by address
-        self._health = HealthEndpoints(revision, self._mongo, configuration.upstreams, configuration.faults)
+        self._health = HealthEndpoints(host.revision, self._mongo, configuration.upstreams, host.faults)
         self._connecting: asyncio.Task[None] | None = None
         self._first_request: float | None = None
         self._content_requests = 0
@@ -93,8 +92,7 @@ class Backend:
                 ValidationError: _invalid,
             },
         )
-        sentry = configuration.surroundings.sentry
-        self._reporter = Reporter(self._answer, sentry, revision.name, revision.commit)
+        self._reporter = Reporter(self._answer, configuration.sentry_dsn, configuration.environment, host.revision)
 
     def start(self) -> None:
         """Do what an application does when its container comes up: say so, and connect to the database."""

@@ -16,57 +16,28 @@ from starlette.routing import Route
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from sandbox.backend.sentry_client import SentryConfiguration
-    from sandbox.faults import Faults
-    from sandbox.platform.model import Revision
     from sandbox.platform.runtime import ContainerHost
 
 SLOW_SECONDS = 2.5
 
 
 @dataclass(frozen=True, slots=True)
-class Upstreams:
-    """The base addresses that a revision is configured with."""
+class Configuration:
+    """The configuration of one revision. Its database has several addresses, as some of its faults are wrong ones."""
 
-    openai: str
-    elevenlabs: str
-    pinecone: str
-
-
-def addresses(base: str, *, openai_slow: bool) -> Upstreams:
-    """The addresses below the stand-ins' `base`; the slow OpenAI is an address of its own, for one revision to use."""
-    return Upstreams(f"{base}/{'openai-slow' if openai_slow else 'openai'}", f"{base}/elevenlabs", f"{base}/pinecone")
-
-
-@dataclass(frozen=True, slots=True)
-class DependencyAddresses:
-    """Where the revisions of one environment find their database and the services they call."""
-
+    host: ContainerHost
+    environment: str
     mongodb: str
     mongodb_slow: str
     mongodb_dead: str
-    upstreams: str
-    sentry: SentryConfiguration
-
-
-@dataclass(frozen=True, slots=True)
-class Configuration:
-    """The configuration of one revision; some of its faults are wrong addresses, from when they begin on."""
-
-    revision: Revision
-    surroundings: DependencyAddresses
-    faults: Faults
-    host: ContainerHost
+    upstreams: str  # where the stand-ins are
+    sentry_dsn: str
 
     def mongodb_url(self) -> str:
         """Where the database is now."""
-        if "mongodb-down" in self.faults:
-            return self.surroundings.mongodb_dead
-        return self.surroundings.mongodb_slow if "mongodb-slow" in self.faults else self.surroundings.mongodb
-
-    def upstreams(self) -> Upstreams:
-        """Where the services that it calls are now."""
-        return addresses(self.surroundings.upstreams, openai_slow="dependency-slow" in self.faults)
+        if "mongodb-down" in self.host.faults:
+            return self.mongodb_dead
+        return self.mongodb_slow if "mongodb-slow" in self.host.faults else self.mongodb
 
 
 def upstreams_app() -> Starlette:

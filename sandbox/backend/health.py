@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pymongo import AsyncMongoClient
     from starlette.requests import Request
 
-    from sandbox.backend.configuration import Upstreams
     from sandbox.platform.model import Revision
 
 APP_NAME = "Bayit+ Backend"
@@ -42,15 +41,15 @@ class Dependency:
 class HealthEndpoints:
     """The three endpoints. With the fault `unhealthy` each of them answers 503, whatever the dependencies say.
 
-    `mongo` and `upstreams` answer whom to ask now. Latencies are measured; whether one is too high is a matter of
-    `faults`, as it would be a matter of the machine's load otherwise.
+    `mongo` answers whom to ask now; the stand-ins of the other services are below the address `upstreams`. Latencies
+    are measured; whether one is too high is a matter of `faults`, as it would be of the machine's load otherwise.
     """
 
     def __init__(
         self,
         revision: Revision,
         mongo: Callable[[], AsyncMongoClient[dict[str, object]]],
-        upstreams: Callable[[], Upstreams],
+        upstreams: str,
         faults: AbstractSet[str],
     ) -> None:
         self._revision = revision
@@ -78,13 +77,13 @@ class HealthEndpoints:
 
     async def deep(self, _request: Request) -> Response:
         """GET /health/deep: every dependency, asked at the same time."""
-        upstreams = self._upstreams()
+        of_openai = "openai-slow" if "dependency-slow" in self._faults else "openai"
         openai_auth = {"Authorization": "Bearer sk-synthetic"}
         mongodb, openai, elevenlabs, pinecone = await asyncio.gather(
             self._mongodb(),
-            self._upstream(f"{upstreams.openai}/v1/models", openai_auth, slowed_by="dependency-slow"),
-            self._upstream(f"{upstreams.elevenlabs}/v1/models", {"xi-api-key": "synthetic"}),
-            self._upstream(f"{upstreams.pinecone}/indexes", {"Api-Key": "synthetic"}),
+            self._upstream(f"{of_openai}/v1/models", openai_auth, slowed_by="dependency-slow"),
+            self._upstream("elevenlabs/v1/models", {"xi-api-key": "synthetic"}),
+            self._upstream("pinecone/indexes", {"Api-Key": "synthetic"}),
         )
         services = {"mongodb": mongodb, "openai": openai, "elevenlabs": elevenlabs, "pinecone": pinecone}
         status: Status = "healthy"
@@ -113,10 +112,10 @@ class HealthEndpoints:
             return Dependency("unhealthy", _since(started))
         return self._answered(_since(started), "mongodb-slow")
 
-    async def _upstream(self, url: str, headers: dict[str, str], slowed_by: str = "") -> Dependency:
+    async def _upstream(self, path: str, headers: dict[str, str], slowed_by: str = "") -> Dependency:
         started = time.monotonic()
         try:
-            (await self._http.get(url, headers=headers)).raise_for_status()
+            (await self._http.get(f"{self._upstreams}/{path}", headers=headers)).raise_for_status()
         except httpx.HTTPError:
             return Dependency("unhealthy", _since(started))
         return self._answered(_since(started), slowed_by)

@@ -6,7 +6,6 @@ Import this module late: the SDK takes a tenth of a second.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import sentry_sdk
@@ -17,16 +16,10 @@ from sentry_sdk.utils import event_from_exception
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from sandbox.platform.model import Revision
+
 _FLUSH_SECONDS = 0.5
 _QUEUE_SIZE = 1000  # a burst of requests is still reported whole
-
-
-@dataclass(frozen=True, slots=True)
-class SentryConfiguration:
-    """What a container learns about Sentry from its environment variables."""
-
-    dsn: str
-    environment: str
 
 
 class Reporter:
@@ -36,12 +29,12 @@ class Reporter:
     requests of this application run in.
     """
 
-    def __init__(self, app: ASGIApp, settings: SentryConfiguration, revision: str, release: str) -> None:
+    def __init__(self, app: ASGIApp, dsn: str, environment: str, revision: Revision) -> None:
         self._client = sentry_sdk.Client(
-            dsn=settings.dsn,
-            environment=settings.environment,
-            release=release,
-            server_name=revision,
+            dsn=dsn,
+            environment=environment,
+            release=revision.commit,
+            server_name=revision.name,
             traces_sample_rate=1.0,
             transport_queue_size=_QUEUE_SIZE,
             keep_alive=True,

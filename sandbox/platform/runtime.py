@@ -50,10 +50,11 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class ContainerHost:
-    """What a container of `revision` may ask of what runs it."""
+    """What a container of `revision`, with `faults`, may ask of what runs it."""
 
     runtime: RevisionRuntime
     revision: Revision
+    faults: Faults
 
     def write(self, severity: Severity, text: str) -> None:
         """Keep a line that the container wrote: to stdout, from ERROR on to stderr."""
@@ -65,12 +66,12 @@ class ContainerHost:
 
 
 class RevisionRuntime:
-    """Starts and stops revisions; `build` makes the container of one, with its faults.
+    """Starts and stops revisions; `build` makes the container of one.
 
     What containers write, and what becomes of them, goes to `logs`.
     """
 
-    def __init__(self, build: Callable[[Revision, Faults, ContainerHost], Container], logs: LogStore) -> None:
+    def __init__(self, build: Callable[[ContainerHost], Container], logs: LogStore) -> None:
         self._build = build
         self._logs = logs
         self._faults: dict[str, Faults] = {}  # of the revisions that serve, whichever container does it
@@ -107,7 +108,7 @@ class RevisionRuntime:
             if instance is None:
                 faults = self._faults.setdefault(revision.name, Faults(revision.faults, begun=False))
                 self.log(SYSTEM, revision, "INFO", "Starting new instance. Reason: there is none for its traffic.")
-                container = self._build(revision, faults, ContainerHost(self, revision))
+                container = self._build(ContainerHost(self, revision, faults))
                 instance = Instance(container, Listener(container))
                 await instance.listener.start()
                 container.start()

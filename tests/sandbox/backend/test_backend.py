@@ -17,7 +17,6 @@ from pymongo import AsyncMongoClient, MongoClient
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from sandbox.backend.configuration import addresses
 from sandbox.backend.database import SlowProxy
 from sandbox.backend.health import HealthEndpoints
 from sandbox.faults import Faults
@@ -195,8 +194,7 @@ async def _readiness(mongodb: str, reply_seconds: float, *faults: str) -> dict[s
     await proxy.start()
     client = AsyncMongoClient[dict[str, object]](f"mongodb://127.0.0.1:{proxy.port}{url.path}", directConnection=True)
     revision = Revision("a-service-00001-abc", "a-service", datetime.now(UTC), image="", commit="c0ffee")
-    upstreams = addresses("http://127.0.0.1:9", openai_slow=False)
-    health = HealthEndpoints(revision, lambda: client, lambda: upstreams, Faults(faults))
+    health = HealthEndpoints(revision, lambda: client, "http://127.0.0.1:9", Faults(faults))
     listener = Listener(Starlette(routes=[Route("/health/ready", health.ready)]))
     await listener.start()
     try:

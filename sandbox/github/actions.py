@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse, Response
 
-from sandbox.github.http import GitHubRefusal, asked_moment, not_found, page, read_body
-from sandbox.github.issues import user
-from sandbox.github.model import LOGIN, REPOSITORY
+from sandbox.github.http import WEB, GitHubRefusal, asked_moment, known, not_found, page, read_body, url, user
+from sandbox.github.model import LOGIN
 from sandbox.github.runs import INPUTS, JOBS, DeployJob, DeployRun, DeployRunner
 from sandbox.vendor_api import iso
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 WORKFLOW_ID = 161_335
 WORKFLOW_NAME = "Deploy to Production"
 WORKFLOW_FILE = "deploy-production.yml"
-_WEB = f"https://github.com/{REPOSITORY}"
 
 
 class GitHubActionsEndpoints:
@@ -41,7 +39,7 @@ class GitHubActionsEndpoints:
 
     async def dispatch(self, request: Request) -> Response:
         """Start a run. Without `return_run_details` the answer does not say which one."""
-        _known(request)
+        _check_workflow(request)
         body = await read_body(request, "WorkflowDispatch")
         ref = body.get("ref", str, "").removeprefix("refs/heads/")
         if not ref:
@@ -55,7 +53,7 @@ class GitHubActionsEndpoints:
 
     async def listing(self, request: Request) -> Response:
         """The runs of a workflow, newest first."""
-        _known(request)
+        _check_workflow(request)
         asked = request.query_params
         created = asked.get("created", "")
         refusal = GitHubRefusal(422, "Validation Failed")
@@ -126,13 +124,10 @@ class GitHubActionsEndpoints:
         }
 
     def _run(self, request: Request) -> DeployRun:
-        run = self.runs.get(request.path_params["id"])
-        if run is None:
-            raise not_found()
-        return run
+        return known(self.runs.get(request.path_params["id"]))
 
 
-def _known(request: Request) -> None:
+def _check_workflow(request: Request) -> None:
     if request.path_params["workflow"] not in {str(WORKFLOW_ID), WORKFLOW_FILE}:
         raise not_found()
 
@@ -145,11 +140,11 @@ def _inputs(body: Body) -> dict[str, str]:
 
 
 def _url(request: Request, run: DeployRun) -> str:
-    return f"{request.base_url}repos/{REPOSITORY}/actions/runs/{run.id}"
+    return url(request, f"/actions/runs/{run.id}")
 
 
 def _html(run: DeployRun) -> str:
-    return f"{_WEB}/actions/runs/{run.id}"
+    return f"{WEB}/actions/runs/{run.id}"
 
 
 def _workflow(request: Request) -> dict[str, Json]:
@@ -158,8 +153,8 @@ def _workflow(request: Request) -> dict[str, Json]:
         "name": WORKFLOW_NAME,
         "path": f".github/workflows/{WORKFLOW_FILE}",
         "state": "active",
-        "url": f"{request.base_url}repos/{REPOSITORY}/actions/workflows/{WORKFLOW_ID}",
-        "html_url": f"{_WEB}/blob/main/.github/workflows/{WORKFLOW_FILE}",
+        "url": url(request, f"/actions/workflows/{WORKFLOW_ID}"),
+        "html_url": f"{WEB}/blob/main/.github/workflows/{WORKFLOW_FILE}",
     }
 
 

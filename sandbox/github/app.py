@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from sandbox.github.actions import GitHubActionsEndpoints
 from sandbox.github.deployments import GitHubDeploymentEndpoints
-from sandbox.github.http import GitHubRefusal, not_found
+from sandbox.github.http import WEB, GitHubRefusal, not_found, url
 from sandbox.github.issues import GitHubIssueEndpoints
 from sandbox.github.model import MAIN, REPOSITORY, Repository, seed_repository
 from sandbox.github.releases import GitHubReleaseEndpoints
@@ -88,12 +88,10 @@ class GitHubApp(VendorApp):
     async def _repository(self, request: Request) -> Response:
         return JSONResponse(
             {
-                "id": 700_000_001,
-                "name": REPOSITORY.rpartition("/")[2],
                 "full_name": REPOSITORY,
                 "private": True,
-                "html_url": f"https://github.com/{REPOSITORY}",
-                "url": f"{request.base_url}repos/{REPOSITORY}",
+                "html_url": WEB,
+                "url": url(request),
                 "default_branch": MAIN,
                 "archived": False,
                 "permissions": {"admin": False, "push": bearer(request) == self.token, "pull": True},

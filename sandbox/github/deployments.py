@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse, Response
 
-from sandbox.github.http import GitHubRefusal, invalid, not_found, page, read_body
-from sandbox.github.issues import user
-from sandbox.github.model import LOGIN, REPOSITORY, DeploymentStatus, GitHubDeployment
+from sandbox.github.http import GitHubRefusal, invalid, known, page, read_body, url, user
+from sandbox.github.model import LOGIN, DeploymentStatus, GitHubDeployment
 from sandbox.vendor_api import iso
 
 if TYPE_CHECKING:
@@ -49,10 +48,8 @@ class GitHubDeploymentEndpoints:
         sha = self._repository.branches.get(ref, ref)
         if not _COMMIT.fullmatch(sha):
             raise GitHubRefusal(422, f"No ref found for: {ref}")
-        environment, description = (
-            body.text("environment", "production"),
-            body.text("description", most=_MAX_DESCRIPTION),
-        )
+        environment = body.text("environment", "production")
+        description = body.text("description", most=_MAX_DESCRIPTION)
         number, at = self._repository.next_id(), datetime.now(UTC)
         deployment = GitHubDeployment(number, ref, sha, environment, at, description)
         self._repository.deployments[number] = deployment
@@ -84,21 +81,18 @@ class GitHubDeploymentEndpoints:
                 other.statuses.append(DeploymentStatus(self._repository.next_id(), "inactive", at))
 
     def _deployment(self, request: Request) -> GitHubDeployment:
-        deployment = self._repository.deployments.get(request.path_params["id"])
-        if deployment is None:
-            raise not_found()
-        return deployment
+        return known(self._repository.deployments.get(request.path_params["id"]))
 
 
 def _url(request: Request, deployment: GitHubDeployment) -> str:
-    return f"{request.base_url}repos/{REPOSITORY}/deployments/{deployment.id}"
+    return url(request, f"/deployments/{deployment.id}")
 
 
 def _show(request: Request, deployment: GitHubDeployment) -> dict[str, Json]:
-    url = _url(request, deployment)
+    path = _url(request, deployment)
     return {
         "id": deployment.id,
-        "url": url,
+        "url": path,
         "sha": deployment.sha,
         "ref": deployment.ref,
         "task": "deploy",
@@ -106,19 +100,19 @@ def _show(request: Request, deployment: GitHubDeployment) -> dict[str, Json]:
         "description": deployment.description or None,
         "creator": user(LOGIN),
         "created_at": iso(deployment.at),
-        "statuses_url": f"{url}/statuses",
+        "statuses_url": f"{path}/statuses",
     }
 
 
 def _show_status(deployment: GitHubDeployment, request: Request, status: DeploymentStatus) -> dict[str, Json]:
-    url = _url(request, deployment)
+    path = _url(request, deployment)
     return {
         "id": status.id,
-        "url": f"{url}/statuses/{status.id}",
+        "url": f"{path}/statuses/{status.id}",
         "state": status.state,
         "creator": user(LOGIN),
         "description": status.description,
         "environment": deployment.environment,
         "created_at": iso(status.at),
-        "deployment_url": url,
+        "deployment_url": path,
     }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from starlette.responses import JSONResponse, Response
 
+from sandbox.github.model import REPOSITORY
 from sandbox.vendor_api import Json, Refusal, json_object, moment
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Given = TypeVar("Given")
 
+WEB = f"https://github.com/{REPOSITORY}"
 _DOCUMENTATION = "https://docs.github.com/rest"
 _DEFAULT_PAGE, _MAX_PAGE = 30, 100
 
@@ -34,6 +36,13 @@ class GitHubRefusal(Refusal):
 def not_found() -> GitHubRefusal:
     """What is not there, or not for the caller to see."""
     return GitHubRefusal(404, "Not Found")
+
+
+def known(item: Item | None) -> Item:
+    """What was asked for. Raises GitHubRefusal, 404, where there is none."""
+    if item is None:
+        raise not_found()
+    return item
 
 
 def invalid(resource: str, field: str, code: str = "invalid", message: str = "") -> GitHubRefusal:
@@ -73,6 +82,16 @@ async def read_body(request: Request, resource: str) -> Body:
     """The body of a request. Raises GitHubRefusal, 400."""
     unparsable = GitHubRefusal(400, "Problems parsing JSON")
     return Body(resource, await json_object(request, unparsable, GitHubRefusal(400, "Body should be a JSON object")))
+
+
+def url(request: Request, path: str = "") -> str:
+    """The address of something of the repository, as the API names it."""
+    return f"{request.base_url}repos/{REPOSITORY}{path}"
+
+
+def user(login: str) -> dict[str, Json]:
+    """Who did something."""
+    return {"login": login, "type": "Bot" if login.endswith("[bot]") else "User"}
 
 
 def asked_moment(text: str, refusal: GitHubRefusal) -> datetime:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse, Response
 
-from sandbox.github.http import GitHubRefusal, asked_moment, invalid, not_found, page, read_body
-from sandbox.github.model import LOGIN, REPOSITORY, GitHubIssue, IssueComment
+from sandbox.github.http import WEB, GitHubRefusal, asked_moment, invalid, known, page, read_body, url, user
+from sandbox.github.model import LOGIN, GitHubIssue, IssueComment
 from sandbox.vendor_api import iso
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from sandbox.vendor_api import Json
 
 _MAX_BODY = 65_536  # characters of an issue or a comment
-_WEB = f"https://github.com/{REPOSITORY}"
 
 
 class GitHubIssueEndpoints:
@@ -75,18 +74,14 @@ class GitHubIssueEndpoints:
     async def change_comment(self, request: Request) -> Response:
         """Change a comment, whatever issue it is on."""
         text = await _comment_text(request)
-        for issue in self._repository.issues.values():
-            for comment in issue.comments:
-                if comment.id == request.path_params["id"]:
-                    comment.body = text
-                    return JSONResponse(_show_comment(issue, request, comment))
-        raise not_found()
+        every = ((issue, comment) for issue in self._repository.issues.values() for comment in issue.comments)
+        wanted = request.path_params["id"]
+        issue, comment = known(next((pair for pair in every if pair[1].id == wanted), None))
+        comment.body = text
+        return JSONResponse(_show_comment(issue, request, comment))
 
     def _issue(self, request: Request) -> GitHubIssue:
-        issue = self._repository.issues.get(request.path_params["number"])
-        if issue is None:
-            raise not_found()
-        return issue
+        return known(self._repository.issues.get(request.path_params["number"]))
 
 
 async def _comment_text(request: Request) -> str:
@@ -95,7 +90,7 @@ async def _comment_text(request: Request) -> str:
 
 def _show(request: Request, issue: GitHubIssue) -> dict[str, Json]:
     """An issue as JSON. A pull request is told by its field `pull_request` alone."""
-    url = _url(request, issue)
+    path = _url(request, issue)
     labels: list[Json] = [{"name": name} for name in issue.labels]
     shown: dict[str, Json] = {
         "id": 1_000_000_000 + issue.number,
@@ -109,12 +104,12 @@ def _show(request: Request, issue: GitHubIssue) -> dict[str, Json]:
         "created_at": iso(issue.created),
         "updated_at": iso(issue.updated),
         "closed_at": iso(issue.closed) if issue.closed else None,
-        "url": url,
-        "comments_url": f"{url}/comments",
-        "html_url": f"{_WEB}/{'pull' if issue.is_pull_request else 'issues'}/{issue.number}",
+        "url": path,
+        "comments_url": f"{path}/comments",
+        "html_url": f"{WEB}/{'pull' if issue.is_pull_request else 'issues'}/{issue.number}",
     }
     if issue.is_pull_request:
-        shown["pull_request"] = {"url": url.replace("/issues/", "/pulls/"), "html_url": shown["html_url"]}
+        shown["pull_request"] = {"url": path.replace("/issues/", "/pulls/"), "html_url": shown["html_url"]}
     return shown
 
 
@@ -125,14 +120,9 @@ def _show_comment(issue: GitHubIssue, request: Request, comment: IssueComment) -
         "user": user(comment.author),
         "created_at": iso(comment.at),
         "issue_url": _url(request, issue),
-        "html_url": f"{_WEB}/issues/{issue.number}#issuecomment-{comment.id}",
+        "html_url": f"{WEB}/issues/{issue.number}#issuecomment-{comment.id}",
     }
 
 
-def user(login: str) -> dict[str, Json]:
-    """Who did something."""
-    return {"login": login, "type": "Bot" if login.endswith("[bot]") else "User"}
-
-
 def _url(request: Request, issue: GitHubIssue) -> str:
-    return f"{request.base_url}repos/{REPOSITORY}/issues/{issue.number}"
+    return url(request, f"/issues/{issue.number}")

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse, Response
 
-from sandbox.github.http import GitHubRefusal, invalid, not_found, read_body
-from sandbox.github.issues import user
-from sandbox.github.model import LOGIN, REPOSITORY
+from sandbox.github.http import WEB, GitHubRefusal, invalid, known, read_body, url, user
+from sandbox.github.model import LOGIN
 from sandbox.vendor_api import iso
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from sandbox.vendor_api import Json
 
 _MAX_NOTES = 125_000
-_WEB = f"https://github.com/{REPOSITORY}"
 
 
 @dataclass(slots=True)
@@ -78,29 +76,25 @@ class GitHubReleaseEndpoints:
 
     async def remove_asset(self, request: Request) -> Response:
         """Take a file away."""
-        for release in self.releases:
-            for asset in release.assets:
-                if asset.id == request.path_params["id"]:
-                    release.assets.remove(asset)
-                    return Response(status_code=204)
-        raise not_found()
+        every = ((release, asset) for release in self.releases for asset in release.assets)
+        wanted = request.path_params["id"]
+        release, asset = known(next((pair for pair in every if pair[1].id == wanted), None))
+        release.assets.remove(asset)
+        return Response(status_code=204)
 
     def _release(self, wanted: int | str) -> GitHubRelease:
-        for release in self.releases:
-            if wanted in {release.id, release.tag}:
-                return release
-        raise not_found()
+        return known(next((release for release in self.releases if wanted in {release.id, release.tag}), None))
 
 
 def _show(request: Request, release: GitHubRelease) -> dict[str, Json]:
-    base = f"{request.base_url}repos/{REPOSITORY}/releases/{release.id}"
+    base = url(request, f"/releases/{release.id}")
     return {
         "id": release.id,
         "tag_name": release.tag,
         "name": release.tag,
         "body": release.body,
         "url": base,
-        "html_url": f"{_WEB}/releases/tag/{release.tag}",
+        "html_url": f"{WEB}/releases/tag/{release.tag}",
         "upload_url": f"{base}/assets{{?name,label}}",
         "author": user(LOGIN),
         "created_at": iso(release.at),
@@ -115,6 +109,6 @@ def _asset(request: Request, asset: ReleaseAsset) -> dict[str, Json]:
         "content_type": asset.kind,
         "size": len(asset.content),
         "state": "uploaded",
-        "url": f"{request.base_url}repos/{REPOSITORY}/releases/assets/{asset.id}",
-        "browser_download_url": f"{_WEB}/releases/download/{asset.name}",
+        "url": url(request, f"/releases/assets/{asset.id}"),
+        "browser_download_url": f"{WEB}/releases/download/{asset.name}",
     }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from sandbox.platform.changes import Change
 from sandbox.platform.errors import ApiError
 from sandbox.platform.model import TrafficTarget
+from sandbox.platform.tasks import TaskSet
 
 if TYPE_CHECKING:
     from sandbox.platform.control_plane import ControlPlane
@@ -69,20 +70,18 @@ class DeployRunner:
         self._control = control
         self._service = service
         self._one_at_a_time = asyncio.Lock()
-        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._under_way = TaskSet()
+        self._tasks: dict[int, asyncio.Task[None]] = {}  # by the id of the run
 
     def start(self, run: DeployRun) -> None:
         """Begin; it takes a little while."""
-        task = asyncio.create_task(self._carry_out(run))
-        self._tasks[run.id] = task
-        task.add_done_callback(lambda _: self._tasks.pop(run.id, None))
+        self._tasks[run.id] = self._under_way.start(self._carry_out(run))
 
     def cancel(self, run: DeployRun) -> bool:
         """Whether it was still there to be cancelled."""
-        task = self._tasks.get(run.id)
-        if task is None:
+        if run.status == "completed":
             return False
-        task.cancel()
+        self._tasks[run.id].cancel()
         for job in run.jobs:
             if job.status != "completed":
                 _end(job, "cancelled")
@@ -91,10 +90,7 @@ class DeployRunner:
 
     async def close(self) -> None:
         """Leave whatever is under way."""
-        tasks = [*self._tasks.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._under_way.cancel()
 
     async def _carry_out(self, run: DeployRun) -> None:
         while "workflow-hangs" in self._control.faults:  # noqa: ASYNC110  # nobody would set an event for it

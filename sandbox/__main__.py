@@ -20,7 +20,7 @@ from typing import NoReturn
 import psutil
 
 from sandbox.backend.database import Database, User
-from sandbox.timing import LARGEST_RPM, Timing
+from sandbox.timing import LARGEST_RPM
 
 _DESCRIPTION = """\
 A stand-in for everything around a deployment, on this machine alone: a streaming service in revisions behind an
@@ -135,8 +135,7 @@ async def _run(files: _Files, signals: _Signals, options: argparse.Namespace) ->
     database_started = asyncio.get_running_loop().run_in_executor(thread, database.start)
     from sandbox.world import World
 
-    timing = Timing(options.users_rpm, options.sample_period, options.ingest_delay)
-    world = World(files.directory, database, smoke_user, timing)
+    world = World(files.directory, database, smoke_user, options.users_rpm)
     try:
         await world.start(database_started)
         line = world.document().as_line()
@@ -190,11 +189,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help=f"requests a minute of production's users, who also have an hour's past (default 0, most {LARGEST_RPM})",
     )
-    for option, default, help_ in (
-        ("--sample-period", 1.0, "of Cloud Monitoring's samples (default 1; Google's is 60)"),
-        ("--ingest-delay", 0.5, "until one of them, or a log entry, can be seen (default 0.5; Google's is up to 180)"),
-    ):
-        parser.add_argument(option, type=_seconds, default=default, metavar="SECONDS", help=help_)
     return parser
 
 
@@ -202,16 +196,6 @@ def _rate(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= LARGEST_RPM):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {LARGEST_RPM}")
     return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0.1 <= value <= 600:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0.1 to 600")
-    return value
 
 
 def _writable(text: str) -> Path:

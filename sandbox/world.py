@@ -34,6 +34,7 @@ from sandbox.platform.tasks import TaskSet
 from sandbox.platform.traffic_log import TrafficLog, seed_past
 from sandbox.sentry.app import SentryApp
 from sandbox.sentry.history import seed_sentry
+from sandbox.timing import INGEST_DELAY, SAMPLE_PERIOD
 from sandbox.vendors import Vendors
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
     from sandbox.backend.database import Database, User
     from sandbox.platform.runtime import ContainerHost
-    from sandbox.timing import Timing
 
 
 USUAL_RPM = 600  # what the past was like, where nobody says
@@ -52,10 +52,10 @@ SERVICES = {"staging": "bayit-plus-backend-staging", "production": "bayit-plus-b
 class World:
     """All servers of the sandbox. `directory` is for its files; whoever made it removes it. Use within the loop."""
 
-    def __init__(self, directory: Path, database: Database, smoke_user: User, timing: Timing) -> None:
+    def __init__(self, directory: Path, database: Database, smoke_user: User, users_rpm: int) -> None:
         self._database = database
-        self._timing = timing
-        self._traffic = TrafficLog(timing.sample_period, timing.ingest_delay)
+        self._users_rpm = users_rpm
+        self._traffic = TrafficLog(SAMPLE_PERIOD, INGEST_DELAY)
         self._smoke_user = smoke_user
         self._certificates = make_certificates(directory)
         self._checkout = checkout_or_none(directory / "checkout")
@@ -65,7 +65,7 @@ class World:
         self._tasks = TaskSet()
         self._dead_database = DeadAddress()
         self._slow_database: SlowProxy | None = None
-        self._logs = LogStore(timing.ingest_delay)
+        self._logs = LogStore(INGEST_DELAY)
         self._runtime = RevisionRuntime(self._backend, self._logs)
         self._control = ControlPlane(self._runtime, PROJECT, REGION)
         self._monitoring = CloudMonitoringApi(self._traffic, PROJECT, REGION, self._control.faults)
@@ -169,9 +169,9 @@ class World:
         service.url = self._http[environment].url
         serving = seed(service, self._commit_of(environment))
         if environment == "production":
-            seed_past(self._traffic, name, serving.name, self._timing.users_rpm or USUAL_RPM)
+            seed_past(self._traffic, name, serving.name, self._users_rpm or USUAL_RPM)
             self._users = SyntheticUsers(
-                service.url, self._smoke_user, self._timing.users_rpm, lambda: self._share_of_users(name)
+                service.url, self._smoke_user, self._users_rpm, lambda: self._share_of_users(name)
             )
 
     def _set_users(self, rpm: int) -> None:
@@ -192,7 +192,7 @@ class World:
             for ingress in self._ingresses.values():
                 for revision in self._runtime.running(ingress.service):
                     self._traffic.idle(ingress.service.name, revision)
-            await asyncio.sleep(min(self._timing.sample_period, 5.0))
+            await asyncio.sleep(SAMPLE_PERIOD)
 
     def _changed(self, service: CloudRunService) -> None:
         """Give new tags an address, and let containers go that nobody can reach any more."""

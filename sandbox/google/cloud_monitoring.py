@@ -50,7 +50,6 @@ class CloudMonitoringApi:
         methods: dict[str, Callable[[bytes], Awaitable[Message]]] = {
             "ListTimeSeries": self._list_time_series,
             "GetMetricDescriptor": self._get_descriptor,
-            "ListMetricDescriptors": self._list_descriptors,
         }
         return grpc.method_handlers_generic_handler(
             _SERVICE, {name: unary(answer, self._faults, "monitoring-down") for name, answer in methods.items()}
@@ -124,27 +123,12 @@ class CloudMonitoringApi:
             )
 
     async def _get_descriptor(self, raw: bytes) -> Message:
+        from google.api import metric_pb2
         from google.cloud import monitoring_v3
 
         request = monitoring_v3.GetMetricDescriptorRequest.deserialize(raw)
         project, _, metric = request.name.partition("/metricDescriptors/")
         self._must_be_ours(project)
-        return self._descriptor(metric)
-
-    async def _list_descriptors(self, raw: bytes) -> Message:
-        from google.cloud import monitoring_v3
-
-        request = monitoring_v3.ListMetricDescriptorsRequest.deserialize(raw)
-        self._must_be_ours(request.name)
-        terms = parse_filter(request.filter) if request.filter else []
-        found = [metric for metric in _METRICS if all(term.holds({"metric.type": metric}) for term in terms)]
-        answer = monitoring_v3.ListMetricDescriptorsResponse.pb(monitoring_v3.ListMetricDescriptorsResponse())
-        answer.metric_descriptors.extend(self._descriptor(metric) for metric in found)
-        return answer
-
-    def _descriptor(self, metric: str) -> Message:
-        from google.api import metric_pb2
-
         if metric not in _METRICS:
             raise NotFound(f"Could not find descriptor for metric '{metric}'.")
         kind, value_type, unit = _METRICS[metric]

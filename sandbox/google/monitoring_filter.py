@@ -13,7 +13,8 @@ from sandbox.platform.errors import InvalidArgument
 
 _TERM = re.compile(
     r"""\s*(?P<key>[a-z_.]+)\s*(?P<operator>!=|=)\s*
-    (?:(?P<function>starts_with|ends_with|has_substring|one_of)\s*\((?P<arguments>[^()]*)\)|"(?P<quoted>[^"]*)"|(?P<bare>[\w./-]+))\s*""",
+    (?:(?P<function>starts_with|ends_with|has_substring|one_of)\s*\((?P<arguments>[^()]*)\)|"(?P<quoted>[^"]*)"|(?P<bare>[\w./-]++))
+    \s*((AND\s+)?(?=[a-z])|$)""",
     re.VERBOSE,
 )
 _TEXT = re.compile(r'\s*"([^"]*)"\s*')
@@ -46,22 +47,20 @@ class LabelTerm:
 
 def parse_filter(text: str) -> list[LabelTerm]:
     """The comparisons of a filter. Raises InvalidArgument, as Monitoring does, for what it cannot read."""
-    terms, rest = [], text
-    while True:
-        found = _TERM.match(rest)
-        if not found or not _KEYS.fullmatch(found["key"]):
+    terms: list[LabelTerm] = []
+    place = 0
+    while place < len(text) or not terms:
+        found = _TERM.match(text, place)
+        term = _term(found) if found and _KEYS.fullmatch(found["key"]) else None
+        if found is None or term is None:
             raise InvalidArgument(f"Field filter had an invalid value: Could not parse filter {text!r}.", "filter")
-        terms.append(_term(found, text))
-        rest = rest[found.end() :]
-        if not rest:
-            return terms
-        joined = re.match(r"(AND\s+)?(?=[a-z])", rest)
-        if not joined:
-            raise InvalidArgument(f"Field filter had an invalid value: Could not parse filter {text!r}.", "filter")
-        rest = rest[joined.end() :]
+        terms.append(term)
+        place = found.end()
+    return terms
 
 
-def _term(found: re.Match[str], text: str) -> LabelTerm:
+def _term(found: re.Match[str]) -> LabelTerm | None:
+    """A comparison; None where its function takes other arguments."""
     key = found["key"].replace(".label.", ".labels.")
     negated = found["operator"] == "!="
     if found["function"] is None:
@@ -69,5 +68,5 @@ def _term(found: re.Match[str], text: str) -> LabelTerm:
         return LabelTerm(key, "", (value,), negated)
     arguments = [_TEXT.fullmatch(argument) for argument in found["arguments"].split(",")]
     if not all(arguments) or (len(arguments) > 1 and found["function"] != "one_of"):
-        raise InvalidArgument(f"Field filter had an invalid value: Could not parse filter {text!r}.", "filter")
+        return None
     return LabelTerm(key, found["function"], tuple(argument[1] for argument in arguments if argument), negated)

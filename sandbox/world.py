@@ -67,7 +67,7 @@ class World:
         self._slow_database: SlowProxy | None = None
         self._logs = LogStore(INGEST_DELAY)
         self._runtime = RevisionRuntime(self._backend, self._logs)
-        self._control = ControlPlane(self._runtime, PROJECT, REGION)
+        self._control = ControlPlane(self._runtime.start, PROJECT, REGION)
         self._monitoring = CloudMonitoringApi(self._traffic, PROJECT, REGION, self._control.faults)
         self._ingresses: dict[str, Ingress] = {}  # by environment, as the next two
         self._http: dict[str, Listener] = {}
@@ -161,7 +161,7 @@ class World:
 
     def _add_service(self, environment: str, name: str) -> None:
         service = self._control.services[name] = CloudRunService(name, environment)
-        ingress = Ingress(service, self._control, self._runtime, self._traffic, self._logs)
+        ingress = Ingress(service, self._control.route, self._runtime.origin, self._traffic, self._logs)
         self._closing.push_async_callback(ingress.close)
         self._ingresses[environment] = ingress
         self._http[environment] = Listener(ingress.app())

@@ -11,9 +11,8 @@ import asyncio
 import logging
 import random
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Protocol
 
 from sandbox.faults import Faults
 from sandbox.platform.changes import Change, Operation, Template, checked
@@ -32,22 +31,17 @@ _ASKED_AGAIN = 0.05
 _log = logging.getLogger(__name__)
 
 
-class Runtime(Protocol):
-    """What runs the containers."""
-
-    async def start(self, revision: Revision) -> bool:
-        """Bring the revision's server up unless it is; False when the container failed to start."""
-        ...
-
-
 class ControlPlane:
     """Services, their revisions, their traffic and the operations that change them. Use it on one event loop.
 
     `tag_urls` maps (service, tag) to the address of the tag. Whoever serves tags fills it in an `on_change`
-    callback, which is called after `serving` changed and before the operation is reported done.
+    callback, which is called after `serving` changed and before the operation is reported done. `start` brings a
+    revision's server up unless it is, and answers whether its container started.
     """
 
-    def __init__(self, runtime: Runtime, project: str, region: str, operation_seconds: float = 0.4) -> None:
+    def __init__(
+        self, start: Callable[[Revision], Awaitable[bool]], project: str, region: str, operation_seconds: float = 0.4
+    ) -> None:
         self.project = project
         self.region = region
         self.operation_seconds = operation_seconds
@@ -55,7 +49,7 @@ class ControlPlane:
         self.faults = Faults()
         self.operations: dict[str, Operation] = {}
         self.tag_urls: dict[tuple[str, str], str] = {}
-        self._runtime = runtime
+        self._start = start
         self._callbacks: list[Callable[[CloudRunService], None]] = []
         self._tasks = TaskSet()
 
@@ -235,7 +229,7 @@ class ControlPlane:
     async def _bring_up(self, service: CloudRunService, starting: Revision | None) -> None:
         if starting is None:
             return
-        if not await self._runtime.start(starting):
+        if not await self._start(starting):
             starting.failure = f"The container did not start and listen on port 8080 in time ({starting.image})."
             raise FailedPrecondition(starting.refusal)
         starting.ready = True
@@ -261,7 +255,7 @@ class ControlPlane:
                 raise Internal(
                     f"Revision '{line.revision}' does not exist or is deleted; send traffic to revisions that exist."
                 )
-            if not revision.ready or not await self._runtime.start(revision):
+            if not revision.ready or not await self._start(revision):
                 raise FailedPrecondition(revision.refusal)
         service.targets = list(service.traffic)
         service.moves += serving != service.serving

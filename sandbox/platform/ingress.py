@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import httpx
 from starlette.requests import ClientDisconnect, Request
@@ -31,20 +31,8 @@ _HOP_BY_HOP = frozenset(
 )
 
 Headers = Sequence[tuple[bytes, bytes]]
-
-
-class Routes(Protocol):
-    """What the ingress asks the control plane, by short names."""
-
-    def route(self, service: str, tag: str) -> str | None:
-        """The revision that answers one request, on the main address or on a tag's."""
-
-
-class Containers(Protocol):
-    """What the ingress asks of the runtime."""
-
-    async def origin(self, revision: Revision) -> str | None:
-        """The base URL of a revision's server, started on demand."""
+Route = Callable[[str, str], str | None]  # the control plane's: service and tag to the revision that answers
+Origin = Callable[["Revision"], Awaitable[str | None]]  # the runtime's: the base URL of a server, started on demand
 
 
 class Record:
@@ -68,14 +56,13 @@ class Ingress:
     """
 
     def __init__(
-        self, service: CloudRunService, routes: Routes, containers: Containers, traffic: TrafficLog, logs: LogStore
+        self, service: CloudRunService, route: Route, origin: Origin, traffic: TrafficLog, logs: LogStore
     ) -> None:
         self.service = service
         self.traffic = traffic
         self.logs = logs
         self.record = Record()
-        self._routes = routes
-        self._containers = containers
+        self._route, self._origin = route, origin
         # A transport, not a client: no redirects followed, no cookies kept, no header added.
         self._transport = plain_transport()
 
@@ -101,7 +88,7 @@ class Ingress:
         Raises httpx.TimeoutException or httpx.TransportError when the revision got the request but no response came.
         """
         for _ in range(2):  # a second time if its server was stopped between the look-up and the connection
-            origin = await self._containers.origin(revision)
+            origin = await self._origin(revision)
             if origin is None:
                 return None
             try:
@@ -113,7 +100,7 @@ class Ingress:
     async def _answer(self, request: Request, tag: str, send: Send) -> None:
         started, response = time.monotonic(), None
         status = 404 if tag else 503  # a tag that was removed is an unknown host
-        revision = self.service.revisions.get(self._routes.route(self.service.name, tag) or "")
+        revision = self.service.revisions.get(self._route(self.service.name, tag) or "")
         reached = revision.name if revision else ""
         if revision is not None:
             try:

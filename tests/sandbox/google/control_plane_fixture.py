@@ -94,7 +94,7 @@ def seed(control: ControlPlane, name: str = SERVICE) -> CloudRunService:
 def running_control_plane(operation_seconds: float = 0.1) -> Iterator[RunningControlPlane]:
     """A seeded control plane on free ports of 127.0.0.1; everything is gone on leaving."""
     runtime = TrivialRuntime()
-    control = ControlPlane(runtime, PROJECT, REGION, operation_seconds)
+    control = ControlPlane(runtime.start, PROJECT, REGION, operation_seconds)
     seed(control)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="control plane")

@@ -64,7 +64,7 @@ class Front:
 
 @asynccontextmanager
 async def front(fleet: Fleet, tag: str = "") -> AsyncIterator[Front]:
-    ingress = Ingress(fleet.service(), fleet, fleet, TrafficLog(1.0, 0.5), LogStore(0.5))
+    ingress = Ingress(fleet.service(), fleet.route, fleet.origin, TrafficLog(1.0, 0.5), LogStore(0.5))
     listener = Listener(ingress.app(tag))
     await listener.start()
     try:
@@ -342,7 +342,7 @@ def test_the_certificate_is_trusted_by_its_authority_alone(tmp_path: Path) -> No
     async def scenario() -> None:
         certificates = make_certificates(tmp_path)
         fleet = Fleet({"old": echo})
-        ingress = Ingress(fleet.service(), fleet, fleet, TrafficLog(1.0, 0.5), LogStore(0.5))
+        ingress = Ingress(fleet.service(), fleet.route, fleet.origin, TrafficLog(1.0, 0.5), LogStore(0.5))
         listener = Listener(ingress.app(), certificates)
         await listener.start()
         trusted = ssl.create_default_context(cafile=certificates.ca_file)

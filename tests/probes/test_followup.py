@@ -23,12 +23,19 @@ from verification.clients.google.cloud_run_state import Allotment
 from verification.clients.sentry.answers import ErrorRate, Window
 from verification.criteria.sign_off import SignOffLine
 from verification.errors import NotAsked, ObserverError, ServiceError
-from verification.probes.followup.deployment import FollowedDeployment, follow
+from verification.probes.followup.deployment import follow
 from verification.probes.followup.review import ResourceChange, idle_cost
 from verification.probes.followup.sentry import ErrorTrend
 from verification.probes.followup.team import rolled_back_message, success_message
 from verification.probes.followup.watch import SecondWatch, watched
-from verification.records.deployments import Deployment, DeploymentOutcome, LoggedRollback, PhaseVerdict, Signature
+from verification.records.deployments import (
+    Deployment,
+    DeploymentOutcome,
+    FollowedDeployment,
+    LoggedRollback,
+    PhaseVerdict,
+    Signature,
+)
 from verification.records.run_record import RollbackOutcome
 from verification.run.resources import NamedRevisions
 from verification.settings.followup import ApprovedResources, IdlePrices

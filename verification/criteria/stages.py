@@ -12,7 +12,7 @@ from verification.criteria.criterion import asked_by, phase_of
 from verification.criteria.results import CriterionResults
 from verification.criteria.scheduling import Waiting, run_in_order_of_answers
 from verification.errors import SettingsError, VerificationError
-from verification.records.deployments import Deployment
+from verification.records.deployments import FollowedDeployment
 from verification.records.run_record import POST_DEPLOY_PHASES
 from verification.redaction import redact
 from verification.run.run import Run
@@ -52,15 +52,6 @@ def divided(items: Iterable[pytest.Item]) -> list[tuple[frozenset[str], list[pyt
     known = list(items)
     parts = [(stage, [item for item in known if phase_of(item) in stage]) for stage in STAGES]
     return [(stage, part) for stage, part in parts if part]
-
-
-class Followed(Protocol):
-    """What the probe `followed_deployment` answers."""
-
-    @property
-    def deployment(self) -> Deployment:
-        """The deployment that is followed up."""
-        ...
 
 
 class StageRunner:
@@ -138,7 +129,7 @@ class StageRunner:
         """Note in the run's record which deployment is followed up: not always the one that serves."""
         record = self._run.record
         try:
-            followed = cast("Followed", self._run.probes.result("followed_deployment")).deployment
+            followed = cast("FollowedDeployment", self._run.probes.result("followed_deployment")).deployment
         except VerificationError as problem:
             record.notices.append(redact(f"which deployment is followed up is not known: {problem.cause}"))
             return

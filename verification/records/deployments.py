@@ -14,6 +14,7 @@ from typing import Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from verification.errors import NotAsked
 from verification.records.run_record import POST_DEPLOY_PHASES, RollbackOutcome
 from verification.verdict import Verdict
 
@@ -160,6 +161,37 @@ class Deployment:
     def signature(self, line: str) -> Signature | None:
         """The latest signature under `line`."""
         return next((signature for signature in reversed(self.signed) if signature.line == line), None)
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedDeployment:
+    """The deployment that is followed up. `logged`: the deployment log told of it; else Cloud Run did."""
+
+    deployment: Deployment
+    logged: bool
+
+    @property
+    def serves(self) -> str:
+        """The revision that serves since: the one before, where this one was rolled back."""
+        done = self.deployment.rollback if self.deployment.state is DeploymentOutcome.ROLLED_BACK else None
+        return done.to_revision if done else self.deployment.revision
+
+    @property
+    def through(self) -> datetime:
+        """When it was through: verified, or rolled back, or (where nobody verified it) deployed."""
+        deployment = self.deployment
+        over = deployment.rolled_back_at if deployment.state is DeploymentOutcome.ROLLED_BACK else deployment.verified
+        return over or deployment.deployed
+
+    @property
+    def previous(self) -> str:
+        """The revision that served before it. Raises NotAsked where nobody knows."""
+        if not self.deployment.previous:
+            raise NotAsked(
+                f"which revision served before {self.deployment.revision} is not known",
+                "Name it with --previous-revision.",
+            )
+        return self.deployment.previous
 
 
 def fold(events: Iterable[DeploymentEvent]) -> tuple[Deployment, ...]:

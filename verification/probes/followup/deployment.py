@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -14,45 +13,13 @@ from verification.criteria.sign_off import SignOffLine
 from verification.errors import NotAsked
 from verification.probe import PROBES, probe
 from verification.probes.health import given
-from verification.records.deployments import Deployment, DeploymentOutcome
+from verification.records.deployments import Deployment, DeploymentOutcome, FollowedDeployment
 from verification.settings.model import Settings
 
 if TYPE_CHECKING:
     from verification.clients.google.cloud_run import CloudRun
     from verification.records.deployment_log import DeploymentLog
     from verification.run.resources import NamedRevisions
-
-
-@dataclass(frozen=True, slots=True)
-class FollowedDeployment:
-    """The deployment that is followed up. `logged`: the deployment log told of it; else Cloud Run did."""
-
-    deployment: Deployment
-    logged: bool
-
-    @property
-    def serves(self) -> str:
-        """The revision that serves since: the one before, where this one was rolled back."""
-        deployment = self.deployment
-        rolled_back = deployment.state is DeploymentOutcome.ROLLED_BACK and deployment.rollback is not None
-        return deployment.rollback.to_revision if rolled_back and deployment.rollback else deployment.revision
-
-    @property
-    def through(self) -> datetime:
-        """When it was through: verified, or rolled back, or (where nobody verified it) deployed."""
-        deployment = self.deployment
-        over = deployment.rolled_back_at if deployment.state is DeploymentOutcome.ROLLED_BACK else deployment.verified
-        return over or deployment.deployed
-
-    @property
-    def previous(self) -> str:
-        """The revision that served before it. Raises NotAsked where nobody knows."""
-        if not self.deployment.previous:
-            raise NotAsked(
-                f"which revision served before {self.deployment.revision} is not known",
-                "Name it with --previous-revision.",
-            )
-        return self.deployment.previous
 
 
 @probe

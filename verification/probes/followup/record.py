@@ -12,8 +12,7 @@ from verification.clients.sentry.client import Sentry
 from verification.deadline import now
 from verification.errors import NotAsked, VerificationError
 from verification.probe import probe
-from verification.probes.followup.deployment import FollowedDeployment
-from verification.records.deployments import Deployment, DeploymentOutcome
+from verification.records.deployments import Deployment, DeploymentOutcome, FollowedDeployment
 from verification.records.events import deployed
 from verification.settings.model import Settings
 from verification.settings.observers import GitHubSettings, SentrySettings

@@ -11,8 +11,8 @@ from verification.clients.google.cloud_run_state import Allotment, quantity
 from verification.criteria.sign_off import SignOffLine
 from verification.errors import ObserverError
 from verification.probe import probe
-from verification.probes.followup.deployment import FollowedDeployment
 from verification.probes.release import ReleaseContents, release_contents
+from verification.records.deployments import FollowedDeployment
 from verification.records.metrics import DeploymentMetric, Period, over_all
 from verification.settings.checkout import Release
 from verification.settings.followup import ApprovedResources, IdlePrices

@@ -12,9 +12,9 @@ from verification.clients.sentry.answers import ErrorRate, Window
 from verification.clients.sentry.client import Sentry
 from verification.errors import NotAsked
 from verification.probe import probe
-from verification.probes.followup.deployment import FollowedDeployment
 from verification.probes.health import given
 from verification.probes.sentry import SentryReview, review
+from verification.records.deployments import FollowedDeployment
 from verification.settings.model import Settings
 from verification.verdict import Measurement
 

@@ -9,10 +9,9 @@ from verification.checks import must_be_deeply_healthy, must_be_healthy
 from verification.clients.slack.client import Slack, release_key
 from verification.errors import NotAsked, VerificationError
 from verification.probe import Probes, probe
-from verification.probes.followup.deployment import FollowedDeployment
 from verification.probes.followup.watch import SecondWatch
 from verification.probes.health import given
-from verification.records.deployments import Deployment, DeploymentOutcome
+from verification.records.deployments import Deployment, DeploymentOutcome, FollowedDeployment
 from verification.records.run_record import POST_DEPLOY_PHASES
 from verification.settings.model import Settings
 from verification.settings.observers import SlackSettings

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from verification.clients.google.cloud_monitoring import SYSTEM, CloudMonitoring, Histogram, RevisionTraffic
 from verification.errors import NotAsked, ObserverError
 from verification.probe import probe
-from verification.probes.followup.deployment import FollowedDeployment
+from verification.records.deployments import FollowedDeployment
 from verification.settings.model import Limits, Settings
 from verification.verdict import Measurement
 

@@ -43,7 +43,7 @@ def test_production_is_healthy(deep_health, health, healthy_states, baseline, ch
 def test_rollback_plan_is_ready(serving_revision, rollback_plan):
     """There is one revision to go back to, it is Ready, and the release's migrations have a way back too."""
     serving_revision.readiness.must_be("ready")
-    rollback_plan.must_cover_the_migrations()
+    rollback_plan.must_all_be_one_of("documented", "downgrade command", "this release has no migrations")
 
 
 @pytest.mark.needs("cloud_run")

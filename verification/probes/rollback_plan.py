@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, cast
 
@@ -12,7 +12,7 @@ from verification.probe import Probes, probe
 from verification.probes.source import listed
 from verification.settings.migrations import Migrations
 from verification.settings.model import Settings
-from verification.verdict import Measurement
+from verification.verdict import Measurement, MeasurementSet
 
 if TYPE_CHECKING:
     from verification.probes.release import ReleaseContents
@@ -21,44 +21,31 @@ if TYPE_CHECKING:
 NO_MIGRATIONS = "this release has no migrations"
 
 
-@dataclass(frozen=True, slots=True)
-class MigrationRollbackPlan:
-    """What there is to take the release's migrations back by; None where no release is configured to look at."""
-
-    way_back: Measurement | None
-
-    def must_cover_the_migrations(self) -> None:
-        """Hold that there is a way, or nothing to take back. Whether it works, only the rehearsal tells."""
-        __tracebackhide__ = True
-        if self.way_back is not None:
-            self.way_back.must_be_one_of("documented", "downgrade command", NO_MIGRATIONS)
-
-
 @probe
-def rollback_plan(settings: Settings, probes: Probes) -> MigrationRollbackPlan:
-    """Look for the document, or the command, that takes the release's migrations back."""
+def rollback_plan(settings: Settings, probes: Probes) -> MeasurementSet:
+    """The document, or the command, that takes the release's migrations back; empty where no release is configured."""
     if settings.release is None or settings.checkout is None:
-        return MigrationRollbackPlan(None)
+        return MeasurementSet(())
     contents = cast("ReleaseContents", probes.result("release_contents"))
     checkout = cast("Checkout", probes.resource("checkout"))
-    return plan_for(contents.migrations, settings.migrations, checkout.path, contents.source)
+    return MeasurementSet((plan_for(contents.migrations, settings.migrations, checkout.path, contents.source),))
 
 
-def plan_for(files: Sequence[str], settings: Migrations | None, checkout: Path, source: str) -> MigrationRollbackPlan:
-    """The plan for the migrations `files` of a release."""
+def plan_for(files: Sequence[str], settings: Migrations | None, checkout: Path, source: str) -> Measurement:
+    """What there is to take the migrations `files` of a release back by. Whether it works, only the rehearsal tells."""
     figure = Measurement("plan for the migrations", NO_MIGRATIONS, source=source)
     if not files:
-        return MigrationRollbackPlan(figure)
+        return figure
     document = document_of(checkout, settings, files) if settings else None
     if document is not None and document.value == "documented":
-        return MigrationRollbackPlan(replace(document, name=figure.name))
+        return replace(document, name=figure.name)
     if settings and settings.downgrade:
         note = f"`{' '.join(settings.downgrade)}`, for {listed(files)}"
-        return MigrationRollbackPlan(replace(figure, value="downgrade command", note=note))
+        return replace(figure, value="downgrade command", note=note)
     cause = f"the release has migrations ({listed(files)}), and nothing says how they are taken back"
     remedy = "Name a downgrade command or a rollback_document in [migrations] of deployment.toml."
     problem = document.problem if document else None
-    return MigrationRollbackPlan(replace(figure, value="none", problem=problem or ServiceError(cause, remedy)))
+    return replace(figure, value="none", problem=problem or ServiceError(cause, remedy))
 
 
 def document_of(checkout: Path, settings: Migrations, files: Sequence[str]) -> Measurement | None:

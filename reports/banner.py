@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from reports.text import moment
 from verification.records.run_record import POST_DEPLOY_PHASES, CriterionResult, RollbackOutcome, RunRecord
-from verification.verdict import Measurement, Verdict, show
+from verification.verdict import WORST_FIRST, Measurement, Verdict, show
 
 _PROGRAM = r"(?:python3? -m|pytest|gcloud|gh|git|curl|docker|mongo\w+|poetry|make)"
 # In backticks; or, without, from a colon or the beginning of the line to its end.
@@ -190,8 +190,7 @@ def tally(record: RunRecord) -> str:
 
 def count_by_verdict(record: RunRecord) -> dict[Verdict, int]:
     """How many criteria came to each verdict, the worst first."""
-    order = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
-    return {verdict: sum(result.verdict is verdict for result in record.criteria) for verdict in order}
+    return {verdict: sum(result.verdict is verdict for result in record.criteria) for verdict in WORST_FIRST}
 
 
 def not_passed(record: RunRecord) -> list[CriterionResult]:

@@ -9,9 +9,7 @@ from itertools import chain, product
 
 from reports.checklist_lines import AFTER_ROLLBACK, BEFORE_ROLLBACK, ChecklistLine, ChecklistSection
 from verification.records.run_record import CriterionResult, RollbackOutcome, RunRecord
-from verification.verdict import Measurement, Verdict
-
-_WORST_FIRST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
+from verification.verdict import WORST_FIRST, Measurement, Verdict
 
 
 class LineState(StrEnum):
@@ -125,7 +123,7 @@ def _noted(name: str, notes: Mapping[str, str]) -> str:
 
 
 def _worst(results: Sequence[CriterionResult]) -> Verdict:
-    return min((result.verdict for result in results), key=_WORST_FIRST.index)
+    return min((result.verdict for result in results), key=WORST_FIRST.index)
 
 
 def _rollback(record: RunRecord) -> FilledSection:

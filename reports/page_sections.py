@@ -9,13 +9,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reports.banner import count_by_verdict, not_passed, value_text
+from reports.banner import not_passed, value_text
 from reports.charts.chart import chart
 from reports.text import clock
 from verification.records.run_record import PHASES, CriterionResult, RollbackOutcome, RunRecord
 from verification.series import Series
 from verification.settings.units import duration_text
-from verification.verdict import Measurement, show
+from verification.verdict import WORST_FIRST, Measurement, show
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -78,8 +78,7 @@ def not_asked(record: RunRecord) -> dict[str, list[str]]:
 
 def worst_first(record: RunRecord) -> list[CriterionResult]:
     """The criteria in the order of the table: fail, inconclusive, pass."""
-    verdicts = list(count_by_verdict(record))
-    return sorted(record.criteria, key=lambda result: verdicts.index(result.verdict))
+    return sorted(record.criteria, key=lambda result: WORST_FIRST.index(result.verdict))
 
 
 def phase_rank(phase: str) -> int:

@@ -9,7 +9,7 @@ from verification.settings.service import CloudRunSettings
 
 def roll_back(environment: str, revision: str = "") -> str:
     """Roll back with this suite, to `revision` if it is known."""
-    return f"python -m rollback -e {shlex.quote(environment)} --to-revision {_name(revision)}"
+    return f"python -m rollback -e {shlex.quote(environment)} --to-revision {shlex.quote(revision or 'NAME')}"
 
 
 def status(environment: str) -> str:
@@ -46,10 +46,6 @@ def gcloud_describe(service: CloudRunSettings) -> list[str]:
 def gcloud_set_memory(service: CloudRunSettings, memory: str) -> list[str]:
     """gcloud's words that deploy the same revision with other memory, such as `4Gi`."""
     return _gcloud("update", service, "--memory", memory)
-
-
-def _name(revision: str) -> str:
-    return shlex.quote(revision) if revision else "NAME"
 
 
 def _gcloud(verb: str, service: CloudRunSettings, *options: str) -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 from verification.criteria.criterion import asked_by, phase_of, role_of
 from verification.criteria.options import add_options, run_from_options
 from verification.criteria.results import CriterionResults, StageResult, stage_result
-from verification.criteria.selection import Selection, asks_before_a_deployment, follows_up
+from verification.criteria.selection import Selection, asks_for
 from verification.logger_iteration import make_iteration_safe
 from verification.probe import PROBES
 from verification.records.run_record import POST_DEPLOY_PHASES, CriterionResult
@@ -59,8 +59,8 @@ def configure_run(config: pytest.Config) -> Run | None:
         return None
     config.stash[_RUN] = run
     config.stash[PROBES] = run.probes
-    before = _BEFORE_A_DEPLOYMENT if asks_before_a_deployment(config) else ()
-    for name in (*before, *(_AFTERWARDS if follows_up(config) else ())):
+    before = _BEFORE_A_DEPLOYMENT if asks_for(config, "pre") else ()
+    for name in (*before, *(_AFTERWARDS if asks_for(config, "followup") else ())):
         config.pluginmanager.import_plugin(f"verification.probes.{name}")
     team = [run.deployment.parent / path for path in run.settings.criteria.paths]
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:

@@ -40,6 +40,9 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "inconclusive"  # not measured, or not enough: never good, and never the service's fault
 
 
+WORST_FIRST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
+
+
 @dataclass(frozen=True, slots=True)
 class Measurement:
     """A value with its unit, source and time of observation; `samples` and `window_s` where it summarises many.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,15 +23,14 @@ _OF_A_RUN = ("--fault", "--no-rollback", "--dry-run", "--revision", "--profile",
 def add_options(parser: pytest.Parser, root: Path) -> None:
     """Declare them; the suite's own tests need none of them. `root` is the project's folder."""
     group = parser.getgroup("deployment verification")
+    repeated = partial(group.addoption, action="append", default=[])
     group.addoption("--env", metavar="NAME", help="the environment of deployment.toml to verify; there is no default")
     group.addoption(
         "--deployment", metavar="FILE", default=str(root / "deployment.toml"), help="another deployment.toml"
     )
-    group.addoption(
+    repeated(
         "--fault",
         metavar="NAME[,NAME]",
-        action="append",
-        default=[],
         help="sandbox only: deploy a revision with this fault, or break an observer, before the phase; may be repeated",
     )
     group.addoption(
@@ -39,19 +39,15 @@ def add_options(parser: pytest.Parser, root: Path) -> None:
         default=str(root / "reports" / "output"),
         help="where runs land (default: reports/output)",
     )
-    group.addoption(
+    repeated(
         "--ticket",
         metavar="TICKET",
-        action="append",
-        default=[],
         help="attach report and summary: github:NUMBER, github-release:TAG, jira:KEY-NUMBER or slack; may be repeated",
     )
     group.addoption("--no-rollback", action="store_true", help="verify and report, but leave production as it is")
     group.addoption("--dry-run", action="store_true", help="do everything but write, and say what would have been done")
-    group.addoption(
+    repeated(
         "--profile",
-        action="append",
-        default=[],
         choices=["standard", "hotfix", "high-risk", "migration"],
         help="hotfix: no soak, no window; high-risk: breaking changes are declared; migration: a backup is tried; "
         "may be repeated",
@@ -69,11 +65,9 @@ def add_options(parser: pytest.Parser, root: Path) -> None:
         default=os.environ.get("PREVIOUS_REVISION"),
         help="the revision that served before (default: the variable PREVIOUS_REVISION, else what earlier runs saw)",
     )
-    group.addoption(
+    repeated(
         "--sign-off",
         metavar="LINE=NAME",
-        action="append",
-        default=[],
         help="NAME answers for a line that a person must look at, such as user_feedback_reviewed; may be repeated",
     )
 

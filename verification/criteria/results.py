@@ -19,12 +19,11 @@ from verification.errors import NotRevisionRelated, ServiceError, VerificationEr
 from verification.records.run_record import POST_DEPLOY_PHASES, CriterionResult, RunRecord
 from verification.redaction import redact
 from verification.settings.model import Settings
-from verification.verdict import Measurement, Verdict
+from verification.verdict import WORST_FIRST, Measurement, Verdict
 
 _LONGEST_REASON = 8_000  # characters: an assertion may hold a whole answer of the service
 _OUR_TIMEOUT = "Timeout ("  # how pytest-timeout words its own failure
 _INTERRUPTIONS = {2: "the run was interrupted", 3: "pytest broke", 4: "the run was called wrongly"}
-_WORST_FIRST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class StageResult:
 
     def worst(self, later: StageResult) -> StageResult:
         """The worse of the two, fail before inconclusive before pass, with everything that was measured by `later`."""
-        decides = min(self, later, key=lambda stage: _WORST_FIRST.index(stage.verdict))
+        decides = min(self, later, key=lambda stage: WORST_FIRST.index(stage.verdict))
         return replace(decides, measurements=later.measurements, seconds=max(self.seconds, later.seconds))
 
 

@@ -47,7 +47,7 @@ class Selection:
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Where the environment plays both roles, ask each smoke criterion of staging too: as one of `pre`."""
-        both = len(self._run.settings.roles) > 1 and asks_before_a_deployment(metafunc.config)
+        both = len(self._run.settings.roles) > 1 and asks_for(metafunc.config, "pre")
         if both and metafunc.definition.get_closest_marker("smoke") and "role" in metafunc.fixturenames:
             staging = pytest.param("staging", id="staging", marks=[pytest.mark.pre, pytest.mark.role("staging")])
             metafunc.parametrize("role", [pytest.param("", id=pytest.HIDDEN_PARAM), staging])
@@ -66,7 +66,7 @@ class Selection:
             raise pytest.UsageError(str(error)) from None
         settings = self._run.settings
         assign_roles(items, settings.main_role)
-        if settings.main_role == "staging" and asks_before_a_deployment(config):
+        if settings.main_role == "staging" and asks_for(config, "pre"):
             for item in items:
                 if item.get_closest_marker("smoke"):
                     item.add_marker("pre")
@@ -152,17 +152,8 @@ def only_lists(config: pytest.Config) -> bool:
     return bool(option.collectonly or option.showfixtures or option.show_fixtures_per_test)
 
 
-def asks_before_a_deployment(config: pytest.Config) -> bool:
-    """Whether `-m` asks for the phase `pre`, or for no phase in particular."""
-    return _asks_for("pre", config)
-
-
-def follows_up(config: pytest.Config) -> bool:
-    """Whether `-m` asks for the phase `followup`, or for no phase in particular."""
-    return _asks_for("followup", config)
-
-
-def _asks_for(phase: str, config: pytest.Config) -> bool:
+def asks_for(config: pytest.Config, phase: str) -> bool:
+    """Whether `-m` asks for `phase`, or for no phase in particular."""
     named = phases_named(config)
     return not named or phase in named
 

@@ -64,7 +64,14 @@ class SuiteRun:
     @property
     def exit_code(self) -> Measurement:
         """What the command ended with."""
-        return _exit_code(self.ended)
+        ended = self.ended
+        problem: VerificationError | None = ended.problem
+        if ended.exit_code:
+            problem = ServiceError(
+                f"`{ended.command}` ended with exit code {ended.exit_code}; it last said:\n{ended.last_lines}",
+                f"{ended.log.name} beside the report has the whole output.",
+            )
+        return _of(ended, "exit code", ended.exit_code, problem)
 
     @property
     def coverage(self) -> Measurement:
@@ -80,7 +87,9 @@ class SuiteRun:
         self, name: str, value: int | None, note: str = "", problem: VerificationError | None = None
     ) -> Measurement:
         samples = self.result.ran if isinstance(self.result, SuiteResult) else None
-        return replace(_of(self.ended, name, value, problem), samples=samples, note=_joined(note, self.ended.cut))
+        return replace(
+            _of(self.ended, name, value, problem), samples=samples, note="; ".join(filter(None, (note, self.ended.cut)))
+        )
 
 
 @probe
@@ -201,24 +210,10 @@ def _tox_checks(whole: Measurement, file: Path) -> list[Measurement]:
     return [*parts, whole]
 
 
-def _exit_code(ended: CommandResult) -> Measurement:
-    problem: VerificationError | None = ended.problem
-    if ended.exit_code:
-        problem = ServiceError(
-            f"`{ended.command}` ended with exit code {ended.exit_code}; it last said:\n{ended.last_lines}",
-            f"{ended.log.name} beside the report has the whole output.",
-        )
-    return _of(ended, "exit code", ended.exit_code, problem)
-
-
 def _of(ended: CommandResult, name: str, value: Value | None, problem: VerificationError | None = None) -> Measurement:
     """What a command came to, with its output; a command that was never started has none."""
     logs = (ended.log.name,) if ended.log.is_file() else ()
     return Measurement(name, value, source=f"`{ended.command}`", logs=logs, problem=problem)
-
-
-def _joined(*parts: str) -> str:
-    return "; ".join(filter(None, parts))
 
 
 def _floor(percent: float) -> float:

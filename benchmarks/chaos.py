@@ -195,13 +195,10 @@ class Arena:
 def _reached(event: str, process: subprocess.Popen[bytes], output: Path) -> bool:
     """Wait until the run's journal has `event`; False when the run ended without it."""
 
-    def is_over() -> bool:
-        return has_event() or process.poll() is not None
-
     def has_event() -> bool:
         return any(JournalView.read(path).has(event) for path in output.glob("*/journal.jsonl"))
 
-    if not poll(is_over, Deadline.after(_WITHIN), _LOOK):
+    if not poll(lambda: has_event() or process.poll() is not None, Deadline.after(_WITHIN), _LOOK):
         raise BenchmarkError(f"the run came neither to {event} nor to its end within {_WITHIN:g} s")
     return has_event()
 

@@ -13,7 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from itertools import chain
+from itertools import chain, groupby
 
 import numpy as np
 
@@ -129,39 +129,30 @@ def _pooled(found: Sequence[_ScenarioResult]) -> str:
     healthy, troubled, severe, moderate = (
         _of(found, truth) for truth in (Truth.HEALTHY, Truth.TROUBLED, Truth.SEVERE, Truth.MODERATE)
     )
+    bursts = [result for result in troubled if " for " in result.scenario.name]
     certain = [*_of(severe, name="20% errors", rpm=1000), *_of(severe, name="100% errors", rpm=1000)]
+    subtle = [result for result in _of(found, name="2% errors") if result.scenario.rpm == 1000]
     rows = (
         ("healthy: false alarms", healthy, "bad"),
         ("healthy: undecided", healthy, "undecided"),
         ("troubled: false alarms", troubled, "bad"),
-        (
-            "bursts of 60 s at most: false alarms",
-            [result for result in troubled if " for " in result.scenario.name],
-            "bad",
-        ),
+        ("bursts of 60 s at most: false alarms", bursts, "bad"),
         ("severe faults: passed", severe, "passed"),
         ("severe faults: undecided", severe, "undecided"),
         ("moderate faults: passed", moderate, "passed"),
         ("moderate faults: undecided", moderate, "undecided"),
         ("20 and 100 % errors, 1000 rpm and more: delay", certain, "delay"),
-        (
-            "2 % errors, 1000 rpm: delay",
-            [result for result in _of(found, name="2% errors") if result.scenario.rpm == 1000],
-            "delay",
-        ),
+        ("2 % errors, 1000 rpm: delay", subtle, "delay"),
     )
     cells = ([title, *(_cell(_of(results, rule=rule), kind) for rule in rules)] for title, results, kind in rows)
     return text_table([["", *rules], *cells])
 
 
 def _each(found: Sequence[_ScenarioResult]) -> str:
-    rules = list(dict.fromkeys(result.rule for result in found))
+    rules = dict.fromkeys(result.rule for result in found)
     rows = [["scenario: bad % / undecided %, median/p95 delay s", "rpm", *rules]]
-    by_scenario: dict[tuple[str, float], dict[str, _ScenarioResult]] = {}
-    for result in found:
-        by_scenario.setdefault((result.scenario.name, result.scenario.rpm), {})[result.rule] = result
-    for (name, rpm), results in by_scenario.items():
-        rows.append([name, f"{rpm:,}", *(_short(results[rule]) for rule in rules)])
+    for (name, rpm), results in groupby(found, lambda result: (result.scenario.name, result.scenario.rpm)):
+        rows.append([name, f"{rpm:,}", *map(_short, results)])
     return text_table(rows)
 
 

@@ -7,8 +7,8 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,8 +99,6 @@ def run_phase(
     return PhaseRun(process, folder, read(folder / "record.json"))
 
 
-@contextmanager
-def sandbox(*options: str) -> Iterator[Sandbox]:
+def sandbox(*options: str) -> AbstractContextManager[Sandbox]:
     """A sandbox of our own, which ends with the block. Raises SettingsError when it does not get ready."""
-    with own_sandbox(*options, variables=environment({})) as started:
-        yield started
+    return own_sandbox(*options, variables=environment({}))

@@ -11,7 +11,7 @@ import os
 import select
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Protocol, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from _pytest._io import TerminalWriter
 
@@ -20,15 +20,8 @@ from reports.text import one_line
 from verification.probe import Progress
 from verification.series import WatchSnapshot
 
-
-class ProgressView(Protocol):
-    """A way to show how far a run is: a table on a terminal, or lines in a log."""
-
-    def show(self, progress: Progress, snapshot: WatchSnapshot | None) -> None:
-        """Show it, unless it was shown a moment ago."""
-
-    def clear(self) -> None:
-        """Take away what would stand in the way of other output."""
+if TYPE_CHECKING:
+    from reports.live.table import ProgressTable
 
 
 class ProgressReporter:
@@ -73,7 +66,7 @@ class ProgressReporter:
                 self._say(one_line(f"note: the live view is off: {type(error).__name__}: {error}"))
 
 
-def _view(writer: TerminalWriter, file: TextIO, say: Callable[[str], None]) -> ProgressView:
+def _view(writer: TerminalWriter, file: TextIO, say: Callable[[str], None]) -> ProgressLines | ProgressTable:
     if not _can_draw(file):
         return ProgressLines(say)
     from reports.live.table import ProgressTable

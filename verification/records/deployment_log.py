@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
@@ -26,20 +26,6 @@ if TYPE_CHECKING:
 FILE = "deployments.jsonl"
 _LOCK_WITHIN = 10.0
 _MOST = 50_000
-
-
-class DeploymentLog(Protocol):
-    """Where events are kept. Both methods raise ObserverError (NotPermitted, SettingsError for a bad address)."""
-
-    @property
-    def place(self) -> str:
-        """Where that is, for people."""
-
-    def append(self, events: Iterable[DeploymentEvent]) -> int:
-        """Keep those of `events` that are not there yet; how many these were."""
-
-    def deployments(self) -> tuple[Deployment, ...]:
-        """All deployments, the oldest first."""
 
 
 def open_log(settings: DeploymentLogSettings, output: Path, variables: Mapping[str, str]) -> DeploymentLog:
@@ -133,6 +119,9 @@ class LogCollection:
         from verification.clients.mongodb import MongoDB
 
         return MongoDB(self.url, timeout=self.timeout)
+
+
+DeploymentLog = LogFile | LogCollection
 
 
 def _event(source: str | Mapping[str, object]) -> DeploymentEvent | None:

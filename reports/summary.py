@@ -38,8 +38,11 @@ def markdown(record: RunRecord) -> str:
     parts = [f"# {SYMBOLS[head.banner]} {head.word}: {_prose(head.sentence)}", _prose(tally(record)) + "."]
     parts += [f"> **Note:** {_prose(notice)}" for notice in notices(record)]
     if sentence := rollback_sentence(record):
-        triggers = _bullets("Triggered by", record.rollback.triggers)
-        parts += ["## Rollback", _prose(sentence), *triggers, *_bullets("People", record.called), *_checks(record)]
+        parts += ["## Rollback", _prose(sentence), *_bullets("Triggered by", record.rollback.triggers)]
+        parts += _bullets("People", record.called)
+        parts += _bullets(
+            "Checked afterwards", [f"{check.name}: {value_text(check)}" for check in record.rollback.checks]
+        )
     if todo := next_steps(record):
         parts += ["## What to do now", *map(_step, todo)]
     if trouble := not_passed(record):
@@ -101,10 +104,6 @@ def _criteria(record: RunRecord) -> str:
         for result in record.criteria
     ]
     return _table(["Verdict", "Criterion", "Phase", "Measured", "Seconds"], rows)
-
-
-def _checks(record: RunRecord) -> list[str]:
-    return _bullets("Checked afterwards", [f"{check.name}: {value_text(check)}" for check in record.rollback.checks])
 
 
 def _bullets(label: str, texts: Sequence[str]) -> list[str]:

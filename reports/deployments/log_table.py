@@ -22,11 +22,13 @@ _COLOURS = {
 }
 
 
-class _Entry(BaseModel):
+class JsonEntry(BaseModel):
+    """A part of what `--json` prints, read from the value of the same attributes."""
+
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
 
-class DeploymentEntry(_Entry):
+class DeploymentEntry(JsonEntry):
     """One deployment for other programs; durations are in seconds, null stands for "not known"."""
 
     environment: str
@@ -48,7 +50,7 @@ class DeploymentEntry(_Entry):
     signed_off: tuple[Signature, ...] = Field(validation_alias="signed")
 
 
-class DeploymentLogFile(_Entry):
+class DeploymentLogFile(JsonEntry):
     """`python -m reports log --json`: the deployments, the oldest first."""
 
     version: int = 1

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from rich.table import Table
 from rich.text import Text
 
+from reports.deployments.log_table import JsonEntry
 from reports.text import one_line
 from verification.records.deployments import DeploymentOutcome
 from verification.records.metrics import DeploymentMetric, Period
@@ -22,11 +23,7 @@ _BLOCKS[DeploymentOutcome.ROLLED_BACK] = ("▒", "red")
 _MARKS = {True: ("✓", "green"), False: ("✗", "red"), None: ("?", "yellow")}
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(frozen=True, from_attributes=True)
-
-
-class FigureEntry(_Entry):
+class FigureEntry(JsonEntry):
     """One metric; `good` is null where it cannot be told."""
 
     name: str
@@ -38,7 +35,7 @@ class FigureEntry(_Entry):
     note: str
 
 
-class PeriodEntry(_Entry):
+class PeriodEntry(JsonEntry):
     """The metrics of one stretch of time."""
 
     period: str = Field(validation_alias="name")
@@ -48,7 +45,7 @@ class PeriodEntry(_Entry):
     metrics: tuple[FigureEntry, ...] = Field(validation_alias="figures")
 
 
-class MetricsFile(_Entry):
+class MetricsFile(JsonEntry):
     """`python -m reports metrics --json`: for each environment all time, then month by month."""
 
     version: int = 1

@@ -5,11 +5,12 @@ A phase that was run twice counts as it came out last, unless a rollback followe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from reports.page_sections import phase_rank
 from verification.errors import ObserverError
+from verification.records.deployments import latest_known
 from verification.records.run_record import CriterionResult, RollbackOutcome, RollbackResult, RunRecord
 
 
@@ -25,11 +26,11 @@ def merge_runs(records: Sequence[RunRecord]) -> RunRecord:
         environment=", ".join(dict.fromkeys(run.environment for run in runs)),
         phases=tuple(sorted({phase for run in runs for phase in run.phases}, key=phase_rank)),
         profiles=tuple(dict.fromkeys(profile for run in runs for profile in run.profiles)),
-        service=_latest(run.service for run in deployed),
-        target=_latest(run.target for run in deployed),
-        revision=_latest(run.revision for run in deployed),
-        previous_revision=_latest(run.previous_revision for run in deployed),
-        commit=_latest(_commit(run) for run in runs),
+        service=latest_known((run.service for run in deployed), ""),
+        target=latest_known((run.target for run in deployed), ""),
+        revision=latest_known((run.revision for run in deployed), ""),
+        previous_revision=latest_known((run.previous_revision for run in deployed), ""),
+        commit=latest_known((_commit(run) for run in runs), ""),
         dry_run=any(run.dry_run for run in runs),
         started=runs[0].started,
         finished=None if unfinished else max(run.finished for run in runs if run.finished),
@@ -107,10 +108,6 @@ def _named(result: CriterionResult, run: RunRecord, runs: Sequence[RunRecord]) -
         for other in runs
     )
     return replace(result, id=f"{result.id}[{run.environment}]") if twice else result
-
-
-def _latest(values: Iterable[str]) -> str:
-    return next((value for value in reversed(list(values)) if value), "")
 
 
 def _name(run: RunRecord) -> str:

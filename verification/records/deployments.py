@@ -219,12 +219,12 @@ def _folded(events: list[DeploymentEvent]) -> Deployment:
         service=first.service,
         revision=first.revision,
         deployed=min((event.deployed for event in events if event.deployed), default=first.at),
-        previous=_last(event.previous for event in events) or "",
-        commit=_last(event.commit for event in events) or "",
+        previous=latest_known((event.previous for event in events), ""),
+        commit=latest_known((event.commit for event in events), ""),
         profiles=tuple(dict.fromkeys(profile for event in events for profile in event.profiles)),
         phases=phases,
         first_smoke=min((event.phases["smoke"].ended for event in events if "smoke" in event.phases), default=None),
-        issues=_last(event.issues for event in events) or (),
+        issues=latest_known((event.issues for event in events), ()),
         failed_at=min((event.failed_at for event in events if event.failed_at), default=None),
         rollback=rollback,
         rolled_back_at=rolled_back_at,
@@ -232,5 +232,6 @@ def _folded(events: list[DeploymentEvent]) -> Deployment:
     )
 
 
-def _last(values: Iterable[T]) -> T | None:
-    return next((value for value in reversed(list(values)) if value), None)
+def latest_known(values: Iterable[T], otherwise: T) -> T:
+    """The last of `values` that is not empty; `otherwise` where all are."""
+    return next((value for value in reversed(list(values)) if value), otherwise)

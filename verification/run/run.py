@@ -8,10 +8,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from verification.checks import credentials
 from verification.probe import Probes
 from verification.records.rollback_plan import PreviousRevisionHint
 from verification.run.resources import RunFacts, RunResources
-from verification.settings.loading import secret
 
 if TYPE_CHECKING:
     from verification.local_sandbox.addresses import DeploymentNote
@@ -73,8 +73,7 @@ class Run(RunFacts):
         """Raise SettingsError for a secret that the selected criteria's `fixtures` need and that is not set."""
         login = self.settings.flows.login
         if login and not self.settings.sandbox and _LOGIN & set(fixtures):
-            for key, reference in login.body.items():
-                secret(reference, f"flows.login.body.{key}", self.variables)
+            credentials(login, self.variables)
 
     def start(self, fixtures: Collection[str]) -> None:
         """Open the sandbox if this environment is one, then start all probes among `fixtures`. Raises SettingsError."""

@@ -18,7 +18,7 @@ from verification.watch.criteria.low_traffic import LowTrafficCriterion, OwnChec
 from verification.watch.criteria.repeated_checks import FLOWS, HEALTH, RepeatedCheck
 from verification.watch.criteria.sample_judge import SampleJudge
 from verification.watch.criteria.sentry_rate import SentryErrorRate
-from verification.watch.criteria.traffic import LOG, METRICS, ErrorShare, TrafficCriterion, percentile
+from verification.watch.criteria.traffic import ERROR_SHARE, LOG, METRICS, TrafficCriterion, percentile
 from verification.watch.samples import Sample, TrafficBlock
 
 START = datetime(2026, 3, 3, 15, 0, tzinfo=UTC)
@@ -259,7 +259,7 @@ def block(number: int, seen: TrafficBlock | None, stream: str = LOG) -> Sample:
 
 def error_rate(minimum: int = 0) -> TrafficCriterion[Block]:
     judges = {LOG: Limit(minimum=minimum), METRICS: Limit(minimum=minimum)}
-    return TrafficCriterion("cloud_run_error_rate", "error rate", "%", ErrorShare(), judges, rule="<", limit=1)
+    return TrafficCriterion("cloud_run_error_rate", "error rate", "%", ERROR_SHARE, judges, rule="<", limit=1)
 
 
 def test_the_preferred_source_decides_while_it_sees_enough() -> None:
@@ -310,8 +310,7 @@ def test_counts_that_cannot_be_are_refused(strange: dict[str, float]) -> None:
 
 
 def few(own: str, users: int = 0) -> tuple[LowTrafficCriterion, Judgement]:
-    questions = OwnChecks()
-    criterion = LowTrafficCriterion(error_rate(minimum=300), questions, lambda: questions.availability(0.01))
+    criterion = LowTrafficCriterion(error_rate(minimum=300), lambda questions: questions.availability(0.01))
     return criterion, fed(criterion, [block(0, traffic(users)), *answers(own)])
 
 
@@ -342,8 +341,7 @@ def test_own_questions_are_never_pooled_with_users() -> None:
 
 
 def test_users_who_were_not_seen_are_not_users_who_did_not_come() -> None:
-    questions = OwnChecks()
-    criterion = LowTrafficCriterion(error_rate(), questions, lambda: questions.availability(0.01))
+    criterion = LowTrafficCriterion(error_rate(), lambda questions: questions.availability(0.01))
     blind = [one for n in range(3) for one in (block(n, None), block(n, None, METRICS))]
     assert fed(criterion, [*blind, *answers("+" * 100)]).verdict is None
 

@@ -21,10 +21,9 @@ from verification.verdict import Verdict
 if TYPE_CHECKING:
     from verification.judge.sequential_test import Evidence
 
-_HALF = 0.5
 _FEWER = (0.01, 0.3, 0.7)  # alternatives, as multiples of the limit
 _ALPHA = 5e-4
-_SURE = f"with {plain_percent(1 - _ALPHA)} confidence"
+_BURST_S = 120  # tolerated
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,26 +47,20 @@ class RateRule:
     limit: float  # a second; fewer are bad
     block_s: float
     blocks: int  # most blocks that the watch may have, its extension included
-    burst_s: float = 120  # tolerated
     dispersion: float = 1.0  # of the baseline
 
     def __post_init__(self) -> None:
         if not (isfinite(self.limit) and self.limit > 0):
             raise ValueError(f"expected a rate above 0 as the limit, not {self.limit}")
-        if not (isfinite(self.block_s) and self.block_s > 0 and isfinite(self.burst_s) and self.burst_s >= 0):
-            raise ValueError(f"expected finite durations above 0, not {self.block_s}, {self.burst_s}")
+        if not (isfinite(self.block_s) and self.block_s > 0):
+            raise ValueError(f"expected a finite duration above 0, not {self.block_s}")
         if self.blocks < 1 or not (isfinite(self.dispersion) and self.dispersion >= 1):
             raise ValueError(f"expected a block and a dispersion of 1 at least: {self.blocks}, {self.dispersion}")
 
     @property
     def burst_blocks(self) -> int:
         """How many blocks a tolerated burst may touch."""
-        return ceil(self.burst_s / self.block_s - 1e-9)
-
-
-def traffic_rule(baseline: CountBlock, block_s: float, blocks: int, dispersion: float = 1.0) -> RateRule:
-    """No drop below half the baseline. Raises ValueError without a request before: there is nothing to drop from."""
-    return RateRule(_HALF * baseline.count / baseline.seconds, block_s, blocks, dispersion=dispersion)
+        return ceil(_BURST_S / self.block_s - 1e-9)
 
 
 @dataclass(frozen=True)
@@ -101,8 +94,8 @@ class RateJudge:
         after = RateJudge(rule, (*self.blocks, block), self.decided, evidence)
         if self.decided is not None or not evidence.reaches(_ALPHA):
             return after
-        words = f"fewer than the limit {_SURE}{aside(rule.burst_s)}"
-        return replace(after, decided=after._found("certain", words, Verdict.FAIL))
+        sure = f"with {plain_percent(1 - _ALPHA)} confidence{aside(_BURST_S)}"
+        return replace(after, decided=after._found("certain", f"fewer than the limit {sure}", Verdict.FAIL))
 
     @property
     def so_far(self) -> Judgement:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import ceil
 
-from verification.judge.judgement import Judgement
 from verification.judge.proportion import Block, ProportionJudge, ProportionRule
-from verification.judge.rate import CountBlock, RateJudge, traffic_rule
+from verification.judge.rate import RateJudge, RateRule
 from verification.settings.model import Settings
 from verification.settings.monitor import Instances, Monitor
 from verification.watch.baseline import Baseline
@@ -20,11 +19,11 @@ from verification.watch.criteria.forbidden_events import (
     ForbiddenEvents,
 )
 from verification.watch.criteria.gauges import DEPENDENCY, INSTANCES, PING, InstanceCount, MedianLatency
-from verification.watch.criteria.low_traffic import LowTrafficCriterion, OwnChecks
+from verification.watch.criteria.low_traffic import LowTrafficCriterion
 from verification.watch.criteria.repeated_checks import FLOWS, HEALTH, RepeatedCheck
 from verification.watch.criteria.sample_judge import SampleJudge, UnjudgeableCriterion
 from verification.watch.criteria.sentry_rate import SentryErrorRate
-from verification.watch.criteria.traffic import ErrorShare, P95Latency, ShareOfBaseline, TrafficCriterion
+from verification.watch.criteria.traffic import ERROR_SHARE, P95_LATENCY, TrafficCriterion, share_of
 
 SLOW_SHARE = 0.05  # "P95 below the limit" allows one in twenty to be slower
 DEPENDENCIES = ("mongodb", "openai", "elevenlabs", "pinecone")
@@ -64,10 +63,10 @@ def configured_criteria(
         )
     if grids:
         found += [
-            _with_own_checks(
+            LowTrafficCriterion(
                 error_rate(settings, monitor, baseline, grids), lambda own: own.availability(limits.error_rate)
             ),
-            _with_own_checks(p95_latency(settings, monitor, grids), lambda own: own.latency(limits.p95_latency)),
+            LowTrafficCriterion(p95_latency(settings, monitor, grids), lambda own: own.latency(limits.p95_latency)),
             _traffic(baseline, grids),
             InstanceCount("instance_count_in_range", _expected(monitor.instances, baseline), (INSTANCES,)),
             _none_of("no_database_connection_errors", "database connection errors", DATABASE_ERRORS, 2),
@@ -118,11 +117,6 @@ def _rule(monitor: Monitor, grid: BlockGrid, noun: str, limit: float, roll_back_
     )
 
 
-def _with_own_checks(users: TrafficCriterion[Block], judge: Callable[[OwnChecks], Judgement]) -> SampleJudge:
-    own = OwnChecks()
-    return LowTrafficCriterion(users, own, lambda: judge(own))
-
-
 def error_rate(
     settings: Settings, monitor: Monitor, baseline: Baseline | None, grids: Mapping[str, BlockGrid]
 ) -> TrafficCriterion[Block]:
@@ -139,7 +133,7 @@ def error_rate(
         "cloud_run_error_rate",
         "error rate",
         "%",
-        ErrorShare(),
+        ERROR_SHARE,
         {stream: ProportionJudge.start(rule(grid)) for stream, grid in grids.items()},
         rule="<",
         limit=limit * 100,
@@ -159,7 +153,7 @@ def p95_latency(settings: Settings, monitor: Monitor, grids: Mapping[str, BlockG
         "p95_latency",
         "p95 latency",
         "ms",
-        P95Latency(),
+        P95_LATENCY,
         {stream: ProportionJudge.start(rule(grid)) for stream, grid in grids.items()},
         rule="<",
         limit=limit_ms,
@@ -172,12 +166,12 @@ def _traffic(baseline: Baseline | None, grids: Mapping[str, BlockGrid]) -> Sampl
     if baseline is None or not baseline.requests:
         why = "what is usual is not known: no baseline could be read" if baseline is None else "nobody came before"
         return UnjudgeableCriterion(criterion, title, why)
-    usual = CountBlock(baseline.requests, (baseline.until - baseline.since).total_seconds())
+    limit, dispersion = HALF * baseline.rpm / 60, baseline.request_dispersion
     judges = {
-        stream: RateJudge.start(traffic_rule(usual, grid.block_s, grid.blocks, baseline.request_dispersion))
+        stream: RateJudge.start(RateRule(limit, grid.block_s, grid.blocks, dispersion))
         for stream, grid in grids.items()
     }
-    return TrafficCriterion(criterion, title, "%", ShareOfBaseline(baseline.rpm), judges, rule=">", limit=HALF * 100)
+    return TrafficCriterion(criterion, title, "%", share_of(baseline.rpm), judges, rule=">", limit=HALF * 100)
 
 
 def _expected(instances: Instances | None, baseline: Baseline | None) -> tuple[float, float] | None:

@@ -56,11 +56,11 @@ class OwnChecks:
 
 
 class LowTrafficCriterion:
-    """A criterion about users' requests; where fewer came than can be judged by, `instead` judges by `own` checks."""
+    """A criterion about users' requests; where fewer came than can be judged by, `instead` judges by own checks."""
 
-    def __init__(self, users: TrafficCriterion[Block], own: OwnChecks, instead: Callable[[], Judgement]) -> None:
+    def __init__(self, users: TrafficCriterion[Block], instead: Callable[[OwnChecks], Judgement]) -> None:
         self.criterion = users.criterion
-        self._users, self._own, self._instead = users, own, instead
+        self._users, self._own, self._instead = users, OwnChecks(), instead
 
     def add_sample(self, sample: Sample) -> None:
         """Count the sample in, as users' requests or as a check of our own; never as both."""
@@ -72,7 +72,7 @@ class LowTrafficCriterion:
         by_users = self._users.judge(at_end=at_end)
         if not at_end or by_users.verdict is not None or not self._users.too_few_came:
             return by_users
-        by_checks = self._instead()
+        by_checks = self._instead(self._own)
         reason = f"too few users to judge by ({by_users.reason}); {by_checks.reason}"
         return Judgement(by_checks.verdict, reason, observed=False)
 

@@ -6,7 +6,7 @@ unless too much of it is missing and the other one saw more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
@@ -23,7 +23,6 @@ NAMES = {LOG: "Cloud Logging, request log", METRICS: "Cloud Monitoring"}
 _TOO_MUCH_MISSING = 0.2  # of the blocks: then the other source is asked
 _P95 = 0.95
 B = TypeVar("B")
-B_co = TypeVar("B_co", covariant=True)
 B_contra = TypeVar("B_contra", contravariant=True)
 
 
@@ -44,56 +43,16 @@ class BlockJudge(Protocol[B_contra]):
         ...
 
 
-class TrafficFigure(Protocol[B_co]):
-    """What of the traffic a criterion is about."""
-
-    def value(self, traffic: TrafficBlock) -> float | None:
-        """The value of one block, or of several that were added up; None where it has none."""
-        ...
-
-    def block(self, traffic: TrafficBlock) -> B_co:
-        """What the judge counts of the block."""
-        ...
-
-
-class ErrorShare:
-    """The share of requests that fail, in percent."""
-
-    def value(self, traffic: TrafficBlock) -> float | None:
-        """The share of the revision's requests; None without any."""
-        return round(traffic.errors / traffic.total * 100, 3) if traffic.total else None
-
-    def block(self, traffic: TrafficBlock) -> Block:
-        """Every error is severe."""
-        return Block(traffic.total, traffic.errors, traffic.errors, traffic.errors)
-
-
-class P95Latency:
-    """The 95th percentile of the latency, in ms: the upper bound of its bucket."""
-
-    def value(self, traffic: TrafficBlock) -> float | None:
-        """The percentile of the revision's requests; None without any."""
-        return percentile(dict(traffic.latencies), _P95)
-
-    def block(self, traffic: TrafficBlock) -> Block:
-        """Requests slower than the limit, surely and possibly, and much slower."""
-        return Block(traffic.total, traffic.slow, traffic.possibly_slow, traffic.very_slow)
-
-
 @dataclass(frozen=True, slots=True)
-class ShareOfBaseline:
-    """Requests to all revisions as a share of what the baseline (`rpm` a minute) leads to expect, in percent."""
+class TrafficFigure(Generic[B]):
+    """What of the traffic a criterion is about.
 
-    rpm: float
+    `value` is that of one block, or of several that were added up; None where it has none. `block` is what the judge
+    counts of one.
+    """
 
-    def value(self, traffic: TrafficBlock) -> float | None:
-        """The share; None where none is expected."""
-        expected = self.rpm / 60 * traffic.seconds
-        return round(traffic.everyone / expected * 100, 1) if expected else None
-
-    def block(self, traffic: TrafficBlock) -> CountBlock:
-        """How many there were."""
-        return CountBlock(traffic.everyone, traffic.seconds)
+    value: Callable[[TrafficBlock], float | None]
+    block: Callable[[TrafficBlock], B]
 
 
 def percentile(latencies: Mapping[float, int], share: float) -> float | None:
@@ -104,6 +63,28 @@ def percentile(latencies: Mapping[float, int], share: float) -> float | None:
         if seen >= wanted and seen:
             return upper
     return None
+
+
+def _error_share(traffic: TrafficBlock) -> float | None:
+    return round(traffic.errors / traffic.total * 100, 3) if traffic.total else None
+
+
+# The share of requests that fail, in percent; every error is severe.
+ERROR_SHARE = TrafficFigure(_error_share, lambda block: Block(block.total, block.errors, block.errors, block.errors))
+
+# The 95th percentile of the latency, in ms: the upper bound of its bucket.
+P95_LATENCY = TrafficFigure(
+    lambda traffic: percentile(dict(traffic.latencies), _P95),
+    lambda block: Block(block.total, block.slow, block.possibly_slow, block.very_slow),
+)
+
+
+def share_of(rpm: float) -> TrafficFigure[CountBlock]:
+    """Requests to all revisions as a share of `rpm` a minute, in percent."""
+    return TrafficFigure(
+        lambda traffic: round(traffic.everyone / (rpm / 60 * traffic.seconds) * 100, 1) if rpm else None,
+        lambda block: CountBlock(block.everyone, block.seconds),
+    )
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from verification.errors import ObserverError
-from verification.source_tree.result_files import Check, read_coverage, read_junit, read_tox
+from verification.source_tree.result_files import read_coverage, read_junit, read_tox
 
 PYTEST = """<?xml version="1.0" encoding="utf-8"?>
 <testsuites name="pytest tests"><testsuite name="pytest" errors="1" failures="1" skipped="1" tests="4">
@@ -103,11 +103,11 @@ def test_tox_environments_are_told_apart(tmp_path: Path) -> None:
             for name, (success, skipped) in results.items()
         },
     }
-    assert read_tox(written(tmp_path, json.dumps(document), "tox.json")) == (
-        Check("black", "passed"),
-        Check("mypy", "failed"),
-        Check("py27", "skipped"),
-    )
+    assert read_tox(written(tmp_path, json.dumps(document), "tox.json")) == {
+        "black": "passed",
+        "mypy": "failed",
+        "py27": "skipped",
+    }
 
 
 def test_a_broken_tox_file_is_refused(tmp_path: Path) -> None:

@@ -190,21 +190,21 @@ def _checks(name: str, ended: CommandResult, tox_file: Path) -> list[Measurement
 def _tox_checks(whole: Measurement, file: Path) -> list[Measurement]:
     """One measurement for each environment of tox, and the one of the command as a whole."""
     try:
-        environments = read_tox(file)
+        outcomes = read_tox(file)
     except ObserverError as problem:
         return [replace(whole, problem=whole.problem or problem)]
     parts = []
-    for environment in environments:
-        failed = ServiceError(f"{whole.name} {environment.name} failed", whole.problem.remedy if whole.problem else "")
+    for name, outcome in outcomes.items():
+        failed = ServiceError(f"{whole.name} {name} failed", whole.problem.remedy if whole.problem else "")
         parts.append(
             replace(
                 whole,
-                name=f"{whole.name} {environment.name}",
-                value=environment.outcome,
-                problem=failed if environment.outcome == "failed" else None,
+                name=f"{whole.name} {name}",
+                value=outcome,
+                problem=failed if outcome == "failed" else None,
             )
         )
-    if all(environment.outcome == "skipped" for environment in environments) and whole.problem is None:
+    if all(outcome == "skipped" for outcome in outcomes.values()) and whole.problem is None:
         nothing = ObserverError(f"{whole.name} ran no environment", "Look at env_list in the service's tox.ini.")
         whole = replace(whole, value=None, problem=nothing)
     return [*parts, whole]

@@ -114,14 +114,6 @@ def _share(counts: _Counts, name: str) -> Coverage:
     return Coverage(100 * covered / countable, countable)
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One environment of tox: `outcome` is passed, failed or skipped (its interpreter is missing and may be)."""
-
-    name: str
-    outcome: str
-
-
 class _ToxEnvironment(BaseModel):
     success: bool = Field(validation_alias=AliasPath("result", "success"))
     skipped: bool = Field(False, validation_alias=AliasPath("result", "skipped"))
@@ -135,13 +127,16 @@ class _ToxReport(BaseModel):
     testenvs: dict[str, _ToxEnvironment]
 
 
-def read_tox(file: Path) -> tuple[Check, ...]:
-    """The environments in `file`. Raises ObserverError."""
+def read_tox(file: Path) -> dict[str, str]:
+    """The environments in `file`, each passed, failed or skipped (its interpreter is missing and may be).
+
+    Raises ObserverError.
+    """
     try:
         document = _ToxReport.model_validate_json(file.read_bytes())
     except (OSError, ValidationError):
         raise ObserverError("tox's result file cannot be read", "tox 4 writes one; run it by hand to see.") from None
-    return tuple(Check(name, environment.outcome) for name, environment in document.testenvs.items())
+    return {name: environment.outcome for name, environment in document.testenvs.items()}
 
 
 def _read_elements(

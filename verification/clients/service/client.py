@@ -78,7 +78,7 @@ class Service:
         if problem:
             return Answer(f"GET {address[:200]}", problem=ServiceError(f"{address[:200]!r} {problem}"))
         request = httpx.Request("GET", address, headers={**_headers(), "Range": f"bytes=0-{count - 1}"})
-        return self._ask(request, retry_503=True, enough=count, anywhere=True)
+        return self._ask(request, retry_503=True, enough=count)
 
     def close(self) -> None:
         """End all connections, and all questions that are still open. A question put later is not asked."""
@@ -97,23 +97,22 @@ class Service:
         headers = {**_headers(), **({"Authorization": f"Bearer {token}"} if token else {})}
         return httpx.Request(method, self._target.url + path, headers=headers, json=body)
 
-    def _ask(
-        self, request: httpx.Request, *, retry_503: bool, enough: int | None = None, anywhere: bool = False
-    ) -> Answer:
-        answer = self._once(request, enough, anywhere)
+    def _ask(self, request: httpx.Request, *, retry_503: bool, enough: int | None = None) -> Answer:
+        """The answer; where so many bytes are `enough`, it may be redirected anywhere."""
+        answer = self._once(request, enough)
         if answer.code != _STARTING or not retry_503 or not self._start_until.leaves(self._smoke.retry_after):
             return answer
         time.sleep(self._smoke.retry_after)  # the checklist's remedy for a start that is not finished
-        again = self._once(request, enough, anywhere)
+        again = self._once(request, enough)
         waited = duration_text(self._smoke.retry_after)
         return replace(again, note=f"asked twice: the first answer was 503, this one came {waited} later")
 
-    def _once(self, request: httpx.Request, enough: int | None, anywhere: bool) -> Answer:
+    def _once(self, request: httpx.Request, enough: int | None) -> Answer:
         question = f"{request.method} {request.url}"
         asked = Stopwatch.start()
         try:
             portal, client = self._connected(question)
-            answer = portal.call(partial(self._exchange, client, request, enough, anywhere))
+            answer = portal.call(partial(self._exchange, client, request, enough))
         except TimeoutError:
             answer = Answer(question, problem=ServiceError(f"{question}: no complete answer within {self._limit}"))
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
@@ -153,9 +152,7 @@ class Service:
             limits=httpx.Limits(max_connections=50, max_keepalive_connections=0),
         )
 
-    async def _exchange(
-        self, client: httpx.AsyncClient, request: httpx.Request, enough: int | None, anywhere: bool
-    ) -> Answer:
+    async def _exchange(self, client: httpx.AsyncClient, request: httpx.Request, enough: int | None) -> Answer:
         question = f"{request.method} {request.url}"
         async with asyncio.timeout(self._smoke.timeout):
             for _ in range(_REDIRECTS + 1):
@@ -165,7 +162,7 @@ class Service:
                     if following is None:
                         body = await self._body(response, enough, question)
                         return Answer(question, response.status_code, dict(response.headers), body)
-                    _refuse_elsewhere(request, following, question, anywhere)
+                    _refuse_elsewhere(request, following, question, anywhere=enough is not None)
                     request = following
                 finally:
                     await response.aclose()

@@ -78,7 +78,7 @@ def good(at: datetime) -> Iterable[Sample]:
 
 
 def health() -> RepeatedCheck:
-    return RepeatedCheck("service_stays_healthy", "health", HEALTH, lasting=1, in_a_row=2, tolerated=0.01)
+    return RepeatedCheck("service_stays_healthy", "health", HEALTH, lasting=1, tolerated=0.01)
 
 
 @dataclass
@@ -212,7 +212,7 @@ def test_what_stays_undecided_is_watched_for_longer(stage: Stage) -> None:
         bad = timedelta(seconds=50) < at - START < timedelta(seconds=70)
         yield Sample(HEALTH, at, 0.0 if bad else 1.0, text="status is 503")
 
-    lenient = RepeatedCheck("service_stays_healthy", "health", HEALTH, lasting=1000, in_a_row=2, tolerated=1.1)
+    lenient = RepeatedCheck("service_stays_healthy", "health", HEALTH, lasting=1000, tolerated=1.1)
     ended = stage.watch([lenient], Scripted((HEALTH,), ends_badly_at_first), seconds=60, most=120).run()
     assert timedelta(seconds=90) <= stage.clock.time - START < timedelta(seconds=115)
     assert verdict(ended["service_stays_healthy"]) == "pass"
@@ -313,7 +313,7 @@ class Defective(RepeatedCheck):
     """A criterion with a defect: it breaks at whatever it is told to break at."""
 
     def __init__(self, breaks_at: str) -> None:
-        super().__init__("user_flows_keep_working", "flows", FLOWS, lasting=1, in_a_row=2, tolerated=0.01)
+        super().__init__("user_flows_keep_working", "flows", FLOWS, lasting=1, tolerated=0.01)
         self.breaks_at = breaks_at
 
     def add_sample(self, sample: Sample) -> None:

@@ -39,7 +39,7 @@ def fed(criterion: SampleJudge, samples: Iterable[Sample]) -> Judgement:
 
 
 def health(lasting: float = 10, tolerated: float = 0.2) -> RepeatedCheck:
-    return RepeatedCheck("service_stays_healthy", "health", HEALTH, lasting=lasting, in_a_row=2, tolerated=tolerated)
+    return RepeatedCheck("service_stays_healthy", "health", HEALTH, lasting=lasting, tolerated=tolerated)
 
 
 def answers(pattern: str, stream: str = HEALTH, every: float = 5, start: float = 0) -> list[Sample]:
@@ -78,7 +78,7 @@ def test_missing_answers_are_no_part_of_a_row() -> None:
 
 
 def test_a_flow_is_broken_by_its_own_answers_only() -> None:
-    criterion = RepeatedCheck("user_flows_keep_working", "flows", FLOWS, lasting=0, in_a_row=2, tolerated=1.1)
+    criterion = RepeatedCheck("user_flows_keep_working", "flows", FLOWS, lasting=0, tolerated=1.1)
     turns = zip(answers("-+-+-+", f"{FLOWS}login"), answers("+-+-+-", f"{FLOWS}search"), strict=True)
     fed(criterion, [one for turn in turns for one in turn])
     assert criterion.judge(at_end=False).verdict is None, "two flows, each bad now and then"

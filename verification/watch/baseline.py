@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
+from statistics import mean, variance
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -79,8 +80,7 @@ class Baseline(BaseModel):
         counts = [minute.requests for minute in self.minutes]
         if len(counts) < 2 or not self.requests:
             return 1.0
-        mean = self.requests / len(counts)
-        return max(1.0, sum((count - mean) ** 2 for count in counts) / mean / (len(counts) - 1))
+        return max(1.0, variance(counts) / mean(counts))
 
 
 def baseline_of(

@@ -38,9 +38,8 @@ class TrafficBlock:
     def __post_init__(self) -> None:
         """Raises ValueError for counts that cannot be."""
         parts = (self.errors, self.slow, self.possibly_slow, self.very_slow)
-        if not all(0 <= count <= self.total for count in parts) or self.everyone < self.total:
-            raise ValueError(f"counts that cannot be: {self}")
-        if not (isfinite(self.seconds) and self.seconds > 0):
+        counted = all(0 <= count <= self.total <= self.everyone for count in parts)
+        if not (counted and isfinite(self.seconds) and self.seconds > 0):
             raise ValueError(f"counts that cannot be: {self}")
 
     def __add__(self, other: TrafficBlock) -> TrafficBlock:

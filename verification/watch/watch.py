@@ -123,7 +123,7 @@ class Watch:
     def results(self) -> dict[str, WatchedCriterion]:
         """What it comes to now, by criterion."""
         with self._lock:
-            cut_short = self._cut_short or ("it was stopped" if not self._complete else "")
+            cut_short = self._cut_short or ("it was stopped" if self._elapsed < self.plan.seconds else "")
             return {name: self._result_of(criterion, cut_short) for name, criterion in self._criteria.items()}
 
     def snapshot(self) -> WatchSnapshot:
@@ -146,10 +146,6 @@ class Watch:
     @property
     def _over(self) -> bool:
         return bool(self._cut_short) or self._stopped.is_set()
-
-    @property
-    def _complete(self) -> bool:
-        return self._elapsed >= self.plan.seconds
 
     def _watch_until(self, seconds: float) -> None:
         while not self._over and (left := seconds - self._elapsed) > 0:

@@ -5,6 +5,7 @@ Percentiles cannot be added up; buckets can. https://cloud.google.com/monitoring
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -110,11 +111,10 @@ class CloudMonitoring:
         """How many instances there were, active and idle, of all revisions together; oldest first."""
 
         def count() -> tuple[tuple[datetime, int], ...]:
-            counts: dict[datetime, int] = {}
+            counts: Counter[datetime] = Counter()
             for series in self._series("container/instance_count", since, until):
                 for point in series.points:
-                    at = _utc(point.interval.end_time)
-                    counts[at] = counts.get(at, 0) + _whole(point.value)
+                    counts[_utc(point.interval.end_time)] += _whole(point.value)
             return tuple(sorted(counts.items()))
 
         return self._asked(count, "instances")

@@ -192,16 +192,14 @@ def _make_clients(endpoint: str | None) -> tuple[run_v2.ServicesClient, run_v2.R
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import run_v2
 
-    if endpoint is None:
-        return run_v2.ServicesClient(transport="rest"), run_v2.RevisionsClient(transport="rest")
-    here = is_local(urlsplit(endpoint).hostname or "")
-    if not here and not endpoint.startswith("https://"):
+    here = endpoint is not None and is_local(urlsplit(endpoint).hostname or "")
+    if endpoint and not here and not endpoint.startswith("https://"):
         raise ObserverError(
             f"cloud_run.endpoint {endpoint} would send credentials in the clear",
             "Write an address that starts with https://.",
         )
     credentials = AnonymousCredentials() if here else None  # type: ignore[no-untyped-call]
-    options = {"api_endpoint": endpoint}
+    options = {"api_endpoint": endpoint} if endpoint else None
     return (
         run_v2.ServicesClient(transport="rest", client_options=options, credentials=credentials),
         run_v2.RevisionsClient(transport="rest", client_options=options, credentials=credentials),

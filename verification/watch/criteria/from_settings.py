@@ -57,7 +57,6 @@ def configured_criteria(
                 "lasting failures of the health path",
                 HEALTH,
                 lasting=monitor.unhealthy_lasting,
-                in_a_row=2,
                 tolerated=limits.error_rate,
             )
         )
@@ -88,9 +87,7 @@ def configured_criteria(
         ]
     if settings.flows.login or settings.flows.content_listing or settings.flows.search:
         # One bad answer now and then is within what the error rate allows; a flow that is broken stays so.
-        found.append(
-            RepeatedCheck("user_flows_keep_working", "flows that broke", FLOWS, lasting=0, in_a_row=2, tolerated=1.1)
-        )
+        found.append(RepeatedCheck("user_flows_keep_working", "flows that broke", FLOWS, lasting=0, tolerated=1.1))
     return found
 
 

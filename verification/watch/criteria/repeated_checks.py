@@ -14,21 +14,20 @@ HEALTH = "health"
 FLOWS = "flow/"
 _FEWEST = 3  # answers; fewer say nothing about a watch
 _MOST_MISSING = 0.2
+_IN_A_ROW = 2  # bad answers
 
 
 class RepeatedCheck:
     """Answers to one question: 1 for a good one, 0 for a bad one.
 
-    `in_a_row` bad ones over at least `lasting` seconds are proof. A bad answer between good ones is what a healthy
+    Two bad ones in a row, over at least `lasting` seconds, are proof. A bad answer between good ones is what a healthy
     service has now and then: `tolerated` is their share. The chart shows bad answers, each as 100 %.
     """
 
-    def __init__(
-        self, criterion: str, title: str, streams: str, *, lasting: float, in_a_row: int, tolerated: float
-    ) -> None:
+    def __init__(self, criterion: str, title: str, streams: str, *, lasting: float, tolerated: float) -> None:
         self.criterion = criterion
         self._title, self._streams = title, streams
-        self._lasting, self._in_a_row, self._tolerated = lasting, in_a_row, tolerated
+        self._lasting, self._tolerated = lasting, tolerated
         self._history = History(criterion, "bad answers", "%")
         self._bad_run: dict[str, list[Sample]] = {}  # by stream: the bad answers since the last good one
         self._good = self._bad = self._missing = 0
@@ -53,7 +52,7 @@ class RepeatedCheck:
         self._bad += 1
         run.append(sample)
         lasted = (sample.at - run[0].at).total_seconds()
-        if not self._proof and len(run) >= self._in_a_row and lasted >= self._lasting:
+        if not self._proof and len(run) >= _IN_A_ROW and lasted >= self._lasting:
             self._proof = f"{sample.text} ({len(run)} times in a row, since {run[0].at:%H:%M:%S} UTC)"
 
     def judge(self, *, at_end: bool) -> Judgement:

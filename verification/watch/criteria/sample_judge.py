@@ -67,10 +67,6 @@ class History:
         """Whether the latest value is missing, or there is none yet."""
         return not self.points or self.points[-1][1] is None
 
-    def series(self) -> Series:
-        """The chart of it."""
-        return Series(self.criterion, self.title, self.unit, tuple(self.points), self.limit, self.roll_back_at)
-
     def measured(
         self, value: Value | None, source: str, *, samples: int, note: str = "", window_s: float | None = None
     ) -> Measurement:
@@ -84,7 +80,7 @@ class History:
             samples=samples,
             window_s=window_s,
             note=note,
-            series=self.series(),
+            series=Series(self.criterion, self.title, self.unit, tuple(self.points), self.limit, self.roll_back_at),
         )
 
     def row(self, value: str, limit: str, *, good: bool, known: bool = True) -> WatchRow:

@@ -14,7 +14,6 @@ import pytest
 from tests.conftest import Address, program, ready
 from verification.clients.google.cloud_logging import CloudLogging, LogEntry, LoggedRequest, LoggedRequests
 from verification.clients.google.cloud_monitoring import CloudMonitoring, Histogram, RevisionTraffic
-from verification.clients.sentry.client import Sentry
 from verification.errors import ObserverError, VerificationError
 from verification.settings.monitor import Monitor
 from verification.settings.observers import SentrySettings
@@ -391,8 +390,7 @@ def asked(world: Address) -> Iterator[Callable[[bool], SentrySource]]:
 
     def make(dry_run: bool) -> SentrySource:
         since = datetime.now(UTC) - timedelta(minutes=30)
-        client = Sentry(settings, variables)
-        made.append(SentrySource(client, settings, since, every=1, variables=variables, dry_run=dry_run))
+        made.append(SentrySource(settings, variables, since, every=1, dry_run=dry_run))
         return made[-1]
 
     yield make

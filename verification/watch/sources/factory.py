@@ -11,8 +11,7 @@ from verification.clients.google.cloud_logging import CloudLogging
 from verification.clients.google.cloud_monitoring import CloudMonitoring
 from verification.clients.google.cloud_run import CloudRun
 from verification.clients.service.client import Service
-from verification.errors import ObserverError, SettingsError, VerificationError
-from verification.settings.loading import secret
+from verification.errors import ObserverError, SettingsError
 from verification.settings.model import Settings
 from verification.settings.monitor import Monitor
 from verification.watch.criteria.from_settings import DEPENDENCIES
@@ -20,7 +19,7 @@ from verification.watch.sources.metrics import InstanceSource, MetricsSource
 from verification.watch.sources.observers import SentrySource, TroubleSource
 from verification.watch.sources.questions import DependencySource, FlowSource, HealthSource
 from verification.watch.sources.request_log import RequestLogSource
-from verification.watch.sources.serving import DatabasePingSource, ServingSource, UnreachableSource
+from verification.watch.sources.serving import DatabasePingSource, ServingSource
 from verification.watch.sources.source import BlockSource, Source
 
 
@@ -108,27 +107,16 @@ class SourceFactory:
         return found
 
     def _sentry(self) -> list[Source]:
-        context, every = self.context, self.context.monitor.observers_every
-        settings, variables = context.settings.sentry, context.variables
+        context, settings, every = self.context, self.context.settings.sentry, self.context.monitor.observers_every
         if settings is None:
             return []
-        from verification.clients.sentry.client import Sentry
-
-        try:
-            sentry = Sentry(settings, variables)
-        except VerificationError as problem:  # no token
-            return [UnreachableSource(SentrySource.streams, problem, every)]
-        return [SentrySource(sentry, settings, self.created, every=every, variables=variables, dry_run=context.dry_run)]
+        return [SentrySource(settings, context.variables, self.created, every=every, dry_run=context.dry_run)]
 
     def _database(self) -> list[Source]:
-        reference, every = self.context.monitor.mongodb, self.context.monitor.dependencies_every
-        if reference is None:
+        context, monitor, timeout = self.context, self.context.monitor, self.context.settings.smoke.timeout
+        if monitor.mongodb is None:
             return []
-        try:
-            address = secret(reference, "monitor.mongodb", self.context.variables)
-        except VerificationError as problem:
-            return [UnreachableSource(DatabasePingSource.streams, problem, every)]
-        return [DatabasePingSource(address, every, self.context.settings.smoke.timeout)]
+        return [DatabasePingSource(monitor.mongodb, context.variables, monitor.dependencies_every, timeout)]
 
 
 def pace_of(monitoring: CloudMonitoring | None) -> tuple[float, float] | None:

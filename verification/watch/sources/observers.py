@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from verification.clients.google.cloud_logging import CloudLogging, LogEntry
+from verification.clients.lazy_imports import Lazy
 from verification.clients.sentry.answers import Issue, Window
 from verification.clients.sentry.client import Sentry, dsn_of
 from verification.errors import NotAsked
@@ -39,30 +40,29 @@ class SentrySource(Source):
 
     def __init__(
         self,
-        sentry: Sentry,
         settings: SentrySettings,
+        variables: Mapping[str, str],
         since: datetime,
         *,
         every: float,
-        variables: Mapping[str, str],
         dry_run: bool,
     ) -> None:
         self.every = every
-        self._sentry, self._settings, self._since = sentry, settings, since
-        self._variables, self._dry_run = variables, dry_run
+        self._sentry = Lazy(lambda: Sentry(settings, variables))
+        self._settings, self._variables, self._since, self._dry_run = settings, variables, since, dry_run
         self._proven = False
         self._elsewhere: dict[str, bool] = {}  # by issue: whether staging saw it
 
     def read_samples(self, at: datetime) -> Iterable[Sample]:
         """The counts so far, each new issue, each critical one, and that it looked. Raises ObserverError."""
-        production = self._settings.production
+        sentry, production = self._sentry.value, self._settings.production
         window = Window(self._since, at)
-        errors = self._sentry.error_rate(production, window)
-        new = [issue for issue in self._sentry.new_issues(production, window) if not self._seen_on_staging(issue)]
+        errors = sentry.error_rate(production, window)
+        new = [issue for issue in sentry.new_issues(production, window) if not self._seen_on_staging(issue)]
         if not self._proven and not (errors.errors and new):
-            self._sentry.must_know(production)
+            sentry.must_know(production)
             proof_that_it_finds(
-                self._sentry,
+                sentry,
                 production,
                 window,
                 errors=errors.errors > 0,
@@ -78,11 +78,11 @@ class SentrySource(Source):
 
     def close(self) -> None:
         """Close the connection to Sentry."""
-        self._sentry.close()
+        self._sentry.close(Sentry.close)
 
     def _seen_on_staging(self, issue: Issue) -> bool:
         if issue.id not in self._elsewhere:
-            self._elsewhere[issue.id] = self._settings.staging in self._sentry.environments_of(issue)
+            self._elsewhere[issue.id] = self._settings.staging in self._sentry.value.environments_of(issue)
         return self._elsewhere[issue.id]
 
     def _is_critical(self, issue: Issue) -> bool:

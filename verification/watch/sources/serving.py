@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from verification.clients.google.cloud_run import CloudRun
 from verification.deadline import Stopwatch
-from verification.errors import VerificationError
+from verification.settings.loading import secret
 from verification.watch.criteria.gauges import PING
 from verification.watch.samples import Sample
 from verification.watch.sources.source import Source
@@ -37,13 +37,16 @@ class ServingSource(Source):
 
 
 class DatabasePingSource(Source):
-    """How long the database takes to answer a ping, in ms, once a connection stands."""
+    """How long the database takes to answer a ping, in ms, once a connection stands.
+
+    `reference` is the `$NAME` of the variable that holds its address.
+    """
 
     streams = (PING,)
 
-    def __init__(self, address: str, every: float, timeout: float) -> None:
+    def __init__(self, reference: str, variables: Mapping[str, str], every: float, timeout: float) -> None:
         self.every = every
-        self._address, self._timeout = address, timeout
+        self._reference, self._variables, self._timeout = reference, variables, timeout
         self._client: MongoDB | None = None
 
     def read_samples(self, at: datetime) -> Iterable[Sample]:
@@ -51,7 +54,8 @@ class DatabasePingSource(Source):
         from verification.clients.mongodb import MongoDB
 
         if self._client is None:
-            self._client = MongoDB(self._address, timeout=self._timeout)
+            address = secret(self._reference, "monitor.mongodb", self._variables)
+            self._client = MongoDB(address, timeout=self._timeout)
             self._ping(self._client)  # connects
         return [Sample(PING, at, self._ping(self._client))]
 
@@ -65,15 +69,3 @@ class DatabasePingSource(Source):
             asked = Stopwatch.start()
             client.database.command("ping")
             return asked.milliseconds
-
-
-class UnreachableSource(Source):
-    """A source that cannot be asked at all here, and why: no token, no address."""
-
-    def __init__(self, streams: tuple[str, ...], problem: VerificationError, every: float) -> None:
-        self.streams, self.every = streams, every
-        self._problem = problem
-
-    def read_samples(self, at: datetime) -> Iterable[Sample]:  # noqa: ARG002
-        """Nothing: raises the problem."""
-        raise self._problem

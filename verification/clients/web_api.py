@@ -131,6 +131,11 @@ class WebApi:
                 raise ObserverError(f"{reply.question}: its pages do not end", "Look at the address of the API.")
             seen.add(query)
 
+    def items(self, path: str, parameters: Parameters, shape: type[T]) -> Iterator[T]:
+        """What all pages list, each of it as `shape`. Raises as `pages` and `Reply.read` do."""
+        for page in self.pages(path, parameters):
+            yield from page.read(list[shape])  # type: ignore[valid-type]
+
     def post(self, path: str, body: Mapping[str, object]) -> Reply:
         """`POST path` with a JSON body. Raises as `write` does."""
         return self.write("POST", path, body)

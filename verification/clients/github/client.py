@@ -108,10 +108,9 @@ class GitHub:
         found: dict[str, OpenIncident] = {}
         for label in labels:
             asked = {"state": "open", "labels": label, "per_page": "100"}
-            for page in self.api.pages(f"{self.path}/issues", asked):
-                for issue in page.read(list[_Issue]):
-                    if issue.pull_request is None and issue.state == "open":
-                        found.setdefault(issue.html_url, OpenIncident(issue.title, label, issue.html_url, "GitHub"))
+            for issue in self.api.items(f"{self.path}/issues", asked, _Issue):
+                if issue.pull_request is None and issue.state == "open":
+                    found.setdefault(issue.html_url, OpenIncident(issue.title, label, issue.html_url, "GitHub"))
         return list(found.values())
 
     def open_ticket(self, title: str, body: str, labels: Sequence[str], key: str, since: datetime) -> str:
@@ -120,10 +119,9 @@ class GitHub:
         `body` is Markdown, cut to GitHub's size; whoever wrote it has escaped what came from outside.
         """
         asked = {"state": "all", "since": f"{since - _CLOCKS_DIFFER:%Y-%m-%dT%H:%M:%SZ}", "per_page": "100"}
-        for page in self.api.pages(f"{self.path}/issues", asked):
-            for issue in page.read(list[_Issue]):
-                if _mark(key) in (issue.body or ""):
-                    return issue.html_url
+        for issue in self.api.items(f"{self.path}/issues", asked, _Issue):
+            if _mark(key) in (issue.body or ""):
+                return issue.html_url
         whole = f"{_mark(key)}\n{body}"[:MOST_IN_COMMENT]
         wanted = {"title": title, "body": whole, "labels": [*labels]}
         return self.api.post(f"{self.path}/issues", wanted).read(_Issue).html_url
@@ -132,11 +130,10 @@ class GitHub:
         """Say `text` (Markdown, cut to GitHub's size) below an issue or pull request."""
         mark = _mark(key)
         body = {"body": f"{mark}\n{_cut(text, MOST_IN_COMMENT - len(mark) - 1)}"}
-        for page in self.api.pages(f"{self.path}/issues/{issue}/comments", {"per_page": "100"}):
-            for comment in page.read(list[_Comment]):
-                if (comment.body or "").startswith(mark):
-                    self.api.write("PATCH", f"{self.path}/issues/comments/{comment.id}", body)
-                    return
+        for comment in self.api.items(f"{self.path}/issues/{issue}/comments", {"per_page": "100"}, _Comment):
+            if (comment.body or "").startswith(mark):
+                self.api.write("PATCH", f"{self.path}/issues/comments/{comment.id}", body)
+                return
         self.api.post(f"{self.path}/issues/{issue}/comments", body)
 
     def add_to_release(self, tag: str, name: str, report: bytes, text: str, key: str) -> None:

@@ -147,9 +147,9 @@ class Sentry:
         deploys = f"{releases}{quote(version, safe='')}/deploys/"
         # Creating one that is there changes nothing: Sentry answers 208. Its deploys are not told apart so.
         self._api.post(releases, {"version": version, "projects": [self._settings.project]})
-        for page in self._api.pages(deploys, {}):
-            if any((deploy.environment, deploy.name) == (environment, name) for deploy in page.read(list[_Deploy])):
-                return False
+        known = self._api.items(deploys, {}, _Deploy)
+        if any((deploy.environment, deploy.name) == (environment, name) for deploy in known):
+            return False
         times = {"dateStarted": f"{utc_text(started)}Z", "dateFinished": f"{utc_text(finished)}Z"}
         self._api.post(deploys, {"environment": environment, "name": name, **times})
         return True
@@ -158,11 +158,10 @@ class Sentry:
     def _project(self) -> _Project:
         """The project, by its slug or number: searches take the number alone."""
         known: list[str] = []
-        for page in self._api.pages(f"{self._organization}/projects/", {}):
-            for project in page.read(list[_Project]):
-                if self._settings.project in {project.slug, project.id}:
-                    return project
-                known.append(project.slug)
+        for project in self._api.items(f"{self._organization}/projects/", {}, _Project):
+            if self._settings.project in {project.slug, project.id}:
+                return project
+            known.append(project.slug)
         raise ObserverError(
             f"Sentry's organization {self._settings.organization} has no project {self._settings.project} that this "
             f"token may see; it has: {', '.join(known[:10]) or 'none'}",
@@ -183,8 +182,7 @@ class Sentry:
         parameters = {"query": query, "sort": "new", "limit": "100", **self._within(environment, window)}
         return [
             issue
-            for page in self._api.pages(f"{self._organization}/issues/", parameters)
-            for issue in page.read(list[Issue])
+            for issue in self._api.items(f"{self._organization}/issues/", parameters, Issue)
             if issue.category == "error" and (CANARY_TITLE in issue.title) == canaries
         ]
 

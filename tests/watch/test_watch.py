@@ -171,7 +171,7 @@ def test_every_source_down_at_once_proves_nothing(stage: Stage) -> None:
     def fail(_: datetime) -> Iterable[Sample]:
         raise ObserverError("nobody answers")
 
-    latency = MedianLatency("mongodb_latency", "mongodb", (f"{DEPENDENCY}mongodb",), 100, "deep health")
+    latency = MedianLatency("mongodb", 100, "deep health")
     ended = stage.watch([health(), latency], Scripted((HEALTH, f"{DEPENDENCY}mongodb"), fail)).run()
     assert {verdict(one) for one in ended.values()} == {"inconclusive"}
     assert not any(one.judgement.observed for one in ended.values())

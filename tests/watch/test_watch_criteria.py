@@ -95,7 +95,7 @@ def levels(*values: float | None, stream: str = MONGODB) -> list[Sample]:
 
 
 def mongodb() -> MedianLatency:
-    return MedianLatency("mongodb_latency", "mongodb", (MONGODB,), 100, "deep health")
+    return MedianLatency("mongodb", 100, "deep health")
 
 
 @pytest.mark.parametrize("strange", [math.nan, math.inf, -1.0, None])

@@ -146,12 +146,11 @@ def trigger(
     Raises NotPermitted (no PAGERDUTY_ROUTING_KEY), ObserverError.
     """
     system = System("PagerDuty", settings.url, "PAGERDUTY_ROUTING_KEY", "an integration key of the Events API v2")
-    routing_key = token_of(variables, system)
     with closing(WebApi(system, "", timeout)) as api:
         api.post(
             "/v2/enqueue",
             {
-                "routing_key": routing_key,
+                "routing_key": token_of(variables, system),
                 "event_action": "trigger",
                 "dedup_key": key[:_LONGEST_KEY],
                 "payload": {

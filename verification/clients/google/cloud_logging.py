@@ -151,12 +151,9 @@ class CloudLogging:
             f'{self._window(since, until)} AND NOT {_log_is(REQUEST_LOG)} AND NOT logName:"cloudaudit.googleapis.com" '
             f'AND (severity>=ERROR OR ({system} AND severity>=WARNING) OR ({system} AND textPayload:"Memory limit of"))'
         )
-
-        def read_window() -> tuple[LogEntry, ...]:
-            lines = self._entries(question, _MOST_TROUBLES, "timestamp desc")
-            return _in_order(map(_entry, lines))
-
-        return self._asked(read_window, "errors")
+        return self._asked(
+            lambda: _in_order(map(_entry, self._entries(question, _MOST_TROUBLES, "timestamp desc"))), "errors"
+        )
 
     def reach(self) -> None:
         """Ask for one line of the last day, whatever it is. Raises ObserverError, NotPermitted."""

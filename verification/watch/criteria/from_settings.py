@@ -18,7 +18,7 @@ from verification.watch.criteria.forbidden_events import (
     RESTARTS,
     ForbiddenEvents,
 )
-from verification.watch.criteria.gauges import DEPENDENCY, INSTANCES, PING, InstanceCount, MedianLatency
+from verification.watch.criteria.gauges import INSTANCES, InstanceCount, MedianLatency
 from verification.watch.criteria.low_traffic import LowTrafficCriterion
 from verification.watch.criteria.repeated_checks import FLOWS, HEALTH, RepeatedCheck
 from verification.watch.criteria.sample_judge import SampleJudge, UnjudgeableCriterion
@@ -81,7 +81,7 @@ def configured_criteria(
         ]
     if settings.health.deep:
         found += [
-            MedianLatency(f"{name}_latency", name, _streams(name, monitor), limit * 1000, settings.health.deep.path)
+            MedianLatency(name, limit * 1000, settings.health.deep.path)
             for name in DEPENDENCIES
             if (limit := getattr(limits, f"{name}_latency")) is not None
         ]
@@ -89,11 +89,6 @@ def configured_criteria(
         # One bad answer now and then is within what the error rate allows; a flow that is broken stays so.
         found.append(RepeatedCheck("user_flows_keep_working", "flows that broke", FLOWS, lasting=0, tolerated=1.1))
     return found
-
-
-def _streams(name: str, monitor: Monitor) -> tuple[str, ...]:
-    direct = (PING,) if name == "mongodb" and monitor.mongodb else ()
-    return (f"{DEPENDENCY}{name}", *direct)
 
 
 def _none_of(criterion: str, title: str, stream: str, enough: int) -> ForbiddenEvents:

@@ -14,7 +14,7 @@ from verification.watch.samples import Sample
 
 INSTANCES = "instances"
 DEPENDENCY = "dependency/"
-PING = "ping/mongodb"
+PING = "ping/"
 _FEWEST = 3
 _MOST_MISSING = 0.2
 
@@ -51,10 +51,11 @@ class _Gauge:
 
 
 class MedianLatency(_Gauge):
-    """A latency (ms) whose median must be below `limit`: a single slow answer is no slow dependency."""
+    """The latency (ms) of `name`, whose median must be below `limit`: a single slow answer is no slow dependency."""
 
-    def __init__(self, criterion: str, name: str, streams: tuple[str, ...], limit: float, source: str) -> None:
-        super().__init__(History(criterion, f"{name} latency", "ms", limit), streams, source)
+    def __init__(self, name: str, limit: float, source: str) -> None:
+        streams = (f"{DEPENDENCY}{name}", f"{PING}{name}")
+        super().__init__(History(f"{name}_latency", f"{name} latency", "ms", limit), streams, source)
         self._limit = limit
 
     def judge(self, *, at_end: bool) -> Judgement:

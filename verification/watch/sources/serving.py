@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from verification.clients.mongodb import MongoDB
 
 SERVING = "serving"
+_MONGODB = f"{PING}mongodb"
 
 
 class ServingSource(Source):
@@ -42,7 +43,7 @@ class DatabasePingSource(Source):
     `reference` is the `$NAME` of the variable that holds its address.
     """
 
-    streams = (PING,)
+    streams = (_MONGODB,)
 
     def __init__(self, reference: str, variables: Mapping[str, str], every: float, timeout: float) -> None:
         self.every = every
@@ -57,7 +58,7 @@ class DatabasePingSource(Source):
             address = secret(self._reference, "monitor.mongodb", self._variables)
             self._client = MongoDB(address, timeout=self._timeout)
             self._ping(self._client)  # connects
-        return [Sample(PING, at, self._ping(self._client))]
+        return [Sample(_MONGODB, at, self._ping(self._client))]
 
     def close(self) -> None:
         """Close the connection to the database."""

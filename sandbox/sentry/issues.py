@@ -83,17 +83,13 @@ def _as_json(issue: SentryIssue, seen: Occurrences) -> dict[str, object]:
     first = issue.opened_by
     return {
         "id": str(issue.id),
-        "shortId": issue.short_id,
         "title": first.title,
         "culprit": first.transaction,
         "permalink": f"{_WEB}/issues/{issue.id}/",
         "level": first.level,
         "status": issue.status,
         "priority": issue.priority,
-        "platform": "python",
-        "project": {"id": PROJECT_ID, "name": PROJECT, "slug": PROJECT, "platform": "python"},
-        "type": "error" if first.type else "default",
-        "issueType": "error",
+        "project": {"id": PROJECT_ID, "name": PROJECT, "slug": PROJECT},
         "issueCategory": "error",
         "metadata": {"type": first.type, "value": first.value} if first.type else {"title": first.value},
         "isUnhandled": not first.handled,

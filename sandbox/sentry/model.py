@@ -99,18 +99,12 @@ class SentryIssue:
     """All occurrences of one error, in whatever environment. `events` are the most recent ones."""
 
     id: int
-    number: int  # of the short id
     fingerprint: str
     opened_by: ErrorEvent  # the first, which the issue takes its title, culprit and level from
     priority: str
     status: Status = "unresolved"
     seen: dict[str, Occurrences] = field(default_factory=dict)  # by environment
     events: deque[ErrorEvent] = field(default_factory=lambda: deque(maxlen=_KEPT_EVENTS))
-
-    @property
-    def short_id(self) -> str:
-        """The name that people use for it."""
-        return f"{PROJECT.upper()}-{self.number}"
 
     def seen_in(self, environments: Iterable[str]) -> Occurrences | None:
         """Over some environments (none given: over all) together; None if it was never seen there."""
@@ -180,8 +174,8 @@ class SentryStore:
         return self.releases.setdefault(version, SentryRelease(version, datetime.now(UTC)))
 
     def _open(self, event: ErrorEvent, fingerprint: str) -> SentryIssue:
-        number = len(self.issues) + 1
-        issue = SentryIssue(_FIRST_ISSUE_ID + number, number, fingerprint, event, priority_of(event.level))
+        number = _FIRST_ISSUE_ID + len(self.issues)
+        issue = SentryIssue(number, fingerprint, event, priority_of(event.level))
         self.issues[issue.id] = self._by_fingerprint[fingerprint] = issue
         return issue
 

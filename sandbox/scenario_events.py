@@ -8,8 +8,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sandbox.incidents.pagerduty import PagerDutyIncident
+from sandbox.incidents.statuspage import StatuspageIncident
 from sandbox.slack.model import Author, identifier
-from sandbox.vendor_api import Json
+from sandbox.vendor_api import Json, problems
 from sandbox.vendors import Vendors
 
 Undo = list[Callable[[], None]]
@@ -50,7 +52,8 @@ class TriggeredIncident(_Event):
 
     def plant(self, vendors: Vendors, undo: Undo) -> Json:
         """Trigger it."""
-        incident = vendors.pagerduty.add(**self.model_dump())
+        incident = PagerDutyIncident(**self.model_dump())
+        vendors.pagerduty.incidents.append(incident)
         undo.append(partial(setattr, incident, "status", "resolved"))
         return {"id": incident.id, "number": incident.number}
 
@@ -65,7 +68,8 @@ class PublishedIncident(_Event):
 
     def plant(self, vendors: Vendors, undo: Undo) -> Json:
         """Publish it."""
-        incident = vendors.statuspage.add(**self.model_dump())
+        incident = StatuspageIncident(**self.model_dump())
+        vendors.statuspage.incidents.append(incident)
         undo.append(partial(setattr, incident, "status", "resolved"))
         return {"id": incident.id}
 
@@ -123,6 +127,7 @@ def plant(vendors: Vendors, body: bytes, undo: Undo) -> dict[str, Json]:
     try:
         events = ScenarioEvents.model_validate_json(body)
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, problem['loc'])) or 'body'}: {problem['msg']}" for problem in error.errors()]
-        raise BadEventError(f"{'; '.join(problems)}. Known here: {', '.join(ScenarioEvents.model_fields)}") from None
+        raise BadEventError(
+            f"{'; '.join(problems(error))}. Known here: {', '.join(ScenarioEvents.model_fields)}"
+        ) from None
     return {name: event.plant(vendors, undo) for name, event in events if event is not None}

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 if TYPE_CHECKING:
+    from pydantic import ValidationError
     from starlette.routing import BaseRoute
     from starlette.types import Receive, Scope, Send
 
@@ -90,6 +91,11 @@ async def json_object(request: Request, unparsable: Exception, no_object: Except
     if not isinstance(values, dict):
         raise no_object
     return values
+
+
+def problems(error: ValidationError) -> list[str]:
+    """What is wrong with values, each with its place."""
+    return [f"{'.'.join(map(str, problem['loc'])) or 'body'}: {problem['msg']}" for problem in error.errors()]
 
 
 def bearer(request: Request) -> str:

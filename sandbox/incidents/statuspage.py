@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
@@ -23,30 +23,24 @@ Impact = Literal["none", "minor", "major", "critical"]
 class StatuspageIncident:
     """An incident as the public is told of it."""
 
-    id: str
     name: str
     impact: Impact
     status: Status
-    created: datetime
+    days_old: InitVar[float]
+    created: datetime = field(init=False)
+    id: str = field(default_factory=lambda: secrets.token_hex(6))
+
+    def __post_init__(self, days_old: float) -> None:
+        self.created = datetime.now(UTC) - timedelta(days=days_old)
 
 
 class StatuspageApp(VendorApp):
     """The ASGI application."""
 
     def __init__(self) -> None:
-        self.incidents: list[StatuspageIncident] = []  # oldest first
+        self.incidents = [StatuspageIncident("Search answers slowly", "major", "resolved", 20)]  # oldest first
         self._page_id = secrets.token_hex(6)
-        self.add("Search answers slowly", "major", "resolved", days_old=20)
         super().__init__([Route("/api/v2/incidents/unresolved.json", self._unresolved)])
-
-    def add(
-        self, name: str, impact: Impact = "critical", status: Status = "investigating", *, days_old: float = 0
-    ) -> StatuspageIncident:
-        """A new incident."""
-        created = datetime.now(UTC) - timedelta(days=days_old)
-        incident = StatuspageIncident(secrets.token_hex(6), name, impact, status, created)
-        self.incidents.append(incident)
-        return incident
 
     async def _unresolved(self, request: Request) -> Response:
         shown = [self._show(request, incident) for incident in self.incidents[::-1] if incident.status != "resolved"]

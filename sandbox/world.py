@@ -96,7 +96,7 @@ class World:
         self._closing.push_async_callback(self._runner.close)
         for environment, name in SERVICES.items():
             self._add_service(environment, name)
-        self._control.on_change(self._changed)
+        self._control.on_change = self._changed
         grpc_server, self._grpc_port = await start_grpc(self._control, self._monitoring.handler())
         self._closing.push_async_callback(grpc_server.stop, None)
         by_name = (self._http, self._https, self._vendors.listeners)
@@ -148,7 +148,7 @@ class World:
             service=service.name,
             url=self._http[environment].url,
             tls_url=self._https[environment].url,
-            mongodb=self._database.uri(environment),
+            mongodb=mongodb_uri(self._database.port, environment),
             tags={tag: listener.url for (owner, tag), listener in self._tags.items() if owner == service.name},
             deployment=service.deployments[-1].as_json(),
         )
@@ -212,7 +212,7 @@ class World:
         configuration = Configuration(
             host,
             environment,
-            mongodb=self._database.uri(environment),
+            mongodb=mongodb_uri(self._database.port, environment),
             mongodb_slow=mongodb_uri(self._slow_database.port, environment),
             mongodb_dead=mongodb_uri(self._dead_database.port, environment),
             upstreams=self._upstreams.url,

@@ -59,10 +59,6 @@ class Database:
         self._server.stop()
         self._server = None
 
-    def uri(self, environment: str) -> str:
-        """The address of one environment's database."""
-        return mongodb_uri(self.port, environment)
-
     def _wake_acceptor(self) -> None:
         # Closing a socket does not wake a thread that is blocked in accept() on it, and `stop` gives that thread two
         # seconds. A connection wakes it; as `stop` may only just have begun, connect until nobody listens any more.

@@ -34,8 +34,8 @@ _log = logging.getLogger(__name__)
 class ControlPlane:
     """Services, their revisions, their traffic and the operations that change them. Use it on one event loop.
 
-    `tag_urls` maps (service, tag) to the address of the tag. Whoever serves tags fills it in an `on_change`
-    callback, which is called after `serving` changed and before the operation is reported done. `start` brings a
+    `tag_urls` maps (service, tag) to the address of the tag. Whoever serves tags fills it in `on_change`, which is
+    called after `serving` changed, tags included, and before the operation is reported done. `start` brings a
     revision's server up unless it is, and answers whether its container started.
     """
 
@@ -50,7 +50,7 @@ class ControlPlane:
         self.operations: dict[str, Operation] = {}
         self.tag_urls: dict[tuple[str, str], str] = {}
         self._start = start
-        self._callbacks: list[Callable[[CloudRunService], None]] = []
+        self.on_change: Callable[[CloudRunService], None] = lambda _service: None
         self._tasks = TaskSet()
 
     @property
@@ -84,10 +84,6 @@ class ControlPlane:
             return next((line.revision for line in serving if line.tag == tag), None)
         lines = [line for line in serving if line.percent > 0]
         return random.choices(lines, [line.percent for line in lines])[0].revision if lines else None
-
-    def on_change(self, callback: Callable[[CloudRunService], None]) -> None:
-        """Have `callback` called after each change of what a service serves, tags included."""
-        self._callbacks.append(callback)
 
     async def deploy(self, service: str, *, faults: frozenset[str], commit: str) -> Rollout:
         """Create a revision as `gcloud run deploy` does and wait until it settled.
@@ -209,8 +205,7 @@ class ControlPlane:
                 await self._bring_up(service, starting)
                 if generation == service.generation:  # else a newer write has replaced this one's targets
                     await self._shift(service)
-                for callback in self._callbacks:
-                    callback(service)
+                self.on_change(service)
             except ApiError as error:
                 operation.error = error
             except Exception as problem:  # an operation must end, or every client would wait for ever

@@ -260,7 +260,7 @@ def test_a_split_sends_requests_both_ways(clients: Clients) -> None:
 
 def test_a_tag_at_no_traffic_has_an_address_and_gets_no_requests(clients: Clients) -> None:
     control = clients.world.control
-    control.on_change(lambda service: control.tag_urls.update({(service.name, "blue"): "http://127.0.0.1:2"}))
+    control.on_change = lambda service: control.tag_urls.update({(service.name, "blue"): "http://127.0.0.1:2"})
     after = clients.move(ALL_TO_LATEST, pin(RETIRED, 0, "blue"))
     assert [(each.tag, each.uri) for each in after.traffic_statuses] == [("", ""), ("blue", "http://127.0.0.1:2")]
     assert control.route("bayit-plus-backend", "blue") == RETIRED

@@ -6,8 +6,7 @@ asked, `reports.plugin` the report, `rollback.controller` the rollback. A run go
 1. `pytest_configure` reads the settings, begins the run's files and registers what is needed; nothing outside is asked.
 2. `StageRunner` starts the probes and, before the first verdict after a deployment, arms the rollback.
 3. `VerdictCollector` turns each report into a verdict: `makereport` only annotates, `logreport` only notes.
-4. `pytest_sessionfinish` decides and acts, once. It is reached after failures, errors, `-x` and Ctrl-C alike, runs
-   outside every test timeout, and comes before the report is written.
+4. `pytest_sessionfinish` decides and acts, once: after failures, errors, `-x` and Ctrl-C alike, before the report.
 """
 
 from __future__ import annotations
@@ -98,3 +97,4 @@ class RollbackAtTheEnd:
         """Leave nothing open."""
         self._run.close()
         self._interruptions.close()
+        gc.freeze()  # nor need pytest's own collections at its end walk what the run has built

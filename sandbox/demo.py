@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -51,17 +52,13 @@ def _latest(output: Path) -> str:
 
 def _play(words: str, typed: Sequence[str], world: str = "", *, code: int = 0) -> None:
     """Run what somebody types, in the sandbox at `world` or in one of its own; `code` is how it must end."""
-    print(f"\n\n=== {words}\n$ {_shown(typed)}\n", flush=True)
+    print(f"\n\n=== {words}\n$ {shlex.join(typed)}\n", flush=True)
     program, *rest = typed
     command = [sys.executable, *rest] if program == "python" else [sys.executable, "-m", *typed]
     others = {name: value for name, value in os.environ.items() if name != _WORLD}
     ended = subprocess.run(command, env={**others, _WORLD: world} if world else others, check=False).returncode
     if ended != code:
         raise WentOtherwiseError(f"That went otherwise: exit code {ended}, expected {code}.")
-
-
-def _shown(command: Sequence[str]) -> str:
-    return " ".join(f'"{word}"' if " " in word else word for word in command)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -74,7 +73,6 @@ class Backend:
         self._clients: dict[str, AsyncMongoClient[Document]] = {}  # by address
         self._health = HealthEndpoints(host.revision, self._mongo, configuration.upstreams, host.faults)
         self._connecting: asyncio.Task[None] | None = None
-        self._first_request: float | None = None
         self._content_requests = 0
         self._app = Starlette(
             routes=[
@@ -150,12 +148,8 @@ class Backend:
         return self._mongo().get_default_database()
 
     def _starting(self) -> bool:
-        if "slow-start" not in self._faults:
-            return False
-        now = time.monotonic()
-        if self._first_request is None:
-            self._first_request = now
-        return now - self._first_request < SLOW_START_SECONDS
+        seconds = self._faults.seconds("slow-start")
+        return seconds is not None and seconds < SLOW_START_SECONDS
 
     async def _login(self, request: Request) -> Response:
         login = _Login.model_validate_json(await request.body())

@@ -92,12 +92,11 @@ class OperatorApi:
 
     async def _served(self, request: Request) -> Response:
         ingress = self._ingress(request.query_params.get("environment"))
-        record, moves = ingress.record, ingress.service.moves
         counts: dict[str, dict[str, int]] = {}
-        for (revision, status), count in sorted(record.counts.items()):
+        for (revision, status), count in sorted(ingress.counts.items()):
             counts.setdefault(revision, {})[str(status)] = count
-        requests = [asdict(served) | {"time": served.time.isoformat()} for served in record.requests]
-        return JSONResponse({"counts": counts, "moves": moves, "requests": requests})
+        requests = [asdict(served) | {"time": served.time.isoformat()} for served in ingress.requests]
+        return JSONResponse({"counts": counts, "moves": ingress.service.moves, "requests": requests})
 
     async def _set_users(self, request: Request) -> Response:
         """How many requests a minute production's users make from now on."""

@@ -198,8 +198,8 @@ class World:
         """Give new tags an address, and let containers go that nobody can reach any more."""
         self._runtime.scale(service)
         ingress = self._ingresses[service.environment]
-        for tag in sorted(ingress.tags()):
-            if (service.name, tag) not in self._tags:
+        for tag in sorted({line.tag for line in service.serving}):
+            if tag and (service.name, tag) not in self._tags:
                 listener = Listener(ingress.app(tag))
                 self._tags[service.name, tag] = listener
                 self._control.tag_urls[service.name, tag] = listener.url

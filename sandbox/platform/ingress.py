@@ -35,19 +35,6 @@ Route = Callable[[str, str], str | None]  # the control plane's: service and tag
 Origin = Callable[["Revision"], Awaitable[str | None]]  # the runtime's: the base URL of a server, started on demand
 
 
-class Record:
-    """What an ingress answered: counts for ever, single requests up to a limit."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[tuple[str, int]] = Counter()
-        self.requests: deque[ServedRequest] = deque(maxlen=REMEMBERED_REQUESTS)
-
-    def add(self, served: ServedRequest) -> None:
-        """Note one request."""
-        self.counts[served.revision, served.status] += 1
-        self.requests.append(served)
-
-
 class Ingress:
     """The addresses of one service: HTTP, HTTPS and one more for each tag.
 
@@ -61,7 +48,8 @@ class Ingress:
         self.service = service
         self.traffic = traffic
         self.logs = logs
-        self.record = Record()
+        self.counts: Counter[tuple[str, int]] = Counter()  # of answers, by revision and status
+        self.requests: deque[ServedRequest] = deque(maxlen=REMEMBERED_REQUESTS)
         self._route, self._origin = route, origin
         # A transport, not a client: no redirects followed, no cookies kept, no header added.
         self._transport = plain_transport()
@@ -77,10 +65,6 @@ class Ingress:
             await self._answer(Request(scope, receive), tag, send)
 
         return answer
-
-    def tags(self) -> set[str]:
-        """The tags that are in use now."""
-        return {line.tag for line in self.service.serving if line.tag}
 
     async def _send(self, revision: Revision, request: Request) -> httpx.Response | None:
         """Pass a request on to a revision and return its response, unread; None when the revision is not there.
@@ -133,7 +117,8 @@ class Ingress:
             client=request.scope["client"][0],
         )
         self.logs.request(self.service.name, served)
-        self.record.add(served)
+        self.counts[revision, status] += 1
+        self.requests.append(served)
 
 
 def _target(request: Request) -> bytes:

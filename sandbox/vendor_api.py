@@ -110,6 +110,14 @@ def moment(text: str) -> datetime:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
+def asked_moment(text: str, refusal: Refusal) -> datetime:
+    """A time that a request names. Raises `refusal` for anything else."""
+    try:
+        return moment(text)
+    except ValueError:
+        raise refusal from None
+
+
 def iso(at: datetime) -> str:
     """A time to the second, as most of these APIs write it."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

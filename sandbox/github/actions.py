@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse, Response
 
-from sandbox.github.http import WEB, GitHubRefusal, asked_moment, known, not_found, page, read_body, url, user
+from sandbox.github.http import WEB, GitHubRefusal, known, not_found, page, read_body, url, user
 from sandbox.github.model import LOGIN
 from sandbox.github.runs import INPUTS, JOBS, DeployJob, DeployRun, DeployRunner
-from sandbox.vendor_api import iso
+from sandbox.vendor_api import asked_moment, iso
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from starlette.responses import JSONResponse, Response
 
 from sandbox.github.model import REPOSITORY
-from sandbox.vendor_api import Json, Refusal, json_object, moment
+from sandbox.vendor_api import Json, Refusal, json_object
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -92,14 +91,6 @@ def url(request: Request, path: str = "") -> str:
 def user(login: str) -> dict[str, Json]:
     """Who did something."""
     return {"login": login, "type": "Bot" if login.endswith("[bot]") else "User"}
-
-
-def asked_moment(text: str, refusal: GitHubRefusal) -> datetime:
-    """A time of a query. Raises `refusal` for anything else."""
-    try:
-        return moment(text)
-    except ValueError:
-        raise refusal from None
 
 
 def page(request: Request, items: Sequence[Item], show: Callable[[Request, Item], Json], key: str = "") -> Response:

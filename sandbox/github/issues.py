@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse, Response
 
-from sandbox.github.http import WEB, GitHubRefusal, asked_moment, invalid, known, page, read_body, url, user
+from sandbox.github.http import WEB, GitHubRefusal, invalid, known, page, read_body, url, user
 from sandbox.github.model import LOGIN, GitHubIssue, IssueComment
-from sandbox.vendor_api import iso
+from sandbox.vendor_api import asked_moment, iso
 
 if TYPE_CHECKING:
     from starlette.requests import Request

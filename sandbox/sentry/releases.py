@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from sandbox.sentry.http import SentryRefusal, iso, not_found, page, read_body
 from sandbox.sentry.model import PROJECT, PROJECT_ID, SentryDeploy, SentryRelease
-from sandbox.sentry.search import asked_moment
+from sandbox.sentry.search import point_in_time
 from sandbox.vendor_api import Json
 
 if TYPE_CHECKING:
@@ -99,4 +99,4 @@ def _text(body: dict[str, object], key: str) -> str | None:
 
 def _time(body: dict[str, object], key: str) -> datetime | None:
     text = _text(body, key)
-    return asked_moment(text, key) if text else None
+    return point_in_time(text, key) if text else None

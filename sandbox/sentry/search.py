@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.sentry.http import FORBIDDEN, SentryRefusal, not_found
 from sandbox.sentry.model import PROJECT_ID, Value
-from sandbox.vendor_api import moment
+from sandbox.vendor_api import asked_moment
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -46,7 +46,7 @@ class QueryTerm:
             return bool(facts.get(self.value))
         found = facts.get(self.key)
         if isinstance(found, datetime):
-            return bool(_ORDERINGS[self.order](found, asked_moment(self.value, self.key)))
+            return bool(_ORDERINGS[self.order](found, point_in_time(self.value, self.key)))
         if isinstance(found, bool):
             return self.value == str(found).lower()
         return found is not None and fnmatchcase(found, self.value.replace("[", "[[]").replace("?", "[?]"))
@@ -90,17 +90,14 @@ def search_scope(request: Request, store: SentryStore) -> SearchScope:
     if ("start" in asked) != ("end" in asked):
         raise SentryRefusal(400, "start and end are both required")
     now = datetime.now(UTC)
-    start = asked_moment(asked["start"], "start") if "start" in asked else now - _DEFAULT_PERIOD
-    end = asked_moment(asked["end"], "end") if "end" in asked else now
+    start = point_in_time(asked["start"], "start") if "start" in asked else now - _DEFAULT_PERIOD
+    end = point_in_time(asked["end"], "end") if "end" in asked else now
     if start > end:
         raise SentryRefusal(400, "start must be before end")
     return SearchScope(environments, start, end)
 
 
-def asked_moment(text: str, key: str) -> datetime:
-    """A point in time. Raises SentryRefusal, which names `key`."""
-    try:
-        return moment(text)
-    except ValueError:
-        message = f"{key}: Invalid date: {text}. Expected ISO 8601-like (e.g. 2026-01-31 or 2026-01-31T09:00:00)."
-        raise SentryRefusal(400, message) from None
+def point_in_time(text: str, key: str) -> datetime:
+    """A time that a request names. Raises SentryRefusal, which names `key`."""
+    message = f"{key}: Invalid date: {text}. Expected ISO 8601-like (e.g. 2026-01-31 or 2026-01-31T09:00:00)."
+    return asked_moment(text, SentryRefusal(400, message))

@@ -33,9 +33,18 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 READY_SECONDS = 60.0  # a deadline for a machine under load; it takes little more than one
 END_SECONDS = 30.0
 
-# Whole runs wait more than they compute, and come first: a long one that is the last keeps nobody else busy.
+# Whole runs wait more than they compute.
 WORKERS_PER_CORE = 3
-LONG_ONES = ("chaos", "runs", "rollback")
+
+# What a worker begins with: long ones that share a sandbox. Short ones follow, which idle workers steal from its end.
+LONG_ONES = (
+    ("chaos", "runs/test_leaks.py", "runs/test_usage.py"),
+    ("runs/test_monitor.py",),
+    ("runs/test_hooks.py", "runs/test_rollback_outcomes.py", "runs/test_story.py"),
+    ("rollback",),
+    ("runs",),
+    ("migrations/test_migrations_rehearsal.py", "sandbox"),
+)
 
 Address = dict[str, Any]
 Start = Callable[..., Address]
@@ -47,9 +56,30 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The folders of the long tests first."""
-    folders = {name: number for number, name in enumerate(LONG_ONES)}
-    items.sort(key=lambda item: folders.get(item.path.parent.name, len(folders)))
+    """For each worker its long tests, then short ones until it has as many as xdist gives to it."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    first: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    short: list[pytest.Item] = []
+    for item in items:
+        place = _place(item)
+        (short if place is None else first[place % workers]).append(item)
+    ordered: list[pytest.Item] = []
+    for number, mine in enumerate(first):
+        share = (len(items) - len(ordered)) // (workers - number)
+        taken = max(0, share - len(mine))
+        ordered += mine + short[:taken]
+        del short[:taken]
+    items[:] = ordered + short
+
+
+def _place(item: pytest.Item) -> int | None:
+    """Where in `LONG_ONES` a test is: by its file, else by its folder."""
+    file = item.nodeid.partition("::")[0].removeprefix("tests/")
+    for name in (file, file.partition("/")[0]):
+        for number, names in enumerate(LONG_ONES):
+            if name in names:
+                return number
+    return None
 
 
 @contextmanager

@@ -6,75 +6,13 @@ import json
 import re
 import socket
 import time
-from collections.abc import Callable
-from typing import Any
 
 import httpx
 import pytest
 
 from sandbox.faults import CATALOGUE, REQUESTS_TO_FULL_MEMORY, SPARED
 from tests.conftest import Address, Start
-
-DEADLINE_SECONDS = 20.0
-LOGIN, CONTENT, SEARCH = "/api/v1/auth/login", "/api/v1/content", "/api/v1/search?q=news"
-
-
-class Game:
-    """One environment of a sandbox, played by its operator and a client of the service."""
-
-    def __init__(self, address: Address, environment: str) -> None:
-        self.address = address
-        self.environment = environment
-        self.entry: dict[str, Any] = address["environments"][environment]
-        self.operator = httpx.Client(base_url=address["operator"], trust_env=False, timeout=DEADLINE_SECONDS)
-        self.service = httpx.Client(base_url=self.entry["url"], trust_env=False, timeout=DEADLINE_SECONDS)
-        name = f"projects/{address['project']}/locations/{address['region']}/services/{self.entry['service']}"
-        self.admin = f"{address['cloud_run']['rest']}/v2/{name}"
-
-    def release(self, *faults: str) -> dict[str, str]:
-        response = self.operator.post("/release", json={"environment": self.environment, "faults": list(faults)})
-        assert response.status_code == 200, response.text
-        note: dict[str, str] = response.json()
-        return note
-
-    def login(self) -> httpx.Response:
-        return self.service.post(LOGIN, json=self.address["smoke_user"])
-
-    def deep(self) -> tuple[int, dict[str, Any]]:
-        response = self.service.get("/health/deep")
-        return response.status_code, response.json()
-
-    def play(self) -> httpx.Response:
-        items = self.service.get(CONTENT, params={"limit": 1}).json()["items"]
-        return self.service.get(items[0]["stream_url"], headers={"Range": "bytes=0-99"})
-
-    def shift(self, *targets: dict[str, Any]) -> None:
-        """Move the traffic through Cloud Run's own API and wait until that is done."""
-        response = httpx.patch(
-            self.admin, params={"updateMask": "traffic"}, json={"traffic": list(targets)}, trust_env=False
-        )
-        assert response.status_code == 200, response.text
-        operation = f"{self.address['cloud_run']['rest']}/v2/{response.json()['name']}"
-        poll(lambda: httpx.get(operation, trust_env=False).json().get("done"))
-
-    def statuses(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = httpx.get(self.admin, trust_env=False).json()["trafficStatuses"]
-        return found
-
-
-def poll(question: Callable[[], object]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not question():
-        assert time.monotonic() < deadline, "not within the deadline"
-        time.sleep(0.02)
-
-
-def revision(name: str, percent: int, tag: str = "") -> dict[str, Any]:
-    kind = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION"
-    return {"type": kind, "revision": name, "percent": percent} | ({"tag": tag} if tag else {})
-
-
-LATEST = {"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 100}
+from tests.sandbox.game import CONTENT, DEADLINE_SECONDS, LATEST, LOGIN, SEARCH, Game, counts, poll, revision
 
 
 @pytest.fixture(scope="module")
@@ -223,11 +161,6 @@ def test_traffic_splits_by_percentage_and_each_answer_is_on_record(address: Addr
     assert (last["path"], last["method"]) == (LOGIN, "POST")
     assert last["user_agent"].startswith("python-httpx")
     game.shift(LATEST)
-
-
-def counts(game: Game) -> dict[tuple[str, str], int]:
-    found = game.operator.get("/served", params={"environment": game.environment}).json()["counts"]
-    return {(name, status): count for name, statuses in found.items() for status, count in statuses.items()}
 
 
 def test_a_revision_without_traffic_is_reached_by_its_tag_alone(address: Address) -> None:

@@ -149,7 +149,7 @@ class World:
             url=self._http[environment].url,
             tls_url=self._https[environment].url,
             mongodb=mongodb_uri(self._database.port, environment),
-            tags={tag: listener.url for (owner, tag), listener in self._tags.items() if owner == service.name},
+            tags={line.tag: self._tags[service.name, line.tag].url for line in service.serving if line.tag},
             deployment=service.deployments[-1].as_json(),
         )
 

@@ -125,7 +125,7 @@ def _template_object(revision: Revision) -> dict[str, Json]:
 
 
 def _target_object(line: TrafficTarget) -> dict[str, Json]:
-    target: dict[str, Json] = {"percent": line.percent}
+    target: dict[str, Json] = {"percent": line.percent} if line.percent else {}
     if line.revision is None:
         target["latestRevision"] = True
     else:

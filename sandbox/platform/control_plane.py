@@ -253,6 +253,7 @@ class ControlPlane:
             if not revision.ready or not await self._start(revision):
                 raise FailedPrecondition(revision.refusal)
         service.targets = list(service.traffic)
-        service.moves += serving != service.serving
+        before = service.shares()
         service.serving = serving
+        service.moves += service.shares() != before
         service.retire_idle()

@@ -11,6 +11,7 @@ import random
 import re
 import secrets
 import string
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -107,9 +108,16 @@ class CloudRunService:
     labels: dict[str, str] = field(default_factory=dict)
     annotations: dict[str, str] = field(default_factory=dict)
     deployments: list[Rollout] = field(default_factory=list)
-    moves: int = 0  # how often what flows has changed, releases included
+    moves: int = 0  # how often its users were sent elsewhere, releases included; a tag moves nobody
     last_operation: str = ""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # held by the operation that takes effect
+
+    def shares(self) -> dict[str | None, int]:
+        """The percentage of its users that each revision has."""
+        found: Counter[str | None] = Counter()
+        for line in self.serving:
+            found[line.revision] += line.percent
+        return +found
 
     def active(self) -> set[str | None]:
         """The revisions that somebody can reach: by traffic, or by a tag."""

@@ -24,8 +24,8 @@ class Game:
         self.entry: dict[str, Any] = address["environments"][environment]
         self.operator = httpx.Client(base_url=address["operator"], trust_env=False, timeout=DEADLINE_SECONDS)
         self.service = httpx.Client(base_url=self.entry["url"], trust_env=False, timeout=DEADLINE_SECONDS)
-        name = f"projects/{address['project']}/locations/{address['region']}/services/{self.entry['service']}"
-        self.admin = f"{address['cloud_run']['rest']}/v2/{name}"
+        self.name = f"projects/{address['project']}/locations/{address['region']}/services/{self.entry['service']}"
+        self.admin = f"{address['cloud_run']['rest']}/v2/{self.name}"
 
     def release(self, *faults: str) -> dict[str, str]:
         response = self.operator.post("/release", json={"environment": self.environment, "faults": list(faults)})

@@ -163,21 +163,6 @@ def test_traffic_splits_by_percentage_and_each_answer_is_on_record(address: Addr
     game.shift(LATEST)
 
 
-def test_a_revision_without_traffic_is_reached_by_its_tag_alone(address: Address) -> None:
-    game = Game(address, "staging")
-    good, bad = game.release(), game.release("login-broken")
-    game.shift(revision(good["current"], 100), revision(bad["current"], 0, tag="candidate"))
-    uri = next(line["uri"] for line in game.statuses() if line.get("tag") == "candidate")
-    assert game.operator.get("/").json()["environments"]["staging"]["tags"]["candidate"] == uri
-    user = address["smoke_user"]
-    assert httpx.post(f"{uri}{LOGIN}", json=user, trust_env=False).status_code == 500
-    assert {game.login().status_code for _ in range(20)} == {200}
-    game.shift(revision(good["current"], 0, tag="candidate"), revision(bad["current"], 100))
-    assert httpx.post(f"{uri}{LOGIN}", json=user, trust_env=False).status_code == 200, "the tag moved, its address not"
-    game.shift(LATEST)
-    assert httpx.post(f"{uri}{LOGIN}", json=user, trust_env=False).status_code == 404
-
-
 def test_actor_faults_come_into_force_after_the_release_and_until_taken_back(game: Game) -> None:
     game.release("login-broken", "cloud-run-down")
     try:

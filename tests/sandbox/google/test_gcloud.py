@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.google.gcloud import gcloud_environment
+from sandbox.platform.model import ALL_TO_LATEST, TrafficTarget
 from tests.sandbox.google.control_plane_fixture import (
     BROKEN,
     PROJECT,
@@ -85,6 +86,21 @@ def test_gcloud_pins_traffic_and_lets_go_again(gcloud: Gcloud, world: RunningCon
     assert freed.returncode == 0, freed.stderr
     assert world.control.route(SERVICE) == SERVING
     assert len(world.service.revisions) == 3
+
+
+def test_gcloud_sets_and_removes_a_tag_and_leaves_the_percentages(gcloud: Gcloud, world: RunningControlPlane) -> None:
+    control = world.control
+    control.on_change = lambda service: control.tag_urls.update({(service.name, "control"): "http://127.0.0.1:2"})
+    tagged = gcloud("services", "update-traffic", SERVICE, f"--update-tags=control={RETIRED}", "--format=json")
+    assert tagged.returncode == 0, tagged.stderr
+    assert world.service.targets == [ALL_TO_LATEST, TrafficTarget(RETIRED, 0, "control")]
+    described = gcloud("services", "describe", SERVICE, "--format=json")
+    assert json.loads(described.stdout)["status"]["traffic"][1:] == [
+        {"revisionName": RETIRED, "tag": "control", "url": "http://127.0.0.1:2"}
+    ]
+    removed = gcloud("services", "update-traffic", SERVICE, "--remove-tags=control")
+    assert removed.returncode == 0, removed.stderr
+    assert world.service.targets == [ALL_TO_LATEST]
 
 
 def test_gcloud_reports_a_rollback_that_failed(gcloud: Gcloud, world: RunningControlPlane) -> None:

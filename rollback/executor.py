@@ -13,7 +13,9 @@ from dataclasses import replace
 from rollback.context import RollbackContext
 from rollback.interrupts import undisturbed
 from rollback.locks import sole_rollback
-from rollback.policy import Action, Decision, Facts, TargetState, change_under_way, decide, traffic_changed
+from rollback.policy.decide import decide
+from rollback.policy.facts import Action, Decision, Facts, TargetState
+from rollback.policy.target import change_under_way, traffic_changed
 from rollback.strategies.failover import Failover, longest_shift, strategies_of
 from rollback.traffic import TrafficObserver, TrafficSplit, existing_revision, settled_service
 from rollback.verification import verify

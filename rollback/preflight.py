@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from rollback.context import RollbackContext
 from rollback.executor import facts_of
-from rollback.policy import foreseeable
+from rollback.policy.decide import foreseeable
 from rollback.previous_revision import Previous, find_previous
 from verification.clients.google.cloud_run import CloudRun, RevisionState, ServiceState
 from verification.deadline import Deadline

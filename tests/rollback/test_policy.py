@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rollback.policy import GUARDS, Action, Facts, TargetState, decide, foreseeable
+from rollback.policy.decide import GUARDS, decide, foreseeable
+from rollback.policy.facts import Action, Facts, TargetState
 from rollback.serving_history import Observation, PastRevisions, ServingEvent
 from rollback.traffic import TrafficSplit
 from verification.records.rollback_plan import Obstacle, RequestedBy, RollbackPlan

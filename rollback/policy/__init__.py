@@ -1,0 +1,1 @@
+"""Whether a rollback is carried out: facts, guards, and the decision."""

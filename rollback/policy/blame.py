@@ -1,0 +1,82 @@
+"""Guards: whether what fails is the deployed revision's fault, and a new release's."""
+
+from __future__ import annotations
+
+from rollback.policy.facts import Decision, Facts, withheld
+from rollback.traffic import TrafficSplit
+from verification.operator_commands import follow_latest
+from verification.settings.units import duration_text
+
+_CLOCK_TOLERANCE = 300.0  # seconds by which this machine's clock may be behind Cloud Run's
+
+
+def serving_unknown(facts: Facts) -> Decision | None:
+    """Nobody could tell what served when the run began."""
+    if facts.plan.shares or not facts.automatic:
+        return None
+    obstacle = facts.plan.obstacle("serving_unknown")
+    reason = obstacle.text if obstacle else "what serves was never looked at"
+    return withheld("serving_unknown", reason, f"To roll back: {facts.command}")
+
+
+def traffic_split(facts: Facts) -> Decision | None:
+    """Several revisions served: any may be at fault."""
+    if not facts.plan.shares or facts.plan.revision or not facts.automatic:
+        return None
+    split = TrafficSplit(facts.plan.shares, "Cloud Run").text
+    reason = f"the traffic is split ({split}): which revision would be at fault is not known"
+    return withheld("traffic_split", reason, f"To roll back: {facts.command}")
+
+
+def service_was_changing(facts: Facts) -> Decision | None:
+    """The questions were asked while a change was under way: what failed may be the revision from before."""
+    obstacle = facts.plan.obstacle("service_was_changing")
+    if obstacle is None or not facts.automatic:
+        return None
+    return withheld("service_was_changing", obstacle.text, f"To roll back: {facts.command}")
+
+
+def not_the_deployed_revision(facts: Facts) -> Decision | None:
+    """What fails is another revision than the one whose deployment is judged."""
+    plan = facts.plan
+    if not facts.automatic or not plan.deployed or not plan.revision or plan.deployed == plan.revision:
+        return None
+    reason = (
+        f"{plan.deployed} was deployed, but {plan.revision} serves, so what fails is not the new revision's fault "
+        f"(if the traffic is pinned, `{follow_latest(facts.service)}` lets it follow deployments)"
+    )
+    return withheld("not_the_deployed_revision", reason, f"To roll back all the same: {facts.command}")
+
+
+def release_too_old(facts: Facts) -> Decision | None:
+    """What fails has served for long: it is no new release, and going back may not help."""
+    if not facts.automatic or not facts.plan.revision:
+        return None
+    created, limit = facts.plan.created, facts.deployed_within
+    if created is None:
+        reason = "when the serving revision was created is not known"
+    elif (facts.at - created).total_seconds() < -_CLOCK_TOLERANCE:
+        reason = (
+            f"the clock of this machine is wrong: by it the serving revision, created {created:%Y-%m-%d %H:%M} UTC, "
+            "does not exist yet, so whether it is a new release is not known"
+        )
+    elif (facts.at - created).total_seconds() > limit:
+        reason = (
+            f"the serving revision was created {created:%Y-%m-%d %H:%M} UTC, longer ago than rollback.deployed_within "
+            f"({duration_text(limit)}): that is no new release"
+        )
+    else:
+        return None
+    return withheld("release_too_old", reason, f"To roll back all the same: {facts.command}")
+
+
+def already_rolled_back(facts: Facts) -> Decision | None:
+    """What serves does so because of a rollback: no further back without a person."""
+    undone = facts.past.rolled_back_for(facts.plan.revision) if facts.automatic and facts.plan.revision else None
+    if undone is None:
+        return None
+    reason = (
+        f"{facts.plan.revision} serves because {undone.revision} was rolled back "
+        f"{undone.observed_at:%Y-%m-%d %H:%M} UTC: no further back without a person"
+    )
+    return withheld("already_rolled_back", reason, f"To roll back all the same: {facts.command}")

@@ -1,0 +1,61 @@
+"""Where a rollback is decided: `decide(facts)` goes through `GUARDS`, in order, and the first that speaks decides.
+
+Pure: nothing is asked and nothing is done here. A guard that needs a fact which nobody has gathered yet answers with
+the action that gathers it (`Action.TAKE_LOCK`, `OBSERVE_TRAFFIC`, `CHECK_TARGET`); `executor` does so and asks again. A
+guard's function name is its code, in the journal and in the tests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rollback.policy.blame import (
+    already_rolled_back,
+    not_the_deployed_revision,
+    release_too_old,
+    service_was_changing,
+    serving_unknown,
+    traffic_split,
+)
+from rollback.policy.facts import Action, Decision, Facts, Guard
+from rollback.policy.permission import another_rollback, dry_run, not_allowed, nothing_failed, policy_is_manual
+from rollback.policy.target import (
+    change_under_way,
+    target_not_ready,
+    target_serves_already,
+    target_unknown,
+    traffic_changed,
+)
+
+GUARDS: tuple[Guard, ...] = (
+    nothing_failed,
+    not_allowed,
+    policy_is_manual,
+    another_rollback,
+    target_serves_already,
+    serving_unknown,
+    traffic_split,
+    service_was_changing,
+    not_the_deployed_revision,
+    target_unknown,
+    release_too_old,
+    already_rolled_back,
+    change_under_way,
+    traffic_changed,
+    target_not_ready,
+    dry_run,
+)
+
+
+def decide(facts: Facts) -> Decision:
+    """What is to be done, given these facts."""
+    return next((decision for guard in GUARDS if (decision := guard(facts))), Decision(Action.SHIFT))
+
+
+def foreseeable(facts: Facts) -> list[Decision]:
+    """Every guard that would withhold the rollback for what is known before anything has failed."""
+    facts = replace(facts, allowed=True, dry_run=False, holds_lock=None, traffic=None, target=None)
+    found = [decision for guard in GUARDS if (decision := guard(facts)) and decision.action is Action.WITHHOLD]
+    # Where what serves is not clear, nobody has looked for what served before.
+    looked = bool(facts.plan.obstacle("target_unknown"))
+    return [decision for decision in found if looked or decision.guard != "target_unknown"]

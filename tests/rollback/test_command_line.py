@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from rollback.__main__ import main
 from tests.clients.relay import Relay
 from tests.rollback.stage import ROOT, Stage
 from verification.records.deployment_log import LogFile
@@ -23,8 +24,9 @@ from verification.records.journal import JournalView
 class Shell:
     """A working folder in which `python -m rollback` finds the sandbox."""
 
-    def __init__(self, stage: Stage, folder: Path) -> None:
+    def __init__(self, stage: Stage, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.folder = folder
+        self._capsys = capsys
         self._document = folder / "sandbox.json"
         there = json.loads(httpx.get(stage.sandbox.addresses.operator).raise_for_status().text)
         there["cloud_run"]["rest"] = stage.cloud_run.settings.endpoint
@@ -33,31 +35,47 @@ class Shell:
         self._places = ["--deployment", str(folder / "deployment.toml"), "--output", str(folder / "reports" / "output")]
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        variables = {"PYTHONPATH": str(ROOT), "TMPDIR": str(self.folder), "SANDBOX": str(self._document)}
+        """A process of its own, as a person has it."""
         return subprocess.Popen(
             [sys.executable, "-m", "rollback", *self._places, *arguments],
             cwd=self.folder,
-            env={**os.environ, **variables},
+            env={**os.environ, **self._variables, "PYTHONPATH": str(ROOT)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
 
-    def run(self, *arguments: str) -> tuple[int, str, str]:
+    def run_process(self, *arguments: str) -> tuple[int, str, str]:
         with self.start(*arguments) as process:
             out, error = process.communicate(timeout=60)
         return process.returncode, out, error
 
+    def run(self, *arguments: str) -> tuple[int | str | None, str, str]:
+        """The same command line in this process: starting Python takes most of a second."""
+        self._capsys.readouterr()
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self._variables.items():
+                patch.setenv(name, value)
+            try:
+                code: int | str | None = main([*self._places, *arguments])
+            except SystemExit as wrong_usage:
+                code = wrong_usage.code
+        return code, *self._capsys.readouterr()
+
+    @property
+    def _variables(self) -> dict[str, str]:
+        return {"TMPDIR": str(self.folder), "SANDBOX": str(self._document)}
+
 
 @pytest.fixture
-def shell(stage: Stage, tmp_path: Path) -> Shell:
-    return Shell(stage, tmp_path)
+def shell(stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(stage, tmp_path, capsys)
 
 
 def test_one_step_back_goes_to_the_revision_of_the_deployment_note(stage: Stage, shell: Shell) -> None:
     note = stage.release("login-broken")
-    code, out, _ = shell.run("-e", "sandbox", "-n", "1")
+    code, out, _ = shell.run_process("-e", "sandbox", "-n", "1")
     assert code == 0
     assert stage.serving == {note.previous: 100}
     assert note.previous in out
@@ -150,7 +168,7 @@ def test_a_status_that_cannot_be_read_is_no_status(stage: Stage, shell: Shell) -
 def test_a_rollback_that_fails_calls_for_a_person(stage: Stage, shell: Shell) -> None:
     note = stage.release("login-broken")
     stage.put_faults("rollback-fails")
-    code, out, _ = shell.run("-e", "sandbox")
+    code, out, _ = shell.run_process("-e", "sandbox")
     assert code == 70
     assert f"--to-revisions={note.previous}=100" in out
 
@@ -175,10 +193,10 @@ def test_wrong_usage_is_told_from_a_withheld_rollback(arguments: tuple[str, ...]
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_rollback_under_way_is_finished_whatever_signal_comes(
-    number: signal.Signals, stage: Stage, relay: Relay, tmp_path: Path
+    number: signal.Signals, stage: Stage, relay: Relay, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     note = stage.release("login-broken")
-    shell = Shell(stage, tmp_path)  # by way of the relay
+    shell = Shell(stage, tmp_path, capsys)  # by way of the relay
     writing = threading.Event()
     held = threading.Event()
 

@@ -1,65 +1,21 @@
-"""The watch, end to end: a bad release is caught and undone while users meet it, and an observer's outage is neither."""
+"""The watch, end to end: a healthy release, users that stay away, observers that are down, and others who deploy."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.conftest import program, ready
-from tests.runs.conftest import SHIPPED, Runner, World, patient, until
+from tests.runs.conftest import until
+from tests.runs.watching import Watching, crowd, watching, world
 from verification.watch.samples import SampleFile
 
+__all__ = ["crowd", "watching", "world"]
+
 CRITERIA = 15
-SECONDS = 8
 SENTRYS = {"sentry_error_rate", "no_new_error_types", "no_critical_errors"}
-
-
-@pytest.fixture(scope="module")
-def crowd() -> Iterator[World]:
-    with program("--users-rpm", "600") as process:
-        yield World(ready(process))
-
-
-@pytest.fixture
-def world(crowd: World) -> World:
-    """A sandbox with many users, put right: its production is healthy and follows deployments."""
-    crowd.put_right()
-    return crowd
-
-
-@pytest.fixture
-def watching(run: Runner, world: World) -> Watching:
-    return Watching(run, world)
-
-
-class Watching:
-    """Watches for a few seconds only."""
-
-    def __init__(self, run: Runner, world: World) -> None:
-        self.run, self.world = run, world
-        text = SHIPPED.replace(
-            'watch = "20s"\nextended_to = "30s"', f'watch = "{SECONDS}s"\nextended_to = "{SECONDS}s"'
-        )
-        text = text.replace("minimum_requests = 100", "minimum_requests = 20")
-        for limit in ("mongodb_latency", "openai_latency", "elevenlabs_latency", "pinecone_latency"):
-            text = text.replace(f'{limit} = "', f'{limit} = "1h ')
-        assert f'watch = "{SECONDS}s"' in text
-        self.file = run.folder / "deployment.toml"
-        self.file.write_text(text, encoding="utf-8")
-        self.patient = run.folder / "patient.toml"
-        self.patient.write_text(patient(text), encoding="utf-8")
-
-    @property
-    def arguments(self) -> tuple[str, ...]:
-        return ("-m", "monitor", "--env", "sandbox", f"--deployment={self.patient}")
-
-    @property
-    def impatient(self) -> tuple[str, ...]:
-        return (*self.arguments[:-1], f"--deployment={self.file}")
 
 
 def test_a_healthy_release_is_watched_to_the_end_and_left_alone(watching: Watching) -> None:
@@ -72,40 +28,6 @@ def test_a_healthy_release_is_watched_to_the_end_and_left_alone(watching: Watchi
     rate = next(one for one in ran.verdict.criteria if one.id == "cloud_run_error_rate")
     assert (rate.measurements[0].samples or 0) >= 20
     assert ran.report.count("svg xmlns") + ran.report.count("lt;svg") >= 5, "a chart for each series"
-
-
-@pytest.mark.parametrize(
-    ("faults", "criterion"),
-    [
-        ("error-rate@1s", "cloud_run_error_rate"),
-        ("latency@1s", "p95_latency"),
-        ("unhealthy@2s", "service_stays_healthy"),
-        ("login-broken@1s", "user_flows_keep_working"),
-        ("critical-error", "no_critical_errors"),
-        ("out-of-memory", "no_container_restarts"),
-        ("mongodb-down@2s", "no_database_connection_errors"),
-        # What is left of the evidence is enough.
-        ("error-rate@1s,logging-down", "cloud_run_error_rate"),
-        ("error-rate@1s,monitoring-down,sentry-down", "cloud_run_error_rate"),
-        ("unhealthy@2s,logging-down,monitoring-down,sentry-down", "service_stays_healthy"),
-        ("ramp", "cloud_run_error_rate"),
-    ],
-)
-def test_a_bad_release_is_caught_while_users_meet_it_and_undone(
-    faults: str, criterion: str, watching: Watching
-) -> None:
-    world = watching.world
-    before = world.answering().pop()
-    arguments = watching.impatient if faults.startswith("latency") else watching.arguments
-    ran = watching.run(*arguments, "--fault", faults, variables=world.variables)
-    assert ran.code in {1, 70}, ran.said
-    triggers = set(ran.verdict.rollback.triggers)
-    assert triggers, ran.said
-    # Several are certain within a moment of each other; with these any of them may be the first.
-    if faults.partition("@")[0] not in {"unhealthy", "login-broken", "mongodb-down"}:
-        assert criterion in triggers, ran.said
-    assert ran.verdict.rollback.outcome == "done"
-    assert world.answering() == {before}, "the client of the ingress sees the old revision again"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
-from scipy import integrate, stats
 
 from verification.judge.confirmation import ALPHA, Answers
 
@@ -62,6 +61,8 @@ def test_a_bad_answer_more_is_more_evidence_than_a_good_one(bad: int, good: int,
 
 @given(some.integers(0, 40), some.integers(0, 40), limits)
 def test_the_evidence_is_the_average_over_all_greater_shares(bad: int, good: int, limit: float) -> None:
+    from scipy import integrate
+
     def ratio(share: float) -> float:
         return math.exp(bad * math.log(share / limit) + good * (math.log1p(-share) - math.log1p(-limit)))
 
@@ -72,6 +73,8 @@ def test_the_evidence_is_the_average_over_all_greater_shares(bad: int, good: int
 
 @given(some.integers(0, 60), some.integers(0, 60), limits)
 def test_the_bounds_are_exact(bad: int, good: int, limit: float) -> None:
+    from scipy import stats
+
     answers = Answers(bad, bad + good, limit)
     highest = stats.beta.ppf(0.95, bad + 1, good) if good else 1.0
     lowest = stats.beta.ppf(0.05, bad, good + 1) if bad else 0.0

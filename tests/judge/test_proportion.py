@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
-from scipy import stats
 
 from verification.judge.proportion import Block, ProportionJudge, ProportionRule
 from verification.verdict import Verdict
@@ -118,6 +117,8 @@ def test_what_may_well_be_twice_the_limit_does_not_pass() -> None:
 @pytest.mark.parametrize("total", [300, 450, 900, 3000])
 def test_twice_the_limit_passes_once_in_a_hundred_watches_at_most(total: int) -> None:
     """Every count of bad requests that passes, weighed by how probable it is."""
+    from scipy import stats
+
     ends = {count: judged([bad(count, total), *[bad(0, 0)] * 14]).at_end() for count in range(total // 50)}
     passing = [count for count, found in ends.items() if found.verdict is Verdict.PASS]
     assert 0 < sum(float(stats.binom.pmf(count, total, 0.02)) for count in passing) <= 0.01

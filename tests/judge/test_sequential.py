@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
-from scipy import stats
 
 from verification.judge.sequential_test import (
     Evidence,
@@ -136,6 +135,8 @@ def test_what_would_overflow_does_not() -> None:
 @given(some.integers(0, 50), some.integers(1, 500), some.sampled_from([0.0025, 0.05]))
 @settings(max_examples=30)
 def test_the_bounds_of_a_share_are_those_of_clopper_and_pearson(bad: int, more: int, alpha: float) -> None:
+    from scipy import stats
+
     total = bad + more
     exact = stats.binomtest(bad, total).proportion_ci(1 - 2 * alpha, "exact")
     assert float(lower_bound(bad, total, alpha)) == pytest.approx(exact.low, abs=1e-9)
@@ -158,6 +159,8 @@ def test_the_bounds_of_a_count_are_those_of_garwood() -> None:
 
 @pytest.mark.parametrize("expected", [0.5, 3.0, 40.0])
 def test_the_bounds_of_a_count_are_wrong_no_more_often_than_they_say(expected: float) -> None:
+    from scipy import stats
+
     counts = np.arange(0, 200)
     probable = stats.poisson(expected).pmf(counts)
     low, high = zip(*(count_bounds(int(one), 0.05) for one in counts), strict=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import program, ready
 from tests.runs.conftest import SHIPPED, Runner, World, without_the_code
 
 GATES = {
@@ -40,6 +41,64 @@ def world(new_world: World) -> World:
     return new_world
 
 
+@pytest.fixture(scope="module")
+def asked() -> Iterator[World]:
+    """A sandbox in which nothing is ever deployed, for all gates that are only asked."""
+    with program() as process:
+        yield World(ready(process))
+
+
+class TestWhereNothingIsDeployed:
+    @pytest.fixture
+    def world(self, asked: World) -> World:
+        asked.break_()
+        return asked
+
+    def test_production_asks_only_what_is_productions(
+        self, run: Runner, world: World, production: Callable[..., Path], account: dict[str, str]
+    ) -> None:
+        ran = run("-m", "pre", "--env", "production", f"--deployment={production()}", variables=account)
+        asked = {one.id for one in ran.verdict.criteria}
+        assert {"production_is_healthy", "rollback_is_permitted"} <= asked
+        assert not asked & {"staging_soaked", "login", "login[staging]"}
+        # The checkout that the shipped file names is not there: unknown, and so neither good nor bad.
+        assert ran.of("test_suite_passes") == ran.of("changelog_covers_release") == "inconclusive"
+        assert ran.of("production_is_healthy") == "pass"
+
+    @pytest.mark.parametrize(
+        ("fault", "unknown"),
+        [  # two or three at a time: no gate asks two of the same line
+            (
+                "sentry-down,slack-down",
+                {"staging_error_rate", "staging_has_no_new_error_types", "team_is_notified", "rollout_sources_answer"},
+            ),
+            (
+                "sentry-empty,monitoring-down,logging-down,github-down",
+                {
+                    *("staging_error_rate", "staging_has_no_new_error_types"),
+                    *("production_is_healthy", "no_open_critical_incidents", "rollout_sources_answer"),
+                },
+            ),
+        ],
+    )
+    def test_an_observer_that_is_down_leaves_its_gate_unknown_and_the_others_known(
+        self, fault: str, unknown: set[str], run: Runner, world: World
+    ) -> None:
+        ran = run("-m", "pre", "--env", "sandbox", "--fault", fault, _without_the_code(run), variables=world.variables)
+        assert ran.code == 75, ran.said
+        assert {one.id for one in ran.verdict.criteria if one.verdict == "inconclusive"} == unknown
+        assert {one.id for one in ran.verdict.criteria if one.verdict == "fail"} == set()
+
+    def test_a_smoke_password_that_was_changed_is_found_before_it_looks_like_a_broken_release(
+        self, run: Runner, production: Callable[..., Path], account: dict[str, str]
+    ) -> None:
+        changed = {**account, "SMOKE_USER_PASSWORD": "the-one-before"}
+        ran = run("-m", "pre", "--env", "production", f"--deployment={production()}", variables=changed)
+        assert ran.of("rollout_sources_answer") == "fail"
+        assert "the smoke account cannot log in: 401" in ran.said
+        assert "the-one-before" not in ran.said + ran.report
+
+
 def test_every_gate_answers_with_its_evidence(run: Runner) -> None:
     deployment = f"--deployment={_with_a_private_backup(run)}"
     ran = run("-m", "pre", "--env", "sandbox", "--profile", "migration", deployment, "-W", "error")
@@ -65,18 +124,6 @@ def test_a_pinned_traffic_is_found_before_the_deployment_not_after_it(run: Runne
     assert world.answering() == {first.verdict.rollback.to_revision}
 
 
-def test_production_asks_only_what_is_productions(
-    run: Runner, world: World, production: Callable[..., Path], account: dict[str, str]
-) -> None:
-    ran = run("-m", "pre", "--env", "production", f"--deployment={production()}", variables=account)
-    asked = {one.id for one in ran.verdict.criteria}
-    assert {"production_is_healthy", "rollback_is_permitted"} <= asked
-    assert not asked & {"staging_soaked", "login", "login[staging]"}
-    # The checkout that the shipped file names is not there: unknown, and so neither good nor bad.
-    assert ran.of("test_suite_passes") == ran.of("changelog_covers_release") == "inconclusive"
-    assert ran.of("production_is_healthy") == "pass"
-
-
 def _with_a_private_backup(run: Runner) -> Path:
     text = Path("deployment.toml").read_text(encoding="utf-8")
     file = run.folder / "deployment.toml"
@@ -88,41 +135,6 @@ def _without_the_code(run: Runner) -> str:
     file = run.folder / "deployment.toml"
     file.write_text(without_the_code(SHIPPED), encoding="utf-8")
     return f"--deployment={file}"
-
-
-@pytest.mark.parametrize(
-    ("fault", "unknown"),
-    [  # two or three at a time: no gate asks two of the same line
-        (
-            "sentry-down,slack-down",
-            {"staging_error_rate", "staging_has_no_new_error_types", "team_is_notified", "rollout_sources_answer"},
-        ),
-        (
-            "sentry-empty,monitoring-down,logging-down,github-down",
-            {
-                *("staging_error_rate", "staging_has_no_new_error_types"),
-                *("production_is_healthy", "no_open_critical_incidents", "rollout_sources_answer"),
-            },
-        ),
-    ],
-)
-def test_an_observer_that_is_down_leaves_its_gate_unknown_and_the_others_known(
-    fault: str, unknown: set[str], run: Runner
-) -> None:
-    ran = run("-m", "pre", "--env", "sandbox", "--fault", fault, _without_the_code(run))
-    assert ran.code == 75, ran.said
-    assert {one.id for one in ran.verdict.criteria if one.verdict == "inconclusive"} == unknown
-    assert {one.id for one in ran.verdict.criteria if one.verdict == "fail"} == set()
-
-
-def test_a_smoke_password_that_was_changed_is_found_before_it_looks_like_a_broken_release(
-    run: Runner, production: Callable[..., Path], account: dict[str, str]
-) -> None:
-    changed = {**account, "SMOKE_USER_PASSWORD": "the-one-before"}
-    ran = run("-m", "pre", "--env", "production", f"--deployment={production()}", variables=changed)
-    assert ran.of("rollout_sources_answer") == "fail"
-    assert "the smoke account cannot log in: 401" in ran.said
-    assert "the-one-before" not in ran.said + ran.report
 
 
 def test_a_new_error_type_on_staging_closes_the_gate(run: Runner) -> None:

@@ -40,7 +40,7 @@ def refused_login(service: Service, settings: Settings, variables: dict[str, str
     """Try a wrong password for the smoke account, once."""
     flow = given(settings.flows.login, "flows.login")
     wrong = {flow.password_field: f"wrong-{secrets.token_hex(8)}"}
-    return discreet(service.post(flow.path, {**credentials(flow, variables), **wrong}))
+    return discreet(service.post(flow.path, {**credentials(flow, variables), **wrong}, repeatable=False))
 
 
 @probe

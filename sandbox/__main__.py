@@ -33,7 +33,7 @@ _EPILOG = """\
 operator API (the address `operator` of the JSON line):
   GET  /                                     the same JSON, with the latest deployments
   GET  /faults                               the faults that can be planted, and those in force
-  PUT  /faults  {"faults": [...]}            put observer and actor faults in force, and only these
+  PUT  /faults  {"faults": [...]}            put faults that no revision carries in force, and only these
   POST /release {"environment": "production", "faults": [...], "commit": "<40 hex digits, optional>"}
                                              deploy a revision with these faults; answers when traffic has settled
                                              a fault may begin later: "error-rate@8s"

@@ -1,8 +1,9 @@
 """The catalogue of faults that the sandbox can plant.
 
-A fault is one of three kinds. A *service* fault belongs to a revision and goes away when traffic leaves that revision.
-An *observer* fault breaks a system that watches the service; an *actor* fault breaks a system that changes it. Those
-two are in force for the whole sandbox until they are taken back.
+A fault is one of four kinds. A *service* fault belongs to a revision and goes away when traffic leaves that revision.
+A *surroundings* fault strikes every revision alike: what they run on and depend on, the account that asks them. An
+*observer* fault breaks a system that watches the service; an *actor* fault breaks a system that changes it. Those
+three are in force for the whole sandbox until they are taken back.
 
 Each is planted by its name, or as NAME@TIME (`error-rate@8s`) to begin that long after: a service fault after its
 revision's first request, the others after they were planted.
@@ -16,10 +17,12 @@ from collections.abc import Callable, Iterable, Iterator, MutableSet
 from dataclasses import dataclass
 from typing import Literal
 
+from sandbox.timing import COLD_START
+
 SPARED = 10
 REQUESTS_TO_FULL_MEMORY = 50
 
-Kind = Literal["service", "observer", "actor"]
+Kind = Literal["service", "surroundings", "observer", "actor"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,10 @@ _SERVICE = {
     "and started anew, and what it was answering gets 503.",
     "traffic-drop": "Users stay away: one in ten of them comes, while the revision serves.",
 }
+_SURROUNDINGS = {
+    "cold-start": f"A container takes {COLD_START:g} s to start: for so long the first answers of a revision without "
+    "an instance are waited for, also through a tag.",
+}
 _ACTOR = {
     "cloud-run-down": "Every Cloud Run API call answers 503 (REST) or UNAVAILABLE (gRPC).",
     "rollback-conflict": "Somebody else's harmless change comes just before the next traffic update, which gets a "
@@ -82,6 +89,7 @@ CATALOGUE: tuple[Fault, ...] = (
     *(Fault(name, "service", description) for name, description in _SERVICE.items()),
     *(Fault(name, "actor", description) for name, description in _ACTOR.items()),
     *(Fault(name, "observer", description) for name, description in _OBSERVER.items()),
+    *(Fault(name, "surroundings", description) for name, description in _SURROUNDINGS.items()),
 )
 
 _KINDS = {fault.name: fault.kind for fault in CATALOGUE}
@@ -200,7 +208,7 @@ def plan(planted: Iterable[str]) -> FaultPlan:
 
 
 def plan_in_force(planted: Iterable[str]) -> frozenset[str]:
-    """The same faults as a set, provided that all are of an observer or an actor.
+    """The same faults as a set, provided that none is of a revision.
 
     Raises UnknownFaultError for any other: a service fault needs a release to come into the world.
     """

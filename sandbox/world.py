@@ -34,7 +34,7 @@ from sandbox.platform.tasks import TaskSet
 from sandbox.platform.traffic_log import TrafficLog, seed_past
 from sandbox.sentry.app import SentryApp
 from sandbox.sentry.history import seed_sentry
-from sandbox.timing import INGEST_DELAY, SAMPLE_PERIOD
+from sandbox.timing import COLD_START, INGEST_DELAY, SAMPLE_PERIOD
 from sandbox.vendors import Vendors
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class World:
         self._dead_database = DeadAddress()
         self._slow_database: SlowProxy | None = None
         self._logs = LogStore(INGEST_DELAY)
-        self._runtime = RevisionRuntime(self._backend, self._logs)
+        self._runtime = RevisionRuntime(self._backend, self._logs, self._cold_start)
         self._control = ControlPlane(self._runtime.start, PROJECT, REGION)
         self._monitoring = CloudMonitoringApi(self._traffic, PROJECT, REGION, self._control.faults)
         self._ingresses: dict[str, Ingress] = {}  # by environment, as the next two
@@ -176,6 +176,10 @@ class World:
 
     def _set_users(self, rpm: int) -> None:
         self._users.rpm = rpm
+
+    def _cold_start(self) -> float:
+        """How much longer than here a container takes to start (the fault cold-start)."""
+        return COLD_START if "cold-start" in self._control.faults else 0.0
 
     def _share_of_users(self, service: str) -> float:
         """The share of its users that come, as the revisions are that they would come to (the fault traffic-drop)."""

@@ -35,8 +35,8 @@ class ControlPlane:
     """Services, their revisions, their traffic and the operations that change them. Use it on one event loop.
 
     `tag_urls` maps (service, tag) to the address of the tag. Whoever serves tags fills it in `on_change`, which is
-    called after `serving` changed, tags included, and before the operation is reported done. `start` brings a
-    revision's server up unless it is, and answers whether its container started.
+    called after `serving` changed, tags included, and before the operation is reported done. `start` has a
+    revision's server come up unless it is, and answers whether its container started.
     """
 
     def __init__(
@@ -250,7 +250,7 @@ class ControlPlane:
                 raise Internal(
                     f"Revision '{line.revision}' does not exist or is deleted; send traffic to revisions that exist."
                 )
-            if not revision.ready or not await self._start(revision):
+            if not revision.ready or (line.percent > 0 and not await self._start(revision)):
                 raise FailedPrecondition(revision.refusal)
         service.targets = list(service.traffic)
         before = service.shares()

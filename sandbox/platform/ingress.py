@@ -35,6 +35,19 @@ Route = Callable[[str, str], str | None]  # the control plane's: service and tag
 Origin = Callable[["Revision"], Awaitable[str | None]]  # the runtime's: the base URL of a server, started on demand
 
 
+class _Wait:
+    """How long an instance was waited for."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __enter__(self) -> None:
+        self.seconds -= time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds += time.monotonic()
+
+
 class Ingress:
     """The addresses of one service: HTTP, HTTPS and one more for each tag.
 
@@ -66,13 +79,14 @@ class Ingress:
 
         return answer
 
-    async def _send(self, revision: Revision, request: Request) -> httpx.Response | None:
+    async def _send(self, revision: Revision, request: Request, wait: _Wait) -> httpx.Response | None:
         """Pass a request on to a revision and return its response, unread; None when the revision is not there.
 
         Raises httpx.TimeoutException or httpx.TransportError when the revision got the request but no response came.
         """
         for _ in range(2):  # a second time if its server was stopped between the look-up and the connection
-            origin = await self._origin(revision)
+            with wait:
+                origin = await self._origin(revision)
             if origin is None:
                 return None
             try:
@@ -82,19 +96,22 @@ class Ingress:
         return None
 
     async def _answer(self, request: Request, tag: str, send: Send) -> None:
-        started, response = time.monotonic(), None
+        started, wait, response = time.monotonic(), _Wait(), None
         status = 404 if tag else 503  # a tag that was removed is an unknown host
         revision = self.service.revisions.get(self._route(self.service.name, tag) or "")
         reached = revision.name if revision else ""
         if revision is not None:
             try:
-                response = await self._send(revision, request)
+                response = await self._send(revision, request, wait)
                 status, reached = (response.status_code, reached) if response else (503, "")
             except httpx.TimeoutException:
                 status = 504
             except (httpx.TransportError, ClientDisconnect):
                 status = 503
-        self._note(request, status, reached, tag, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        if reached:  # what reaches no revision is in no revision's metrics, and a container's start in no latency there
+            self.traffic.add(self.service.name, reached, status, seconds - wait.seconds)
+        self._note(request, status, reached, tag, seconds)
         if response is None:
             await _refusal(status)(request.scope, request.receive, send)
         else:
@@ -102,8 +119,6 @@ class Ingress:
 
     def _note(self, request: Request, status: int, revision: str, tag: str, seconds: float) -> None:
         target = _target(request).decode("ascii")
-        if revision:  # what reaches no revision is in no revision's metrics
-            self.traffic.add(self.service.name, revision, status, seconds)
         served = ServedRequest(
             datetime.now(UTC),
             request.method,

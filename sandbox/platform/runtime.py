@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -42,10 +43,15 @@ class Container(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """A container that runs, and the server in front of it."""
+    """A container that runs, and the server in front of it. It is asked nothing before `warm_at` (monotonic)."""
 
     container: Container
     listener: Listener
+    warm_at: float
+
+    async def warm(self) -> None:
+        """Return when it can be asked."""
+        await asyncio.sleep(self.warm_at - time.monotonic())
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +74,30 @@ class ContainerHost:
 class RevisionRuntime:
     """Starts and stops revisions; `build` makes the container of one.
 
-    What containers write, and what becomes of them, goes to `logs`.
+    What containers write, and what becomes of them, goes to `logs`. `cold_start` answers how many seconds longer than
+    here a container takes to start.
     """
 
-    def __init__(self, build: Callable[[ContainerHost], Container], logs: LogStore) -> None:
+    def __init__(
+        self, build: Callable[[ContainerHost], Container], logs: LogStore, cold_start: Callable[[], float]
+    ) -> None:
         self._build = build
         self._logs = logs
+        self._cold_start = cold_start
         self._faults: dict[str, Faults] = {}  # of the revisions that serve, whichever container does it
         self._running: dict[str, Instance] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._draining = TaskSet()
 
     async def start(self, revision: Revision) -> bool:
-        """Bring the revision's server up unless it is; False for a revision whose container failed to start."""
-        return await self.origin(revision) is not None
+        """Have the revision's server come up unless it is; False for a revision whose container failed to start.
+
+        One that is being deployed is up on return; any other may keep its first requests waiting.
+        """
+        instance = await self._instance(revision)
+        if instance is not None and not revision.ready:
+            await instance.warm()
+        return instance is not None
 
     async def stop(self, revision: Revision) -> None:
         """Take the revision's server out of service at once; running requests finish in the background."""
@@ -101,6 +117,13 @@ class RevisionRuntime:
 
     async def origin(self, revision: Revision) -> str | None:
         """The base URL of the revision's server, which is started if it is not up; None when it cannot start."""
+        instance = await self._instance(revision)
+        if instance is None:
+            return None
+        await instance.warm()
+        return instance.listener.url
+
+    async def _instance(self, revision: Revision) -> Instance | None:
         if revision.failure:
             return None
         async with self._locks[revision.name]:
@@ -109,11 +132,11 @@ class RevisionRuntime:
                 faults = self._faults.setdefault(revision.name, Faults(revision.faults, begun=False))
                 self.log(SYSTEM, revision, "INFO", "Starting new instance. Reason: there is none for its traffic.")
                 container = self._build(ContainerHost(self, revision, faults))
-                instance = Instance(container, Listener(container))
+                instance = Instance(container, Listener(container), time.monotonic() + self._cold_start())
                 await instance.listener.start()
                 container.start()
                 self._running[revision.name] = instance
-            return instance.listener.url
+            return instance
 
     def running(self, service: CloudRunService) -> list[str]:
         """The revisions of the service that have an instance."""
@@ -128,10 +151,10 @@ class RevisionRuntime:
         self._logs.write(log, revision.service, revision.name, severity, text)
 
     def scale(self, service: CloudRunService) -> None:
-        """Stop what no longer receives traffic and has no tag, as an autoscaler does; a later request starts it."""
-        active = service.active()
+        """Stop what no longer receives traffic, as an autoscaler does; a request that reaches it, by a tag, starts it."""
+        shares = service.shares()
         for revision in service.revisions.values():
-            if revision.name in self._running and revision.name not in active:
+            if revision.name in self._running and revision.name not in shares:
                 self._draining.start(self.stop(revision))
 
     async def close(self) -> None:

@@ -265,7 +265,9 @@ def test_the_operator_is_told_what_was_wrong_and_what_there_is(
 def test_the_catalogue_is_shown_whole(game: Game) -> None:
     shown = game.operator.get("/faults").json()["faults"]
     assert [fault["name"] for fault in shown] == [fault.name for fault in CATALOGUE]
-    assert all(fault["kind"] in {"service", "observer", "actor"} and fault["description"] for fault in shown)
+    assert all(
+        fault["kind"] in {"service", "surroundings", "observer", "actor"} and fault["description"] for fault in shown
+    )
 
 
 def test_a_client_finds_a_quiet_fault_only_if_it_asks_often(game: Game) -> None:

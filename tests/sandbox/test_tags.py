@@ -14,6 +14,7 @@ from google.cloud import monitoring_v3, run_v2
 from google.cloud.monitoring_v3.services.metric_service.transports import MetricServiceGrpcTransport
 from google.cloud.run_v2.services.services.transports import ServicesGrpcTransport
 
+from sandbox.timing import COLD_START
 from tests.conftest import Address, Start
 from tests.sandbox.game import CONTENT, DEADLINE_SECONDS, LATEST, LOGIN, Game, poll, revision
 
@@ -131,19 +132,45 @@ def test_what_a_tag_answers_is_logged_and_measured_as_its_revisions(address: Add
     (entry,) = logged()
     assert entry["resource"]["labels"]["revision_name"] == old["current"]
     assert entry["httpRequest"]["requestUrl"] == f"{uri}{CONTENT}"
-    poll(lambda: requests_of(address, old["current"]) == 1)
+
+    def counted() -> int:
+        return sum(point.value.int64_value for point in metric_of(address, "request_count", old["current"]))
+
+    poll(lambda: counted() == 1)
 
 
-def requests_of(address: Address, name: str) -> int:
-    """How many requests Cloud Monitoring has counted of a revision."""
+def metric_of(address: Address, metric: str, name: str) -> list[monitoring_v3.Point]:
+    """What Cloud Monitoring knows of a revision."""
     channel = grpc.insecure_channel(address["monitoring"], options=[("grpc.enable_http_proxy", 0)])
     now = int(time.time())
     question = {
         "name": f"projects/{address['project']}",
-        "filter": f'metric.type = "run.googleapis.com/request_count" AND resource.labels.revision_name = "{name}"',
+        "filter": f'metric.type = "run.googleapis.com/{metric}" AND resource.labels.revision_name = "{name}"',
         "interval": {"start_time": {"seconds": now - 60}, "end_time": {"seconds": now + 1}},
         "view": "FULL",
     }
     with monitoring_v3.MetricServiceClient(transport=MetricServiceGrpcTransport(channel=channel)) as client:
         series = client.list_time_series(request=question, timeout=DEADLINE_SECONDS)
-        return sum(point.value.int64_value for one in series for point in one.points)
+        return [point for one in series for point in one.points]
+
+
+def test_a_revision_without_traffic_starts_cold_and_the_first_answers_of_its_tag_wait_for_it(address: Address) -> None:
+    game = Game(address, "staging")
+    old, new = game.release(), game.release()
+    game.operator.put("/faults", json={"faults": ["cold-start"]})
+    try:
+        game.shift(LATEST, revision(old["current"], 0, tag="control"))
+        uri = next(line["uri"] for line in game.statuses() if line.get("tag") == "control")
+        began = time.monotonic()
+        assert game.deep()[1]["revision"] == new["current"]
+        assert time.monotonic() - began < COLD_START, "what has its instance answers at once"
+        answers = [httpx.get(f"{uri}/health", trust_env=False, timeout=DEADLINE_SECONDS) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [200, 200]
+        first, second = (answer.elapsed.total_seconds() for answer in answers)
+        assert second < COLD_START < first
+    finally:
+        game.operator.put("/faults", json={"faults": []})
+        game.shift(LATEST)
+    poll(lambda: metric_of(address, "request_latencies", old["current"]))
+    latencies = metric_of(address, "request_latencies", old["current"])
+    assert all(point.value.distribution_value.mean < COLD_START * 1000 for point in latencies)

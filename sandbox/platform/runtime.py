@@ -151,7 +151,7 @@ class RevisionRuntime:
         self._logs.write(log, revision.service, revision.name, severity, text)
 
     def scale(self, service: CloudRunService) -> None:
-        """Stop what no longer receives traffic, as an autoscaler does; a request that reaches it, by a tag, starts it."""
+        """Stop what no longer receives traffic, as an autoscaler does; a request, through a tag say, starts it anew."""
         shares = service.shares()
         for revision in service.revisions.values():
             if revision.name in self._running and revision.name not in shares:

@@ -18,16 +18,16 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
-from typing import Generic, ParamSpec, Self, TypeVar, cast, overload
+from typing import ParamSpec, TypeVar
 
 import pytest
 
 from verification.deadline import Deadline, Stopwatch
 from verification.errors import ObserverError, SettingsError
+from verification.resource import Resources
 
 P = ParamSpec("P")
 T = TypeVar("T")
-R = TypeVar("R", bound="Resources")
 
 _SLICE = 0.25  # seconds: how often whoever looks on is called while the run waits
 
@@ -59,56 +59,6 @@ def probe(function: Callable[P, T]) -> Callable[P, T]:
 def of_role(name: str, role: str) -> str:
     """The name under which a probe is asked for `role`; without one, for what the run is about."""
     return f"{role}/{name}" if role else name
-
-
-class Resources:
-    """What probes and fixtures are given by name: each method marked `@resource` is called once, when first asked for.
-
-    Whichever threads ask at once, they are given the same.
-    """
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()  # one for all: they need each other
-        self.built: dict[str, object] = {}
-
-    def get(self, name: str) -> object:
-        """The resource `name`. Raises what building it raises, and KeyError for an unknown name."""
-        if not isinstance(getattr(type(self), name, None), resource):
-            raise KeyError(name)
-        return getattr(self, name)
-
-    def close(self) -> None:
-        """Close those that were built and can be closed."""
-        for built in list(self.built.values()):  # a probe that still runs may add one
-            close = getattr(built, "close", None)
-            if callable(close):
-                close()
-
-
-class resource(Generic[R, T]):  # noqa: N801  (a decorator)
-    """Marks a method of `Resources`, which is then read like an attribute.
-
-    functools.cached_property has a lock for each method, up to Python 3.11: two threads could wait for each other.
-    """
-
-    def __init__(self, build: Callable[[R], T]) -> None:
-        self._build = build
-        self.__doc__ = build.__doc__
-
-    @overload
-    def __get__(self, holder: None, owner: type) -> Self: ...
-
-    @overload
-    def __get__(self, holder: R, owner: type) -> T: ...
-
-    def __get__(self, holder: R | None, owner: type) -> Self | T:
-        if holder is None:
-            return self
-        name = self._build.__name__
-        with holder.lock:
-            if name not in holder.built:
-                holder.built[name] = self._build(holder)
-            return cast("T", holder.built[name])
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from verification.errors import ObserverError, ServiceError, SettingsError
-from verification.probe import Probes, Progress, Resources, probe, resource
+from verification.probe import Probes, Progress, probe
+from verification.resource import Resources, resource
 
 LONG = 30.0  # seconds: a deadline that is never reached unless a test fails
 

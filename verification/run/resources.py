@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from verification.deadline import now
 from verification.errors import SettingsError
-from verification.probe import Probes, Resources, resource
+from verification.probe import Probes
 from verification.records.rollback_plan import PreviousRevisionHint
 from verification.records.run_record import RunRecord
+from verification.resource import Resources, resource
 
 if TYPE_CHECKING:
     from verification.clients.google.cloud_logging import CloudLogging

@@ -5,7 +5,7 @@ asked, `reports.plugin` the report, `rollback.controller` the rollback. A run go
 
 1. `pytest_configure` reads the settings, begins the run's files and registers what is needed; nothing outside is asked.
 2. `StageRunner` starts the probes and, before the first verdict after a deployment, arms the rollback.
-3. `VerdictCollector` turns each report into a verdict: `makereport` only annotates, `logreport` only notes.
+3. `Confirmation` asks again what failed; `VerdictCollector` turns reports into verdicts, and does nothing else.
 4. `pytest_sessionfinish` decides and acts, once: after failures, errors, `-x` and Ctrl-C alike, before the report.
 """
 
@@ -23,7 +23,6 @@ from verification.criteria.results import CriterionResults
 from verification.criteria.selection import only_lists
 from verification.criteria.stages import StageRunner
 from verification.run.run import Run
-from verification.verdict import Verdict
 
 if TYPE_CHECKING:
     from reports.plugin import Reporting
@@ -36,6 +35,7 @@ gc.freeze()  # what is imported stays to the end: no garbage collection need wal
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Read the settings, and settle where the run's files go."""
+    from verification.criteria.confirmation import Confirmation
     from verification.plugin import VerdictCollector, configure_run
 
     run = configure_run(config)
@@ -44,15 +44,16 @@ def pytest_configure(config: pytest.Config) -> None:
     from reports.plugin import begin_report
     from rollback.controller import RollbackController
 
-    results = CriterionResults()
+    results, register = CriterionResults(), config.pluginmanager.register
     report = begin_report(config, run, results)
     output, allowed = Path(config.getoption("--output")), not config.getoption("--no-rollback")
     controller = RollbackController(run, report.files.journal, output, allowed=allowed)
     rollback = RollbackAtTheEnd(run, results, controller, report)
-    config.pluginmanager.register(VerdictCollector(run, results, controller.record_failure), "verification-verdicts")
-    config.pluginmanager.register(StageRunner(run, results, rollback, report), "verification-stages")
-    config.pluginmanager.register(rollback, "verification-rollback")
-    config.pluginmanager.register(report, "verification-reports")
+    register(VerdictCollector(run, results, controller.record_failure), "verification-verdicts")
+    register(Confirmation(run, controller.doubt), "verification-confirmation")
+    register(StageRunner(run, results, rollback, report), "verification-stages")
+    register(rollback, "verification-rollback")
+    register(report, "verification-reports")
 
 
 class RollbackAtTheEnd:
@@ -74,8 +75,7 @@ class RollbackAtTheEnd:
 
     def _question(self) -> str:
         """What to ask whoever presses Ctrl-C. A failure has decided already."""
-        failures = (result for result in self._results.complete.values() if result.verdict is Verdict.FAIL)
-        return "" if any(result.fixable_by_rollback for result in failures) else self._controller.question()
+        return "" if self._results.call_for_rollback else self._controller.question()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None]:

@@ -83,6 +83,9 @@ class RollbackController:
         record.previous_revision, record.commit, record.deployed = plan.target, snapshot.commit, plan.created
         record.notices += [f"no rollback would be possible: {obstacle.text}" for obstacle in plan.obstacles]
 
+    def doubt(self) -> None:
+        """A criterion has failed for the first time, and is being asked again."""
+
     def record_failure(self, result: CriterionResult) -> None:
         """Note a failed criterion; one that calls for a rollback limits the wait for what is still open."""
         self._journal.failed(result.id, result.reason, trigger=result.fixable_by_rollback)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from verification.clients.service.answer import Answer, Listing
-from verification.errors import VerificationError
+from verification.errors import CredentialsRefused, ObserverError, ServiceError, VerificationError
 from verification.redaction import register
 from verification.settings.loading import secret
 from verification.settings.service import DeepHealth, HealthQuestion, LoginFlow
@@ -26,6 +26,7 @@ class Login:
     answer: Answer
     token: str
     problem: VerificationError | None = None
+    refused: bool = False  # with the status that a wrong password gets
 
     @property
     def status(self) -> Measurement:
@@ -50,11 +51,20 @@ def login_of(answer: Answer, flow: LoginFlow) -> Login:
     try:
         token = answer.value(flow.token)
     except VerificationError as problem:
-        return Login(discreet(answer), "", problem)
+        return Login(discreet(answer), "", problem, refused=answer.code == flow.refused_with)
     if not isinstance(token, str):
         return Login(discreet(answer), "")
     register(token)
     return Login(discreet(answer), token)
+
+
+def refused_login_of(answer: Answer) -> Answer:
+    """The answer to a wrong password. One that failed says nothing: it is not put again, lest the account is locked."""
+    if answer.problem is None and answer.code is not None and answer.code < 500:
+        return discreet(answer)
+    why = answer.problem.cause if answer.problem else f"{answer.question}: answered {answer.code}"
+    problem = ObserverError(f"whether a wrong password is refused is not known: {why}", "It is asked once in a run.")
+    return replace(answer, problem=problem)
 
 
 def discreet(answer: Answer) -> Answer:
@@ -93,7 +103,13 @@ def must_be_in_state(answer: Answer, states: Sequence[str]) -> None:
 def must_be_logged_in(login: Login) -> None:
     """Hold a login to succeed, with a token."""
     __tracebackhide__ = True
-    login.status.must_be(_OK)
+    try:
+        login.status.must_be(_OK)
+    except ServiceError as bad:
+        if not login.refused:
+            raise
+        remedy = "If the release did not change that, the account was: check its password, and whether it is locked."
+        raise CredentialsRefused(bad.cause, remedy) from None
     login.has_token.must_be("present")
 
 

@@ -4,8 +4,10 @@
     ├── SettingsError          the suite was asked for something it cannot do: nothing has run (exit code 4)
     ├── ObserverError          an observer could not be asked: nothing was learned about the service
     │   ├── NotPermitted       it answered that we may not ask
-    │   └── NotAsked           the question needs an answer that is not there
+    │   ├── NotAsked           the question needs an answer that is not there
+    │   └── Unconfirmed        bad answers and good ones: too few were bad to prove anything
     ├── ServiceError           the service was asked, and what it did is bad
+    │   ├── CredentialsRefused it refuses our credentials: asking again would change nothing, and may lock the account
     │   └── NotRevisionRelated bad, but no other revision would do better: it fails, and never rolls back
     └── RollbackError
         ├── RollbackWithheld   a guard held the rollback back: production was not touched
@@ -46,8 +48,16 @@ class NotAsked(ObserverError):
     """The question could not be put, because an earlier answer that it needs is missing."""
 
 
+class Unconfirmed(ObserverError):
+    """A question was answered badly, and well when it was asked again: that proves nothing, neither way."""
+
+
 class ServiceError(VerificationError):
     """The service under verification was asked, and its answer (or its silence) is bad."""
+
+
+class CredentialsRefused(ServiceError):
+    """The service refuses credentials that we hold to be right. To ask again would change nothing."""
 
 
 class NotRevisionRelated(ServiceError):

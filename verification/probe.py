@@ -24,7 +24,7 @@ import pytest
 
 from verification.deadline import Deadline, Stopwatch
 from verification.errors import ObserverError, SettingsError
-from verification.resource import Resources
+from verification.resource import ReplacedResources, Resources
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,6 +32,7 @@ T = TypeVar("T")
 _SLICE = 0.25  # seconds: how often whoever looks on is called while the run waits
 
 _declared: dict[str, Callable[..., object]] = {}
+_asked_once: set[str] = set()
 
 
 def probe(function: Callable[P, T]) -> Callable[P, T]:
@@ -54,6 +55,18 @@ def probe(function: Callable[P, T]) -> Callable[P, T]:
 
     function.__globals__[f"_fixture_{name}"] = answer
     return function
+
+
+def asked_once(function: Callable[P, T]) -> Callable[P, T]:
+    """Mark a probe whose question is never put a second time, such as a login with a wrong password."""
+    _asked_once.add(function.__name__)
+    return function
+
+
+def may_be_asked_again(name: str) -> bool:
+    """Whether `name` (which may carry a role) is a probe that asks the service, and may ask it more than once."""
+    bare = _bare(name)
+    return bare in _declared and bare not in _asked_once and "service" in _parameters(bare)
 
 
 def of_role(name: str, role: str) -> str:
@@ -95,6 +108,26 @@ class Probes:
         for name in names:
             if _bare(name) in _declared:
                 self._future(name, ())
+
+    def anew(self, names: Iterable[str], role: str, service: object, within: float) -> Probes:
+        """Probes that ask `names` again, of `service`, when they are asked for; all other answers are these ones'.
+
+        `within` bounds the wait for each of them, as for these.
+        """
+        again = Probes(self._resources[""], within, self._resources)
+        replaced = {"service": service, "probes": again}
+        again._resources[role] = ReplacedResources(self._resources[role], replaced)
+        asked = set(names)
+        with self._lock:
+            again._futures = {name: future for name, future in self._futures.items() if name not in asked}
+        again._due = dict.fromkeys(again._futures, Deadline.after(within))
+        return again
+
+    @property
+    def asked(self) -> frozenset[str]:
+        """The names of the probes that have been asked so far."""
+        with self._lock:
+            return frozenset(self._futures)
 
     def resource(self, name: str) -> object:
         """The run's resource `name`, for a probe that needs it in some cases only. Raises what its maker raises."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Generic, Self, TypeVar, cast, overload
 
 T = TypeVar("T")
@@ -32,6 +32,19 @@ class Resources:
             close = getattr(built, "close", None)
             if callable(close):
                 close()
+
+
+class ReplacedResources(Resources):
+    """The resources of `base`, but for those in `replaced`."""
+
+    def __init__(self, base: Resources, replaced: Mapping[str, object]) -> None:
+        super().__init__()
+        self._base = base
+        self._replaced = replaced
+
+    def get(self, name: str) -> object:
+        """The resource `name`. Raises as that of the base does."""
+        return self._replaced[name] if name in self._replaced else self._base.get(name)
 
 
 class resource(Generic[R, T]):  # noqa: N801  (a decorator)

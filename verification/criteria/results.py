@@ -60,16 +60,25 @@ def judge_stage(report: pytest.TestReport, error: BaseException | None) -> Stage
     if isinstance(error, VerificationError):
         verdict = Verdict.FAIL if isinstance(error, ServiceError) else Verdict.INCONCLUSIVE
         fixable = not isinstance(error, NotRevisionRelated)
-        return StageResult(verdict, _clean(error.cause), _clean(error.remedy), fixable_by_rollback=fixable)
-    if isinstance(error, pytest.fail.Exception) and str(error).startswith(_OUR_TIMEOUT):
+        reason = "; ".join([error.cause, *getattr(error, "__notes__", ())])
+        return StageResult(verdict, _clean(reason), _clean(error.remedy), fixable_by_rollback=fixable)
+    if _is_our_timeout(error):
         return _inconclusive(f"the criterion did not end: {error}", expected=False)
     if error is None:  # nothing was raised: `xfail` expected it to
         remedy = "Take the mark `xfail` out if what was wrong is mended."
         return _inconclusive(f"it did not fail as expected: {report.longreprtext}", remedy)
-    if isinstance(error, pytest.fail.Exception) or (isinstance(error, AssertionError) and not _is_pytests(error)):
-        return StageResult(Verdict.FAIL, _clean(str(error) or report.longreprtext), expected=False)
+    if blames_service(error):
+        reason = "; ".join([str(error) or report.longreprtext, *getattr(error, "__notes__", ())])
+        return StageResult(Verdict.FAIL, _clean(reason), expected=False)
     remedy = "Mend the criterion; this says nothing about the service."
     return _inconclusive(f"the criterion itself broke: {type(error).__name__}: {error}", remedy, expected=False)
+
+
+def blames_service(error: BaseException) -> bool:
+    """Whether what a criterion raised says something bad about the service."""
+    if isinstance(error, pytest.fail.Exception):
+        return not _is_our_timeout(error)
+    return isinstance(error, ServiceError) or (isinstance(error, AssertionError) and not _is_pytests(error))
 
 
 def stage_result(
@@ -139,6 +148,11 @@ class CriterionResults:
             nodeid: result for nodeid in self._stages if nodeid in self._complete and (result := self.result(nodeid))
         }
 
+    @property
+    def call_for_rollback(self) -> bool:
+        """Whether something failed that another revision might do better."""
+        return any(result.verdict is Verdict.FAIL and result.fixable_by_rollback for result in self.complete.values())
+
     def in_order(self, items: Sequence[pytest.Item]) -> list[CriterionResult]:
         """The results that stand, in the order of `items`."""
         complete = self.complete
@@ -173,6 +187,10 @@ class CriterionResults:
 
 def _inconclusive(reason: str, remedy: str = "", *, expected: bool = True) -> StageResult:
     return StageResult(Verdict.INCONCLUSIVE, _clean(reason), remedy, expected=expected)
+
+
+def _is_our_timeout(error: BaseException | None) -> bool:
+    return isinstance(error, pytest.fail.Exception) and str(error).startswith(_OUR_TIMEOUT)
 
 
 def _is_pytests(error: AssertionError) -> bool:

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from verification.checks import Login, credentials, discreet, login_of
+from verification.checks import Login, credentials, login_of, refused_login_of
 from verification.errors import NotAsked
-from verification.probe import Probes, probe
+from verification.probe import Probes, asked_once, probe
 from verification.probes.health import given
 from verification.settings.model import Settings
 from verification.settings.service import ListFlow
@@ -36,11 +36,12 @@ def login(service: Service, settings: Settings, variables: dict[str, str]) -> Lo
 
 
 @probe
-def refused_login(service: Service, settings: Settings, variables: dict[str, str]) -> Answer:
-    """Try a wrong password for the smoke account, once."""
+@asked_once
+def refused_login(service: Service, settings: Settings, variables: dict[str, str], login: Login) -> Answer:  # noqa: ARG001
+    """Try a wrong password for the smoke account, once, and only when a login has shown that the start is finished."""
     flow = given(settings.flows.login, "flows.login")
     wrong = {flow.password_field: f"wrong-{secrets.token_hex(8)}"}
-    return discreet(service.post(flow.path, {**credentials(flow, variables), **wrong}, repeatable=False))
+    return refused_login_of(service.post(flow.path, {**credentials(flow, variables), **wrong}, repeatable=False))
 
 
 @probe

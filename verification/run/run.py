@@ -14,6 +14,7 @@ from verification.records.rollback_plan import PreviousRevisionHint
 from verification.run.resources import RunFacts, RunResources
 
 if TYPE_CHECKING:
+    from verification.clients.service.client import Service
     from verification.local_sandbox.addresses import DeploymentNote
     from verification.local_sandbox.sandbox import Sandbox
     from verification.series import WatchSnapshot
@@ -49,6 +50,17 @@ class Run(RunFacts):
     def resources(self, role: str = "") -> RunResources:
         """What probes and fixtures are given by name; `role` is empty for the run's main one."""
         return self._resources[role]
+
+    def new_client(self, url: str = "") -> Service:
+        """A client of the service (or of a revision of it, at its own `url`) with connections of its own.
+
+        It does not wait for a start to finish: that was granted to whoever asked first.
+        """
+        from verification.clients.service.client import Service
+
+        target, smoke = self.settings.target, self.settings.smoke
+        target = target.model_copy(update={"url": url}) if url else target
+        return Service(target, smoke.model_copy(update={"within": 0.0}))
 
     def header(self) -> list[str]:
         """The target and where it came from, for the first lines that a user reads."""

@@ -23,7 +23,7 @@ from verification.settings.observers import (
     SentrySettings,
     SlackSettings,
 )
-from verification.settings.service import Flows, Health, ServiceInfo, Smoke, Target
+from verification.settings.service import Flow, Flows, Health, ServiceInfo, Smoke, Target
 from verification.settings.tables import Table, Text
 from verification.settings.units import Seconds, Share
 
@@ -90,6 +90,8 @@ class Rollback(Table):
     `strategies`: the ways to move the traffic, in order. `shift_within` is the time of the first look and of
     Cloud Run's API, `workflow_within` that of the deploy workflow, `gcloud_within` that of gcloud.
     `when_interrupted`: what a run does that is ended before it has seen anything bad, where nobody can be asked.
+    `control_within` is the time of the control: the revision from before is asked what has failed. Where that answers
+    no better, going back would not help: `when_previous_no_better`.
     """
 
     policy: Policy = "manual"
@@ -102,6 +104,8 @@ class Rollback(Table):
     gcloud_within: Seconds = Field(default=120, gt=0)
     verify_within: Seconds = Field(default=180, gt=0)
     metrics_within: Seconds = 60
+    control_within: Seconds = Field(default=20, gt=0, le=120)
+    when_previous_no_better: Literal["hold", "rollback"] = "hold"
 
 
 class Criteria(Table):
@@ -179,7 +183,15 @@ class Settings(Table):
             return self.sandbox or self.target.cloud_run is not None
         if section == "certificate":
             return self.sandbox or (self.target.certificate_url or self.target.url).startswith("https://")
+        return self._table(section) is not None
+
+    def asked_at_most(self, section: str) -> int | None:
+        """How often the question of the flow at the dotted `section` may be put; None for what is no flow."""
+        table = self._table(section)
+        return table.asked_at_most if isinstance(table, Flow) else None
+
+    def _table(self, section: str) -> object:
         table: object = self
         for name in section.split("."):
             table = getattr(table, name, None)
-        return table is not None
+        return table

@@ -82,7 +82,13 @@ class Health(Table):
     reported_revision: ReportedRevision | None = None
 
 
-class LoginFlow(Table):
+class Flow(Table):
+    """What all flows have. `asked_at_most`: how often its question may be put in one run to confirm a failure."""
+
+    asked_at_most: int = Field(default=30, ge=1, le=30)
+
+
+class LoginFlow(Flow):
     """`[flows.login]`: a JSON body is posted; the answer carries a token; a wrong password is refused.
 
     Secrets stand in the body as `$NAME`, the environment variable that holds them.
@@ -93,6 +99,7 @@ class LoginFlow(Table):
     token: Text
     password_field: Text
     refused_with: int = Field(default=401, ge=400, le=499)
+    asked_at_most: int = Field(default=10, ge=1, le=30)
 
     @model_validator(mode="after")
     def _password_is_sent(self) -> LoginFlow:
@@ -109,7 +116,7 @@ class LoginFlow(Table):
         return self
 
 
-class ListFlow(Table):
+class ListFlow(Flow):
     """A flow that answers with a list: where it is, how long it may be, what each item has."""
 
     path: Path
@@ -125,7 +132,7 @@ class ListFlow(Table):
         return float("inf") if self.at_most is None else self.at_most
 
 
-class PlaybackFlow(Table):
+class PlaybackFlow(Flow):
     """`[flows.video_playback]`: the listed content's media addresses, asked for their first bytes."""
 
     url_field: Text
@@ -152,9 +159,10 @@ class Flows(Table):
 
 
 class Smoke(Table):
-    """`[smoke]`: how the service is asked."""
+    """`[smoke]`: how the service is asked. A question that failed is asked again for `confirm_within` at most."""
 
     timeout: Seconds = Field(default=10, gt=0, le=300)
     retry_after: Seconds = Field(default=30, gt=0)
     within: Seconds = Field(default=300, gt=0)
+    confirm_within: Seconds = Field(default=15, gt=0, le=300)
     largest_answer_mb: float = Field(default=5, gt=0, le=100)

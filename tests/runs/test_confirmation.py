@@ -1,0 +1,72 @@
+"""One unlucky answer moves nothing: production's address leads through a relay that answers in the service's place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+import pytest
+
+from tests.clients.relay import Relay, relay_to
+from tests.runs.conftest import Runner, World
+
+SEARCH = "/api/v1/search"
+
+
+def spoil(relay: Relay, numbers: Collection[int], status: int) -> None:
+    """Have the relay answer the questions to search of these numbers, from 1, in the service's place."""
+    asked: list[str] = []
+
+    def before(_: str, path: str) -> tuple[int, str] | None:
+        if not path.startswith(SEARCH):
+            return None
+        asked.append(path)
+        return (status, "spoilt") if len(asked) in numbers else None
+
+    relay.before = before
+
+
+@pytest.mark.parametrize("status", [500, 502])
+def test_one_bad_answer_is_a_blip(
+    run: Runner, world: World, production: Callable[..., Path], account: dict[str, str], status: int
+) -> None:
+    with relay_to(world.url) as relay:
+        spoil(relay, {1}, status)
+        file = production((world.url, relay.address), ('policy = "manual"', 'policy = "automatic"'))
+        ran = run("-m", "smoke", "--env", "production", f"--deployment={file}", variables=account)
+    assert ran.code == 0, ran.said
+    assert ran.of("search") == "pass"
+    (search,) = (criterion for criterion in ran.verdict.criteria if criterion.id == "search")
+    (again,) = (found for found in search.measurements if found.name == "search, bad answers")
+    assert (again.value, again.samples) == (1, 30)
+    assert world.answering() == {world.note()["current"]}
+
+
+def test_mixed_answers_are_told_and_move_nothing(
+    run: Runner, world: World, production: Callable[..., Path], account: dict[str, str]
+) -> None:
+    with relay_to(world.url) as relay:
+        spoil(relay, {1, 12}, 500)
+        file = production((world.url, relay.address), ('policy = "manual"', 'policy = "automatic"'))
+        ran = run("-m", "smoke", "--env", "production", f"--deployment={file}", variables=account)
+    assert ran.code == 75, ran.said
+    assert ran.of("search") == "inconclusive"
+    assert "2 of 30 failed, at most" in ran.said
+    assert ran.verdict.rollback.outcome == "not needed"
+    assert world.answering() == {world.note()["current"]}
+
+
+def test_what_is_dead_is_certain_after_three_answers_and_rolled_back(
+    run: Runner, world: World, production: Callable[..., Path], account: dict[str, str]
+) -> None:
+    note = world.release("search-broken")
+    with relay_to(world.url) as relay:
+        file = production((world.url, relay.address), ('policy = "manual"', 'policy = "automatic"'))
+        variables = {**account, "PREVIOUS_REVISION": note["previous"]}
+        ran = run("-m", "smoke", "--env", "production", f"--deployment={file}", variables=variables)
+        asked = [path for _, path in relay.asked if path.startswith(SEARCH)]
+    assert ran.code == 1, ran.said
+    assert ran.verdict.rollback.outcome == "done"
+    assert "3 of 3 failed" in ran.said
+    assert len(asked) == 3
+    assert world.answering() == {note["previous"]}

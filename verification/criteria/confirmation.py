@@ -1,0 +1,157 @@
+"""Asks a criterion again that has failed, side by side, until it is certain: one unlucky answer proves nothing.
+
+Three outcomes: certain, and the failure stands; mixed, and the criterion is inconclusive; or the one bad answer was the
+only one, and the criterion passes. That first one is why we look, and so proves less than those that come after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+
+import pytest
+
+from verification.criteria.criterion import criterion_id, phase_of
+from verification.criteria.repetition import Answered, Repetition, repeat
+from verification.criteria.results import blames_service
+from verification.deadline import Deadline
+from verification.errors import CredentialsRefused, NotAsked, NotRevisionRelated, Unconfirmed
+from verification.judge.confirmation import Answers
+from verification.run.run import Run
+from verification.settings.model import Settings
+from verification.verdict import Measurement, record
+
+CONFIRMED_PHASES = frozenset({"deploy", "smoke"})  # in the watch, its own judge decides
+MOST_ANSWERS = 30
+_AT_FIRST = 2  # more, to make three of three: what is dead is certain then
+_SIDE_BY_SIDE = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """What asking again came to. `asked_enough`: as often as was to be asked; `error` is the last bad answer's."""
+
+    answers: Answers
+    asked_enough: bool
+    unknown: int = 0
+    refused: bool = False
+
+    @property
+    def certain(self) -> bool:
+        """Whether the failure is proven; where no more may be asked, all answers being bad has to do."""
+        every_one_is_bad = self.asked_enough and self.answers.bad == self.answers.total
+        return self.refused or self.answers.certain or (every_one_is_bad and not self.unknown)
+
+    @property
+    def cleared(self) -> bool:
+        """Whether the first bad answer was the only one."""
+        return self.asked_enough and self.answers.bad == 1 and self.answers.total > 1 and not self.unknown
+
+    @property
+    def text(self) -> str:
+        """`asked again: 2 of 30 failed, at most 19.5 %; 1 gave no answer that tells`."""
+        unknown = f"; {self.unknown} more gave nothing to judge by" if self.unknown else ""
+        return f"asked again: {self.answers.text}{unknown}"
+
+
+class Confirmation:
+    """The hook that asks again; `on_doubt` is called at once when a criterion has failed for the first time."""
+
+    def __init__(self, run: Run, on_doubt: Callable[[], None]) -> None:
+        self._run = run
+        self._on_doubt = on_doubt
+        self._cleared = False
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Let a failure of a phase after the deployment stand only where it is certain. Raises Unconfirmed."""
+        try:
+            return (yield)
+        except BaseException as error:
+            if not self._is_confirmable(item, error):
+                raise
+            if isinstance(error, NotAsked):
+                self._ask_once_more(item, error)
+            else:
+                self._on_doubt()
+                self._confirm(item, error)
+            return None
+
+    def _is_confirmable(self, item: pytest.Item, error: BaseException) -> bool:
+        if phase_of(item) not in CONFIRMED_PHASES or item.get_closest_marker("unmendable"):
+            return False
+        if isinstance(error, NotAsked):
+            return self._cleared
+        return blames_service(error) and not isinstance(error, NotRevisionRelated)
+
+    def _ask_once_more(self, item: pytest.Item, error: NotAsked) -> None:
+        """What it needed was asked again, and answered well: so can this be."""
+        settings = self._run.settings
+        with closing(self._run.new_client()) as service:
+            found = repeat(item, service, settings.smoke.confirm_within, whole_chain=True)
+        if found.answered is not Answered.GOOD:
+            raise found.error or error
+
+    def _confirm(self, item: pytest.Item, error: BaseException) -> None:
+        settings = self._run.settings
+        refused = isinstance(error, CredentialsRefused)
+        with closing(self._run.new_client()) as service:
+            confirmed = ask_again(item, service, settings, refused=refused)
+        answers = confirmed.answers
+        name = f"{criterion_id(item)}, bad answers"
+        record(Measurement(name, answers.bad, samples=answers.total, source=settings.target.url, note=confirmed.text))
+        if confirmed.certain:
+            error.add_note(confirmed.text)
+            raise error
+        if not confirmed.cleared:
+            raise Unconfirmed(f"{_words(error)}; {confirmed.text}", "Ask again, or watch on: `-m monitor`.") from error
+        self._cleared = True
+
+
+def ask_again(item: pytest.Item, service: object, settings: Settings, *, refused: bool = False) -> Confirmed:
+    """Ask `service` what `item` asks, which was answered badly once, until that is certain or enough answers are in.
+
+    `refused`: the bad answer was that our credentials are not taken, which is not asked again.
+    """
+    answers = Answers(1, 1, settings.limits.error_rate)
+    if refused:
+        return Confirmed(answers, asked_enough=True, refused=True)
+    deadline = Deadline.after(settings.smoke.confirm_within)
+    return ask_until_certain(partial(repeat, item, service), answers, most_answers(item, settings), deadline)
+
+
+def most_answers(item: pytest.Item, settings: Settings) -> int:
+    """How often the criterion's question may be put: the least of what its flows and its marker allow, 30 otherwise."""
+    needed = (str(name) for marker in item.iter_markers("needs") for name in marker.args)
+    by_flow = (settings.asked_at_most(name) for name in needed)
+    by_marker = (int(marker.args[0]) for marker in item.iter_markers("asked_at_most"))
+    return min((MOST_ANSWERS, *(most for most in by_flow if most), *by_marker))
+
+
+def ask_until_certain(ask: Callable[[float], Repetition], answers: Answers, most: int, deadline: Deadline) -> Confirmed:
+    """Call `ask` until `answers` are certain, it was `most` times in all, or the deadline is over; side by side."""
+    unknown, refused = 0, False
+    with_threads = ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="asked again")
+    try:
+        while not answers.certain and not refused and not deadline.is_over and answers.total + unknown < most:
+            at_once = _AT_FIRST if answers.total + unknown == 1 else _SIDE_BY_SIDE
+            count = min(at_once, most - answers.total - unknown)
+            open_ = {with_threads.submit(ask, deadline.remaining) for _ in range(count)}
+            while open_ and not answers.certain and not deadline.is_over:
+                done, open_ = wait(open_, deadline.remaining, FIRST_COMPLETED)
+                for repetition in map(Future.result, done):
+                    if repetition.answered is Answered.UNKNOWN:
+                        unknown += 1
+                    else:
+                        answers = answers.after(good=repetition.answered is Answered.GOOD)
+                    refused = refused or repetition.refused
+    finally:
+        with_threads.shutdown(wait=False, cancel_futures=True)
+    return Confirmed(answers, answers.total + unknown >= most, unknown, refused)
+
+
+def _words(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -13,7 +13,7 @@ import pytest
 from google.cloud import run_v2
 
 from tests.clients.relay import Relay, relay_to
-from verification.clients.google.cloud_run import Absent, Changed, CloudRun, Tag, Unclear
+from verification.clients.google.cloud_run import Absent, Changed, CloudRun, TrafficLine, Unclear
 from verification.clients.google.cloud_run_state import revision_state, service_state
 from verification.errors import NotPermitted, ObserverError
 from verification.local_sandbox.sandbox import Sandbox
@@ -89,7 +89,7 @@ def test_the_permission_to_roll_back_is_asked_for(cloud_run: CloudRun) -> None:
 def test_all_traffic_moves_and_tags_stay_at_nothing(staging: CloudRun) -> None:
     oldest = staging.revisions()[-1].name
     state = staging.settled_service(5)
-    tags = (Tag("old", oldest), Tag("tip", ""))
+    tags = (TrafficLine(oldest, 0, "old"), TrafficLine("", 0, "tip"))
     staging.send_all_traffic_to(oldest, etag=state.etag, keep_tags=tags, within=10)
     after = staging.service()
     assert after.sole_revision == oldest
@@ -284,3 +284,32 @@ def test_split_traffic_has_no_sole_revision() -> None:
 def test_a_revision_without_a_ready_condition_is_not_ready() -> None:
     others = [{"type_": "Active", "state": "CONDITION_SUCCEEDED"}]
     assert not revision_state(run_v2.Revision(mapping={"conditions": others})).ready
+
+
+def test_a_tag_lets_one_revision_answer_alone_and_goes_again(staging: CloudRun) -> None:
+    before = staging.service()
+    old = next(found.name for found in staging.revisions() if found.ready and found.name != before.sole_revision)
+    staging.send_all_traffic_to(before.sole_revision or "", etag=before.etag, within=10)
+    address = staging.set_tag("dv-test", old, 10)
+    tagged = staging.service()
+    assert tagged.shares == {before.sole_revision: 100}, "nobody is moved"
+    assert httpx.get(f"{address}/health/deep").json()["revision"] == old
+    assert staging.set_tag("dv-test", old, 10) == address, "twice is the same as once"
+    with pytest.raises(ObserverError, match="dv-test is there already"):
+        staging.set_tag("dv-test", before.sole_revision or "", 10)
+    staging.set_tag("somebody-elses", old, 10)
+    staging.remove_tag("dv-test", 10)
+    staging.remove_tag("dv-test", 10)
+    assert [line.tag for line in staging.service().tags] == ["somebody-elses"]
+    staging.remove_tag("somebody-elses", 10)
+    assert staging.service().shares == {before.sole_revision: 100}
+
+
+def test_a_tag_leaves_traffic_that_follows_the_latest_as_it_is(sandbox: Sandbox) -> None:
+    production = CloudRun(table(sandbox))
+    serving = production.service()
+    assert not serving.pinned
+    production.set_tag("dv-test", serving.sole_revision or "", 10)
+    assert not production.service().pinned
+    production.remove_tag("dv-test", 10)
+    assert production.service().lines == serving.lines

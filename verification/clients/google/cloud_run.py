@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ from verification.clients.google.cloud_run_state import (
     RevisionState,
     ServiceState,
     Serving,
-    Tag,
+    TrafficLine,
     revision_state,
     service_state,
 )
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from google.api_core.operation import Operation
     from google.cloud import run_v2
 
-__all__ = ["Absent", "Changed", "CloudRun", "RevisionState", "ServiceState", "Serving", "Tag", "Unclear"]
+__all__ = ["Absent", "Changed", "CloudRun", "RevisionState", "ServiceState", "Serving", "TrafficLine", "Unclear"]
 
 T = TypeVar("T")
 M = TypeVar("M", "run_v2.Service", "run_v2.Revision")
@@ -124,18 +125,56 @@ class CloudRun:
             f"permissions on {self.settings.service}",
         )
 
-    def send_all_traffic_to(self, revision: str, *, etag: str, keep_tags: Sequence[Tag] = (), within: float) -> None:
+    def send_all_traffic_to(
+        self, revision: str, *, etag: str, keep_tags: Sequence[TrafficLine] = (), within: float
+    ) -> None:
         """Give `revision` every request, by one write, and wait for it up to `within` seconds. Tags stay, at 0 %.
 
         Returns when the operation succeeded: read the service afterwards, what flows is the only proof. Raises
         Changed (the service is not the one of `etag` any more: nothing was written), Unclear (it may have been
         written: read the service before repeating anything), NotPermitted, ObserverError (refused).
         """
+        lines = (TrafficLine(revision, 100), *keep_tags)
+        self._write_traffic(lambda: _service_of(self._name, etag, lines), within)
+
+    def set_tag(self, tag: str, revision: str, within: float) -> str:
+        """The address at which `revision` alone answers from now on, under `tag`; all other traffic stays as it is.
+
+        Twice is the same as once. Raises as `send_all_traffic_to`, and where the tag names another revision.
+        """
+        deadline = Deadline.after(within)
+        state = self.settled_service(within)
+        there = state.tag(tag)
+        if there is not None and there.revision != revision:
+            raise ObserverError(f"the tag {tag} is there already: it names {there.revision or 'the latest revision'}")
+        if there is None:
+            lines = (*state.lines, TrafficLine(revision, 0, tag))
+            self._write_traffic(lambda: _service_of(self._name, state.etag, lines), deadline.remaining)
+            state = self.service()
+        address = next((line.address for line in state.serving if line.tag == tag), "")
+        if not address:
+            raise ObserverError(f"Cloud Run gives no address for the tag {tag}", "Its default address may be off.")
+        return address
+
+    def remove_tag(self, tag: str, within: float) -> None:
+        """Take `tag` away, if it is there; all traffic stays as it is. Raises as `send_all_traffic_to`."""
+        deadline = Deadline.after(within)
+        state = self.settled_service(within)
+        if state.tag(tag) is None:
+            return
+        # A revision may get requests under a tag too: then only its name goes.
+        lines = tuple(
+            line if line.tag != tag else replace(line, tag="")
+            for line in state.lines
+            if line.tag != tag or line.percent
+        )
+        self._write_traffic(lambda: _service_of(self._name, state.etag, lines), deadline.remaining)
+
+    def _write_traffic(self, wanted: Callable[[], run_v2.Service], within: float) -> None:
         deadline, what = Deadline.after(within), f"the traffic of {self.settings.service}"
         try:
             self._find_credentials()
-            wanted = _traffic(self._name, revision, etag, keep_tags)
-            request = {"service": wanted, "update_mask": {"paths": ["traffic"]}}
+            request = {"service": wanted(), "update_mask": {"paths": ["traffic"]}}
             update, limit = self._services.update_service, self.timeout
             operation = bounded(lambda: update(request=request, retry=None, timeout=limit), min(limit, within))
         except Exception as error:
@@ -214,17 +253,19 @@ def _about(name: str, message: M) -> M:
     return message
 
 
-def _traffic(name: str, revision: str, etag: str, keep_tags: Sequence[Tag]) -> run_v2.Service:
+def _service_of(name: str, etag: str, lines: Sequence[TrafficLine]) -> run_v2.Service:
+    """The message that asks for these lines of traffic, and for nothing else."""
     from google.cloud import run_v2
 
     kinds = run_v2.TrafficTargetAllocationType
     pinned, latest = kinds.TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION, kinds.TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST
-    tags = [
-        run_v2.TrafficTarget(type_=pinned if tag.revision else latest, revision=tag.revision, percent=0, tag=tag.name)
-        for tag in keep_tags
+    targets = [
+        run_v2.TrafficTarget(
+            type_=pinned if line.revision else latest, revision=line.revision, percent=line.percent, tag=line.tag
+        )
+        for line in lines
     ]
-    everything = run_v2.TrafficTarget(type_=pinned, revision=revision, percent=100)
-    return run_v2.Service(name=name, etag=etag, traffic=[everything, *tags])
+    return run_v2.Service(name=name, etag=etag, traffic=targets)
 
 
 def _wait(operation: Operation, seconds: float) -> None:

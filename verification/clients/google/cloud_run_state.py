@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -28,19 +28,21 @@ _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|[kMGT]|[KMGT]i|)")
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """One line of the traffic that flows: a revision's share in percent, and the tag of its own address, if any."""
+    """One line of the traffic that flows: a revision's share in percent, and its tag with that one's own `address`."""
 
     revision: str
     percent: int
     tag: str = ""
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Tag:
-    """A revision's own address. `revision` is empty where the tag follows the latest ready one."""
+class TrafficLine:
+    """One line of the traffic that is asked for. `revision` is empty where it follows the latest ready one."""
 
-    name: str
     revision: str
+    percent: int
+    tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class ServiceState:
     moving: bool
     settled: bool
     serving: tuple[Serving, ...]
-    tags: tuple[Tag, ...]
+    lines: tuple[TrafficLine, ...]  # as they were asked for
     pinned: bool
     latest_ready: str
     latest_created: str
@@ -78,6 +80,15 @@ class ServiceState:
             if line.percent:
                 shares[line.revision] = shares.get(line.revision, 0) + line.percent
         return shares
+
+    @property
+    def tags(self) -> tuple[TrafficLine, ...]:
+        """The tags alone: at 0 % of the traffic."""
+        return tuple(replace(line, percent=0) for line in self.lines if line.tag)
+
+    def tag(self, name: str) -> TrafficLine | None:
+        """The line of the tag `name`, if it is there."""
+        return next((line for line in self.lines if line.tag == name), None)
 
     @property
     def traffic_text(self) -> str:
@@ -134,8 +145,9 @@ def service_state(message: run_v2.Service) -> ServiceState:
         etag=message.etag,
         moving=moving,
         settled=not moving and succeeded and sorted(asked or [(latest_ready, _ALL, "")]) == sorted(flowing),
-        serving=tuple(Serving(*line) for line in flowing),
-        tags=tuple(Tag(line.tag, line.revision) for line in message.traffic if line.tag),
+        serving=tuple(Serving(*line, told.uri) for line, told in zip(flowing, message.traffic_statuses, strict=True)),
+        lines=tuple(TrafficLine(line.revision, line.percent, line.tag) for line in message.traffic)
+        or (TrafficLine("", _ALL),),
         pinned=not follows,
         latest_ready=latest_ready,
         latest_created=_short(message.latest_created_revision),

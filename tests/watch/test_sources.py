@@ -28,6 +28,7 @@ from verification.watch.criteria.sentry_rate import SENTRY_RATE
 from verification.watch.samples import Sample, TrafficBlock
 from verification.watch.sources.metrics import InstanceSource, MetricsSource
 from verification.watch.sources.observers import SentrySource, TroubleSource
+from verification.watch.sources.questions import AskedAgain
 from verification.watch.sources.request_log import RequestLogSource
 
 T = TypeVar("T")
@@ -420,3 +421,33 @@ def test_a_new_critical_error_is_told_with_its_name(asked: Callable[[bool], Sent
     httpx.post(f"{world['operator']}/release", json=release, timeout=20).raise_for_status()
     found = [one for one in source.read_samples(datetime.now(UTC) + timedelta(seconds=5)) if one.key and one.value]
     assert {one.stream for one in found if one.stream != SENTRY_RATE} == {NEW_ERRORS, CRITICAL_ERRORS}
+
+
+# --- the suite's own questions ----------------------------------------------------------------------------------
+
+
+class Answers(AskedAgain):
+    """Answers as a test says: good, bad, or none."""
+
+    streams = ("health",)
+
+    def __init__(self, *answers: float | None, soon: float = 2) -> None:
+        super().__init__(every=5, soon=soon)
+        self.answers = iter(answers)
+
+    def _answers(self, at: datetime) -> Iterable[Sample]:
+        value = next(self.answers)
+        return [Sample("health", at, value, missing=value is None)]
+
+
+def paces(source: Answers, answers: int) -> list[float]:
+    found = []
+    for number in range(answers):
+        assert len(list(source.read_samples(at(number)))) == 1
+        found.append(source.every)
+    return found
+
+
+def test_after_a_bad_answer_it_is_asked_again_sooner_and_never_later() -> None:
+    assert paces(Answers(1.0, 0.0, 0.0, None, 0.0, 1.0), 6) == [5, 2, 2, 5, 2, 5]
+    assert paces(Answers(1.0, 0.0, 0.0, soon=10), 3) == [5, 5, 5]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pytest
 
 from verification.errors import ObserverError, ServiceError
 from verification.judge.judgement import Judgement
+from verification.judge.questions import QuestionRule
 from verification.series import WatchRow
 from verification.settings.monitor import Monitor
 from verification.verdict import Measurement, Verdict, collecting
@@ -38,6 +39,9 @@ MONITOR = Monitor.model_validate(
         "tolerated_burst": {"fail": "2s", "roll_back": "1s"},
     }
 )
+
+
+ASKED = QuestionRule(0.01, block_s=1, blocks=200, lasting_s=1)
 
 
 class Clock:
@@ -78,7 +82,7 @@ def good(at: datetime) -> Iterable[Sample]:
 
 
 def health() -> RepeatedCheck:
-    return RepeatedCheck("service_stays_healthy", "health", HEALTH, lasting=1, tolerated=0.01)
+    return RepeatedCheck("service_stays_healthy", "health", HEALTH, ASKED)
 
 
 @dataclass
@@ -212,7 +216,7 @@ def test_what_stays_undecided_is_watched_for_longer(stage: Stage) -> None:
         bad = timedelta(seconds=50) < at - START < timedelta(seconds=70)
         yield Sample(HEALTH, at, 0.0 if bad else 1.0, text="status is 503")
 
-    lenient = RepeatedCheck("service_stays_healthy", "health", HEALTH, lasting=1000, tolerated=1.1)
+    lenient = RepeatedCheck("service_stays_healthy", "health", HEALTH, replace(ASKED, lasting_s=1000))
     ended = stage.watch([lenient], Scripted((HEALTH,), ends_badly_at_first), seconds=60, most=120).run()
     assert timedelta(seconds=90) <= stage.clock.time - START < timedelta(seconds=115)
     assert verdict(ended["service_stays_healthy"]) == "pass"
@@ -313,7 +317,7 @@ class Defective(RepeatedCheck):
     """A criterion with a defect: it breaks at whatever it is told to break at."""
 
     def __init__(self, breaks_at: str) -> None:
-        super().__init__("user_flows_keep_working", "flows", FLOWS, lasting=1, tolerated=0.01)
+        super().__init__("user_flows_keep_working", "flows", FLOWS, ASKED)
         self.breaks_at = breaks_at
 
     def add_sample(self, sample: Sample) -> None:

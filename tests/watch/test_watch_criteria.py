@@ -11,6 +11,7 @@ import pytest
 
 from verification.judge.judgement import Judgement
 from verification.judge.proportion import Block
+from verification.judge.questions import QuestionRule
 from verification.verdict import Verdict
 from verification.watch.criteria.forbidden_events import CRITICAL_ERRORS, DATABASE_ERRORS, ForbiddenEvents
 from verification.watch.criteria.gauges import DEPENDENCY, INSTANCES, InstanceCount, MedianLatency
@@ -38,8 +39,15 @@ def fed(criterion: SampleJudge, samples: Iterable[Sample]) -> Judgement:
 # --- questions that are put again and again -------------------------------------------------------------------
 
 
-def health(lasting: float = 10, tolerated: float = 0.2) -> RepeatedCheck:
-    return RepeatedCheck("service_stays_healthy", "health", HEALTH, lasting=lasting, tolerated=tolerated)
+ASKED = QuestionRule(0.01, block_s=5, blocks=240, lasting_s=10)
+
+
+def health() -> RepeatedCheck:
+    return RepeatedCheck("service_stays_healthy", "health", HEALTH, ASKED)
+
+
+def flows() -> RepeatedCheck:
+    return RepeatedCheck("user_flows_keep_working", "flows", FLOWS, ASKED)
 
 
 def answers(pattern: str, stream: str = HEALTH, every: float = 5, start: float = 0) -> list[Sample]:
@@ -56,35 +64,71 @@ def answers(pattern: str, stream: str = HEALTH, every: float = 5, start: float =
     [
         ("++++++++", Verdict.PASS, True),
         ("+++-++++", Verdict.PASS, True),  # a single one, and the next is good
-        ("+++---++", Verdict.FAIL, True),  # 10 s long
-        ("+++-+-+-+", None, True),  # never lasting, and yet not good
-        ("+++++++-", None, True),  # what would have come next?
-        ("+++-??-+", Verdict.FAIL, True),  # no answer does not end a row
+        ("+" * 30 + "-" + "+" * 31, Verdict.PASS, True),  # 1.6 %, which proves nothing against 1 %
+        ("---+++", Verdict.FAIL, True),  # 10 s long, from the beginning on
+        ("+++---++", Verdict.PASS, True),  # three of those that come late are not certain yet
+        ("+++----++", Verdict.FAIL, True),
+        ("+++--+--+--+", Verdict.FAIL, True),  # never lasting, and yet certain
+        ("+++-+-+-++++", None, True),  # neither
+        ("+++++++-", None, False),  # what would have come next?
+        ("++++----?", Verdict.FAIL, True),
+        ("+++-?---++", Verdict.FAIL, True),  # no answer does not end a row
         ("+++??+++", None, False),
         ("++", None, False),
         ("", None, False),
         ("????", None, False),
     ],
 )
-def test_bad_answers_that_last_are_proof(pattern: str, verdict: Verdict | None, observed: bool) -> None:
+def test_bad_answers_are_judged_by_bounds(pattern: str, verdict: Verdict | None, observed: bool) -> None:
     found = fed(health(), answers(pattern))
     assert (found.verdict, found.observed) == (verdict, observed), found.reason
+    assert found.roll_back is (verdict is Verdict.FAIL)
+
+
+def test_an_unlucky_answer_is_said_with_its_bound() -> None:
+    unlucky = health()
+    found = fed(unlucky, answers("+" * 30 + "-" + "+" * 31))
+    assert found.reason == "status is 503 (1 of 62 failed, at most 7.42 %)"
+    assert (unlucky.measurement().value, unlucky.measurement().samples) == (0, 62)
+    assert unlucky.measurement().note == "1 of 62 answers were bad"
+
+
+def test_a_service_that_dies_is_said_to_have_died() -> None:
+    dead = health()
+    fed(dead, answers("+++----"))
+    found = dead.judge(at_end=False)
+    assert (found.verdict, found.roll_back) == (Verdict.FAIL, True)
+    assert found.reason == "status is 503 (4 bad answers in a row, over 15s)"
+    assert dead.measurement().value == 1
 
 
 def test_missing_answers_are_no_part_of_a_row() -> None:
-    criterion = health(lasting=0)
-    fed(criterion, answers("+-???"))
+    criterion = health()
+    fed(criterion, answers("+---???"))
     assert criterion.judge(at_end=False).verdict is None
 
 
 def test_a_flow_is_broken_by_its_own_answers_only() -> None:
-    criterion = RepeatedCheck("user_flows_keep_working", "flows", FLOWS, lasting=0, tolerated=1.1)
-    turns = zip(answers("-+-+-+", f"{FLOWS}login"), answers("+-+-+-", f"{FLOWS}search"), strict=True)
-    fed(criterion, [one for turn in turns for one in turn])
-    assert criterion.judge(at_end=False).verdict is None, "two flows, each bad now and then"
-    fed(criterion, answers("--", f"{FLOWS}search", start=30))
+    criterion = flows()
+    names = ("login", "content_listing", "search")
+    for start in range(0, 600, 200):
+        for number, name in enumerate(names):
+            own = "++++++++" if start != number * 200 else "+++-++++"
+            fed(criterion, answers(own, f"{FLOWS}{name}", start=start))
+    assert criterion.judge(at_end=False).verdict is None, "three flows, each bad once"
+    assert criterion.judge(at_end=True).verdict is Verdict.PASS
+    fed(criterion, answers("----", f"{FLOWS}search", start=600))
     found = criterion.judge(at_end=False)
     assert (found.verdict, found.roll_back) == (Verdict.FAIL, True)
+
+
+def test_the_worst_of_the_flows_is_what_they_come_to() -> None:
+    unseen = flows()
+    fed(unseen, answers("+++-", f"{FLOWS}login"))
+    found = fed(unseen, answers("+++-+-+-++++", f"{FLOWS}search"))
+    assert (found.verdict, found.observed) == (None, True)
+    fed(unseen, answers("-----", f"{FLOWS}content_listing"))
+    assert unseen.judge(at_end=True).verdict is Verdict.FAIL
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------
@@ -112,9 +156,16 @@ def test_what_is_no_number_is_missing_and_never_zero(strange: float | None) -> N
 def test_a_latency_is_judged_by_its_median_at_the_end() -> None:
     assert fed(mongodb(), levels(40, 4000, 40)).verdict is Verdict.PASS, "whole numbers are numbers, too"
     slow = mongodb()
-    assert fed(slow, levels(140, 150, 40)).verdict is Verdict.FAIL
+    assert fed(slow, levels(*[140] * 12, 40)).verdict is Verdict.FAIL
     assert slow.judge(at_end=False).verdict is None
-    assert fed(mongodb(), levels(100, 100, 100)).verdict is Verdict.FAIL, "below means below"
+    assert fed(mongodb(), levels(*[100] * 9)).verdict is Verdict.FAIL, "below means below"
+
+
+@pytest.mark.parametrize("values", [(140, 150, 40), (140, 140, 140), (140,) * 16 + (40,) * 14])
+def test_a_latency_that_is_not_below_its_limit_is_proven_by_enough_answers_only(values: tuple[float, ...]) -> None:
+    found = fed(mongodb(), levels(*values))
+    assert (found.verdict, found.observed) == (None, True)
+    assert f"of {len(values)} answers that were slower do not prove it" in found.reason
 
 
 @pytest.mark.parametrize(
@@ -310,7 +361,9 @@ def test_counts_that_cannot_be_are_refused(strange: dict[str, float]) -> None:
 
 
 def few(own: str, users: int = 0) -> tuple[LowTrafficCriterion, Judgement]:
-    criterion = LowTrafficCriterion(error_rate(minimum=300), lambda questions: questions.availability(0.01))
+    criterion = LowTrafficCriterion(
+        error_rate(minimum=300), OwnChecks(5, 20), lambda questions: questions.availability(0.01)
+    )
     return criterion, fed(criterion, [block(0, traffic(users)), *answers(own)])
 
 
@@ -320,6 +373,9 @@ def few(own: str, users: int = 0) -> tuple[LowTrafficCriterion, Judgement]:
         ("+" * 30, Verdict.PASS),
         ("-" * 30, Verdict.FAIL),
         ("+" * 28 + "--", None),  # 7 %: no proof, and not good either
+        ("+" * 61 + "-", Verdict.PASS),  # 1.6 % of so few are no proof that it is worse than 1 %
+        ("+" * 60 + "----" + "+" * 60, None),  # a burst
+        ("+" * 60 + "-" * 12 + "+" * 60, Verdict.FAIL),
         ("+" * 199 + "-", Verdict.PASS),
         ("+" * 19, None),
         ("?" * 300, None),
@@ -341,14 +397,14 @@ def test_own_questions_are_never_pooled_with_users() -> None:
 
 
 def test_users_who_were_not_seen_are_not_users_who_did_not_come() -> None:
-    criterion = LowTrafficCriterion(error_rate(), lambda questions: questions.availability(0.01))
+    criterion = LowTrafficCriterion(error_rate(), OwnChecks(5, 20), lambda questions: questions.availability(0.01))
     blind = [one for n in range(3) for one in (block(n, None), block(n, None, METRICS))]
     assert fed(criterion, [*blind, *answers("+" * 100)]).verdict is None
 
 
 def test_slow_questions_of_our_own_prove_nothing_and_fast_ones_do() -> None:
     def asked(ms: float, times: int = 30) -> Judgement:
-        questions = OwnChecks()
+        questions = OwnChecks(5, 20)
         for n in range(times):
             questions.add_sample(Sample(HEALTH, at(n), 1.0, took_ms=ms))
         return questions.latency(0.5)

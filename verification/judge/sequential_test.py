@@ -113,7 +113,14 @@ def alternatives(limit: float) -> Floats:
 
 def share_ratios(bad: ArrayLike, total: ArrayLike, limit: float, dispersion: float = 1.0) -> Floats:
     """Log likelihood ratios (..., k) of `bad` of `total`, against `limit`; tempered by the dispersion, 1 at least."""
-    worse = alternatives(limit)
+    return ratios_against(alternatives(limit), bad, total, limit, dispersion)
+
+
+def ratios_against(
+    shares: ArrayLike, bad: ArrayLike, total: ArrayLike, limit: float, dispersion: float = 1.0
+) -> Floats:
+    """The same for `shares` (k) of one's own choice, each between the limit and one."""
+    worse = np.asarray(shares, dtype=float)
     wrong, right = np.asarray(bad, dtype=float), np.asarray(total, dtype=float) - np.asarray(bad, dtype=float)
     gain = np.multiply.outer(wrong, np.log(worse / limit))
     loss = np.multiply.outer(right, np.log1p(-worse) - np.log1p(-limit))

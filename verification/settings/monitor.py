@@ -10,6 +10,7 @@ from verification.settings.migrations import Reference
 from verification.settings.tables import Table
 from verification.settings.units import Seconds, Share
 
+_CAREFUL = {"hotfix", "high-risk"}  # profiles
 Consequence = Literal["rollback", "hold"]
 TrafficSource = Literal["auto", "cloud_logging", "cloud_monitoring"]
 
@@ -74,9 +75,14 @@ class Monitor(Table):
 
     def seconds(self, profiles: tuple[str, ...]) -> float:
         """How long a deployment with these profiles is watched."""
-        careful = {"hotfix", "high-risk"} & set(profiles)
+        careful = _CAREFUL & set(profiles)
         return max(self.watch, self.careful_watch) if careful else self.watch
 
     def at_most(self, profiles: tuple[str, ...]) -> float:
         """The same with every extension."""
         return max(self.extended_to, self.seconds(profiles) * self.extended_to / self.watch)
+
+    @property
+    def longest(self) -> float:
+        """As long as any watch may be."""
+        return self.at_most(tuple(_CAREFUL))

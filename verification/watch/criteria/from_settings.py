@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from verification.judge.proportion import Block, ProportionJudge, ProportionRule
+from verification.judge.questions import QuestionRule
 from verification.judge.rate import RateJudge, RateRule
 from verification.settings.model import Settings
 from verification.settings.monitor import Instances, Monitor
@@ -19,7 +20,7 @@ from verification.watch.criteria.forbidden_events import (
     ForbiddenEvents,
 )
 from verification.watch.criteria.gauges import INSTANCES, InstanceCount, MedianLatency
-from verification.watch.criteria.low_traffic import LowTrafficCriterion
+from verification.watch.criteria.low_traffic import LowTrafficCriterion, OwnChecks
 from verification.watch.criteria.repeated_checks import FLOWS, HEALTH, RepeatedCheck
 from verification.watch.criteria.sample_judge import SampleJudge, UnjudgeableCriterion
 from verification.watch.criteria.sentry_rate import SentryErrorRate
@@ -56,16 +57,21 @@ def configured_criteria(
                 "service_stays_healthy",
                 "lasting failures of the health path",
                 HEALTH,
-                lasting=monitor.unhealthy_lasting,
-                tolerated=limits.error_rate,
+                _question(settings, monitor, monitor.health_every),
             )
         )
     if grids:
         found += [
             LowTrafficCriterion(
-                error_rate(settings, monitor, baseline, grids), lambda own: own.availability(limits.error_rate)
+                error_rate(settings, monitor, baseline, grids),
+                _own_checks(monitor),
+                lambda own: own.availability(limits.error_rate),
             ),
-            LowTrafficCriterion(p95_latency(settings, monitor, grids), lambda own: own.latency(limits.p95_latency)),
+            LowTrafficCriterion(
+                p95_latency(settings, monitor, grids),
+                _own_checks(monitor),
+                lambda own: own.latency(limits.p95_latency),
+            ),
             _traffic(baseline, grids),
             InstanceCount("instance_count_in_range", _expected(monitor.instances, baseline), (INSTANCES,)),
             _none_of("no_database_connection_errors", "database connection errors", DATABASE_ERRORS, 2),
@@ -86,9 +92,22 @@ def configured_criteria(
             if (limit := getattr(limits, f"{name}_latency")) is not None
         ]
     if settings.flows.login or settings.flows.content_listing or settings.flows.search:
-        # One bad answer now and then is within what the error rate allows; a flow that is broken stays so.
-        found.append(RepeatedCheck("user_flows_keep_working", "flows that broke", FLOWS, lasting=0, tolerated=1.1))
+        rule = _question(settings, monitor, monitor.flows_every)
+        found.append(RepeatedCheck("user_flows_keep_working", "flows that broke", FLOWS, rule))
     return found
+
+
+def _own_checks(monitor: Monitor) -> OwnChecks:
+    return OwnChecks(monitor.block, monitor.tolerated_burst.fail)
+
+
+def _question(settings: Settings, monitor: Monitor, every: float) -> QuestionRule:
+    return QuestionRule(
+        limit=settings.limits.error_rate,
+        block_s=every,
+        blocks=BlockGrid(every, monitor.longest).blocks,
+        lasting_s=monitor.unhealthy_lasting,
+    )
 
 
 def _none_of(criterion: str, title: str, stream: str, enough: int) -> ForbiddenEvents:

@@ -22,6 +22,8 @@ from verification.watch.sources.request_log import RequestLogSource
 from verification.watch.sources.serving import DatabasePingSource, ServingSource
 from verification.watch.sources.source import BlockSource, Source
 
+_ANSWERS = 3  # after the first bad one
+
 
 @dataclass(frozen=True, slots=True)
 class WatchContext:
@@ -80,14 +82,15 @@ class SourceFactory:
     def _service(self) -> list[Source]:
         service, health, monitor = self.context.service, self.context.settings.health, self.context.monitor
         found: list[Source] = []
+        soon = monitor.unhealthy_lasting / _ANSWERS  # what is bad has had enough answers once it has lasted
         if health.basic:
-            found.append(HealthSource(service, health.basic, monitor.health_every))
+            found.append(HealthSource(service, health.basic, monitor.health_every, soon))
         if health.deep:
             names = [
                 name for name in DEPENDENCIES if getattr(self.context.settings.limits, f"{name}_latency") is not None
             ]
             found.append(DependencySource(service, health.deep, names, monitor.dependencies_every))
-        flows = FlowSource(service, self.context.settings.flows, self.context.variables, monitor.flows_every)
+        flows = FlowSource(service, self.context.settings.flows, self.context.variables, monitor.flows_every, soon)
         if flows.streams:
             found.append(flows)
         return found

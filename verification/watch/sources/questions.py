@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
@@ -21,16 +22,38 @@ from verification.watch.sources.source import Source
 _GOOD, _BAD = 1.0, 0.0
 
 
-class HealthSource(Source):
+class AskedAgain(Source):
+    """Questions that are put every `every` seconds, and after a bad answer every `soon`, until they are answered well.
+
+    `soon` is no longer than `every`.
+    """
+
+    def __init__(self, every: float, soon: float) -> None:
+        self._usual, self._soon = every, min(soon, every)
+        self.every = every
+
+    def read_samples(self, at: datetime) -> Iterable[Sample]:
+        """An answer to each question."""
+        samples = list(self._answers(at))
+        bad = any(sample.value == _BAD for sample in samples if not sample.missing)
+        self.every = self._soon if bad else self._usual
+        return samples
+
+    @abstractmethod
+    def _answers(self, at: datetime) -> Iterable[Sample]:
+        """Put each question once."""
+
+
+class HealthSource(AskedAgain):
     """The basic health path: good is the answer that the settings expect."""
 
     streams = (HEALTH,)
 
-    def __init__(self, service: Service, question: HealthQuestion, every: float) -> None:
-        self.every = every
+    def __init__(self, service: Service, question: HealthQuestion, every: float, soon: float) -> None:
+        super().__init__(every, soon)
         self._service, self._question = service, question
 
-    def read_samples(self, at: datetime) -> Iterable[Sample]:
+    def _answers(self, at: datetime) -> Iterable[Sample]:
         """Whether the path answers well now."""
         return [checked(HEALTH, at, self._put)]
 
@@ -62,14 +85,14 @@ class DependencySource(Source):
         return Sample(stream, at, text=f"{answer.question}: latency_ms is {value!r}"[:200], missing=True)
 
 
-class FlowSource(Source):
+class FlowSource(AskedAgain):
     """The users' flows, gone through as by a user who logs in anew each round; a stream for each.
 
     They are never pooled with what users really did.
     """
 
-    def __init__(self, service: Service, flows: Flows, variables: Mapping[str, str], every: float) -> None:
-        self.every = every
+    def __init__(self, service: Service, flows: Flows, variables: Mapping[str, str], every: float, soon: float) -> None:
+        super().__init__(every, soon)
         self._service, self._variables = service, variables
         self._token = ""
         self._checks: dict[str, Callable[[], None]] = {}  # by stream; each raises ServiceError when its flow is broken
@@ -80,7 +103,7 @@ class FlowSource(Source):
                 self._checks[f"{FLOWS}{name}"] = partial(self._list, flow)
         self.streams = tuple(self._checks)
 
-    def read_samples(self, at: datetime) -> Iterable[Sample]:
+    def _answers(self, at: datetime) -> Iterable[Sample]:
         """Whether each flow works now, the login first."""
         # One after the other, a moment apart in time, so that each sample has a time of its own.
         return [

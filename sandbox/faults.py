@@ -21,6 +21,7 @@ from sandbox.timing import COLD_START
 
 SPARED = 10
 REQUESTS_TO_FULL_MEMORY = 50
+BLIP_SECONDS = 11.0
 
 Kind = Literal["service", "surroundings", "observer", "actor"]
 
@@ -57,10 +58,20 @@ _SERVICE = {
     "out-of-memory": f"Memory grows with each API request: every {REQUESTS_TO_FULL_MEMORY} the container is killed "
     "and started anew, and what it was answering gets 503.",
     "traffic-drop": "Users stay away: one in ten of them comes, while the revision serves.",
+    "errors-half-percent": "One API request in 200 answers 500, whichever it is.",
+    "blip": "One answer to each client is 500, whatever it asks, and all others are good.",
+    "blip-502": "The same with 502.",
+    "blip-broken-off": "The same with an answer that breaks off, as its connection does.",
+    "blip-slow": f"One answer to each client takes {BLIP_SECONDS:g} s longer.",
+    "previous-broken": "The revision from before has the same faults as this one, once it has lost its instance; "
+    "without any other, login answers 500 on both.",
 }
 _SURROUNDINGS = {
     "cold-start": f"A container takes {COLD_START:g} s to start: for so long the first answers of a revision without "
     "an instance are waited for, also through a tag.",
+    "dependency-slow-everywhere": "OpenAI answers every revision after 2.5 s: see dependency-slow.",
+    "password-rotated": "The smoke account has another password now: its login answers 401 on every revision.",
+    "account-locked": "The smoke account is locked, for too many logins: its login answers 423 on every revision.",
 }
 _ACTOR = {
     "cloud-run-down": "Every Cloud Run API call answers 503 (REST) or UNAVAILABLE (gRPC).",
@@ -92,6 +103,7 @@ CATALOGUE: tuple[Fault, ...] = (
     *(Fault(name, "surroundings", description) for name, description in _SURROUNDINGS.items()),
 )
 
+_SHARED, _LOGIN = "previous-broken", frozenset({"login-broken"})
 _KINDS = {fault.name: fault.kind for fault in CATALOGUE}
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 _TIME = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m)", re.ASCII)
@@ -204,7 +216,13 @@ def plan(planted: Iterable[str]) -> FaultPlan:
     """
     wanted = _checked(planted, CATALOGUE)
     in_revision = frozenset(fault for fault in wanted if _KINDS[parsed(fault)[0]] == "service")
-    return FaultPlan(in_revision, wanted - in_revision)
+    usual = _LOGIN if {parsed(fault)[0] for fault in in_revision} == {_SHARED} else frozenset()
+    return FaultPlan(in_revision | usual, wanted - in_revision)
+
+
+def of_previous(in_revision: frozenset[str]) -> frozenset[str]:
+    """Which of a release's faults the revision from before has as well: all or none."""
+    return in_revision if _SHARED in {parsed(fault)[0] for fault in in_revision} else frozenset()
 
 
 def plan_in_force(planted: Iterable[str]) -> frozenset[str]:

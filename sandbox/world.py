@@ -171,7 +171,7 @@ class World:
         if environment == "production":
             seed_past(self._traffic, name, serving.name, self._users_rpm or USUAL_RPM)
             self._users = SyntheticUsers(
-                service.url, self._smoke_user, self._users_rpm, lambda: self._share_of_users(name)
+                service.url, self._database.viewer, self._users_rpm, lambda: self._share_of_users(name)
             )
 
     def _set_users(self, rpm: int) -> None:
@@ -215,6 +215,8 @@ class World:
         assert self._slow_database is not None
         configuration = Configuration(
             host,
+            self._control.faults,
+            self._smoke_user.email,
             environment,
             mongodb=mongodb_uri(self._database.port, environment),
             mongodb_slow=mongodb_uri(self._slow_database.port, environment),

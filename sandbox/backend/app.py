@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from sandbox.backend import catalogue
-from sandbox.backend.database import password_matches
+from sandbox.backend.blips import Blips
+from sandbox.backend.database import hash_password, password_matches
 from sandbox.backend.health import HealthEndpoints
 from sandbox.backend.request_faults import RequestFaults, fail_silently
 
@@ -37,6 +39,8 @@ SLOW_START_SECONDS = 0.7
 DATABASE_TIMEOUT_MS = 10_000  # a first connection on a busy machine can take seconds
 DEAD_DATABASE_TIMEOUT_MS = 1500  # of an address that refuses connections, where waiting is of no use
 MAX_LIMIT = 100
+
+_ANOTHER_PASSWORD = hash_password(secrets.token_urlsafe(18))
 
 Document = dict[str, object]
 
@@ -68,10 +72,14 @@ class Backend:
         self._report = report
         host = configuration.host
         self._faults, self._write = host.faults, host.write
-        self._trouble = RequestFaults(host.faults, host.out_of_memory)
+        self._surroundings, self._smoke_email = configuration.surroundings, configuration.smoke_email
+        self._trouble = RequestFaults(host.faults, host.out_of_memory, host.revision.name)
+        self._blips = Blips(host.faults)
         self._mongodb_url = configuration.mongodb_url
         self._clients: dict[str, AsyncMongoClient[Document]] = {}  # by address
-        self._health = HealthEndpoints(host.revision, self._mongo, configuration.upstreams, host.faults)
+        self._health = HealthEndpoints(
+            host.revision, self._mongo, configuration.upstreams, host.faults, configuration.surroundings
+        )
         self._connecting: asyncio.Task[None] | None = None
         self._content_requests = 0
         self._app = Starlette(
@@ -119,7 +127,7 @@ class Backend:
         elif of_api and await self._trouble.delay_or_fail(_user_agent(scope)):
             self._write("ERROR", f"{scope['method']} {scope['path']} failed: its answer could not be put together")
             app = JSONResponse({"detail": "Internal Server Error"}, 500)
-        await app(scope, receive, send)
+        await self._blips.on(app, _user_agent(scope))(scope, receive, send)
 
     async def _connect(self) -> None:
         try:
@@ -155,8 +163,11 @@ class Backend:
         login = _Login.model_validate_json(await request.body())
         if "login-broken" in self._faults:
             raise HTTPException(500, "Internal Server Error")
+        trouble = self._surroundings if login.email == self._smoke_email else frozenset()
+        if "account-locked" in trouble:
+            raise HTTPException(423, "Account locked: too many login attempts")
         user = await self._database["users"].find_one({"email": login.email})
-        if user is None or not await asyncio.to_thread(password_matches, login.password, str(user["password"])):
+        if user is None or not await asyncio.to_thread(password_matches, login.password, _stored(user, trouble)):
             raise HTTPException(401, "Incorrect email or password", {"WWW-Authenticate": "Bearer"})
         token = secrets.token_urlsafe(32)
         session = {"token": token, "user_id": user["_id"], "created_at": datetime.now(UTC)}
@@ -199,6 +210,10 @@ class Backend:
         self._report(error, handled=True)
         self._write("ERROR", _said(error))
         return JSONResponse({"detail": "Internal Server Error"}, 500)
+
+
+def _stored(user: Document, trouble: AbstractSet[str]) -> str:
+    return _ANOTHER_PASSWORD if "password-rotated" in trouble else str(user["password"])
 
 
 def _said(error: Exception) -> str:

@@ -6,6 +6,7 @@ Each answers the one cheap, read-only call that a health check makes, and insist
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,9 +24,14 @@ SLOW_SECONDS = 2.5
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The configuration of one revision. Its database has several addresses, as some of its faults are wrong ones."""
+    """The configuration of one revision. Its database has several addresses, as some of its faults are wrong ones.
+
+    `surroundings` are the faults in force that strike every revision, some of them whoever logs in as `smoke_email`.
+    """
 
     host: ContainerHost
+    surroundings: AbstractSet[str]
+    smoke_email: str
     environment: str
     mongodb: str
     mongodb_slow: str

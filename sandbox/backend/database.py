@@ -38,6 +38,7 @@ class Database:
 
     def __init__(self, smoke_user: User) -> None:
         self._smoke_user = smoke_user
+        self.viewer = User("dana@bayit.example")  # one of the many who are not the smoke account
         self._server: SecantusDBServer | None = None
         self.port = 0
 
@@ -71,7 +72,7 @@ class Database:
         from pymongo import MongoClient
 
         now = datetime.now(UTC)
-        people = [self._smoke_user, User("dana@bayit.example"), User("noam@bayit.example")]
+        people = [self._smoke_user, self.viewer, User("noam@bayit.example")]
         users = [{"email": user.email, "password": hash_password(user.password), "created_at": now} for user in people]
         content = [{"_id": title.id, "title": title.title, "type": title.type, "created_at": now} for title in TITLES]
         with MongoClient[dict[str, object]](f"mongodb://127.0.0.1:{self.port}/?directConnection=true") as client:

@@ -51,11 +51,12 @@ class HealthEndpoints:
         mongo: Callable[[], AsyncMongoClient[dict[str, object]]],
         upstreams: str,
         faults: AbstractSet[str],
+        surroundings: AbstractSet[str] = frozenset(),
     ) -> None:
         self._revision = revision
         self._mongo = mongo
         self._upstreams = upstreams
-        self._faults = faults
+        self._faults, self._surroundings = faults, surroundings
         self._http = httpx.AsyncClient(transport=plain_transport(), timeout=UPSTREAM_TIMEOUT_SECONDS)
 
     async def close(self) -> None:
@@ -77,11 +78,12 @@ class HealthEndpoints:
 
     async def deep(self, _request: Request) -> Response:
         """GET /health/deep: every dependency, asked at the same time."""
-        of_openai = "openai-slow" if "dependency-slow" in self._faults else "openai"
+        slow = "dependency-slow" in self._faults or "dependency-slow-everywhere" in self._surroundings
+        of_openai = "openai-slow" if slow else "openai"
         openai_auth = {"Authorization": "Bearer sk-synthetic"}
         mongodb, openai, elevenlabs, pinecone = await asyncio.gather(
             self._mongodb(),
-            self._upstream(f"{of_openai}/v1/models", openai_auth, slowed_by="dependency-slow"),
+            self._upstream(f"{of_openai}/v1/models", openai_auth, slow=slow),
             self._upstream("elevenlabs/v1/models", {"xi-api-key": "synthetic"}),
             self._upstream("pinecone/indexes", {"Api-Key": "synthetic"}),
         )
@@ -110,20 +112,21 @@ class HealthEndpoints:
             await self._mongo().admin.command("ping")
         except PyMongoError:
             return Dependency("unhealthy", _since(started))
-        return self._answered(_since(started), "mongodb-slow")
+        return _answered(_since(started), slow="mongodb-slow" in self._faults)
 
-    async def _upstream(self, path: str, headers: dict[str, str], slowed_by: str = "") -> Dependency:
+    async def _upstream(self, path: str, headers: dict[str, str], *, slow: bool = False) -> Dependency:
         started = time.monotonic()
         try:
             (await self._http.get(f"{self._upstreams}/{path}", headers=headers)).raise_for_status()
         except httpx.HTTPError:
             return Dependency("unhealthy", _since(started))
-        return self._answered(_since(started), slowed_by)
+        return _answered(_since(started), slow=slow)
 
-    def _answered(self, latency_ms: float, slowed_by: str) -> Dependency:
-        """A dependency that answered; `slowed_by` is the fault that makes it slow."""
-        degraded = slowed_by in self._faults or latency_ms > DEGRADED_MS
-        return Dependency("degraded" if degraded else "healthy", latency_ms)
+
+def _answered(latency_ms: float, *, slow: bool) -> Dependency:
+    """A dependency that answered; `slow` where a fault makes it so."""
+    degraded = slow or latency_ms > DEGRADED_MS
+    return Dependency("degraded" if degraded else "healthy", latency_ms)
 
 
 def _since(started: float) -> float:

@@ -1,12 +1,14 @@
 """Fault injection into API requests: failures, delays, exceptions that only Sentry sees, memory that fills up.
 
 Whom it strikes is counted, not drawn, and each client (by its User-Agent) is spared at first: somebody who looks in
-with a few requests finds nothing wrong, the many users do, and two runs see the same.
+with a few requests finds nothing wrong, the many users do, and two runs see the same. The fault errors-half-percent
+spares nobody, and draws.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import OrderedDict
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
@@ -15,7 +17,7 @@ from typing import Protocol
 
 from sandbox.faults import REQUESTS_TO_FULL_MEMORY, SPARED, Faults
 
-ERROR_SHARE = 0.2
+ERROR_SHARE, SMALL_SHARE = 0.2, 0.005
 RAMP_SHARE, RAMP_SECONDS = 0.3, 20.0
 LONG_SECONDS, SHORT_SECONDS = 2.5, 0.7
 _EVERY = 3  # requests for content of which the first fails silently
@@ -29,17 +31,20 @@ class _Client:
 
 
 class RequestFaults:
-    """Applies `faults` to the requests of one container; `out_of_memory` has it killed."""
+    """Applies `faults` to the requests of one container; `out_of_memory` has it killed. `seed` is what chance is."""
 
-    def __init__(self, faults: Faults, out_of_memory: Callable[[], None]) -> None:
+    def __init__(self, faults: Faults, out_of_memory: Callable[[], None], seed: str = "") -> None:
         self._faults = faults
         self._out_of_memory = out_of_memory
         self._clients: OrderedDict[str, _Client] = OrderedDict()
+        self._chance = random.Random(seed)
         self._held = 0  # requests whose memory was not given back
 
     async def delay_or_fail(self, user_agent: str) -> bool:
         """Delay an API request as the faults want it; True when it must fail. It may never return."""
         await self._fill_memory()
+        if "errors-half-percent" in self._faults and self._chance.random() < SMALL_SHARE:
+            return True
         if not {"error-rate", "latency", "ramp"} & set(self._faults):
             return False
         client = self._known(user_agent)

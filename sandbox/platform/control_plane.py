@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
-from sandbox.faults import Faults
+from sandbox.faults import Faults, of_previous
 from sandbox.platform.changes import Change, Operation, Template, checked
 from sandbox.platform.errors import AlreadyExists, ApiError, Conflict, FailedPrecondition, Internal, NotFound
 from sandbox.platform.model import (
@@ -93,6 +93,8 @@ class ControlPlane:
         """
         target = self.service(service)
         previous = max(target.serving, key=lambda line: line.percent).revision if target.serving else None
+        if previous is not None:
+            target.revisions[previous].faults |= of_previous(faults)
         revision = self._new_revision(target, Template(new_image(), commit), faults)
         operation = self._begin(target, revision)
         await operation.finished.wait()

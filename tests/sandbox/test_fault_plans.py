@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from sandbox.backend.request_faults import RequestFaults
-from sandbox.faults import SPARED, FaultError, Faults, UnknownFaultError, parsed, plan, plan_in_force
+from sandbox.faults import SPARED, FaultError, Faults, UnknownFaultError, of_previous, parsed, plan, plan_in_force
 
 
 def test_a_plan_sorts_faults_by_where_they_take_effect() -> None:
@@ -86,6 +86,17 @@ def failures(faults: Faults, requests: int, agent: str = "a") -> list[bool]:
 
 def test_error_rate_spares_the_first_and_then_strikes_every_fifth() -> None:
     assert failures(Faults(["error-rate"]), SPARED + 10) == [False] * SPARED + [False, False, False, False, True] * 2
+
+
+def test_half_a_percent_is_met_by_chance_and_spares_nobody() -> None:
+    assert sum(failures(Faults(["errors-half-percent"]), 20_000)) == pytest.approx(100, abs=30)
+
+
+def test_what_the_revision_from_before_shares() -> None:
+    assert of_previous(plan(["search-broken@8s"]).in_revision) == frozenset()
+    assert of_previous(plan(["previous-broken", "search-broken@8s"]).in_revision) >= {"search-broken@8s"}
+    assert of_previous(plan(["previous-broken"]).in_revision) >= {"login-broken"}
+    assert "login-broken" not in plan(["previous-broken", "search-broken"]).in_revision
 
 
 def test_each_client_is_spared_for_itself() -> None:

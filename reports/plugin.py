@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from _pytest.capture import CaptureManager
 from pytest_metadata.plugin import metadata_key
 
 from reports import summary
 from reports.live.progress_reporter import ProgressReporter
 from reports.page import banner_html, environment_table, page_title, table_header, table_row
-from reports.resilient_stdout import ResilientStdout, flush_or_drop
 from reports.run_files import RunFiles
 from reports.text import one_line
 from reports.tickets.slack_thread import update_thread
@@ -27,6 +27,7 @@ from verification.criteria.scheduling import Waiting
 from verification.criteria.selection import phases_named
 from verification.deadline import now
 from verification.errors import SettingsError, VerificationError
+from verification.output import UnblockedOutput
 from verification.records.events import belongs_in_the_log, keep, run_events
 from verification.records.run_record import RunRecord
 from verification.redaction import redact
@@ -51,7 +52,28 @@ def begin_report(config: pytest.Config, run: Run, results: CriterionResults) -> 
         cause = f"no report can be written below {output}: {error.strerror}."
         raise pytest.UsageError(f"{cause} Free or mend that place.") from None
     run.logs = files.folder
-    return Reporting(config, run.record, results, files, tickets)
+    return Reporting(config, run.record, results, files, _unblocked_output(config), tickets)
+
+
+def _unblocked_output(config: pytest.Config) -> UnblockedOutput:
+    """What is printed from now on to the end holds nobody up; pytest's capture goes back to that between the tests."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    _stop(capture)
+    output = UnblockedOutput()
+    config.add_cleanup(output.close)
+    config.add_cleanup(lambda: _stop(capture))  # the last is the first to be called
+    if capture is not None:
+        capture.start_global_capturing()
+        capture.suspend_global_capture()
+    return output
+
+
+def _stop(capture: CaptureManager | None) -> None:
+    """Stop pytest's capture; what it holds would be written straight to the terminal, which may take nothing."""
+    if capture is not None and capture.is_globally_capturing():
+        capture.read_global_capture()
+    if capture is not None:
+        capture.stop_global_capturing()
 
 
 class Reporting:
@@ -63,6 +85,7 @@ class Reporting:
         record: RunRecord,
         results: CriterionResults,
         files: RunFiles,
+        output: UnblockedOutput,
         tickets: Sequence[DeployTicket] = (),
     ) -> None:
         self._record = record
@@ -75,7 +98,7 @@ class Reporting:
         self._run: Run | None = None
         self._page: _Page | None = None
         self._said = False
-        self._stdout = ResilientStdout()
+        self._output = output
         self._tickets = tickets
         self._handed: list[str] = []  # what became of the tickets
 
@@ -125,9 +148,7 @@ class Reporting:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Keep of the environment table what helps a reader; from here on, output that nobody takes breaks nothing."""
-        if session.config.pluginmanager.hasplugin("terminalreporter"):
-            self._stdout.wrap(session.config.get_terminal_writer())
+        """Keep of the environment table what helps a reader."""
         table: MutableMapping[str, object] = session.config.stash[metadata_key]
         kept = environment_table(table)
         table.clear()
@@ -198,18 +219,13 @@ class Reporting:
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
         """Say the verdict if it could not be said before, and copy the files to where somebody asked for them."""
-        self._stdout.close()
-        if self._record.finished is not None and (self._stdout.lost or not self._said):
-            with suppress(OSError):  # whoever read it may have gone
-                print(
-                    *(line for line, _ in summary.terminal(self._record, self.files.report)), sep="\n", file=sys.stderr
-                )
+        heard = self._said and self._output.is_heard()
+        if self._record.finished is not None and not heard:
+            print(*(line for line, _ in summary.terminal(self._record, self.files.report)), sep="\n", file=sys.stderr)
         for file, copy in self._copies:
             try:
                 if copy and file.exists():
                     Path(copy).parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(file, copy)
             except OSError as error:  # it is a copy: the exit code stays the verdict's
-                with suppress(OSError):
-                    print(f"no copy of {file} could be written to {copy}: {error.strerror}", file=sys.stderr)
-        flush_or_drop(sys.__stderr__)
+                print(f"no copy of {file} could be written to {copy}: {error.strerror}", file=sys.stderr)

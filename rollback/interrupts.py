@@ -116,9 +116,10 @@ def asked(question: str, within: float = _ANSWERED_WITHIN) -> Choice | None:
 
 def _answer(terminal: int, question: str, within: float) -> Choice | None:
     while True:
-        os.write(terminal, f"\n{question} [r]oll back, [k]eep, or [c]ontinue? ".encode())
+        if not _said(terminal, f"\n{question} [r]oll back, [k]eep, or [c]ontinue? ", within):
+            return None
         if not select.select([terminal], [], [], within)[0]:
-            os.write(terminal, b"no answer\n")
+            _said(terminal, "no answer\n", 0)
             return None
         said = os.read(terminal, 1000).decode(errors="replace")
         if not said:
@@ -126,6 +127,14 @@ def _answer(terminal: int, question: str, within: float) -> Choice | None:
         found = _ANSWERS.get(said.strip().lower()[:1])
         if found is not None:
             return found
+
+
+def _said(terminal: int, words: str, within: float) -> bool:
+    """Whether a terminal took `words`: one that takes nothing (Ctrl-S) is not waited for any longer."""
+    if not select.select([], [terminal], [], within)[1]:
+        return False
+    os.write(terminal, words.encode())
+    return True
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

@@ -19,7 +19,7 @@ OWN = ("verification", "smoke", "rollback", "reports", "sandbox", "conftest", "b
 
 # From the bottom up: a package or module imports from its own row and from those below it.
 LAYERS = (
-    ("errors", "redaction", "series", "deadline", "resource", "logger_iteration", "misread_paths"),
+    ("errors", "redaction", "series", "deadline", "resource", "logger_iteration", "misread_paths", "output"),
     ("settings",),
     ("verdict", "operator_commands"),
     ("source_tree", "clients"),

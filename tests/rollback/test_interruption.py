@@ -8,12 +8,13 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from rollback.interrupts import undisturbed
+from rollback.interrupts import _answer, undisturbed
 from tests.rollback.stage import ROOT
 
 SCRIPT = """
@@ -91,6 +92,17 @@ def test_a_second_ctrl_c_is_an_end_and_no_answer(terminal: Terminal) -> None:
     terminal.until("[c]ontinue?")
     terminal.type("\x03")
     terminal.until("interrupted None")
+
+
+def test_a_terminal_that_takes_nothing_is_asked_nothing() -> None:
+    """A stalled connection: a question in the handler of a signal would hold up the run for good."""
+    screen, terminal = pty.openpty()
+    termios.tcflow(terminal, termios.TCOOFF)
+    begun = time.monotonic()
+    assert _answer(terminal, "What shall serve?", 0.5) is None
+    assert time.monotonic() - begun < 5
+    os.close(screen)
+    os.close(terminal)
 
 
 def test_what_is_started_during_a_rollback_can_be_ended_by_its_deadline() -> None:

@@ -90,22 +90,29 @@ class Runner:
             )
         }
 
-    def start(self, *arguments: str, variables: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    def start(
+        self,
+        *arguments: str,
+        variables: Mapping[str, str] | None = None,
+        out: int = subprocess.PIPE,
+        err: int = subprocess.STDOUT,
+    ) -> subprocess.Popen[str]:
+        """`out` and `err` are where it writes to; what it writes elsewhere is not heard."""
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--output={self.output}", *arguments]
         return subprocess.Popen(
             command,
             cwd=ROOT,
             env={**self._environment, **(variables or {})},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stdout=out,
+            stderr=err,
             text=True,
             start_new_session=True,
         )
 
     def end(self, process: subprocess.Popen[str]) -> Ran:
         try:
-            said, _ = process.communicate(timeout=WITHIN)
+            said = "".join(filter(None, process.communicate(timeout=WITHIN)))
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)

@@ -22,6 +22,7 @@ from rollback.supervisor.pending import open_run_lines
 from rollback.supervisor.resume import Resumption, resume_all
 from verification.deadline import now
 from verification.errors import ObserverError, SettingsError
+from verification.output import run_unblocked
 from verification.records.journal import JOURNAL, Journal
 from verification.records.run_record import RollbackOutcome, RollbackResult
 from verification.redaction import redact
@@ -157,4 +158,4 @@ def _say(console: Console, *lines: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_unblocked(main)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import argparse
 import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from rollback.interrupts import shut_out_signals
+from verification.output import run_unblocked
 from verification.records.journal import JournalView
 from verification.records.process import ParentProcess
 from verification.records.unfinished import unfinished_verdict
@@ -52,4 +52,4 @@ def _wait(parent: ParentProcess, journal: Path, patience: float) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_unblocked(main)

@@ -17,8 +17,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO, NoReturn, TextIO, cast
 
-from verification.deadline import Deadline
-
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
@@ -63,10 +61,10 @@ class OutputThread:
 
     def drained(self) -> bool:
         """Whether all was taken: waits for that, but not for a file that takes nothing."""
-        deadline = Deadline.after(_LONGEST_END)
+        latest = time.monotonic() + _LONGEST_END
         with self._changed:
             while self._is_behind:
-                left = min(self._taken + _LAST_WORDS - time.monotonic(), deadline.remaining)
+                left = min(self._taken + _LAST_WORDS, latest) - time.monotonic()
                 if left <= 0:
                     return False
                 self._changed.wait(left)

@@ -23,6 +23,7 @@ from verification.records.journal import JournalEntry, JournalView
 
 WITHIN = 120.0
 EVERYTHING = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
+REVISION = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION"
 SHIPPED = (ROOT / "deployment.toml").read_text(encoding="utf-8")
 
 
@@ -158,6 +159,12 @@ class World:
         )
         note: dict[str, str] = answer.raise_for_status().json()
         return note
+
+    def pin(self, revision: str) -> None:
+        """Let production's traffic follow deployments no more: `revision` gets all of it."""
+        lines = [{"type": REVISION, "revision": revision, "percent": 100}]
+        httpx.patch(self._service, params={"updateMask": "traffic"}, json={"traffic": lines}).raise_for_status()
+        self._settled()
 
     def break_(self, *faults: str) -> None:
         httpx.put(f"{self.document['operator']}/faults", json={"faults": list(faults)}).raise_for_status()

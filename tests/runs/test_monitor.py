@@ -48,6 +48,19 @@ def test_an_observer_that_is_down_is_neither_good_nor_the_service_s_fault(
     assert watching.world.answering() == {watching.world.note()["current"]}
 
 
+def test_a_watch_that_cannot_say_which_revision_serves_is_no_go(watching: Watching) -> None:
+    world = watching.world
+    old = world.note()["current"]
+    world.pin(old)
+    ran = watching.run(*watching.arguments, "--fault", "cloud-run-down", variables=world.variables)
+    assert ran.code == 75, ran.said
+    assert {one.verdict for one in ran.verdict.criteria} == {"inconclusive"}, ran.said
+    health = next(one for one in ran.verdict.criteria if one.id == "service_stays_healthy")
+    assert f"whether {world.note()['current']} was watched is not known" in health.reason
+    assert ran.verdict.rollback.outcome == "not needed"
+    assert world.answering() == {old} != {world.note()["current"]}
+
+
 def test_users_that_stay_away_are_missed(watching: Watching) -> None:
     ran = watching.run(*watching.arguments, "--fault", "traffic-drop", variables=watching.world.variables)
     assert ran.code == 1, ran.said

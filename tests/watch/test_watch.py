@@ -157,6 +157,78 @@ def test_somebody_elses_deployment_is_never_judged(stage: Stage) -> None:
     assert "somebody else changed what serves" in ended["service_stays_healthy"].cut_short
 
 
+def serving(*, unknown: Callable[[float], bool]) -> Scripted:
+    """Cloud Run, which cannot say what serves while `unknown`, by the seconds since the start."""
+
+    def tell(at: datetime) -> Iterable[Sample]:
+        if unknown((at - START).total_seconds()):
+            raise ObserverError("Cloud Run's API is down")
+        yield Sample(SERVING, at, key=REVISION, text=f"{REVISION} 100 %")
+
+    return Scripted((SERVING,), tell)
+
+
+def never(_: float) -> bool:
+    return False
+
+
+def always(_: float) -> bool:
+    return True
+
+
+def test_a_watch_that_cannot_say_which_revision_serves_never_passes(stage: Stage) -> None:
+    latency = MedianLatency("mongodb", 100, "deep health")
+    dependency = Scripted((f"{DEPENDENCY}mongodb",), lambda at: [Sample(f"{DEPENDENCY}mongodb", at, 3.0)])
+    sources = (Scripted((HEALTH,), good), dependency, serving(unknown=always))
+    ended = stage.watch([health(), latency], *sources).run()
+    assert {verdict(one) for one in ended.values()} == {"inconclusive"}
+    for one in ended.values():
+        assert f"whether {REVISION} was watched is not known" in one.judgement.reason
+        assert "Cloud Run's API is down" in one.judgement.reason
+
+
+def test_what_is_ambiguous_moves_nothing_where_nobody_knows_what_serves(stage: Stage) -> None:
+    latency = MedianLatency("mongodb", 100, "deep health")
+    turns = iter([3.0, 300.0, 300.0])
+    dependency = Scripted((f"{DEPENDENCY}mongodb",), lambda at: [Sample(f"{DEPENDENCY}mongodb", at, next(turns))])
+    ended = stage.watch([latency], dependency, serving(unknown=always), seconds=5, most=5).run()
+    assert verdict(ended["mongodb_latency"]) == "inconclusive"
+
+
+def test_a_failure_stays_one_where_nobody_knows_what_serves(stage: Stage) -> None:
+    bad = Scripted((HEALTH,), lambda at: [Sample(HEALTH, at, 0.0, text="status is 503")])
+    ended = stage.watch([health()], bad, serving(unknown=always)).run()
+    assert verdict(ended["service_stays_healthy"]) == "fail"
+
+
+@pytest.mark.parametrize(
+    ("unknown", "found", "seconds"),
+    [
+        (never, "pass", 60),
+        (lambda second: 20 < second < 24, "pass", 60),  # a moment
+        (lambda second: 55 < second < 65, "pass", 90),  # at the end, and not for long
+        (lambda second: second < 59, "inconclusive", 120),
+        (lambda second: second > 50, "inconclusive", 120),
+    ],
+    ids=["never", "for a moment", "at the end of its time", "for most of it", "to the very end"],
+)
+def test_it_is_extended_until_somebody_has_seen_what_serves(
+    unknown: Callable[[float], bool], found: str, seconds: float, stage: Stage
+) -> None:
+    ended = stage.watch([health()], Scripted((HEALTH,), good), serving(unknown=unknown), seconds=60, most=120).run()
+    assert verdict(ended["service_stays_healthy"]) == found
+    assert 0 <= (stage.clock.time - START).total_seconds() - seconds < 20
+
+
+def test_a_watch_of_a_revision_that_nobody_could_name_never_passes(stage: Stage) -> None:
+    plan = WatchPlan("", START, 20, 20, MONITOR)
+    sources = (Scripted((HEALTH,), good), serving(unknown=never))
+    watch = Watch(plan, [health()], [], sources, SampleFile(stage.folder / "samples.csv"), stage.clock)
+    found = watch.run()["service_stays_healthy"]
+    assert verdict(found) == "inconclusive"
+    assert "which revision was watched is not known" in found.judgement.reason
+
+
 @pytest.mark.parametrize("problem", [ObserverError("Sentry is down"), RuntimeError("a bug"), ValueError("NaN")])
 def test_a_source_that_fails_is_a_gap_and_no_verdict(stage: Stage, problem: Exception) -> None:
     def fail(_: datetime) -> Iterable[Sample]:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from verification.deadline import Deadline, Stopwatch
 from verification.errors import VerificationError
+from verification.judge.judgement import Judgement
 from verification.redaction import redact
 from verification.series import WatchSnapshot
 from verification.settings.monitor import Monitor
@@ -23,6 +24,7 @@ from verification.watch.result import WatchedCriterion
 from verification.watch.samples import Sample, SampleFile
 from verification.watch.sources.serving import SERVING
 from verification.watch.sources.source import BlockSource, Source
+from verification.watch.witness import Witness
 
 BEGUN = "watch"  # the stream about the watch itself
 _TICK = 0.25
@@ -73,6 +75,8 @@ class Watch:
         self._elapsed_before = max((clock() - plan.start).total_seconds(), 0.0)
         self._length = plan.seconds
         self._cut_short = ""
+        asked = any(SERVING in source.streams for source in sources)
+        self._witness = Witness(plan.revision, present=asked)
         self._decided: tuple[str, datetime] | None = None  # the criterion that ended it, and when
         self._missing: dict[str, list[int]] = {}  # by stream: samples, and how many of them are missing
 
@@ -181,20 +185,13 @@ class Watch:
     def _hand_on(self, sample: Sample) -> None:
         if sample.stream in self._blocks_of and sample.at >= self._end:
             return  # after a machine has slept, the sources tell of all that was since
-        if sample.stream == SERVING:
-            self._look_who_serves(sample)
+        self._witness.add_sample(sample)
+        self._cut_short = self._cut_short or self._witness.changed
         counts = self._missing.setdefault(sample.stream, [0, 0])
         counts[0] += 1
         counts[1] += sample.missing
         for criterion in self._criteria.values():
             criterion.add_sample(sample)
-
-    def _look_who_serves(self, sample: Sample) -> None:
-        if not sample.missing and sample.key != self.plan.revision and not self._cut_short:
-            self._cut_short = (
-                f"somebody else changed what serves at {sample.at:%H:%M:%S} UTC: it is {sample.text} now, "
-                f"and {self.plan.revision} was to be judged"
-            )
 
     def _judge(self) -> None:
         if self._cut_short:
@@ -207,7 +204,9 @@ class Watch:
 
     def _undecided(self) -> bool:
         with self._lock:
-            return any(criterion.judge(at_end=True).verdict is None for criterion in self._criteria.values())
+            return bool(self._witness.unknown) or any(
+                criterion.judge(at_end=True).verdict is None for criterion in self._criteria.values()
+            )
 
     def _result_of(self, criterion: SampleJudge, cut_short: str) -> WatchedCriterion:
         settings, measurement = self.plan.settings, criterion.measurement()
@@ -215,6 +214,9 @@ class Watch:
             decided = replace(measurement.series, decided_at=self._decided[1])
             measurement = replace(measurement, series=decided)
         judgement = criterion.judge(at_end=not cut_short)
+        good = judgement.verdict is Verdict.PASS
+        if self._witness.unknown and (good or (judgement.verdict is None and judgement.observed)):
+            judgement = Judgement(reason=self._witness.unknown, observed=False)
         return WatchedCriterion(
             measurement,
             replace(judgement, reason=redact(judgement.reason)),

@@ -1,9 +1,9 @@
 """The catalogue of faults that the sandbox can plant.
 
 A fault is one of four kinds. A *service* fault belongs to a revision and goes away when traffic leaves that revision.
-A *surroundings* fault strikes every revision alike: what they run on and depend on, the account that asks them. An
-*observer* fault breaks a system that watches the service; an *actor* fault breaks a system that changes it. Those
-three are in force for the whole sandbox until they are taken back.
+A *surroundings* fault strikes every revision alike: what they run on and depend on, the account that asks, the front
+door. An *observer* fault breaks a system that watches the service; an *actor* fault breaks a system that changes it.
+Those three are in force for the whole sandbox until they are taken back.
 
 Each is planted by its name, or as NAME@TIME (`error-rate@8s`) to begin that long after: a service fault after its
 revision's first request, the others after they were planted.
@@ -63,6 +63,8 @@ _SERVICE = {
     "blip-502": "The same with 502.",
     "blip-broken-off": "The same with an answer that breaks off, as its connection does.",
     "blip-slow": f"One answer to each client takes {BLIP_SECONDS:g} s longer.",
+    "no-available-instance": "Cloud Run finds no instance for the revision and refuses each request itself: 429, and "
+    "the entry in the request log says so.",
     "previous-broken": "The revision from before has the same faults as this one, once it has lost its instance; "
     "without any other, login answers 500 on both.",
 }
@@ -72,6 +74,9 @@ _SURROUNDINGS = {
     "dependency-slow-everywhere": "OpenAI answers every revision after 2.5 s: see dependency-slow.",
     "password-rotated": "The smoke account has another password now: its login answers 401 on every revision.",
     "account-locked": "The smoke account is locked, for too many logins: its login answers 423 on every revision.",
+    "waf": "Cloud Armor, in front of the services' main addresses, denies whoever is not a browser: 403 with a page.",
+    "waf-everybody": "The same for everybody.",
+    "iam-refused": "Cloud Run's IAM lets nobody in: every address answers 403 with Google's page.",
 }
 _ACTOR = {
     "cloud-run-down": "Every Cloud Run API call answers 503 (REST) or UNAVAILABLE (gRPC).",

@@ -24,6 +24,7 @@ from sandbox.google.gcloud import gcloud_environment
 from sandbox.operator import OperatorApi
 from sandbox.platform.certificates import make_certificates
 from sandbox.platform.control_plane import ControlPlane
+from sandbox.platform.front_end import Wall
 from sandbox.platform.ingress import Ingress
 from sandbox.platform.listener import Listener
 from sandbox.platform.log_store import LogStore
@@ -161,11 +162,12 @@ class World:
 
     def _add_service(self, environment: str, name: str) -> None:
         service = self._control.services[name] = CloudRunService(name, environment)
-        ingress = Ingress(service, self._control.route, self._runtime.origin, self._traffic, self._logs)
+        faults = self._control.faults
+        ingress = Ingress(service, self._control.route, self._runtime.origin, self._traffic, self._logs, faults)
         self._closing.push_async_callback(ingress.close)
         self._ingresses[environment] = ingress
-        self._http[environment] = Listener(ingress.app())
-        self._https[environment] = Listener(ingress.app(), self._certificates)
+        self._http[environment] = Listener(Wall(ingress.app(), faults))
+        self._https[environment] = Listener(Wall(ingress.app(), faults), self._certificates)
         service.url = self._http[environment].url
         serving = seed(service, self._commit_of(environment))
         if environment == "production":

@@ -100,9 +100,12 @@ class CloudLoggingApi:
             "receiveTimestamp": _time(line.received),
             "resource": {"type": "cloud_run_revision", "labels": self._labels(line)},
         }
+        if line.text:
+            entry["textPayload"] = line.text
         if line.http is not None:
-            return entry | {"httpRequest": _http(line.http)}
-        return entry | {"textPayload": line.text}
+            trace = f"projects/{self._project}/traces/{line.http.trace}"
+            entry |= {"httpRequest": _http(line.http), "trace": trace, "traceSampled": True}
+        return entry
 
 
 def _flat(entry: Mapping[str, Json], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 import httpx
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, Response
 
+from sandbox.platform.front_end import (
+    BROKEN_OFF,
+    IAM,
+    NO_INSTANCE,
+    NOT_FOUND,
+    NOT_STARTED,
+    OWN_HEADERS,
+    TIMED_OUT,
+    HeaderLines,
+    NoInstanceError,
+    Refusal,
+    own_headers,
+    trace_of,
+)
 from sandbox.platform.listener import plain_transport
 from sandbox.platform.log_store import ServedRequest
 
@@ -30,7 +44,6 @@ _HOP_BY_HOP = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"expect"}
 )
 
-Headers = Sequence[tuple[bytes, bytes]]
 Route = Callable[[str, str], str | None]  # the control plane's: service and tag to the revision that answers
 Origin = Callable[["Revision"], Awaitable[str | None]]  # the runtime's: the base URL of a server, started on demand
 
@@ -48,22 +61,41 @@ class _Wait:
         self.seconds += time.monotonic()
 
 
+@dataclass(frozen=True, slots=True)
+class _Exchange:
+    """A request, where it was sent, and how long the answer took; of that, what an instance was waited for."""
+
+    request: Request
+    tag: str
+    revision: Revision | None
+    trace: str
+    seconds: float
+    waited: float
+
+
 class Ingress:
     """The addresses of one service: HTTP, HTTPS and one more for each tag.
 
     Requests and responses pass through unchanged but for the headers that belong to a connection; X-Forwarded-For
-    and X-Forwarded-Proto are added on the way in, Date and Server are replaced on the way out, as Cloud Run does.
+    and X-Forwarded-Proto are added on the way in, Date, Server and a trace are set on the way out, as Cloud Run does.
+    `faults` are those in force: iam-refused.
     """
 
     def __init__(
-        self, service: CloudRunService, route: Route, origin: Origin, traffic: TrafficLog, logs: LogStore
+        self,
+        service: CloudRunService,
+        route: Route,
+        origin: Origin,
+        traffic: TrafficLog,
+        logs: LogStore,
+        faults: AbstractSet[str] = frozenset(),
     ) -> None:
         self.service = service
         self.traffic = traffic
         self.logs = logs
         self.counts: Counter[tuple[str, int]] = Counter()  # of answers, by revision and status
         self.requests: deque[ServedRequest] = deque(maxlen=REMEMBERED_REQUESTS)
-        self._route, self._origin = route, origin
+        self._route, self._origin, self._faults = route, origin, faults
         # A transport, not a client: no redirects followed, no cookies kept, no header added.
         self._transport = plain_transport()
 
@@ -82,7 +114,8 @@ class Ingress:
     async def _send(self, revision: Revision, request: Request, wait: _Wait) -> httpx.Response | None:
         """Pass a request on to a revision and return its response, unread; None when the revision is not there.
 
-        Raises httpx.TimeoutException or httpx.TransportError when the revision got the request but no response came.
+        Raises httpx.TimeoutException or httpx.TransportError when the revision got the request but no response came,
+        NoInstanceError when it can have no instance.
         """
         for _ in range(2):  # a second time if its server was stopped between the look-up and the connection
             with wait:
@@ -96,43 +129,62 @@ class Ingress:
         return None
 
     async def _answer(self, request: Request, tag: str, send: Send) -> None:
-        started, wait, response = time.monotonic(), _Wait(), None
-        status = 404 if tag else 503  # a tag that was removed is an unknown host
+        started, wait = time.monotonic(), _Wait()
+        answer: httpx.Response | Refusal
         revision = self.service.revisions.get(self._route(self.service.name, tag) or "")
-        reached = revision.name if revision else ""
-        if revision is not None:
-            try:
-                response = await self._send(revision, request, wait)
-                status, reached = (response.status_code, reached) if response else (503, "")
-            except httpx.TimeoutException:
-                status = 504
-            except (httpx.TransportError, ClientDisconnect):
-                status = 503
-        seconds = time.monotonic() - started
-        if reached:  # what reaches no revision is in no revision's metrics, and a container's start in no latency there
-            self.traffic.add(self.service.name, reached, status, seconds - wait.seconds)
-        self._note(request, status, reached, tag, seconds)
-        if response is None:
-            await _refusal(status)(request.scope, request.receive, send)
+        try:
+            answer = await self._from(revision, request, tag, wait)
+        except NoInstanceError:
+            answer = NO_INSTANCE
+        except httpx.TimeoutException:
+            answer = TIMED_OUT
+        except (httpx.TransportError, ClientDisconnect):
+            answer = BROKEN_OFF
+        trace = trace_of(request.headers)
+        self._note(_Exchange(request, tag, revision, trace, time.monotonic() - started, wait.seconds), answer)
+        headers = own_headers(request.scope["scheme"], trace)
+        if isinstance(answer, Refusal):
+            page = answer.response(request.url.path)
+            page.raw_headers += headers
+            await page(request.scope, request.receive, send)
         else:
-            await _pass_on(response, send)
+            await _pass_on(answer, headers, send)
 
-    def _note(self, request: Request, status: int, revision: str, tag: str, seconds: float) -> None:
+    async def _from(
+        self, revision: Revision | None, request: Request, tag: str, wait: _Wait
+    ) -> httpx.Response | Refusal:
+        """The answer to a request. Raises as `_send`."""
+        if revision is None:
+            return NOT_FOUND if tag else NOT_STARTED
+        if "iam-refused" in self._faults:
+            return IAM
+        return await self._send(revision, request, wait) or NOT_STARTED
+
+    def _note(self, exchange: _Exchange, answer: httpx.Response | Refusal) -> None:
+        """Count and log an answer. A container's start is in no latency of the metrics."""
+        request, revision = exchange.request, exchange.revision.name if exchange.revision else ""
+        refusal = answer if isinstance(answer, Refusal) else None
+        status = answer.status if isinstance(answer, Refusal) else answer.status_code
+        reached = revision if refusal is None or refusal.reached else ""
+        if reached:  # what reaches no revision is in no revision's metrics
+            self.traffic.add(self.service.name, reached, status, exchange.seconds - exchange.waited)
         target = _target(request).decode("ascii")
         served = ServedRequest(
             datetime.now(UTC),
             request.method,
             target,
             status,
-            revision,
-            tag,
+            "" if refusal is NOT_STARTED else revision,
+            exchange.tag,
             request.headers.get("user-agent", ""),
-            seconds,
+            exchange.seconds if reached else 0.0,
             url=f"{request.scope['scheme']}://{request.headers.get('host', '')}{target}",
             client=request.scope["client"][0],
+            trace=exchange.trace,
         )
-        self.logs.request(self.service.name, served)
-        self.counts[revision, status] += 1
+        if refusal is not NOT_FOUND:
+            self.logs.request(self.service.name, served, refusal.said if refusal else "")
+        self.counts[reached, status] += 1
         self.requests.append(served)
 
 
@@ -160,32 +212,18 @@ def _for_origin(request: Request, origin: str) -> httpx.Request:
     )
 
 
-def _end_to_end(headers: Headers) -> list[tuple[bytes, bytes]]:
+def _end_to_end(headers: HeaderLines) -> list[tuple[bytes, bytes]]:
     lines = [value for name, value in headers if name.lower() == b"connection"]
     dropped = _HOP_BY_HOP | {part.strip().lower() for line in lines for part in line.split(b",")}
     return [(name, value) for name, value in headers if name.lower() not in dropped]
 
 
-async def _pass_on(response: httpx.Response, send: Send) -> None:
-    replaced = {b"date", b"server"}
-    headers = [(name, value) for name, value in _end_to_end(response.headers.raw) if name.lower() not in replaced]
-    headers += _front_end_headers()
+async def _pass_on(response: httpx.Response, own: HeaderLines, send: Send) -> None:
+    headers = [(name, value) for name, value in _end_to_end(response.headers.raw) if name.lower() not in OWN_HEADERS]
     try:
-        await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+        await send({"type": "http.response.start", "status": response.status_code, "headers": [*headers, *own]})
         async for chunk in response.aiter_raw():
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
     finally:
         await response.aclose()
-
-
-def _refusal(status: int) -> Response:
-    reason = {404: "Page not found", 503: "Service Unavailable", 504: "Gateway Timeout"}[status]
-    page = f"<html><head><title>{status} {reason}</title></head><body><h1>Error: {reason}</h1></body></html>\n"
-    response = HTMLResponse(page, status)
-    response.raw_headers += _front_end_headers()
-    return response
-
-
-def _front_end_headers() -> Headers:
-    return [(b"date", formatdate(usegmt=True).encode()), (b"server", b"Google Frontend")]

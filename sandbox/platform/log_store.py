@@ -21,7 +21,10 @@ Severity = Literal["INFO", "WARNING", "ERROR"]
 
 @dataclass(frozen=True, slots=True)
 class ServedRequest:
-    """One request that the ingress answered. `revision` is empty when none could serve, `tag` on the main address."""
+    """One request that the ingress answered. `tag` is empty on the main address.
+
+    `revision` was asked, or would have been but for a refusal in front of it; it is empty where none could serve.
+    """
 
     time: datetime
     method: str
@@ -33,13 +36,14 @@ class ServedRequest:
     seconds: float  # until the response began
     url: str
     client: str  # its address
+    trace: str
 
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One entry. `at` is when it happened, for a request when it came in; `revision` is empty where none was reached.
+    """One entry. `at` is when it happened, for a request when it came in; `revision` is empty where there is none.
 
-    Both times are seconds since the epoch.
+    A request has a `text` where Cloud Run itself had something to say of it. Both times are seconds since the epoch.
     """
 
     log: str
@@ -64,10 +68,10 @@ class LogStore:
         """Take in a line that was received now."""
         self._lines.append(line)
 
-    def request(self, service: str, http: ServedRequest) -> None:
-        """Take in a request that was answered now."""
+    def request(self, service: str, http: ServedRequest, said: str = "") -> None:
+        """Take in a request that was answered now, and what Cloud Run said of it."""
         severity: Severity = "ERROR" if http.status >= 500 else "WARNING" if http.status >= 400 else "INFO"
-        self.add(LogLine(REQUESTS, service, http.revision, severity, time.time() - http.seconds, http=http))
+        self.add(LogLine(REQUESTS, service, http.revision, severity, time.time() - http.seconds, said, http))
 
     def write(self, log: str, service: str, revision: str, severity: Severity, text: str) -> None:
         """Take in a line of text that was written now."""

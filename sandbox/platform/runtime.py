@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from sandbox.faults import Faults
+from sandbox.platform.front_end import NoInstanceError
 from sandbox.platform.listener import Listener
 from sandbox.platform.log_store import STDERR, STDOUT, SYSTEM
 from sandbox.platform.tasks import TaskSet
+from sandbox.timing import QUEUED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,10 +118,16 @@ class RevisionRuntime:
             self._draining.start(_end(instance, 0))
 
     async def origin(self, revision: Revision) -> str | None:
-        """The base URL of the revision's server, which is started if it is not up; None when it cannot start."""
+        """The base URL of the revision's server, which is started if it is not up; None when it cannot start.
+
+        Raises NoInstanceError when there is none to be had (the fault no-available-instance).
+        """
         instance = await self._instance(revision)
         if instance is None:
             return None
+        if self.has(revision.name, "no-available-instance"):
+            await asyncio.sleep(QUEUED)
+            raise NoInstanceError
         await instance.warm()
         return instance.listener.url
 

@@ -40,16 +40,11 @@ def rolled_back(ran: Ran) -> bool:
     return ran.verdict.rollback.outcome == "done"
 
 
-def test_a_failed_assert_rolls_back(team: Team) -> None:
-    ran = team(FAILS)
+def test_a_failed_assert_rolls_back_even_where_nothing_is_asked_after_it(team: Team) -> None:
+    ran = team(FAILS, "-x")
     assert (ran.code, rolled_back(ran)) == (1, True), ran.said
     assert ran.verdict.rollback.triggers == ("team",)
     assert "the basket is empty" in ran.report
-
-
-def test_stopping_at_the_first_failure_still_rolls_back(team: Team) -> None:
-    ran = team(FAILS, "-x")
-    assert (ran.code, rolled_back(ran)) == (1, True), ran.said
 
 
 UNMENDABLE = "@pytest.mark.smoke\n@pytest.mark.unmendable('no revision')\ndef test_team():\n    {}\n"
@@ -286,17 +281,26 @@ def test_a_section_that_is_missing_deselects_its_criteria_and_is_listed(
     assert "flows.search" in ran.report
 
 
-def test_somebody_elses_html_and_junit_paths_get_a_copy(run: Runner, world: World, tmp_path: Path) -> None:
-    page, xml = tmp_path / "ci" / "page.html", tmp_path / "ci" / "results.xml"
-    ran = run("-m", "smoke", "--env", "sandbox", f"--html={page}", f"--junitxml={xml}", variables=world.variables)
+@pytest.fixture(scope="module")
+def green(standing: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Runner, Ran]:
+    """A healthy run, with copies of its page and its results below `ci`; and what ran it."""
+    standing.put_right()
+    run = Runner(tmp_path_factory.mktemp("green"))
+    there = run.folder / "ci"
+    copies = (f"--html={there / 'page.html'}", f"--junitxml={there / 'results.xml'}")
+    ran = run("-m", "smoke", "--env", "sandbox", *copies, variables=standing.variables)
     assert ran.code == 0, ran.said
-    assert page.read_text(encoding="utf-8") == ran.report
-    assert xml.exists()
+    return run, ran
 
 
-def test_an_older_green_report_is_never_what_a_killed_run_leaves(run: Runner, world: World) -> None:
-    first = run("-m", "smoke", "--env", "sandbox", variables=world.variables)
-    assert first.code == 0, first.said
+def test_somebody_elses_html_and_junit_paths_get_a_copy(green: tuple[Runner, Ran]) -> None:
+    run, ran = green
+    assert (run.folder / "ci" / "page.html").read_text(encoding="utf-8") == ran.report
+    assert (run.folder / "ci" / "results.xml").exists()
+
+
+def test_an_older_green_report_is_never_what_a_killed_run_leaves(green: tuple[Runner, Ran], world: World) -> None:
+    run, first = green
     process = run.start("-m", "smoke", "--env", "sandbox", "--fault", "dependency-slow", variables=world.variables)
     until(lambda: (run.output / "latest").resolve() != first.folder, "the second run's folder")
     os.kill(process.pid, signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -26,6 +27,9 @@ ROOT = Path(__file__).parents[1]
 
 # The suite starts itself some hundred times. Each time is a third shorter where Python keeps what it compiled.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# Collecting makes much and drops nothing, in each of the workers.
+gc.disable()
 
 # A shell starts what is to run in the background with SIGINT ignored, and that is inherited: by runs that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -70,6 +74,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         ordered += mine + short[:taken]
         del short[:taken]
     items[:] = ordered + short
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays."""
+    gc.freeze()
+    gc.enable()
 
 
 def _place(item: pytest.Item) -> int | None:

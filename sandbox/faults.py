@@ -17,11 +17,10 @@ from collections.abc import Callable, Iterable, Iterator, MutableSet
 from dataclasses import dataclass
 from typing import Literal
 
-from sandbox.timing import COLD_START
-
 SPARED = 10
 REQUESTS_TO_FULL_MEMORY = 50
 BLIP_SECONDS = 11.0
+COLD_START = 4.0  # seconds, for a container
 
 Kind = Literal["service", "surroundings", "observer", "actor"]
 

@@ -14,6 +14,7 @@ from sandbox.backend.checkout import checkout_or_none
 from sandbox.backend.configuration import Configuration, upstreams_app
 from sandbox.backend.database import DeadAddress, SlowProxy, mongodb_uri
 from sandbox.backend.synthetic_users import SyntheticUsers
+from sandbox.faults import COLD_START
 from sandbox.github.model import seed_deployments
 from sandbox.github.runs import DeployRunner
 from sandbox.google.cloud_logging import CloudLoggingApi
@@ -35,7 +36,7 @@ from sandbox.platform.tasks import TaskSet
 from sandbox.platform.traffic_log import TrafficLog, seed_past
 from sandbox.sentry.app import SentryApp
 from sandbox.sentry.history import seed_sentry
-from sandbox.timing import COLD_START, INGEST_DELAY, SAMPLE_PERIOD
+from sandbox.timing import INGEST_DELAY, SAMPLE_PERIOD
 from sandbox.vendors import Vendors
 
 if TYPE_CHECKING:

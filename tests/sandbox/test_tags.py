@@ -14,7 +14,7 @@ from google.cloud import monitoring_v3, run_v2
 from google.cloud.monitoring_v3.services.metric_service.transports import MetricServiceGrpcTransport
 from google.cloud.run_v2.services.services.transports import ServicesGrpcTransport
 
-from sandbox.timing import COLD_START
+from sandbox.faults import COLD_START
 from tests.conftest import Address, Start
 from tests.sandbox.game import CONTENT, DEADLINE_SECONDS, LATEST, LOGIN, Game, poll, revision
 

@@ -35,8 +35,9 @@ _EPILOG = """\
 exit codes: 0 the wanted revision serves and answers well; 1 withheld, nothing was changed (a dry run too);
 4 wrong usage; 70 failed, or not verified: a person is needed now; 75 the status could not be read
 
-Without --to-revision, the previous revision is the one that was seen serving before, by the deploy workflow
-(variable PREVIOUS_REVISION) or by this suite (reports/output/serving.jsonl), never the second in a list."""
+Without --to-revision, the previous revision is the one by which users were answered before (request log), that this
+suite saw serving (reports/output/serving.jsonl) and that the deploy workflow noted (variable PREVIOUS_REVISION): all of
+them that can tell must agree. It is never the second in a list, nor one that was rolled back or failed."""
 
 
 class Exit(IntEnum):

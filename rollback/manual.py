@@ -10,7 +10,7 @@ from rollback.context import RollbackContext
 from rollback.executor import execute
 from rollback.notify.outbox import call_people
 from rollback.notify.restore_offer import with_restore_offer
-from rollback.previous_revision import Previous, candidates, candidates_text, find_previous
+from rollback.previous_revision.find import Previous, candidates, candidates_text, find_previous
 from rollback.traffic import existing_revision, settled_service
 from verification.clients.google.cloud_run import CloudRun, RevisionState, ServiceState
 from verification.deadline import Deadline
@@ -145,26 +145,27 @@ class _Planning:
         raise RollbackWithheld(cause, self.command, "already_rolled_back")
 
     def steps_back(self, serving: RevisionState) -> tuple[str, str]:
-        hint, past = self.request.hint, self.context.history.about(self.context.cloud_run.settings)
+        hint = self.request.hint
         if hint is not None and hint.revision == serving.name and self.request.steps == 1:
             return serving.name, f"{hint.source} names it as the previous one, and it serves already"
         found = Previous()
         revision = serving
         for step in range(self.request.steps):
-            found = find_previous(self.context.cloud_run, past, revision, hint if step == 0 else None)
+            found = find_previous(self.context, revision, hint if step == 0 else None)
             if found.problem:
-                return self.chosen(serving, found.problem)
+                return self.chosen(serving, found)
             revision = self.context.cloud_run.revision(found.revision)
         return found.revision, found.evidence
 
-    def chosen(self, serving: RevisionState, problem: str) -> tuple[str, str]:
+    def chosen(self, serving: RevisionState, found: Previous) -> tuple[str, str]:
+        problem = found.problem
         possible = candidates(self.context.cloud_run, serving)
         if self.request.at_terminal and possible:
             name = _ask_person(possible, problem)
             if name:
                 return name, "chosen by hand"
         shown = "" if candidates_text(possible) in problem else f" {candidates_text(possible)}"
-        raise RollbackWithheld(f"{problem}{shown}", self.command, "target_unknown")
+        raise RollbackWithheld(f"{problem}{shown}", self.command, found.code)
 
     def created_after(self, name: str, other: RevisionState) -> bool:
         found = existing_revision(self.context.cloud_run, name, self.deadline)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from rollback.context import RollbackContext
 from rollback.executor import facts_of
 from rollback.policy.decide import foreseeable
-from rollback.previous_revision import Previous, find_previous
+from rollback.previous_revision.find import Previous, find_previous
 from verification.clients.google.cloud_run import CloudRun, RevisionState, ServiceState
 from verification.deadline import Deadline
 from verification.errors import ObserverError
@@ -67,7 +67,7 @@ class _Snapshot:
         if service.sole_revision is None:
             return ServingSnapshot(RollbackPlan(service.shares, obstacles=tuple(self.obstacles)), service)
         serving = self.cloud_run.revision(service.sole_revision)
-        previous = self.find_previous(serving)
+        previous = self.find_previous(serving, service)
         if at_first.moving:  # the questions are asked meanwhile: what fails may be the revision that served until then
             changing = "the service was being changed while its questions were asked, so which revision answered is "
             self.note("service_was_changing", f"{changing}not known")
@@ -104,16 +104,20 @@ class _Snapshot:
         except ObserverError as error:
             self.note("permission_unknown", f"whether these credentials may roll back is not known: {error.cause}")
 
-    def find_previous(self, serving: RevisionState) -> Previous:
+    def find_previous(self, serving: RevisionState, state: ServiceState) -> Previous:
         history, service = self.context.history, self.context.cloud_run.settings
         problem = history.observe(service, serving.name, serving.created)
         if problem:
             self.note("history_not_written", f"{problem}: the next run will not know what served now")
         try:
-            found = find_previous(self.cloud_run, history.about(service), serving, self.hint)
+            found = find_previous(
+                self.context, serving, self.hint, within=self.remaining, tag_addresses=state.tag_addresses
+            )
         except ObserverError as error:
-            found = Previous(problem=f"the previous revision could not be looked up: {error.cause}")
+            found = Previous(
+                problem=f"the previous revision could not be looked up: {error.cause}", code="target_unknown"
+            )
         if found.problem:
             command = f"Roll back with `{roll_back(self.context.settings.environment)}`."
-            self.note("target_unknown", f"{found.problem.rstrip('.')}. {command}")
+            self.note(found.code, f"{found.problem.rstrip('.')}. {command}")
         return found

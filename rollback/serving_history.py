@@ -5,6 +5,7 @@ JSON Lines, appended only. Cloud Run keeps no such history: it lists what was cr
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -101,14 +102,16 @@ class PastRevisions:
         words = [seen.kind for seen in self.observations if seen.revision == revision]
         return bool(words) and words[-1] is ServingEvent.ROLLED_BACK
 
-    def before(self, revision: str) -> Observation | None:
-        """The revision that served last before `revision` was first seen, and is not marked bad; None if unknown."""
+    def before(self, revision: str, bad: Container[str] = ()) -> Observation | None:
+        """The revision that served last before `revision` was first seen, and is not marked bad; None if unknown.
+
+        `bad` are those that are known to be bad from elsewhere.
+        """
         seen_first = (index for index, seen in enumerate(self.observations) if seen.revision == revision)
         earlier = self.observations[: next(seen_first, len(self.observations))]
-        served = [
-            seen for seen in earlier if seen.kind is ServingEvent.SERVING and not self.is_marked_bad(seen.revision)
-        ]
-        return served[-1] if served else None
+        serving = (seen for seen in earlier if seen.kind is ServingEvent.SERVING)
+        good = [seen for seen in serving if seen.revision not in bad and not self.is_marked_bad(seen.revision)]
+        return good[-1] if good else None
 
     def rolled_back_for(self, revision: str) -> Observation | None:
         """The rollback because of which `revision` serves now, if any: the line of the revision that was marked bad."""

@@ -21,9 +21,11 @@ from rollback.policy.facts import Action, Decision, Facts, Guard
 from rollback.policy.permission import another_rollback, dry_run, not_allowed, nothing_failed, policy_is_manual
 from rollback.policy.target import (
     change_under_way,
+    target_disputed,
     target_not_ready,
     target_serves_already,
     target_unknown,
+    target_was_bad,
     traffic_changed,
 )
 
@@ -37,6 +39,8 @@ GUARDS: tuple[Guard, ...] = (
     traffic_split,
     service_was_changing,
     not_the_deployed_revision,
+    target_was_bad,
+    target_disputed,
     target_unknown,
     release_too_old,
     already_rolled_back,

@@ -16,6 +16,26 @@ def target_serves_already(facts: Facts) -> Decision | None:
     return Decision(Action.VERIFY, "target_serves_already", reason)
 
 
+def target_was_bad(facts: Facts) -> Decision | None:
+    """What served before was rolled back, or failed: going back there would trade one bad release for another."""
+    plan = facts.plan
+    obstacle = plan.obstacle("target_was_bad")
+    if obstacle and not plan.target:
+        return withheld("target_was_bad", obstacle.text, f"To roll back all the same: {facts.command}")
+    if not facts.automatic or not plan.target or not facts.past.is_marked_bad(plan.target):
+        return None
+    reason = f"{plan.target}, which served before ({plan.evidence}), was itself rolled back"
+    return withheld("target_was_bad", reason, f"To roll back all the same: {facts.command}")
+
+
+def target_disputed(facts: Facts) -> Decision | None:
+    """Those who know what served before name different revisions."""
+    obstacle = facts.plan.obstacle("target_disputed")
+    if obstacle is None or facts.plan.target:
+        return None
+    return withheld("target_disputed", obstacle.text, f"Choose: {facts.command}")
+
+
 def target_unknown(facts: Facts) -> Decision | None:
     """Nobody knows which revision served before."""
     if facts.plan.target:

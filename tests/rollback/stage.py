@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,6 +91,23 @@ class Stage:
             self.service_address, params={"updateMask": "traffic"}, json={"traffic": lines or everything}
         )
         answer.raise_for_status()
+
+    def ask_as_users(self, questions: int = 12) -> None:
+        """Have users answered, and wait until the request log shows it."""
+        production = self.sandbox.addresses.environments["production"].url
+        agent = f"visitor/{uuid.uuid4()}"
+        with httpx.Client(base_url=production, headers={"User-Agent": agent}, timeout=10) as client:
+            for _ in range(questions):
+                client.get("/health")
+        wanted = f'resource.type="cloud_run_revision" AND httpRequest.userAgent="{agent}"'
+        document = {"resourceNames": [f"projects/{self.sandbox.addresses.project}"], "filter": wanted, "pageSize": 1000}
+        deadline = time.monotonic() + SETTLES_WITHIN
+        while True:
+            answer = httpx.post(f"{self.sandbox.addresses.logging}/v2/entries:list", json=document)
+            if len(answer.raise_for_status().json().get("entries", [])) == questions:
+                return
+            assert time.monotonic() < deadline, "the sandbox's log does not show its requests"
+            time.sleep(0.02)
 
     # What can be seen
 

@@ -73,6 +73,14 @@ SPEAKS: dict[str, list[tuple[Facts, Action]]] = {
     "traffic_split": [(planned(shares={"bad": 10, "good": 90}), Action.WITHHOLD)],
     "service_was_changing": [(blocked("service_was_changing", target=""), Action.WITHHOLD)],
     "not_the_deployed_revision": [(planned(deployed="newer", target=""), Action.WITHHOLD)],
+    "target_was_bad": [
+        (blocked("target_was_bad", target=""), Action.WITHHOLD),
+        (
+            replace(FACTS, past=seen(("good", ServingEvent.SERVING), ("good", ServingEvent.ROLLED_BACK))),
+            Action.WITHHOLD,
+        ),
+    ],
+    "target_disputed": [(blocked("target_disputed", target=""), Action.WITHHOLD)],
     "target_unknown": [
         (planned(target=""), Action.WITHHOLD),
         (blocked("target_unknown", target=""), Action.WITHHOLD),
@@ -139,6 +147,7 @@ def test_what_no_guard_objects_to_is_shifted(facts: Facts) -> None:
 def test_a_persons_wish_is_held_against_what_would_break_and_against_nothing_else(code: str) -> None:
     ours = {"nothing_failed", "not_allowed", "policy_is_manual", "serving_unknown", "traffic_split"}
     ours |= {"service_was_changing", "not_the_deployed_revision", "release_too_old", "already_rolled_back"}
+    ours |= {"target_was_bad", "target_disputed"}
     for facts, _ in SPEAKS[code]:
         target = facts.plan.target or ("" if code == "target_unknown" else "good")
         plan = replace(facts.plan, requested_by=RequestedBy.PERSON, target=target)
@@ -163,8 +172,10 @@ def test_of_several_objections_the_first_in_the_tuple_is_told() -> None:
         (planned(shares={}, target=""), ["serving_unknown"]),
         (planned(shares={"a": 50, "b": 50}, target=""), ["traffic_split"]),
         (blocked("target_unknown", target="", created=None), ["target_unknown", "release_too_old"]),
+        (blocked("target_disputed", target=""), ["target_disputed"]),
+        (blocked("target_was_bad", target=""), ["target_was_bad"]),
     ],
-    ids=["nothing", "asked later", "policy and record", "unknown", "split", "no target, no age"],
+    ids=["nothing", "asked later", "policy and record", "unknown", "split", "no target, no age", "disputed", "was bad"],
 )
 def test_what_can_be_foreseen_is_told_at_the_start(facts: Facts, codes: list[str]) -> None:
     assert [decision.guard for decision in foreseeable(replace(facts, triggers=()))] == codes

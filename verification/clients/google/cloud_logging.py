@@ -76,7 +76,7 @@ class _HttpRequest(BaseModel):
 class LoggedRequest:
     """One line of the request log. `at` is when the request came in; `latency_s` is None where none was noted.
 
-    `revision` is empty for a request that reached none; `path` has no query.
+    `revision` is empty for a request that reached none; `path` has no query, `host` is whom the client asked.
     """
 
     insert_id: str
@@ -86,14 +86,15 @@ class LoggedRequest:
     latency_s: float | None
     user_agent: str
     path: str
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedRequests:
     """The requests of a window, oldest first, each once.
 
-    `complete` is False where there were more than were asked for: the oldest are here, and no count of them may be
-    believed. `unreadable` lines had no usable id, time, status or latency, and are left out.
+    `complete` is False where there were more than were asked for: the oldest (or newest, as asked for) are here, and no
+    count of them may be believed. `unreadable` lines had no usable id, time, status or latency, and are left out.
     """
 
     requests: tuple[LoggedRequest, ...]
@@ -130,10 +131,16 @@ class CloudLogging:
         A line can be read once its request has ended and Logging has taken it in: read a window again, a little later,
         before believing that it is whole. Raises ObserverError, NotPermitted.
         """
+        return self.some_requests(since, until, most)
+
+    def some_requests(
+        self, since: datetime, until: datetime, most: int, where: str = "", *, newest: bool = False
+    ) -> LoggedRequests:
+        """Those of which `where` is true, in Logging's query language; the oldest, or the `newest`, `most` of them."""
 
         def read_window() -> LoggedRequests:
-            question = f"{self._window(since, until)} AND {_log_is(REQUEST_LOG)}"
-            lines = list(self._entries(question, most + 1, "timestamp asc"))
+            question = " AND ".join(filter(None, (self._window(since, until), _log_is(REQUEST_LOG), where)))
+            lines = list(self._entries(question, most + 1, f"timestamp {'desc' if newest else 'asc'}"))
             read = [_request(line) for line in lines[:most]]
             return LoggedRequests(_in_order(read), complete=len(lines) <= most, unreadable=read.count(None))
 
@@ -166,7 +173,7 @@ class CloudLogging:
     @property
     def _ours(self) -> str:
         labels = {"service_name": self._settings.service, "location": self._settings.region}
-        named = " AND ".join(f"resource.labels.{name}={_text(value)}" for name, value in labels.items())
+        named = " AND ".join(f"resource.labels.{name}={quoted(value)}" for name, value in labels.items())
         return f'resource.type="cloud_run_revision" AND {named}'
 
     def _window(self, since: datetime, until: datetime) -> str:
@@ -230,7 +237,8 @@ def _in_order(lines: Iterable[Line | None]) -> tuple[Line, ...]:
     return tuple(sorted(known.values(), key=lambda line: (line.at, line.insert_id)))
 
 
-def _text(value: str) -> str:
+def quoted(value: str) -> str:
+    """`value` as a text in Logging's query language."""
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -246,10 +254,8 @@ def _request(line: _LogLine) -> LoggedRequest | None:
         return None
     if not line.insert_id or line.timestamp is None:
         return None
-    at, status = line.timestamp.astimezone(UTC), int(http.status)
-    return LoggedRequest(
-        line.insert_id, at, _revision(line), status, http.latency, http.agent or "", _path(http.url or "")
-    )
+    at, status, (host, path) = line.timestamp.astimezone(UTC), int(http.status), _host_and_path(http.url or "")
+    return LoggedRequest(line.insert_id, at, _revision(line), status, http.latency, http.agent or "", path, host)
 
 
 def _entry(line: _LogLine) -> LogEntry | None:
@@ -273,8 +279,9 @@ def _revision(line: _LogLine) -> str:
     return str(labels.get("revision_name", ""))
 
 
-def _path(url: str) -> str:
+def _host_and_path(url: str) -> tuple[str, str]:
     try:
-        return urlsplit(url).path
+        parts = urlsplit(url)
     except ValueError:
-        return ""
+        return "", ""
+    return parts.netloc, parts.path

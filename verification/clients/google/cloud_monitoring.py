@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
@@ -107,6 +107,10 @@ class CloudMonitoring:
         """
         return self._asked(lambda: tuple(self._traffic(since, until)), "requests and latencies")
 
+    def requests(self, since: datetime, until: datetime) -> tuple[RevisionTraffic, ...]:
+        """The same without the latencies, which are the larger part of it."""
+        return self._asked(lambda: tuple(self._requests(since, until)), "requests")
+
     def instances(self, since: datetime, until: datetime) -> tuple[tuple[datetime, int], ...]:
         """How many instances there were, active and idle, of all revisions together; oldest first."""
 
@@ -137,6 +141,16 @@ class CloudMonitoring:
         self._client.close(lambda client: client.transport.close())  # type: ignore[no-untyped-call]
 
     def _traffic(self, since: datetime, until: datetime) -> Iterator[RevisionTraffic]:
+        requests = list(self._requests(since, until))
+        latencies: dict[tuple[datetime, datetime, str], Histogram] = {}
+        for series in self._series("request_latencies", since, until):
+            for point in series.points:
+                key = _key(series, point)
+                latencies[key] = latencies.get(key, Histogram()) + _histogram(point.value.distribution_value)
+        for one in requests:
+            yield replace(one, latencies=latencies.get((one.start, one.end, one.revision), Histogram()))
+
+    def _requests(self, since: datetime, until: datetime) -> Iterator[RevisionTraffic]:
         requests: dict[tuple[datetime, datetime, str], list[int]] = {}
         for series in self._series("request_count", since, until):
             failed = series.metric.labels.get("response_code_class") == "5xx"
@@ -144,14 +158,8 @@ class CloudMonitoring:
                 counts = requests.setdefault(_key(series, point), [0, 0])
                 counts[0] += _whole(point.value)
                 counts[1] += _whole(point.value) if failed else 0
-        latencies: dict[tuple[datetime, datetime, str], Histogram] = {}
-        for series in self._series("request_latencies", since, until):
-            for point in series.points:
-                key = _key(series, point)
-                latencies[key] = latencies.get(key, Histogram()) + _histogram(point.value.distribution_value)
-        for key, (total, errors) in sorted(requests.items()):
-            start, end, revision = key
-            yield RevisionTraffic(revision, start, end, total, errors, latencies.get(key, Histogram()))
+        for (start, end, revision), (total, errors) in sorted(requests.items()):
+            yield RevisionTraffic(revision, start, end, total, errors)
 
     def _series(self, metric: str, since: datetime, until: datetime) -> Iterator[monitoring_v3.TimeSeries]:
         settings = self._settings

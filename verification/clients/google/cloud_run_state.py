@@ -86,6 +86,11 @@ class ServiceState:
         """The tags alone: at 0 % of the traffic."""
         return tuple(replace(line, percent=0) for line in self.lines if line.tag)
 
+    @property
+    def tag_addresses(self) -> tuple[str, ...]:
+        """Those of the tags: each reaches one revision, whatever the others get."""
+        return tuple(line.address for line in self.serving if line.tag and line.address)
+
     def tag(self, name: str) -> TrafficLine | None:
         """The line of the tag `name`, if it is there."""
         return next((line for line in self.lines if line.tag == name), None)

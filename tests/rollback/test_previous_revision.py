@@ -1,0 +1,172 @@
+"""Which revision served before: who can tell, and what follows where they do not agree."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.rollback.stage import Stage
+from verification.clients.service.client import Service
+from verification.deadline import Deadline, poll
+from verification.records.deployment_log import FILE, LogFile
+from verification.records.deployments import DeploymentEvent, EventKind, LoggedRollback, PhaseVerdict
+from verification.records.rollback_plan import RollbackPlan
+from verification.records.run_record import RollbackOutcome
+from verification.verdict import Verdict
+
+
+def codes(plan: RollbackPlan) -> list[str]:
+    return [obstacle.code for obstacle in plan.obstacles]
+
+
+def judged(stage: Stage, revision: str, verdict: Verdict, rollback: RollbackOutcome | None = None) -> None:
+    """Have the deployment log, which other runners may write too, know what became of `revision`."""
+    at, service = datetime.now(UTC), stage.cloud_run.settings.service
+    event = DeploymentEvent(
+        id=f"{revision}/{verdict}",
+        kind=EventKind.RUN,
+        at=at,
+        environment="sandbox",
+        service=service,
+        revision=revision,
+        phases={"smoke": PhaseVerdict(verdict=verdict, ended=at)},
+        rollback=LoggedRollback(outcome=rollback) if rollback else None,
+    )
+    LogFile(stage.folder / FILE).append([event])
+
+
+def test_a_fresh_runner_without_record_and_note_finds_it_from_the_request_log_alone(stage: Stage) -> None:
+    good = stage.release().current
+    stage.ask_as_users()
+    bad = stage.release("login-broken").current
+    plan = stage.plan()
+    assert (plan.revision, plan.target, plan.obstacles) == (bad, good, ())
+    assert plan.evidence.startswith("request log: it answered 12 users in a row, last 20")
+    assert stage.roll_back(plan).verified
+    assert stage.serving == {good: 100}
+
+
+def test_where_the_log_is_silent_the_request_counts_tell(stage: Stage) -> None:
+    good = stage.release().current
+    stage.ask_as_users()
+    stage.put_faults("logging-down")
+    stage.release("login-broken")
+    plan = poll(lambda: found if (found := stage.plan()).target else None, Deadline.after(20), 0.1)
+    assert plan is not None
+    assert plan.target == good
+    assert plan.evidence.startswith("request counts: it answered")
+
+
+def test_observers_that_are_down_are_no_contradiction_and_no_evidence(stage: Stage) -> None:
+    stage.release()
+    stage.ask_as_users()
+    stage.put_faults("logging-down", "monitoring-down")
+    note = stage.release("login-broken")
+    plan = stage.plan(note.previous)
+    assert (plan.target, plan.evidence, plan.obstacles) == (note.previous, "the deploy workflow's note", ())
+    alone = stage.plan()
+    assert (alone.target, codes(alone)) == ("", ["target_unknown"])
+    assert "Cloud Logging gave no usable answer" in alone.obstacles[0].text
+    assert "Cloud Monitoring gave no usable answer" in alone.obstacles[0].text
+
+
+def test_all_who_tell_the_same_are_named_as_evidence(stage: Stage) -> None:
+    stage.release()
+    stage.plan()
+    stage.ask_as_users()
+    note = stage.release("login-broken")
+    plan = stage.plan(note.previous)
+    assert plan.target == note.previous
+    users, record, noted = plan.evidence.split("; ")
+    assert users.startswith("request log: it answered 12 users in a row")
+    assert record.startswith("serving record: it was seen serving at")
+    assert noted == "the deploy workflow's note"
+
+
+def test_a_note_that_contradicts_what_users_saw_is_withheld_with_both_named(stage: Stage) -> None:
+    noted = stage.release().current
+    seen = stage.release().current
+    stage.ask_as_users()
+    bad = stage.release("login-broken").current
+    plan = stage.plan(noted)
+    assert (plan.target, codes(plan)) == ("", ["target_disputed"])
+    assert f"{seen} is named by request log: it answered 12 users" in plan.obstacles[0].text
+    assert f"{noted} is named by the deploy workflow's note" in plan.obstacles[0].text
+    result = stage.roll_back(plan)
+    assert (result.outcome, result.guard) == (RollbackOutcome.WITHHELD, "target_disputed")
+    assert "--to-revision NAME" in result.next_step
+    assert stage.serving == {bad: 100}
+
+
+def test_a_note_that_names_a_revision_that_was_rolled_back_is_not_followed(stage: Stage) -> None:
+    good = stage.release().current
+    stage.plan()
+    rolled_back = stage.release("login-broken").current
+    stage.roll_back(stage.plan())
+    stage.set_traffic({})
+    bad = stage.release("search-broken").current
+    plan = stage.plan(rolled_back)
+    assert (plan.target, codes(plan)) == ("", ["target_was_bad"])
+    assert f"{rolled_back} was rolled back" in plan.obstacles[0].text
+    assert f"{good} is named by serving record" in plan.obstacles[0].text
+    assert stage.roll_back(plan).guard == "target_was_bad"
+    assert stage.serving == {bad: 100}
+
+
+@pytest.mark.parametrize("rollback", [None, RollbackOutcome.FAILED, RollbackOutcome.DONE], ids=str)
+def test_what_another_runner_has_judged_bad_is_no_target_whoever_names_it(
+    rollback: RollbackOutcome | None, stage: Stage
+) -> None:
+    before = stage.release().current
+    stage.ask_as_users()
+    stage.release()
+    judged(stage, before, Verdict.FAIL, rollback)
+    plan = stage.plan(before)
+    assert (plan.target, codes(plan)) == ("", ["target_was_bad"])
+    judged(stage, before, Verdict.PASS)
+    again = stage.plan(before)
+    assert again.target == ("" if rollback else before), "a rollback stays one, a verdict is followed by the next"
+
+
+def test_after_a_failed_rollback_and_a_hand_that_pinned_the_good_one_that_is_the_target(stage: Stage) -> None:
+    """B failed, and its rollback too; a person pinned A; C fails. Not B, though it was the last to be recorded."""
+    good = stage.release().current
+    stage.plan()
+    worse = stage.release("login-broken").current
+    stage.plan()
+    judged(stage, worse, Verdict.FAIL, RollbackOutcome.FAILED)
+    stage.set_traffic({good: 100})
+    stage.ask_as_users()
+    bad = stage.release("login-broken").current
+    stage.set_traffic({})
+    for noted in ("", good):
+        plan = stage.plan(noted)
+        assert (plan.revision, plan.target, plan.obstacles) == (bad, good, ())
+        assert "request log: " in plan.evidence
+    assert stage.roll_back(plan).verified
+    assert stage.serving == {good: 100}
+
+
+def test_the_same_on_a_fresh_runner_is_known_from_what_users_saw(stage: Stage) -> None:
+    good = stage.release().current
+    stage.release("login-broken")
+    stage.set_traffic({good: 100})
+    stage.ask_as_users()
+    stage.release("login-broken")
+    stage.set_traffic({})
+    assert stage.plan().target == good
+
+
+def test_our_own_questions_are_no_users_and_do_not_hide_what_was_created_since(stage: Stage) -> None:
+    stage.release()
+    stage.ask_as_users()
+    unseen = stage.release().current
+    with closing(Service(stage.settings.target, stage.settings.smoke)) as service:
+        for _ in range(12):
+            assert service.get("/health").code == 200
+    stage.release("login-broken")
+    plan = stage.plan()
+    assert (plan.target, codes(plan)) == ("", ["target_unknown"])
+    assert f"nobody has asked {unseen}, created since" in plan.obstacles[0].text

@@ -182,12 +182,13 @@ def test_a_standstill_counts_once_whether_its_beat_came_first_or_not() -> None:
     assert heart.stood_still() - before_the_beat == pytest.approx(2, abs=0.2)
 
 
-def test_a_loop_that_works_does_not_stand_still() -> None:
+@pytest.mark.parametrize("worked", [4.95, 1.5], ids=["alone", "beside-others"])
+def test_a_loop_that_works_does_not_stand_still(worked: float) -> None:
     """Else a service could make its bad answer a matter of our machine, by one that is laborious to read."""
     clocks = Clocks()
     heart = clocks.heartbeat()
     clocks.run(5)
-    clocks.worked += 4.95
+    clocks.worked += worked
     heart.beat()
     assert heart.stood_still() == 0
 

@@ -15,6 +15,7 @@ T = TypeVar("T")
 
 _EVERY = 0.1
 _LATE = 0.1  # as late as a busy machine is: less is no standstill
+_SLOWED = 4  # times, is work that others take the processor from
 _SHARE = 0.2
 _LEAST, _MOST = 0.25, 1.0
 
@@ -32,7 +33,7 @@ class Heartbeat:
     """Counts for how long its loop has stood still. For the loop's own thread only.
 
     By the clock, monotonic or wall, that went further: the monotonic one stands still with a suspended machine. What
-    the loop's own work took is no standstill: an answer that is laborious to read is the service's doing.
+    the loop's own work took is no standstill, be it slow: an answer that is laborious to read is the service's doing.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Heartbeat:
     def stood_still(self) -> float:
         """Seconds so far, those before a beat that is overdue included: on waking up, others may come before it."""
         monotonic, wall, worked = (now - last for now, last in zip(self._now(), self._last, strict=True))
-        late = max(monotonic, wall) - worked - _EVERY
+        late = max(monotonic, wall) - _SLOWED * worked - _EVERY
         return self._total + (late if late > _LATE else 0.0)
 
     def _now(self) -> tuple[float, ...]:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.clients.hostile import Authority, Conversation, free_port, hostile
 from verification.clients.service.certificate import Certificate, certificate
-from verification.errors import ObserverError, ServiceError, VerificationError
+from verification.errors import NotRevisionRelated, ObserverError, ServiceError, VerificationError
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -47,29 +47,29 @@ def test_a_trusted_certificate_says_how_many_days_it_has_left(tmp_path: Path) ->
     ],
     ids=["unknown-authority", "expired", "not-yet-valid", "another-host"],
 )
-def test_a_certificate_that_users_would_not_trust_is_the_services_fault(
+def test_a_certificate_that_users_would_not_trust_is_the_services_fault_and_no_revisions(
     tmp_path: Path, days: int, host: str, known: bool, told: str
 ) -> None:
     authority = Authority.create(tmp_path)
     with hostile(silent, authority.server(dt.timedelta(days=days), host)) as server:
         said = problem(certificate(server.url, str(authority.file) if known else None, 10))
-    assert isinstance(said, ServiceError)
+    assert isinstance(said, NotRevisionRelated)
     assert told in str(said)
 
 
-def test_a_server_that_speaks_no_tls_is_the_services_fault() -> None:
+def test_a_server_that_speaks_no_tls_is_the_services_fault_and_no_revisions() -> None:
     def plain(conversation: Conversation) -> None:
         conversation.answer(b"{}")
 
     with hostile(plain) as server:
         said = problem(certificate(f"https://127.0.0.1:{server.port}", None, 10))
-    assert isinstance(said, ServiceError)
+    assert isinstance(said, NotRevisionRelated)
     assert "no TLS handshake" in str(said)
 
 
-def test_a_refused_connection_is_the_services_fault() -> None:
+def test_a_refused_connection_says_nothing_about_the_service() -> None:
     said = problem(certificate(f"https://127.0.0.1:{free_port()}", None, 5))
-    assert isinstance(said, ServiceError)
+    assert isinstance(said, ObserverError)
     assert "refused" in str(said)
 
 

@@ -14,7 +14,7 @@ from tests.clients.hostile import Authority, Conversation, free_port, hostile
 from tests.clients.service_questions import client, problem, silent
 from verification.clients.service.answer import Answer
 from verification.clients.service.client import Service
-from verification.errors import NotAsked, NotRevisionRelated, ObserverError, ServiceError
+from verification.errors import NotAsked, NotRevisionRelated, ObserverError
 from verification.settings.service import Smoke, Target
 
 pytestmark = pytest.mark.timeout(60)  # no question may outlive its own limit; this is for a client without one
@@ -25,11 +25,22 @@ ROOT = Path(__file__).parents[2]
 # --- no connection -------------------------------------------------------------------------------------------------
 
 
-def test_a_refused_connection_is_the_services_fault() -> None:
+def test_a_refused_connection_never_comes_from_a_revision() -> None:
+    """Google's front end accepts it, whatever the revision does; yet what nobody reaches does not pass."""
     with client(f"http://127.0.0.1:{free_port()}") as service:
         said = problem(service.get("/health"))
-    assert isinstance(said, ServiceError)
+    assert isinstance(said, ObserverError)
     assert "connection refused" in str(said)
+    assert said.remedy
+
+
+def test_a_connection_that_breaks_before_tls_stands_never_came_to_a_revision() -> None:
+    with (
+        hostile(lambda one: one.connection.close()) as server,
+        client(server.url.replace("http:", "https:")) as service,
+    ):
+        said = problem(service.get("/health"))
+    assert isinstance(said, ObserverError)
 
 
 def test_a_name_that_does_not_resolve_says_nothing_about_the_service() -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from verification.deadline import now
-from verification.errors import ObserverError, ServiceError, VerificationError
+from verification.errors import NotRevisionRelated, ObserverError, VerificationError
 from verification.verdict import Measurement
 
 
@@ -59,9 +59,9 @@ def _expiry(host: str, port: int, ca_file: str | None, timeout: float) -> dateti
         ):
             shown = tls.getpeercert() or {}
     except ssl.SSLCertVerificationError as error:
-        raise ServiceError(f"the certificate of {host}:{port} is not trusted: {error.verify_message}") from None
-    except (ssl.SSLError, ConnectionError) as error:
-        raise ServiceError(f"no TLS handshake with {host}:{port}: {error}") from None
+        raise NotRevisionRelated(f"the certificate of {host}:{port} is not trusted: {error.verify_message}") from None
+    except ssl.SSLError as error:
+        raise NotRevisionRelated(f"no TLS handshake with {host}:{port}: {error}") from None
     except OSError as error:
         raise ObserverError(
             f"no connection to {host}:{port}: {error}", "Look at the network between here and it."

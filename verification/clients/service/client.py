@@ -88,7 +88,7 @@ class Service:
         if problem:
             return Answer(f"GET {address[:200]}", problem=ServiceError(f"{address[:200]!r} {problem}"))
         request = httpx.Request("GET", address, headers={**_headers(), "Range": f"bytes=0-{count - 1}"})
-        return self._ask(Exchange(request, self._smoke, enough=count), retry_503=True)
+        return self._ask(Exchange(request, httpx.URL(self._target.url), self._smoke, enough=count), retry_503=True)
 
     def close(self) -> None:
         """End all connections, and all questions that are still open. A question put later is not asked."""
@@ -103,7 +103,8 @@ class Service:
 
     def _exchange(self, method: str, path: str, *, token: str = "", body: Mapping[str, str] | None = None) -> Exchange:
         headers = {**_headers(), **({"Authorization": f"Bearer {token}"} if token else {})}
-        return Exchange(httpx.Request(method, self._target.url + path, headers=headers, json=body), self._smoke)
+        request = httpx.Request(method, self._target.url + path, headers=headers, json=body)
+        return Exchange(request, request.url, self._smoke)
 
     def _ask(self, exchange: Exchange, *, retry_503: bool) -> Answer:
         answer = self._unspoilt(exchange)

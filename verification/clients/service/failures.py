@@ -1,10 +1,10 @@
 """Which exception a request without an answer is: the service's failure, or the observer's.
 
-Once a connection stands (with TLS, where there is TLS), silence, a broken answer or a bad
-certificate is the service's (`ServiceError`). A name that does not resolve, no route, or no connection at all says more
-about the network between us, or this machine, than about a revision, and no other revision would mend it
-(`ObserverError`). A refused connection is the service's: somebody was there to refuse. A certificate that is not
-trusted is bad for users, but TLS ends before any revision: it fails and never rolls back (`NotRevisionRelated`).
+Once a connection stands (with TLS, where there is TLS), silence or a broken answer is the service's (`ServiceError`). A
+name that does not resolve, no route, or no connection, refused or not, says more about the network between us, or this
+machine: Google's front end accepts a connection whatever the revision does, and no other revision would mend it
+(`ObserverError`). A certificate that is not trusted is bad for users, but TLS ends before any revision: it fails and
+never rolls back (`NotRevisionRelated`). So does whatever another host does, which the service only named.
 """
 
 from __future__ import annotations
@@ -13,18 +13,31 @@ import errno
 import socket
 import ssl
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
+from verification.clients.service.answer import Answer
 from verification.errors import NotRevisionRelated, ObserverError, ServiceError, VerificationError
 
+_UNREACHED = "Nobody answers there: look at the url in deployment.toml, and at what may filter connections from here."
 _NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN}
 
 
 def blamed(error: Exception, url: httpx.URL, question: str, limit: str) -> VerificationError:
     """`error`, met when asking `url`, as the exception of the side whose failure it is; `limit` is the time it had."""
     return _blame_proxy(error, url) or _unproxied(error, question, limit)
+
+
+def not_the_revisions(failed: Answer, host: str) -> Answer:
+    """The answer of a `host` that is not the service's: bad for users where it is bad, whatever the revision is."""
+    problem = failed.problem
+    if problem is None and failed.code is not None and failed.code >= 400:
+        problem = ServiceError(f"{failed.question}: answered {failed.code}")
+    if not isinstance(problem, ServiceError):
+        return failed
+    return replace(failed, problem=NotRevisionRelated(f"{problem.cause} (by {host}, which is not the service's)"))
 
 
 def _blame_proxy(error: Exception, url: httpx.URL) -> ObserverError | None:
@@ -50,16 +63,14 @@ def _unproxied(error: Exception, question: str, limit: str) -> VerificationError
             f"{question}: no connection within {limit}", "Look at the network between here and the service."
         )
     tls = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
-    if tls is not None:
+    if tls is not None and not isinstance(tls, ssl.SSLEOFError):
         reason = tls.verify_message if isinstance(tls, ssl.SSLCertVerificationError) else tls.reason or str(tls)
         # Without a connection it is the front door's (or this machine's idea of whom to trust), not the revision's.
         kind = NotRevisionRelated if isinstance(error, httpx.ConnectError) else ServiceError
         return kind(f"{question}: no trusted TLS connection: {reason}")
-    if isinstance(error, httpx.TimeoutException):
-        return ServiceError(f"{question}: no complete answer within {limit}")
-    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-        return ServiceError(f"{question}: connection refused")
-    if isinstance(error, httpx.ConnectError) and not any(isinstance(cause, ConnectionError) for cause in causes):
+    if isinstance(error, httpx.ConnectError):
+        if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+            return ObserverError(f"{question}: connection refused", _UNREACHED)
         reason = next((str(cause) for cause in causes if isinstance(cause, OSError) and cause.errno), str(error))
         return ObserverError(f"{question}: no connection could be made: {reason}", "Look at this machine first.")
     return ServiceError(f"{question}: {str(error) or type(error).__name__}")

@@ -1,0 +1,60 @@
+"""Answers that no revision gave: they move nothing, and they do not pass; what a release refuses its users undoes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.clients.hostile import free_port
+from tests.clients.relay import relay_to
+from tests.runs.conftest import Runner, World
+
+
+@pytest.mark.parametrize("fault", ["waf", "iam-refused"])
+def test_who_is_kept_out_in_front_of_the_service_calls_people_and_moves_nothing(
+    fault: str, run: Runner, world: World
+) -> None:
+    ran = run("-m", "smoke", "--env", "sandbox", "--fault", fault, variables=world.variables)
+    assert ran.code == 75, ran.said
+    assert ran.verdict.rollback.outcome == "not needed"
+    assert {ran.of(name) for name in ("basic_health", "deep_health", "login", "search")} == {"inconclusive"}
+    assert "no revision" in ran.report
+    world.break_()
+    assert world.answering() == {world.note()["current"]}
+
+
+def test_a_release_for_which_cloud_run_has_no_instance_is_undone(run: Runner, world: World) -> None:
+    before = world.answering().pop()
+    ran = run("-m", "smoke", "--env", "sandbox", "--fault", "no-available-instance", variables=world.variables)
+    assert ran.code == 1, ran.said
+    assert (ran.verdict.rollback.outcome, ran.verdict.rollback.verified) == ("done", True)
+    assert "no available instance" in ran.report
+    assert world.answering() == {before}
+
+
+def test_a_service_that_nobody_reaches_from_here_does_not_pass_and_moves_nothing(
+    run: Runner, world: World, production: Callable[..., Path], account: Mapping[str, str]
+) -> None:
+    """As with an egress filter: Google's front end accepts connections, whatever the revision does."""
+    file = production((world.url, f"http://127.0.0.1:{free_port()}"))
+    ran = run("-m", "smoke", "--env", "production", f"--deployment={file}", variables=account)
+    assert ran.code == 75, ran.said
+    assert ran.verdict.rollback.outcome == "not needed"
+    assert "connection refused" in ran.report
+
+
+def test_media_that_another_host_does_not_give_fails_and_moves_nothing(
+    run: Runner, world: World, production: Callable[..., Path], account: Mapping[str, str]
+) -> None:
+    """The relay is the service here, and the sandbox the other host that its listing names."""
+    note = world.release("playback-broken")
+    with relay_to(world.url) as relay:
+        file = production((world.url, relay.address))
+        named = {**account, "PREVIOUS_REVISION": note["previous"]}
+        ran = run("-m", "smoke", "--env", "production", f"--deployment={file}", variables=named)
+    assert ran.code == 1, ran.said
+    assert ran.of("video_playback") == "fail"
+    assert ran.verdict.rollback.outcome == "not needed"
+    assert world.answering() == {note["current"]}

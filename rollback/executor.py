@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from rollback.context import RollbackContext
+from rollback.evidence.verification import verify
 from rollback.interrupts import undisturbed
 from rollback.locks import sole_rollback
 from rollback.policy.decide import decide
@@ -18,7 +19,6 @@ from rollback.policy.facts import Action, Decision, Facts, TargetState
 from rollback.policy.target import change_under_way, traffic_changed
 from rollback.strategies.failover import Failover, longest_shift, strategies_of
 from rollback.traffic import TrafficObserver, TrafficSplit, existing_revision, settled_service
-from rollback.verification import verify
 from verification.deadline import Deadline, Stopwatch, now
 from verification.errors import RollbackFailed, RollbackWithheld
 from verification.operator_commands import follow_latest, shift_now, status

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from rollback.recovery import recovery
+from rollback.evidence.recovery import recovery
 from tests.rollback.stage import Stage, with_rollback
 from verification.verdict import Measurement
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rollback.recovery import recovery
+from rollback.evidence.recovery import recovery
 from rollback.traffic import TrafficObserver
 from verification.checks import must_be_deeply_healthy, must_be_healthy
 from verification.clients.google.cloud_run import CloudRun

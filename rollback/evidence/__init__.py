@@ -1,0 +1,1 @@
+"""Whether going back helps, and whether it has helped."""

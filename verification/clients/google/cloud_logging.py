@@ -46,6 +46,7 @@ class _LogLine(Protocol):
     timestamp: datetime | None
     severity: str | None
     http_request: object
+    trace: str | None
     resource: _Resource | None
     payload: object
 
@@ -76,7 +77,8 @@ class _HttpRequest(BaseModel):
 class LoggedRequest:
     """One line of the request log. `at` is when the request came in; `latency_s` is None where none was noted.
 
-    `revision` is empty for a request that reached none; `path` has no query, `host` is whom the client asked.
+    `revision` is empty for a request that reached none; `path` has no query, `host` is whom the client asked. `said` is
+    why Cloud Run answered it itself: empty where a revision did. `trace` is that of the answer's headers.
     """
 
     insert_id: str
@@ -87,6 +89,8 @@ class LoggedRequest:
     user_agent: str
     path: str
     host: str = ""
+    said: str = ""
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +259,9 @@ def _request(line: _LogLine) -> LoggedRequest | None:
     if not line.insert_id or line.timestamp is None:
         return None
     at, status, (host, path) = line.timestamp.astimezone(UTC), int(http.status), _host_and_path(http.url or "")
-    return LoggedRequest(line.insert_id, at, _revision(line), status, http.latency, http.agent or "", path, host)
+    said, trace = redact(_said(line.payload))[:_LONGEST_TEXT], str(line.trace or "").rpartition("/")[2]
+    asked = (http.latency, http.agent or "", path, host)
+    return LoggedRequest(line.insert_id, at, _revision(line), status, *asked, said, trace)
 
 
 def _entry(line: _LogLine) -> LogEntry | None:

@@ -35,7 +35,7 @@ gc.freeze()  # what is imported stays to the end: no garbage collection need wal
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Read the settings, and settle where the run's files go."""
-    from verification.criteria.confirmation import Confirmation
+    from verification.criteria.confirmation import Confirmation, FailedCriteria
     from verification.plugin import VerdictCollector, configure_run
 
     run = configure_run(config)
@@ -44,13 +44,13 @@ def pytest_configure(config: pytest.Config) -> None:
     from reports.plugin import begin_report
     from rollback.controller import RollbackController
 
-    results, register = CriterionResults(), config.pluginmanager.register
+    results, failed, register = CriterionResults(), FailedCriteria(run), config.pluginmanager.register
     report = begin_report(config, run, results)
     output, allowed = Path(config.getoption("--output")), not config.getoption("--no-rollback")
-    controller = RollbackController(run, report.files.journal, output, allowed=allowed)
+    controller = RollbackController(run, report.files.journal, output, failed, allowed=allowed)
     rollback = RollbackAtTheEnd(run, results, controller, report)
     register(VerdictCollector(run, results, controller.record_failure), "verification-verdicts")
-    register(Confirmation(run, controller.doubt), "verification-confirmation")
+    register(Confirmation(run, failed, controller.doubt), "verification-confirmation")
     register(StageRunner(run, results, rollback, report), "verification-stages")
     register(rollback, "verification-rollback")
     register(report, "verification-reports")

@@ -58,6 +58,8 @@ class RollbackEntry(_VerdictModel):
     to_revision: Text
     seconds: float | None
     verified: bool | None
+    helped: bool = True
+    guard: Text = ""
     reason: Text
 
 

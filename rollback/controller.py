@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rollback.context import RollbackContext, history_in
-from rollback.executor import execute, longest_step
+from rollback.executor import Control, FailedQuestions, control_of, execute, longest_step, may_be_due
 from rollback.notify.message import CUT_OFF
 from rollback.notify.outbox import call_people, send_queued
 from rollback.notify.restore_offer import with_restore_offer
@@ -26,13 +26,15 @@ _INTERRUPTED = "interrupted"
 class RollbackController:
     """Knows from the start what a rollback would do, and does it when the run's failures call for one."""
 
-    def __init__(self, run: Run, journal: Path, output: Path, allowed: bool) -> None:
+    def __init__(self, run: Run, journal: Path, output: Path, failed: FailedQuestions, allowed: bool) -> None:
         self._run = run
+        self._failed = failed
         self._journal = Journal(journal)
         self._output = output
         self._allowed = allowed
         self._context: RollbackContext | None = None  # where Cloud Run is configured, from `arm` on
         self._plan: RollbackPlan | None = None
+        self._control: Control | None = None  # asks the revision from before, once something has failed
         self._begun = False
         self._interrupted = False  # by somebody, who knows it
         self._supervisor = SupervisorProcess()
@@ -79,12 +81,16 @@ class RollbackController:
         if not self._deploys:
             return
         self._plan = plan
+        self._control = control_of(plan, context, self._failed)
         self._journal.armed(context.cloud_run.settings, plan)
         record.previous_revision, record.commit, record.deployed = plan.target, snapshot.commit, plan.created
         record.notices += [f"no rollback would be possible: {obstacle.text}" for obstacle in plan.obstacles]
 
     def doubt(self) -> None:
-        """A criterion has failed for the first time, and is being asked again."""
+        """A criterion has failed for the first time, and is being asked again: have the control ready."""
+        context, plan = self._context, self._plan
+        if context and plan and self._control and may_be_due(plan, context):
+            self._control.prepare()
 
     def record_failure(self, result: CriterionResult) -> None:
         """Note a failed criterion; one that calls for a rollback limits the wait for what is still open."""
@@ -145,7 +151,7 @@ class RollbackController:
             )
             self._journal.settled(record.rollback)
         else:
-            record.rollback = execute(plan, context, triggers)
+            record.rollback = execute(plan, context, triggers, self._control)
 
     def _rolls_back_unasked(self, interrupted: bool, wanted: bool | None) -> bool:
         when = self._run.settings.rollback.when_interrupted
@@ -160,6 +166,8 @@ class RollbackController:
 
     def _settle(self) -> None:
         record = self._run.record
+        problem = self._control.close() if self._control else ""
+        record.notices += [problem] if problem else []
         if self._begun:
             next_step = self._where_nothing_is_proven()
             record.rollback = replace(record.rollback, reason=self._unasked(), next_step=next_step)

@@ -11,27 +11,52 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from rollback.context import RollbackContext
+from rollback.evidence.control import Control, FailedQuestions, remove_control_tag
 from rollback.evidence.verification import verify
 from rollback.interrupts import undisturbed
 from rollback.locks import sole_rollback
-from rollback.policy.decide import decide
-from rollback.policy.facts import Action, Decision, Facts, TargetState
+from rollback.policy.decide import decide, foreseeable
+from rollback.policy.facts import Action, ControlResult, ControlVerdict, Decision, Facts, TargetState
 from rollback.policy.target import change_under_way, traffic_changed
 from rollback.strategies.failover import Failover, longest_shift, strategies_of
 from rollback.traffic import TrafficObserver, TrafficSplit, existing_revision, settled_service
+from verification.clients.google.cloud_run import CloudRun
 from verification.deadline import Deadline, Stopwatch, now
 from verification.errors import RollbackFailed, RollbackWithheld
-from verification.operator_commands import follow_latest, shift_now, status
+from verification.operator_commands import follow_latest, roll_back, shift_now, status
+from verification.records.journal import Journal
 from verification.records.rollback_plan import RollbackPlan
 from verification.records.run_record import RollbackOutcome, RollbackResult
 from verification.settings.model import Settings
 
+__all__ = ["Control", "FailedQuestions", "clear_up", "control_of", "execute", "facts_of", "longest_step", "may_be_due"]
 
-def execute(plan: RollbackPlan, context: RollbackContext, triggers: tuple[str, ...] = ()) -> RollbackResult:
-    """Carry `plan` out because of `triggers`, if every guard lets us. Never raises; twice is the same as once."""
+
+def execute(
+    plan: RollbackPlan, context: RollbackContext, triggers: tuple[str, ...] = (), control: Control | None = None
+) -> RollbackResult:
+    """Carry `plan` out because of `triggers`, if every guard lets us. Never raises; twice is the same as once.
+
+    `control` asks the revision from before what has failed; None where nobody can.
+    """
     for trigger in triggers:
         context.journal.failed(trigger)
-    return _Execution(plan, context, triggers).run()
+    return _Execution(plan, context, triggers, control).run()
+
+
+def control_of(plan: RollbackPlan, context: RollbackContext, questions: FailedQuestions) -> Control:
+    """What asks the revision that `plan` goes back to."""
+    return Control(context.settings, context.cloud_run, context.journal, plan, questions)
+
+
+def may_be_due(plan: RollbackPlan, context: RollbackContext) -> bool:
+    """Whether no guard would withhold it for what is known before anything has failed for certain."""
+    return context.allowed and not context.dry_run and not foreseeable(facts_of(plan, context))
+
+
+def clear_up(cloud_run: CloudRun, journal: Journal) -> str:
+    """Take away what a run has left with Cloud Run: its control's tag. What a person must do about one that stays."""
+    return remove_control_tag(cloud_run, journal)
 
 
 def facts_of(plan: RollbackPlan, context: RollbackContext, triggers: tuple[str, ...] = ()) -> Facts:
@@ -47,6 +72,7 @@ def facts_of(plan: RollbackPlan, context: RollbackContext, triggers: tuple[str, 
         deployed_within=context.settings.rollback.deployed_within,
         at=now(),
         past=context.history.about(context.cloud_run.settings),
+        when_previous_no_better=context.settings.rollback.when_previous_no_better,
     )
 
 
@@ -55,11 +81,15 @@ def longest_step(settings: Settings) -> float:
     within, monitor = settings.rollback, settings.monitor
     users = within.metrics_within + (monitor.log_delay + 2 * monitor.block if monitor else 0)
     verification = within.verify_within + users
-    return within.evidence_grace + max(longest_shift(settings), verification) + 3 * settings.smoke.timeout
+    longest = max(longest_shift(settings), verification, 2 * within.control_within)
+    return within.evidence_grace + longest + 3 * settings.smoke.timeout + settings.smoke.confirm_within
 
 
 class _Execution:
-    def __init__(self, plan: RollbackPlan, context: RollbackContext, triggers: tuple[str, ...]) -> None:
+    def __init__(
+        self, plan: RollbackPlan, context: RollbackContext, triggers: tuple[str, ...], control: Control | None
+    ) -> None:
+        self._control = control
         self._plan = plan
         self._context = context
         self._triggers = triggers
@@ -84,6 +114,7 @@ class _Execution:
                 command = shift_now(self._service, self._plan.target)
                 result = self._result(RollbackOutcome.FAILED, f"{type(error).__name__}: {error}", command)
             problems = [journal.problem, *(self._cancel_pending() if not self._context.dry_run else ())]
+            problems += [self._control.close() if self._control else clear_up(self._context.cloud_run, journal)]
             result = replace(result, reason=". ".join(filter(None, [result.reason.rstrip("."), *problems])))
             journal.settled(result)
             return result
@@ -99,6 +130,8 @@ class _Execution:
                     self._facts = replace(self._facts, traffic=self._observe_traffic())
                 case Action.CHECK_TARGET:
                     self._facts = replace(self._facts, target=self._check_target())
+                case Action.ASK_CONTROL:
+                    self._facts = replace(self._facts, control=self._ask_control())
                 case _:
                     return decision
 
@@ -130,6 +163,11 @@ class _Execution:
         found = existing_revision(self._context.cloud_run, self._plan.target, self._deadline)
         return TargetState(True, found.ready, found.problem) if found else TargetState(exists=False, ready=False)
 
+    def _ask_control(self) -> ControlResult:
+        if self._control is None:
+            return ControlResult(ControlVerdict.UNKNOWN, "nobody is there to ask the revision from before")
+        return self._control.ask(self._triggers)
+
     def _recheck(self, split: TrafficSplit) -> None:
         """Hold the plan against what serves just before a write. Raises RollbackWithheld, RollbackFailed."""
         facts: Facts = replace(self._facts, traffic=split)
@@ -144,31 +182,40 @@ class _Execution:
         if strategy:
             context.journal.write("shifted", from_revision=plan.source, to_revision=plan.target, strategy=strategy)
         result = self._result(RollbackOutcome.DONE, "", "")
-        problem, checks = "", result.checks
+        problem, checks, helped = "", result.checks, True
         try:
+            words += [self._facts.control.reason] if self._facts.control and strategy else []
             words += self._remember()
             verified = verify(context.settings, context.cloud_run, self._observer, plan.target)
-            problem, checks = verified.problem, verified.checks
+            still_failing = self._control.still_failing(self._triggers) if self._control and strategy else []
+            helped = not still_failing
+            still = "; ".join(f"{name} still fails" for name in still_failing)
+            problem, checks = "; ".join(filter(None, (still, verified.problem))), verified.checks
         except Exception as error:
             problem = f"the verification itself went wrong: {type(error).__name__}: {error}"
         context.journal.write("verified", verified=not problem, problem=problem)
         words.append("The traffic is pinned now: a new deployment gets none of it until it follows the latest again")
         if problem:
             words.insert(0, f"NOT VERIFIED: {problem}")
-        next_step = (
-            f"A person is needed now: look at {context.settings.target.url}. "
-            f"What serves, and what else there is: `{status(context.settings.environment)}`"
-            if problem
-            else f"With the mended release: `{follow_latest(self._service)}`"
-        )
         return replace(
             result,
+            helped=helped,
             strategy=strategy,
             seconds=seconds,
             verified=not problem,
             reason=". ".join(words),
-            next_step=next_step,
+            next_step=self._next_step(problem, helped=helped),
             checks=checks,
+        )
+
+    def _next_step(self, problem: str, *, helped: bool) -> str:
+        environment, plan = self._context.settings.environment, self._plan
+        if not problem:
+            return f"With the mended release: `{follow_latest(self._service)}`"
+        forward = f" Going back did not help; to let the release serve again: `{roll_back(environment, plan.revision)}`"
+        return (
+            f"A person is needed now: look at {self._context.settings.target.url}. "
+            f"What serves, and what else there is: `{status(environment)}`.{'' if helped else forward}"
         )
 
     def _remember(self) -> list[str]:

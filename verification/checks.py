@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from verification.clients.service.answer import Answer, Listing
-from verification.errors import CredentialsRefused, ObserverError, ServiceError, VerificationError
+from verification.errors import AskedOnce, CredentialsRefused, ServiceError, VerificationError
 from verification.redaction import register
 from verification.settings.loading import secret
 from verification.settings.service import DeepHealth, HealthQuestion, LoginFlow
@@ -63,7 +63,7 @@ def refused_login_of(answer: Answer) -> Answer:
     if answer.problem is None and answer.code is not None and answer.code < 500:
         return discreet(answer)
     why = answer.problem.cause if answer.problem else f"{answer.question}: answered {answer.code}"
-    problem = ObserverError(f"whether a wrong password is refused is not known: {why}", "It is asked once in a run.")
+    problem = AskedOnce(f"whether a wrong password is refused is not known: {why}", "It is asked once in a run.")
     return replace(answer, problem=problem)
 
 

@@ -5,6 +5,7 @@
     ├── ObserverError          an observer could not be asked: nothing was learned about the service
     │   ├── NotPermitted       it answered that we may not ask
     │   ├── NotAsked           the question needs an answer that is not there
+    │   ├── AskedOnce          the question is not put a second time, and its one answer says nothing here
     │   └── Unconfirmed        bad answers and good ones: too few were bad to prove anything
     ├── ServiceError           the service was asked, and what it did is bad
     │   ├── CredentialsRefused it refuses our credentials: asking again would change nothing, and may lock the account
@@ -46,6 +47,10 @@ class NotPermitted(ObserverError):
 
 class NotAsked(ObserverError):
     """The question could not be put, because an earlier answer that it needs is missing."""
+
+
+class AskedOnce(ObserverError):
+    """A question that is put once in a run has no answer that says something here; all before it was good."""
 
 
 class Unconfirmed(ObserverError):

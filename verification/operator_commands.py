@@ -33,6 +33,11 @@ def follow_latest(service: CloudRunSettings) -> str:
     return shlex.join(_gcloud("update-traffic", service, "--to-latest"))
 
 
+def remove_tag(service: CloudRunSettings, tag: str) -> str:
+    """Take a tag away; the traffic stays as it is."""
+    return shlex.join(_gcloud("update-traffic", service, f"--remove-tags={tag}"))
+
+
 def gcloud_update_traffic(service: CloudRunSettings, revision: str) -> list[str]:
     """gcloud's words that send all traffic to `revision`; tags stay."""
     return _gcloud("update-traffic", service, f"--to-revisions={revision}=100")

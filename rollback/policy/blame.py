@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from rollback.policy.facts import Decision, Facts, withheld
+from rollback.policy.facts import Action, ControlVerdict, Decision, Facts, withheld
 from rollback.traffic import TrafficSplit
-from verification.operator_commands import follow_latest
+from verification.operator_commands import follow_latest, status
 from verification.settings.units import duration_text
 
 _CLOCK_TOLERANCE = 300.0  # seconds by which this machine's clock may be behind Cloud Run's
@@ -80,3 +80,19 @@ def already_rolled_back(facts: Facts) -> Decision | None:
         f"{undone.observed_at:%Y-%m-%d %H:%M} UTC: no further back without a person"
     )
     return withheld("already_rolled_back", reason, f"To roll back all the same: {facts.command}")
+
+
+def previous_no_better(facts: Facts) -> Decision | None:
+    """The revision from before fails in the same way: nothing would be gained. Where it cannot be asked, in doubt."""
+    silent = facts.traffic is not None and bool(facts.traffic.silence)
+    if not facts.automatic or facts.dry_run or silent:
+        return None
+    if facts.control is None:
+        return Decision(Action.ASK_CONTROL, "previous_no_better")
+    if facts.control.verdict is not ControlVerdict.NO_BETTER or facts.when_previous_no_better == "rollback":
+        return None
+    return withheld(
+        "previous_no_better",
+        f"going back would not help: {facts.control.reason}",
+        f"Look at what both depend on: `{status(facts.environment)}`. To roll back all the same: {facts.command}",
+    )

@@ -1,8 +1,8 @@
 """Where a rollback is decided: `decide(facts)` goes through `GUARDS`, in order, and the first that speaks decides.
 
 Pure: nothing is asked and nothing is done here. A guard that needs a fact which nobody has gathered yet answers with
-the action that gathers it (`Action.TAKE_LOCK`, `OBSERVE_TRAFFIC`, `CHECK_TARGET`); `executor` does so and asks again. A
-guard's function name is its code, in the journal and in the tests.
+the action that gathers it (`Action.TAKE_LOCK`, `OBSERVE_TRAFFIC`, `CHECK_TARGET`, `ASK_CONTROL`); `executor` does so
+and asks again. A guard's function name is its code, in the journal and in the tests.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import replace
 from rollback.policy.blame import (
     already_rolled_back,
     not_the_deployed_revision,
+    previous_no_better,
     release_too_old,
     service_was_changing,
     serving_unknown,
@@ -47,6 +48,7 @@ GUARDS: tuple[Guard, ...] = (
     change_under_way,
     traffic_changed,
     target_not_ready,
+    previous_no_better,
     dry_run,
 )
 

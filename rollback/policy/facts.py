@@ -15,11 +15,12 @@ from verification.settings.service import CloudRunSettings
 
 
 class Action(StrEnum):
-    """What is to be done next. The first three gather a fact, the others end the deciding."""
+    """What is to be done next. The first four gather a fact, the others end the deciding."""
 
     TAKE_LOCK = "take the lock"
     OBSERVE_TRAFFIC = "observe the traffic"
     CHECK_TARGET = "check the target"
+    ASK_CONTROL = "ask the control"
     NOTHING = "nothing"
     WITHHOLD = "withhold"
     FAIL = "fail"
@@ -46,6 +47,22 @@ class TargetState:
     problem: str = ""
 
 
+class ControlVerdict(StrEnum):
+    """Whether the revision from before answers better what has failed."""
+
+    BETTER = "better"
+    NO_BETTER = "no better"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ControlResult:
+    """What the revision from before answered to the questions that had failed; `reason` has its answers, counted."""
+
+    verdict: ControlVerdict
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """All that a decision goes by. None: not gathered yet."""
@@ -63,6 +80,8 @@ class Facts:
     holds_lock: bool | None = None
     traffic: TrafficSplit | None = None
     target: TargetState | None = None
+    control: ControlResult | None = None
+    when_previous_no_better: str = "hold"
 
     @property
     def automatic(self) -> bool:

@@ -10,6 +10,7 @@ from verification.clients.google.cloud_run import Changed, CloudRun, ServiceStat
 from verification.deadline import Deadline
 from verification.errors import ObserverError, RollbackFailed
 from verification.operator_commands import shift_now
+from verification.records.rollback_plan import CONTROL_TAG
 
 _ATTEMPTS = 4
 _PAUSE = 0.5
@@ -58,7 +59,8 @@ class CloudRunStrategy:
     def _write(self, target: str, state: ServiceState, within: float) -> str:
         """Why the traffic may not have moved, or a guess; what flows is read again in any case."""
         try:
-            self._cloud_run.send_all_traffic_to(target, etag=state.etag, keep_tags=state.tags, within=within)
+            kept = [line for line in state.tags if line.tag != CONTROL_TAG]  # ours has done its work
+            self._cloud_run.send_all_traffic_to(target, etag=state.etag, keep_tags=kept, within=within)
         except (Changed, Unclear) as problem:
             return problem.cause
         except ObserverError as refused:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from reports.run_files import RunFiles
 from rollback.context import EnvironmentContext, open_environment
-from rollback.executor import execute
+from rollback.executor import clear_up, execute
 from rollback.locks import sole_resume
 from rollback.notify.outbox import call_after_a_kill, has_called, send_open, send_queued
 from rollback.supervisor.pending import Pending, open_runs, pending, superseded, without_journal
@@ -262,6 +262,7 @@ class _Resume:
         message = f"{summary} {next_step}"
         settings, variables = self._environment.settings, self._environment.variables
         call_after_a_kill(settings, variables, self._journal, message, result, told_by=told_by)
+        clear_up(self._environment.cloud_run, self._journal)
         self._journal.settled(result, by=by)
         return Resumed(message, _exit_code(result, passed=passed))
 

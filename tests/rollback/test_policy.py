@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rollback.policy.decide import GUARDS, decide, foreseeable
-from rollback.policy.facts import Action, Facts, TargetState
+from rollback.policy.facts import Action, ControlResult, ControlVerdict, Facts, TargetState
 from rollback.serving_history import Observation, PastRevisions, ServingEvent
 from rollback.traffic import TrafficSplit
 from verification.records.rollback_plan import Obstacle, RequestedBy, RollbackPlan
@@ -20,6 +20,8 @@ SERVICE = CloudRunSettings(service="backend", region="us-east1", project="shop")
 PLAN = RollbackPlan({"bad": 100}, "good", "the note", ("bad",), created=NOW - timedelta(minutes=5), deployed="bad")
 SPLIT = TrafficSplit({"bad": 100}, "Cloud Run")
 READY = TargetState(exists=True, ready=True)
+BETTER = ControlResult(ControlVerdict.BETTER, "good was asked the same: login: 0 of 3 answers were bad")
+AS_BAD = ControlResult(ControlVerdict.NO_BETTER, "good was asked the same: login: 3 of 3 answers were bad")
 FACTS = Facts(
     plan=PLAN,
     triggers=("login",),
@@ -34,6 +36,7 @@ FACTS = Facts(
     holds_lock=True,
     traffic=SPLIT,
     target=READY,
+    control=BETTER,
 )
 
 
@@ -104,7 +107,11 @@ SPEAKS: dict[str, list[tuple[Facts, Action]]] = {
         (replace(FACTS, target=TargetState(exists=False, ready=False)), Action.WITHHOLD),
         (replace(FACTS, target=TargetState(exists=True, ready=False, problem="it crashes")), Action.WITHHOLD),
     ],
-    "dry_run": [(replace(FACTS, dry_run=True), Action.WITHHOLD)],
+    "previous_no_better": [
+        (replace(FACTS, control=None), Action.ASK_CONTROL),
+        (replace(FACTS, control=AS_BAD), Action.WITHHOLD),
+    ],
+    "dry_run": [(replace(FACTS, dry_run=True, control=None), Action.WITHHOLD)],
 }
 CASES = [
     pytest.param(code, facts, action, id=f"{code}-{number}")
@@ -121,6 +128,9 @@ LET_THROUGH = {
         FACTS, traffic=replace(SPLIT, silence="503"), target=None
     ),
     "the serving revision is itself marked bad": replace(FACTS, past=seen(("bad", ServingEvent.ROLLED_BACK))),
+    "a control that cannot be asked": replace(FACTS, control=ControlResult(ControlVerdict.UNKNOWN, "no tag")),
+    "no better, and the setting says to roll back": replace(FACTS, control=AS_BAD, when_previous_no_better="rollback"),
+    "a silent API, which sets no tag": replace(FACTS, traffic=replace(SPLIT, silence="503"), control=None),
     "a missing permission, which the write will tell": blocked("permission_missing"),
 }
 
@@ -147,7 +157,7 @@ def test_what_no_guard_objects_to_is_shifted(facts: Facts) -> None:
 def test_a_persons_wish_is_held_against_what_would_break_and_against_nothing_else(code: str) -> None:
     ours = {"nothing_failed", "not_allowed", "policy_is_manual", "serving_unknown", "traffic_split"}
     ours |= {"service_was_changing", "not_the_deployed_revision", "release_too_old", "already_rolled_back"}
-    ours |= {"target_was_bad", "target_disputed"}
+    ours |= {"target_was_bad", "target_disputed", "previous_no_better"}
     for facts, _ in SPEAKS[code]:
         target = facts.plan.target or ("" if code == "target_unknown" else "good")
         plan = replace(facts.plan, requested_by=RequestedBy.PERSON, target=target)

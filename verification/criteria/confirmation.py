@@ -15,7 +15,7 @@ from functools import partial
 import pytest
 
 from verification.criteria.criterion import criterion_id, phase_of
-from verification.criteria.repetition import Answered, Repetition, repeat
+from verification.criteria.repetition import Answered, Question, Repetition, repeat
 from verification.criteria.results import blames_service
 from verification.deadline import Deadline
 from verification.errors import CredentialsRefused, NotAsked, NotRevisionRelated, Unconfirmed
@@ -26,23 +26,24 @@ from verification.verdict import Measurement, record
 
 CONFIRMED_PHASES = frozenset({"deploy", "smoke"})  # in the watch, its own judge decides
 MOST_ANSWERS = 30
-_AT_FIRST = 2  # more, to make three of three: what is dead is certain then
+_AT_FIRST = 3  # the first one included: of three that are bad, what is dead is certain
 _SIDE_BY_SIDE = 9
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """What asking again came to. `asked_enough`: as often as was to be asked; `error` is the last bad answer's."""
+    """What asking again came to. `asked_enough`: as often as was to be asked; `unknown`: answers that say nothing."""
 
     answers: Answers
     asked_enough: bool
     unknown: int = 0
+    why_unknown: str = ""
     refused: bool = False
 
     @property
     def certain(self) -> bool:
         """Whether the failure is proven; where no more may be asked, all answers being bad has to do."""
-        every_one_is_bad = self.asked_enough and self.answers.bad == self.answers.total
+        every_one_is_bad = self.asked_enough and 0 < self.answers.bad == self.answers.total
         return self.refused or self.answers.certain or (every_one_is_bad and not self.unknown)
 
     @property
@@ -52,16 +53,43 @@ class Confirmed:
 
     @property
     def text(self) -> str:
-        """`asked again: 2 of 30 failed, at most 19.5 %; 1 gave no answer that tells`."""
-        unknown = f"; {self.unknown} more gave nothing to judge by" if self.unknown else ""
-        return f"asked again: {self.answers.text}{unknown}"
+        """`2 of 30 failed, at most 19.5 %`, and what gave nothing to judge by."""
+        unknown = f"; {self.unknown} more gave nothing to judge by: {self.why_unknown}" if self.unknown else ""
+        return f"{self.answers.text}{unknown}"
+
+
+class FailedCriteria:
+    """The criteria that have failed, to be asked again of another revision, or once the traffic has moved."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._questions: dict[str, Question] = {}
+
+    def add(self, question: Question) -> None:
+        """Remember the question of one."""
+        self._questions[criterion_id(question.item)] = question
+
+    def ask(self, criterion: str, address: str, within: float) -> Confirmed | None:
+        """What the criterion says of who answers at `address` (empty: the service's own); None if it never failed.
+
+        All of its questions are put, and those that they need. `within` is in seconds.
+        """
+        question = self._questions.get(criterion)
+        if question is None:
+            return None
+        settings, deadline = self._run.settings, Deadline.after(within)
+        none_yet = Answers(0, 0, settings.limits.error_rate)
+        with closing(self._run.new_client(address)) as client:
+            ask = partial(repeat, question, client, whole_chain=True)
+            return ask_until_certain(ask, none_yet, most_answers(question.item, settings), deadline)
 
 
 class Confirmation:
     """The hook that asks again; `on_doubt` is called at once when a criterion has failed for the first time."""
 
-    def __init__(self, run: Run, on_doubt: Callable[[], None]) -> None:
+    def __init__(self, run: Run, failed: FailedCriteria, on_doubt: Callable[[], None]) -> None:
         self._run = run
+        self._failed = failed
         self._on_doubt = on_doubt
         self._cleared = False
 
@@ -76,6 +104,7 @@ class Confirmation:
             if isinstance(error, NotAsked):
                 self._ask_once_more(item, error)
             else:
+                self._failed.add(Question.of(item))
                 self._on_doubt()
                 self._confirm(item, error)
             return None
@@ -91,7 +120,7 @@ class Confirmation:
         """What it needed was asked again, and answered well: so can this be."""
         settings = self._run.settings
         with closing(self._run.new_client()) as service:
-            found = repeat(item, service, settings.smoke.confirm_within, whole_chain=True)
+            found = repeat(Question.of(item), service, settings.smoke.confirm_within, whole_chain=True)
         if found.answered is not Answered.GOOD:
             raise found.error or error
 
@@ -101,13 +130,13 @@ class Confirmation:
         with closing(self._run.new_client()) as service:
             confirmed = ask_again(item, service, settings, refused=refused)
         answers = confirmed.answers
-        name = f"{criterion_id(item)}, bad answers"
-        record(Measurement(name, answers.bad, samples=answers.total, source=settings.target.url, note=confirmed.text))
+        name, asked_again = f"{criterion_id(item)}, bad answers", f"asked again: {confirmed.text}"
+        record(Measurement(name, answers.bad, samples=answers.total, source=settings.target.url, note=asked_again))
         if confirmed.certain:
-            error.add_note(confirmed.text)
+            error.add_note(asked_again)
             raise error
         if not confirmed.cleared:
-            raise Unconfirmed(f"{_words(error)}; {confirmed.text}", "Ask again, or watch on: `-m monitor`.") from error
+            raise Unconfirmed(f"{_words(error)}; {asked_again}", "Ask again, or watch on: `-m monitor`.") from error
         self._cleared = True
 
 
@@ -120,7 +149,9 @@ def ask_again(item: pytest.Item, service: object, settings: Settings, *, refused
     if refused:
         return Confirmed(answers, asked_enough=True, refused=True)
     deadline = Deadline.after(settings.smoke.confirm_within)
-    return ask_until_certain(partial(repeat, item, service), answers, most_answers(item, settings), deadline)
+    return ask_until_certain(
+        partial(repeat, Question.of(item), service), answers, most_answers(item, settings), deadline
+    )
 
 
 def most_answers(item: pytest.Item, settings: Settings) -> int:
@@ -133,24 +164,29 @@ def most_answers(item: pytest.Item, settings: Settings) -> int:
 
 def ask_until_certain(ask: Callable[[float], Repetition], answers: Answers, most: int, deadline: Deadline) -> Confirmed:
     """Call `ask` until `answers` are certain, it was `most` times in all, or the deadline is over; side by side."""
-    unknown, refused = 0, False
+    unknown, why_unknown, refused = 0, "", False
     with_threads = ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="asked again")
     try:
-        while not answers.certain and not refused and not deadline.is_over and answers.total + unknown < most:
-            at_once = _AT_FIRST if answers.total + unknown == 1 else _SIDE_BY_SIDE
-            count = min(at_once, most - answers.total - unknown)
+        while not (_is_settled(answers) or refused or deadline.is_over) and answers.total + unknown < most:
+            asked = answers.total + unknown
+            count = min(_AT_FIRST - asked if asked < _AT_FIRST else _SIDE_BY_SIDE, most - asked)
             open_ = {with_threads.submit(ask, deadline.remaining) for _ in range(count)}
             while open_ and not answers.certain and not deadline.is_over:
                 done, open_ = wait(open_, deadline.remaining, FIRST_COMPLETED)
                 for repetition in map(Future.result, done):
                     if repetition.answered is Answered.UNKNOWN:
-                        unknown += 1
+                        unknown, why_unknown = unknown + 1, repetition.text
                     else:
                         answers = answers.after(good=repetition.answered is Answered.GOOD)
                     refused = refused or repetition.refused
     finally:
         with_threads.shutdown(wait=False, cancel_futures=True)
-    return Confirmed(answers, answers.total + unknown >= most, unknown, refused)
+    return Confirmed(answers, answers.total + unknown >= most, unknown, why_unknown, refused)
+
+
+def _is_settled(answers: Answers) -> bool:
+    """Whether more would tell nothing new: too many are bad, or none of the first ones is."""
+    return answers.certain or (answers.total >= _AT_FIRST and not answers.bad)
 
 
 def _words(error: BaseException) -> str:

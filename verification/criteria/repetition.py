@@ -6,20 +6,30 @@ Nothing of it reaches the report by itself: whoever repeats a criterion says wha
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 import pytest
 
 from verification.criteria.criterion import asked_by, role_of
 from verification.criteria.results import blames_service
-from verification.errors import CredentialsRefused, NotRevisionRelated
+from verification.errors import AskedOnce, CredentialsRefused, NotRevisionRelated
 from verification.probe import PROBES, may_be_asked_again, of_role
 from verification.verdict import collecting
 
 if TYPE_CHECKING:
     from verification.probe import Probes
+
+
+@runtime_checkable
+class Spendable(Protocol):
+    """An answer to a question that is put once: `spent` is what stands in for it where all others are put anew."""
+
+    def spent(self) -> object:
+        """What raises AskedOnce when a rule looks at it."""
+        ...
 
 
 class Answered(StrEnum):
@@ -48,36 +58,55 @@ class Repetition:
         return isinstance(self.error, CredentialsRefused)
 
 
-def repeat(item: pytest.Item, service: object, within: float, *, whole_chain: bool = False) -> Repetition:
-    """Ask what the criterion `item` asks of `service`, and hold the answers to its rules; never raises.
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A criterion that is set up, and what pytest gave it; kept, it can be asked again after its teardown."""
+
+    item: pytest.Item
+    arguments: Mapping[str, object]
+
+    @classmethod
+    def of(cls, item: pytest.Item) -> Question:
+        """That of a criterion which is being called."""
+        return cls(item, dict(cast("pytest.Function", item).funcargs))
+
+
+def repeat(question: Question, service: object, within: float, *, whole_chain: bool = False) -> Repetition:
+    """Ask what a criterion asks of `service`, and hold the answers to its rules; never raises.
 
     Of its answers, those that its own questions gave are asked for again, what they need is reused; `whole_chain`: that
     is asked anew too, such as the login before a list. A question that is put once only keeps its answer. `within`
     bounds each wait, in seconds.
     """
+    item = question.item
     known = item.config.stash[PROBES]
     names = known.asked if whole_chain else asked_by(item)
     again = known.anew((name for name in names if may_be_asked_again(name)), role_of(item), service, within)
     try:
         with collecting():
-            cast("pytest.Function", item).obj(**_arguments(item, again, service))
+            cast("pytest.Function", item).obj(**_arguments(question, again, service, whole_chain=whole_chain))
     except BaseException as error:
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             raise
-        bad = blames_service(error) and not isinstance(error, NotRevisionRelated)
-        return Repetition(Answered.BAD if bad else Answered.UNKNOWN, error)
+        return Repetition(_answered(error), error)
     return Repetition(Answered.GOOD)
 
 
-def _arguments(item: pytest.Item, again: Probes, service: object) -> dict[str, object]:
+def _answered(error: BaseException) -> Answered:
+    if isinstance(error, AskedOnce):
+        return Answered.GOOD  # so was all that the criterion had looked at before
+    return Answered.BAD if blames_service(error) and not isinstance(error, NotRevisionRelated) else Answered.UNKNOWN
+
+
+def _arguments(question: Question, again: Probes, service: object, *, whole_chain: bool) -> dict[str, object]:
     """The criterion's arguments: probes are asked by `again`, all else is as pytest had set it up."""
-    function = cast("pytest.Function", item)
-    replaced: dict[str, object] = {"service": service}
+    item, replaced = question.item, {"service": service}
     arguments: dict[str, object] = {}
-    for name in inspect.signature(function.obj).parameters:
+    for name in inspect.signature(cast("pytest.Function", item).obj).parameters:
         probe = of_role(name, role_of(item))
         if may_be_asked_again(probe):
             arguments[name] = again.result(probe)
         else:
-            arguments[name] = replaced.get(name, function.funcargs[name])
+            known = replaced.get(name, question.arguments[name])
+            arguments[name] = known.spent() if whole_chain and isinstance(known, Spendable) else known
     return arguments

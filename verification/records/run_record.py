@@ -75,6 +75,7 @@ class RollbackResult:
     to_revision: str = ""
     seconds: float | None = None
     verified: bool | None = None
+    helped: bool = True  # False: what failed still fails on the revision that was gone back to
     reason: str = ""
     next_step: str = ""
     checks: tuple[Measurement, ...] = ()  # the verification afterwards: health, serving revision

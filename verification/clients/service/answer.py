@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from verification.deadline import now
-from verification.errors import ServiceError, VerificationError
+from verification.errors import AskedOnce, ServiceError, VerificationError
 from verification.redaction import redact_and_truncate
 from verification.settings.service import FieldType, ListFlow
 from verification.verdict import Measurement, Value, show
@@ -55,6 +55,10 @@ class Answer:
     def size(self) -> Measurement:
         """How many bytes arrived."""
         return self.measure("bytes received", len(self.body), unit="bytes")
+
+    def spent(self) -> Answer:
+        """The answer to a question that is put once, where others are put anew: it tells nothing of who answers now."""
+        return replace(self, problem=AskedOnce(f"{self.question}: it is asked once in a run"))
 
     @property
     def snippet(self) -> str:

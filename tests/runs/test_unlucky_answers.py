@@ -68,5 +68,5 @@ def test_what_is_dead_is_certain_after_three_answers_and_rolled_back(
     assert ran.code == 1, ran.said
     assert ran.verdict.rollback.outcome == "done"
     assert "3 of 3 failed" in ran.said
-    assert len(asked) == 3
+    assert len(asked) == 6, "three until it is certain, three once the traffic has moved"
     assert world.answering() == {note["previous"]}

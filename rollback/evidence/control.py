@@ -1,0 +1,155 @@
+"""The control: the revision from before is asked what has failed, through a tag of its own at 0 % of the traffic.
+
+Does it answer better, going back helps; does it fail as well, nothing would be gained. The tag is set when something
+has failed for the first time, so that a healthy production is never written to, and the revision starts while the
+failure is being confirmed. It goes before the run is settled; its line in the journal lets `resume` take it away.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import TYPE_CHECKING, Protocol
+
+from rollback.policy.facts import ControlResult, ControlVerdict
+from verification.clients.google.cloud_run import CloudRun
+from verification.deadline import Deadline, poll
+from verification.errors import ObserverError
+from verification.operator_commands import remove_tag
+from verification.records.journal import Journal, JournalView
+from verification.records.rollback_plan import CONTROL_TAG, RollbackPlan
+from verification.settings.model import Settings
+
+if TYPE_CHECKING:  # the supervisor asks nothing again, and must not cost every run their import
+    from verification.criteria.confirmation import Confirmed
+
+_TAG_SET, _TAG_REMOVED, _ASKED = "control-tag-set", "control-tag-removed", "control"
+_STARTING = frozenset({429, 500, 502, 503, 504})
+_PAUSE = 0.3
+_REMOVED_WITHIN = 15.0
+
+
+class FailedQuestions(Protocol):
+    """The questions of the criteria that have failed, to be put again."""
+
+    def ask(self, criterion: str, address: str, within: float) -> Confirmed | None:
+        """What the criterion says of who answers at `address` (empty: the service's); None for what cannot be asked."""
+        ...
+
+
+class Control:
+    """The revision that `plan` goes back to, asked the questions of the run's failed criteria."""
+
+    def __init__(
+        self, settings: Settings, cloud_run: CloudRun, journal: Journal, plan: RollbackPlan, questions: FailedQuestions
+    ) -> None:
+        self._settings = settings
+        self._cloud_run = cloud_run
+        self._journal = journal
+        self._target = plan.target
+        self._questions = questions
+        self._within = settings.rollback.control_within
+        self._thread: threading.Thread | None = None
+        self._address = ""
+        self._problem = ""
+
+    def prepare(self) -> None:
+        """Begin to set the tag and to wake its revision, beside everything else; once."""
+        if self._thread is None and self._target:
+            self._journal.write(_TAG_SET, tag=CONTROL_TAG, revision=self._target)
+            self._thread = threading.Thread(target=self._prepare, name="control", daemon=True)
+            self._thread.start()
+
+    def ask(self, triggers: Sequence[str]) -> ControlResult:
+        """What the revision from before answers to the questions of `triggers`. Never raises."""
+        deadline = Deadline.after(self._within)
+        self.prepare()
+        if self._thread is not None:
+            self._thread.join(deadline.remaining)
+        if not self._address:
+            problem = self._problem or f"it did not answer within {self._within:g} s"
+            return self._told(ControlResult(ControlVerdict.UNKNOWN, f"{self._target} could not be asked: {problem}"))
+        with ThreadPoolExecutor(max(len(triggers), 1)) as pool:
+            found = list(pool.map(lambda name: self._asked(name, deadline.remaining), triggers))
+        return self._told(result_of(self._target, dict(zip(triggers, found, strict=True))))
+
+    def still_failing(self, triggers: Sequence[str]) -> list[str]:
+        """Those of `triggers` that the service still answers badly, each with how often. Never raises."""
+        within = self._settings.smoke.confirm_within
+        with ThreadPoolExecutor(max(len(triggers), 1)) as pool:
+            found = pool.map(lambda name: self._questions.ask(name, "", within), triggers)
+            pairs = list(zip(triggers, found, strict=True))
+        return [f"{name} ({result.text})" for name, result in pairs if result is not None and result.certain]
+
+    def close(self) -> str:
+        """Take the tag away. What a person must do about one that stays, or nothing."""
+        if self._thread is None:
+            return ""
+        self._thread.join(self._within)
+        return remove_control_tag(self._cloud_run, self._journal)
+
+    def _prepare(self) -> None:
+        deadline = Deadline.after(self._within)
+        try:
+            address = self._cloud_run.limited_to(self._within).set_tag(CONTROL_TAG, self._target, self._within)
+            self._wake(address, deadline)
+            self._address = address
+        except ObserverError as problem:
+            self._problem = problem.cause
+        except Exception as error:  # a thread of its own: nobody else would hear of it
+            self._problem = f"{type(error).__name__}: {error}"
+
+    def _wake(self, address: str, deadline: Deadline) -> None:
+        """Return once an instance of the revision has started: its first answer may take long, or be a refusal."""
+        from verification.clients.service.client import Service
+
+        health = self._settings.health.basic or self._settings.health.readiness or self._settings.health.deep
+        path = health.path if health else "/"
+        target = self._settings.target.model_copy(update={"url": address})
+        with closing(Service(target, self._settings.smoke)) as client:
+            poll(lambda: client.get(path, retry_503=False).code not in {None, *_STARTING}, deadline, _PAUSE)
+
+    def _asked(self, criterion: str, within: float) -> Confirmed | None:
+        return self._questions.ask(criterion, self._address, within)
+
+    def _told(self, result: ControlResult) -> ControlResult:
+        self._journal.write(_ASKED, revision=self._target, verdict=result.verdict.value, reason=result.reason)
+        return result
+
+
+def result_of(target: str, found: dict[str, Confirmed | None]) -> ControlResult:
+    """What the answers of `target`, by trigger, come to: going back helps where it answers any of them better."""
+    words = "; ".join(f"{name}: {_counted(result)}" for name, result in found.items())
+    reason = f"{target} was asked the same: {words}"
+    if any(result is not None and _is_good(result) for result in found.values()):
+        return ControlResult(ControlVerdict.BETTER, reason)
+    if found and all(result is not None and result.certain for result in found.values()):
+        return ControlResult(ControlVerdict.NO_BETTER, reason)
+    return ControlResult(ControlVerdict.UNKNOWN, reason)
+
+
+def _counted(result: Confirmed | None) -> str:
+    if result is None:
+        return "cannot be asked"
+    unknown = f", {result.unknown} gave nothing to judge by: {result.why_unknown}" if result.unknown else ""
+    return f"{result.answers.bad} of {result.answers.total} answers were bad{unknown}"
+
+
+def _is_good(result: Confirmed) -> bool:
+    return not result.certain and result.answers.bad < result.answers.total
+
+
+def remove_control_tag(cloud_run: CloudRun, journal: Journal) -> str:
+    """Take away the tag that a run of `journal` has set, once. What a person must do about one that stays."""
+    view = JournalView.read(journal.path)
+    if not view.has(_TAG_SET) or view.has(_TAG_REMOVED):
+        return ""
+    try:
+        cloud_run.remove_tag(CONTROL_TAG, _REMOVED_WITHIN)
+    except ObserverError as problem:
+        command = remove_tag(cloud_run.settings, CONTROL_TAG)
+        return f"the tag {CONTROL_TAG} may still be there ({problem.cause}): `{command}`"
+    journal.write(_TAG_REMOVED, tag=CONTROL_TAG)
+    return ""

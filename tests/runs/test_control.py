@@ -1,0 +1,86 @@
+"""The revision from before is asked what has failed: production moves only where that answers better."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.runs.conftest import Ran, Runner, World
+
+
+def tags(world: World) -> list[str]:
+    """The tags of production's service."""
+    place = world.document
+    path = f"projects/{place['project']}/locations/{place['region']}/services"
+    service = f"{place['cloud_run']['rest']}/v2/{path}/{place['environments']['production']['service']}"
+    found: dict[str, Any] = httpx.get(service).raise_for_status().json()
+    return [line["tag"] for line in found["traffic"] if line.get("tag")]
+
+
+def control(ran: Ran) -> str:
+    """What the journal says of the control."""
+    return next(entry.text("verdict") for entry in ran.journal if entry.event == "control")
+
+
+def test_a_release_that_does_worse_is_rolled_back_and_the_tag_goes(run: Runner, world: World) -> None:
+    ran = run("-m", "smoke", "--env", "sandbox", "--fault", "search-broken", variables=world.variables)
+    assert ran.code == 1, ran.said
+    assert ran.verdict.rollback.outcome == "done"
+    assert ran.verdict.rollback.helped
+    assert control(ran) == "better"
+    assert "search: 0 of 3 answers were bad" in ran.verdict.rollback.reason
+    assert tags(world) == []
+
+
+def test_where_the_revision_from_before_fails_as_well_nothing_moves_and_people_are_called(
+    run: Runner, world: World
+) -> None:
+    world.release("search-broken")
+    ran = run("-m", "smoke", "--env", "sandbox", "--fault", "search-broken", variables=world.variables)
+    assert ran.code == 1, ran.said
+    assert (ran.verdict.rollback.outcome, ran.verdict.rollback.guard) == ("withheld", "previous_no_better")
+    assert control(ran) == "no better"
+    assert "search: 3 of 3 answers were bad" in ran.said
+    assert f"python -m rollback -e sandbox --to-revision {world.note()['previous']}" in ran.said
+    assert "told #incidents" in ran.said
+    assert world.answering() == {world.note()["current"]}
+    assert tags(world) == []
+
+
+def test_a_password_that_was_changed_is_nobodys_failure(
+    run: Runner, world: World, production: Callable[..., Path], account: dict[str, str]
+) -> None:
+    note = world.release()
+    file = production(('policy = "manual"', 'policy = "automatic"'))
+    variables = {**account, "SMOKE_USER_PASSWORD": "rotated", "PREVIOUS_REVISION": note["previous"]}
+    ran = run("-m", "smoke", "--env", "production", f"--deployment={file}", variables=variables)
+    assert ran.code == 1, ran.said
+    assert ran.verdict.rollback.guard == "previous_no_better"
+    assert world.answering() == {note["current"]}
+    assert tags(world) == []
+
+
+def test_a_blip_leaves_no_tag(
+    run: Runner, world: World, production: Callable[..., Path], account: dict[str, str]
+) -> None:
+    note = world.release()
+    file = production(
+        ('policy = "manual"', 'policy = "automatic"'),
+        more="""
+            [criteria]
+            paths = ["team"]
+        """,
+    )
+    (file.parent / "team").mkdir()
+    (file.parent / "team" / "test_once.py").write_text(
+        "import pytest\n\nasked = []\n\n\n@pytest.mark.smoke\ndef test_fails_once():\n"
+        "    asked.append(1)\n    assert len(asked) > 1\n"
+    )
+    variables = {**account, "PREVIOUS_REVISION": note["previous"]}
+    ran = run("-m", "smoke", "--env", "production", f"--deployment={file}", variables=variables)
+    assert ran.code == 0, ran.said
+    assert {"control-tag-set", "control-tag-removed"} <= {entry.event for entry in ran.journal}
+    assert tags(world) == []

@@ -43,6 +43,8 @@ def test_the_format_is_the_published_one(rolled_back: RunRecord, tmp_path: Path)
             "to_revision": "backend-00042",
             "seconds": 2.1,
             "verified": True,
+            "helped": True,
+            "guard": "",
             "reason": "",
         },
         "notices": [],

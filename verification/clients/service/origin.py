@@ -1,8 +1,8 @@
 """Who gave an answer, as Cloud Run's request log has it: a revision, or Cloud Run itself.
 
-The log is surer than headers and pages, and late by some seconds. An answer's line is found by its trace, which stands
-in the headers of all that Cloud Run answers (https://cloud.google.com/run/docs/trace); a line that has a text tells that
-Cloud Run answered itself, and why (https://cloud.google.com/run/docs/troubleshooting).
+The log is surer than headers and pages, and late by some seconds. An answer's line is found by its trace, which
+stands in the headers of all that Cloud Run answers (https://cloud.google.com/run/docs/trace); a line that has a text
+tells that Cloud Run answered itself, and why (https://cloud.google.com/run/docs/troubleshooting).
 """
 
 from __future__ import annotations

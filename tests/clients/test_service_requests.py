@@ -184,6 +184,13 @@ def test_a_service_that_stays_at_503_fails_after_the_second_time() -> None:
     assert "asked twice" in str(said)
 
 
+def test_what_may_not_be_repeated_is_not_asked_again_after_503() -> None:
+    """A wrong password: who answered 503 may have looked at it."""
+    with hostile(starting(99)) as server, client(server.url) as service:
+        assert service.post("/login", {"password": "wrong"}, repeatable=False).code == 503
+        assert len(server.requests) == 1
+
+
 @pytest.mark.parametrize("smoke", [{"within": "5ms"}, {}], ids=["the-phase-is-over", "impatient"])
 def test_nothing_is_asked_again_when_there_is_no_time_for_it(smoke: dict[str, str]) -> None:
     with hostile(starting(99)) as server, client(server.url, **smoke) as service:

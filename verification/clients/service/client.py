@@ -76,11 +76,11 @@ class Service:
     def post(self, path: str, body: Mapping[str, str], *, retry_503: bool = True, repeatable: bool = True) -> Answer:
         """`POST path` with a JSON body.
 
-        `repeatable`: it may be put again where its answer was lost because this machine stood still. A wrong password
-        may not, since a few of them lock the account: it is waited for instead. (A 503 has not looked at it.)
+        `repeatable`: it may be put again, after a 503 or where this machine stood still. A wrong password may not, it
+        might lock the account. After a standstill it is waited for instead.
         """
         exchange = replace(self._exchange("POST", path, body=body), repeatable=repeatable)
-        return self._ask(exchange, retry_503=retry_503)
+        return self._ask(exchange, retry_503=retry_503 and repeatable)
 
     def first_bytes(self, address: str, count: int = 1024) -> Answer:
         """The first `count` bytes at an address that the service gave out, on any host: asked without credentials."""

@@ -57,23 +57,16 @@ def begin_report(config: pytest.Config, run: Run, results: CriterionResults) -> 
 
 def _unblocked_output(config: pytest.Config) -> UnblockedOutput:
     """What is printed from now on to the end holds nobody up; pytest's capture goes back to that between the tests."""
-    capture = config.pluginmanager.getplugin("capturemanager")
-    _stop(capture)
+    capture: CaptureManager | None = config.pluginmanager.getplugin("capturemanager")
+    if capture is not None:
+        capture.stop_global_capturing()
     output = UnblockedOutput()
     config.add_cleanup(output.close)
-    config.add_cleanup(lambda: _stop(capture))  # the last is the first to be called
     if capture is not None:
         capture.start_global_capturing()
         capture.suspend_global_capture()
+        config.add_cleanup(capture.stop_global_capturing)  # the last is the first to be called
     return output
-
-
-def _stop(capture: CaptureManager | None) -> None:
-    """Stop pytest's capture; what it holds would be written straight to the terminal, which may take nothing."""
-    if capture is not None and capture.is_globally_capturing():
-        capture.read_global_capture()
-    if capture is not None:
-        capture.stop_global_capturing()
 
 
 class Reporting:

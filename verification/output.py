@@ -49,7 +49,7 @@ class OutputThread:
     def write(self, data: bytes) -> None:
         """Have `data` written. Returns at once, and never raises OSError."""
         with self._changed:
-            if self.lost or self._ended:
+            if not data or self.lost or self._ended:
                 return
             if not self._is_behind:
                 self._taken = time.monotonic()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import termios
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -86,6 +88,38 @@ def test_a_place_that_takes_nothing_holds_up_no_rollback(run: Runner, world: Wor
     assert "</html>" in ran.report
     assert {"begun", "armed", "failed", "shifted", "settled"} <= {entry.event for entry in ran.journal}
     assert took < 2 * usual + 5
+
+
+LOUD = """
+    import time
+
+    @pytest.mark.smoke
+    def test_that_hangs():
+        print("before it hung " * 20_000)
+        time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("place", [full_pipe, stopped_terminal])
+def test_a_run_that_is_interrupted_ends_although_nobody_reads_what_its_criterion_had_printed(
+    run: Runner,
+    world: World,
+    production: Callable[..., Path],
+    criteria: Callable[[str], str],
+    account: dict[str, str],
+    place: Place,
+) -> None:
+    note = world.release("login-broken")
+    file = production(more=criteria(LOUD))
+    variables = {**account, "PREVIOUS_REVISION": note["previous"]}
+    arguments = ("-m", "smoke", "--env", "production", f"--deployment={file}")
+    with place() as stalled:
+        process = run.start(*arguments, variables=variables, out=stalled, err=stalled)
+        until(lambda: any(entry.event == "failed" for entry in journal(run)), "a failure that calls for a rollback")
+        process.send_signal(signal.SIGINT)
+        ran = run.end(process)
+    assert (ran.code, ran.verdict.rollback.outcome) == (1, "done")
+    assert world.answering() == {note["previous"]}
 
 
 @pytest.mark.parametrize("place", [full_pipe, full_disk, reader_that_has_gone])

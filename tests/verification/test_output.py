@@ -41,6 +41,7 @@ def test_everything_arrives_in_its_order(pipe: Pipe) -> None:
     thread = OutputThread(pipe.write_end)
     for number in range(1000):
         thread.write(f"{number}\n".encode())
+        thread.write(b"")
     assert thread.drained()
     thread.end()
     assert pipe.read() == "".join(f"{number}\n" for number in range(1000))

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rollback.interrupts import Interruptions, undisturbed
+from verification.criteria.criterion import criterion_id, is_mendable
 from verification.criteria.results import CriterionResults
 from verification.criteria.selection import only_lists
 from verification.criteria.stages import StageRunner
@@ -49,6 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
     output, allowed = Path(config.getoption("--output")), not config.getoption("--no-rollback")
     controller = RollbackController(run, report.files.journal, output, failed, allowed=allowed)
     rollback = RollbackAtTheEnd(run, results, controller, report)
+    run.on_certain = rollback.record_certain
     register(VerdictCollector(run, results, controller.record_failure), "verification-verdicts")
     register(Confirmation(run, failed, controller.doubt), "verification-confirmation")
     register(StageRunner(run, results, rollback, report), "verification-stages")
@@ -63,6 +65,17 @@ class RollbackAtTheEnd:
         self._run, self._results, self._controller, self._report = run, results, controller, report
         # So that a cancelled run still decides, rolls back if it must, and writes its report.
         self._interruptions = Interruptions()
+        self._mendable: frozenset[str] = frozenset()  # criteria whose failure calls for a rollback
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Know what is asked before a watch can be certain about it."""
+        self._mendable = frozenset(criterion_id(item) for item in session.items if is_mendable(item))
+
+    def record_certain(self, criterion: str, reason: str) -> None:
+        """Have a failure in the journal as soon as a watch is certain about it, if its criterion is asked at all."""
+        if criterion in self._mendable:
+            self._controller.record_certain(criterion, reason)
 
     def start_supervisor(self) -> None:
         """Have a process that finishes the rollback if this one is killed."""

@@ -36,6 +36,7 @@ class RollbackController:
         self._plan: RollbackPlan | None = None
         self._control: Control | None = None  # asks the revision from before, once something has failed
         self._begun = False
+        self._certain: list[str] = []  # what a watch has been certain about
         self._interrupted = False  # by somebody, who knows it
         self._supervisor = SupervisorProcess()
 
@@ -98,10 +99,24 @@ class RollbackController:
         if result.fixable_by_rollback and self._context is not None:
             self._run.probes.limit_wait(self._run.settings.rollback.evidence_grace)
 
+    def record_certain(self, criterion: str, reason: str) -> None:
+        """Note, from the watch's own thread, what is certain to fail before its criterion has said so.
+
+        That counts whatever becomes of the criterion: a run that hangs, or is ended, owes its rollback from now on.
+        """
+        self._certain.append(criterion)
+        self._journal.failed(criterion, reason)
+
     def question(self) -> str:
         """What to ask whoever interrupts the run now; empty when there is nothing to decide."""
         plan = self._plan
-        if self._run.record.dry_run or not self._allowed or plan is None or not (plan.revision and plan.target):
+        if (
+            self._certain
+            or self._run.record.dry_run
+            or not self._allowed
+            or plan is None
+            or not (plan.revision and plan.target)
+        ):
             return ""
         return f"{plan.revision} serves, and {plan.target} did before. What shall serve from now on?"
 
@@ -130,7 +145,7 @@ class RollbackController:
 
     def _roll_back(self, *, interrupted: bool, wanted: bool | None) -> None:
         record, context, plan = self._run.record, self._context, self._plan
-        triggers = record.triggers
+        triggers = record.triggers or tuple(self._certain)
         if not triggers and record.interrupted and self._begun and self._is_configured:
             if wanted and plan is not None and context is not None:
                 plan, triggers = replace(plan, requested_by=RequestedBy.PERSON), (_INTERRUPTED,)

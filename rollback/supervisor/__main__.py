@@ -2,7 +2,8 @@
 
 It waits until pytest has ended, in whatever way (SIGKILL, `os._exit`, a segmentation fault), then reads the journal.
 Settled: there is nothing to do, and nothing is done. Everything heavy is imported after that question. Only where a
-rollback is due and pytest hangs instead of doing it (without memory, a thread may wait for ever) is pytest ended.
+rollback is due is pytest ended: when it hangs instead of doing it (a thread may wait for ever), and when its whole
+process stands still (Ctrl-Z). One that stands still and owes nothing is left alone.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rollback.interrupts import shut_out_signals
+from rollback.supervisor.heartbeat import LOOK_EVERY, Silence
 from verification.output import run_unblocked
 from verification.records.journal import JournalView
 from verification.records.process import ParentProcess
 from verification.records.unfinished import unfinished_verdict
 
-_INTERVAL = 5.0
+_STANDS_STILL = 20.0  # seconds without a heartbeat: no step of a rollback can be at work meanwhile
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,13 +44,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _wait(parent: ParentProcess, journal: Path, patience: float) -> None:
-    """Return once `parent` has ended. One that owes a rollback and has been silent for `patience` is ended."""
-    while not parent.has_ended(_INTERVAL):
-        if JournalView.read(journal).silent_for > patience:
-            parent.signal(signal.SIGTERM)  # it still may do it itself
-            if parent.has_ended(patience) or not JournalView.read(journal).silent_for:
-                continue
+    """Return once `parent` has ended. One that owes a rollback and gets nowhere for `patience` seconds is ended."""
+    silence, asked = Silence(journal), False
+    while not parent.has_ended(LOOK_EVERY):
+        if not silence.look():
+            continue
+        stands_still = silence.without_heartbeat > _STANDS_STILL
+        if stands_still or (asked and silence.without_line > patience):
             parent.signal(signal.SIGKILL)
+        elif silence.without_line > patience:
+            parent.signal(signal.SIGTERM)  # it still may do it itself
+            asked = True
+            silence.restart()
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from rollback.supervisor.heartbeat import start_heartbeat
+
 SUPERVISED = "ROLLBACK_SUPERVISED"  # the token of a run that is looked after already
 _ROOT = Path(__file__).parents[2]
 
@@ -40,4 +42,5 @@ class SupervisorProcess:
             )
         except OSError as error:
             return f"no supervisor could be started ({error.strerror}): if this run is killed, nobody takes over"
+        start_heartbeat(journal.absolute())
         return ""

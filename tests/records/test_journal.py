@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,21 @@ def test_no_secret_gets_in(tmp_path: Path) -> None:
     journal.write("failed", reason="told hunter2-but-longer", obstacles=["to hunter2-but-longer"])
     assert "hunter2" not in journal.path.read_text()
     assert len(read(journal.path)) == 1
+
+
+def test_several_threads_write_whole_lines_in_their_order(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+
+    def write() -> None:
+        for number in range(50):
+            journal.failed(f"criterion {number}", "said by whoever was first")
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [entry.seq for entry in read(journal.path)] == list(range(1, 51))
 
 
 def test_a_criterion_fails_once(tmp_path: Path) -> None:

@@ -91,6 +91,7 @@ class Stage:
 
     folder: Path
     clock: Clock = field(default_factory=Clock)
+    certain: list[tuple[str, str]] = field(default_factory=list)
 
     def watch(
         self,
@@ -101,7 +102,12 @@ class Stage:
         traffic: list[BlockSource] | None = None,
     ) -> Watch:
         plan = WatchPlan(REVISION, START, seconds, most, MONITOR)
-        return Watch(plan, criteria, traffic or [], sources, SampleFile(self.folder / "samples.csv"), self.clock)
+        return Watch(
+            plan, criteria, traffic or [], sources, SampleFile(self.folder / "samples.csv"), self.clock, self.note
+        )
+
+    def note(self, criterion: str, reason: str) -> None:
+        self.certain.append((criterion, reason))
 
 
 @pytest.fixture
@@ -139,6 +145,9 @@ def test_what_is_certain_ends_it_at_once_and_the_rest_is_not_judged_by_halves(st
     assert verdict(ended["no_critical_errors"]) == "fail"
     assert verdict(ended["service_stays_healthy"]) == "inconclusive"
     assert "no_critical_errors was certain to fail" in ended["service_stays_healthy"].cut_short
+    assert stage.certain == [("no_critical_errors", ended["no_critical_errors"].judgement.reason)], (
+        "whoever keeps the journal is told before the watch has ended"
+    )
     series = ended["no_critical_errors"].measurement.series
     assert series is not None
     assert series.decided_at is not None

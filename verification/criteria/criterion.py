@@ -11,7 +11,7 @@ import pytest
 
 from verification.errors import SettingsError
 from verification.probe import of_role
-from verification.records.run_record import PHASES
+from verification.records.run_record import PHASES, POST_DEPLOY_PHASES
 from verification.settings.model import Settings
 
 _ROLE = pytest.StashKey[str]()
@@ -60,6 +60,11 @@ class DeclaredCriterion:
 def phase_of(item: pytest.Item) -> str:
     """The phase that the criterion carries as its marker; empty for a test that is none."""
     return next((phase for phase in PHASES if item.get_closest_marker(phase)), "")
+
+
+def is_mendable(item: pytest.Item) -> bool:
+    """Whether its failure calls for a rollback, unless what failed says otherwise."""
+    return phase_of(item) in POST_DEPLOY_PHASES and item.get_closest_marker("unmendable") is None
 
 
 def applies(item: pytest.Item, profiles: Iterable[str]) -> bool:

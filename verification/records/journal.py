@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -92,26 +93,31 @@ class RunIdentity(BaseModel):
 
 
 class Journal:
-    """The journal in the file `path`; an existing one is continued. `problem` says why it cannot be written, if so."""
+    """The journal in the file `path`; an existing one is continued. `problem` says why it cannot be written, if so.
+
+    A run's threads write to one journal: a watch, what it is certain about; whoever decides, all else.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.problem = ""
+        self._lock = threading.RLock()
         entries = JournalView.read(path).entries
         self._seq = max((entry.seq for entry in entries), default=0)
         self._failed = {entry.text("criterion") for entry in entries if entry.event == JournalEvent.FAILED}
 
     def write(self, event: str, **fields: object) -> None:
         """Append a line, cleaned of secrets, and return when it is on disk. `fields` are JSON values. Never raises."""
-        self._seq += 1
         cleaned = {name: _redacted(value) for name, value in fields.items()}
-        line = json.dumps({"seq": self._seq, "at": now().isoformat(), "event": event, **cleaned})
-        try:
-            append_line(self.path, line)
-        except OSError as error:
-            if not self.problem:
-                self.problem = f"the journal {self.path} cannot be written: {error.strerror}"
-                print(f"{self.problem}; going on without it", file=sys.stderr)
+        with self._lock:
+            self._seq += 1
+            line = json.dumps({"seq": self._seq, "at": now().isoformat(), "event": event, **cleaned})
+            try:
+                append_line(self.path, line)
+            except OSError as error:
+                if not self.problem:
+                    self.problem = f"the journal {self.path} cannot be written: {error.strerror}"
+                    print(f"{self.problem}; going on without it", file=sys.stderr)
 
     def begun(self, *, environment: str, phases: Sequence[str], allowed: bool, dry_run: bool, token: str = "") -> None:
         """Note whose journal this is: see `RunIdentity`."""
@@ -143,7 +149,9 @@ class Journal:
 
         `trigger`: it calls for a rollback, as another revision could mend it.
         """
-        if criterion not in self._failed:
+        with self._lock:
+            if criterion in self._failed:
+                return
             self._failed.add(criterion)
             self.write(JournalEvent.FAILED, criterion=criterion, reason=reason, trigger=trigger)
 
@@ -244,13 +252,6 @@ class JournalView:
             return _result_adapter().validate_python({**settled.fields, "triggers": triggers})
         except ValidationError:
             return None
-
-    @property
-    def silent_for(self) -> float:
-        """Seconds since the last line, if a trigger stands here that is not settled; else 0."""
-        if not self.triggers or self.is_settled:
-            return 0
-        return max((now() - self.entries[-1].at).total_seconds(), 0)
 
     def with_failures_of(self, later: JournalView) -> JournalView:
         """The same journal, with the failures that a `later` run saw in its stead."""

@@ -53,6 +53,7 @@ class RunFacts:
     variables: dict[str, str] = field(default_factory=lambda: dict(os.environ))
     logs: Path = Path()  # where the output of commands lands: the run's folder
     watcher: Watcher | None = None  # once something is watched
+    on_certain: Callable[[str, str], None] = lambda _criterion, _reason: None  # told what a watch is certain about
     probes: Probes = field(init=False)
 
     def log(self) -> DeploymentLog:
@@ -160,6 +161,7 @@ class RunResources(Resources):
             run.record.dry_run,
             run.resume,
             run.record.notices,
+            run.on_certain,
         )
         run.watcher = watcher = Watcher(context)
         return watcher

@@ -48,7 +48,15 @@ class Watcher:
         traffic.sort(key=lambda source: source.stream != preferred)
         grids = {source.stream: BlockGrid(source.block, plan.at_most) for source in traffic}
         criteria = configured_criteria(context.settings, monitor, baseline, grids)
-        self._watch = Watch(plan, criteria, traffic, sources.others(), SampleFile(context.logs / SAMPLES), self._clock)
+        self._watch = Watch(
+            plan,
+            criteria,
+            traffic,
+            sources.others(),
+            SampleFile(context.logs / SAMPLES),
+            self._clock,
+            context.on_certain,
+        )
         self._watch.begin()
         self._watch.replay(earlier[1:])
         if self._stopped.is_set():

@@ -51,7 +51,10 @@ class WatchPlan:
 
 
 class Watch:
-    """One watch. `traffic` are those of its sources that tell blocks, the preferred one first."""
+    """One watch. `traffic` are those of its sources that tell blocks, the preferred one first.
+
+    `on_certain` is told the criterion that is certain to fail, and why, before the watch ends for it.
+    """
 
     def __init__(
         self,
@@ -61,8 +64,10 @@ class Watch:
         sources: Sequence[Source],
         file: SampleFile,
         clock: Callable[[], datetime],
+        on_certain: Callable[[str, str], None] = lambda _criterion, _reason: None,
     ) -> None:
         self.plan = plan
+        self._on_certain = on_certain
         self._criteria = {judge.criterion: GuardedCriterion(judge) for judge in criteria}
         self._traffic, self._file, self._clock = traffic, file, clock
         self._blocks_of = {source.stream for source in traffic}
@@ -197,7 +202,9 @@ class Watch:
         if self._cut_short:
             return
         for name, criterion in self._criteria.items():
-            if criterion.judge(at_end=False).verdict is Verdict.FAIL:
+            judgement = criterion.judge(at_end=False)
+            if judgement.verdict is Verdict.FAIL:
+                self._on_certain(name, judgement.reason)
                 self._decided = (name, self._clock())
                 self._cut_short = f"{name} was certain to fail after {self._elapsed:.0f} s, which ended it"
                 return

@@ -42,6 +42,7 @@ class WatchContext:
     dry_run: bool
     resume: Path | None  # the folder of the run whose watch goes on in this one
     notices: list[str]  # what a reader of the report must know; the watch adds to it
+    on_certain: Callable[[str, str], None]  # told the criterion that is certain to fail, and why, at once
 
     @property
     def monitor(self) -> Monitor:

@@ -27,6 +27,7 @@ from verification.operator_commands import follow_latest, roll_back, shift_now, 
 from verification.records.journal import Journal
 from verification.records.rollback_plan import RollbackPlan
 from verification.records.run_record import RollbackOutcome, RollbackResult
+from verification.records.smoke_before import failed_before
 from verification.settings.model import Settings
 
 __all__ = ["Control", "FailedQuestions", "clear_up", "control_of", "execute", "facts_of", "longest_step", "may_be_due"]
@@ -72,6 +73,11 @@ def facts_of(plan: RollbackPlan, context: RollbackContext, triggers: tuple[str, 
         deployed_within=context.settings.rollback.deployed_within,
         at=now(),
         past=context.history.about(context.cloud_run.settings),
+        failed_before=frozenset(
+            failed_before(
+                context.history.path.parent, context.settings.environment, context.cloud_run.settings.service, now()
+            )
+        ),
         when_previous_no_better=context.settings.rollback.when_previous_no_better,
     )
 

@@ -34,7 +34,7 @@ pytest_plugins = [f"verification.probes.{name}" for name in ("health", "flows", 
 # Only for runs that ask before a deployment: what they import costs a run after one half a second.
 _BEFORE_A_DEPLOYMENT = (
     *("readiness", "source", "code", "release", "window", "rollback_plan", "migrations"),
-    *("sentry", "incidents", "rollout", "announcement", "baseline"),
+    *("sentry", "incidents", "rollout", "announcement", "baseline", "smoke_before"),
 )
 _AFTERWARDS = tuple(f"followup.{name}" for name in ("deployment", "record", "watch", "team", "sentry", "review"))
 _LONGEST_TRACEBACK = 50_000  # characters

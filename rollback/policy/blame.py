@@ -96,3 +96,13 @@ def previous_no_better(facts: Facts) -> Decision | None:
         f"going back would not help: {facts.control.reason}",
         f"Look at what both depend on: `{status(facts.environment)}`. To roll back all the same: {facts.command}",
     )
+
+
+def failed_before_the_deployment(facts: Facts) -> Decision | None:
+    """All that fails did so before this release served: settings, or production, unless the control knows better."""
+    helps = facts.control is not None and facts.control.verdict is ControlVerdict.BETTER
+    if not facts.automatic or helps or not facts.triggers or not set(facts.triggers) <= facts.failed_before:
+        return None
+    listed = ", ".join(facts.triggers)
+    reason = f"{listed} failed before this release was deployed, as the pre phase saw: the settings, or production"
+    return withheld("failed_before_the_deployment", reason, f"To roll back all the same: {facts.command}")

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from rollback.policy.blame import (
     already_rolled_back,
+    failed_before_the_deployment,
     not_the_deployed_revision,
     previous_no_better,
     release_too_old,
@@ -49,6 +50,7 @@ GUARDS: tuple[Guard, ...] = (
     traffic_changed,
     target_not_ready,
     previous_no_better,
+    failed_before_the_deployment,
     dry_run,
 )
 

@@ -82,6 +82,7 @@ class Facts:
     target: TargetState | None = None
     control: ControlResult | None = None
     when_previous_no_better: str = "hold"
+    failed_before: frozenset[str] = frozenset()  # what the pre phase saw fail already, of the revision from before
 
     @property
     def automatic(self) -> bool:

@@ -21,6 +21,7 @@ PLAN = RollbackPlan({"bad": 100}, "good", "the note", ("bad",), created=NOW - ti
 SPLIT = TrafficSplit({"bad": 100}, "Cloud Run")
 READY = TargetState(exists=True, ready=True)
 BETTER = ControlResult(ControlVerdict.BETTER, "good was asked the same: login: 0 of 3 answers were bad")
+UNASKED = ControlResult(ControlVerdict.UNKNOWN, "no tag")
 AS_BAD = ControlResult(ControlVerdict.NO_BETTER, "good was asked the same: login: 3 of 3 answers were bad")
 FACTS = Facts(
     plan=PLAN,
@@ -111,6 +112,9 @@ SPEAKS: dict[str, list[tuple[Facts, Action]]] = {
         (replace(FACTS, control=None), Action.ASK_CONTROL),
         (replace(FACTS, control=AS_BAD), Action.WITHHOLD),
     ],
+    "failed_before_the_deployment": [
+        (replace(FACTS, failed_before=frozenset({"login", "search"}), control=UNASKED), Action.WITHHOLD),
+    ],
     "dry_run": [(replace(FACTS, dry_run=True, control=None), Action.WITHHOLD)],
 }
 CASES = [
@@ -128,7 +132,11 @@ LET_THROUGH = {
         FACTS, traffic=replace(SPLIT, silence="503"), target=None
     ),
     "the serving revision is itself marked bad": replace(FACTS, past=seen(("bad", ServingEvent.ROLLED_BACK))),
-    "a control that cannot be asked": replace(FACTS, control=ControlResult(ControlVerdict.UNKNOWN, "no tag")),
+    "a control that cannot be asked": replace(FACTS, control=UNASKED),
+    "it failed before, but the revision from before does better now": replace(
+        FACTS, failed_before=frozenset({"login"})
+    ),
+    "something else failed before": replace(FACTS, failed_before=frozenset({"search"}), control=UNASKED),
     "no better, and the setting says to roll back": replace(FACTS, control=AS_BAD, when_previous_no_better="rollback"),
     "a silent API, which sets no tag": replace(FACTS, traffic=replace(SPLIT, silence="503"), control=None),
     "a missing permission, which the write will tell": blocked("permission_missing"),
@@ -157,7 +165,7 @@ def test_what_no_guard_objects_to_is_shifted(facts: Facts) -> None:
 def test_a_persons_wish_is_held_against_what_would_break_and_against_nothing_else(code: str) -> None:
     ours = {"nothing_failed", "not_allowed", "policy_is_manual", "serving_unknown", "traffic_split"}
     ours |= {"service_was_changing", "not_the_deployed_revision", "release_too_old", "already_rolled_back"}
-    ours |= {"target_was_bad", "target_disputed", "previous_no_better"}
+    ours |= {"target_was_bad", "target_disputed", "previous_no_better", "failed_before_the_deployment"}
     for facts, _ in SPEAKS[code]:
         target = facts.plan.target or ("" if code == "target_unknown" else "good")
         plan = replace(facts.plan, requested_by=RequestedBy.PERSON, target=target)

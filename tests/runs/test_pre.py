@@ -98,6 +98,21 @@ class TestWhereNothingIsDeployed:
         assert "the smoke account cannot log in: 401" in ran.said
         assert "the-one-before" not in ran.said + ran.report
 
+    def test_a_mistake_in_the_settings_is_found_before_and_never_blamed_on_the_release(
+        self, run: Runner, world: World, production: Callable[..., Path], account: dict[str, str]
+    ) -> None:
+        file = production(('path = "/health"', 'path = "/healthz"'), ('policy = "manual"', 'policy = "automatic"'))
+        ran = run("-m", "pre", "--env", "production", f"--deployment={file}", variables=account)
+        assert ran.of("production_is_healthy") == "fail"
+        assert "basic_health fails before anything is deployed" in ran.said
+        note = world.release()
+        world.break_("rollback-fails")  # no tag can be set either, so nobody can ask the revision from before
+        variables = {**account, "PREVIOUS_REVISION": note["previous"]}
+        ran = run("-m", "smoke", "--env", "production", f"--deployment={file}", variables=variables)
+        assert ran.code == 1, ran.said
+        assert ran.verdict.rollback.guard == "failed_before_the_deployment"
+        assert world.answering() == {note["current"]}
+
 
 def test_every_gate_answers_with_its_evidence(run: Runner) -> None:
     deployment = f"--deployment={_with_a_private_backup(run)}"

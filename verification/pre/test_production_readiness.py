@@ -33,10 +33,11 @@ def test_breaking_changes_are_declared(release_contents, profiles):
 
 
 @pytest.mark.needs("health.deep")
-def test_production_is_healthy(deep_health, health, healthy_states, baseline, checks):
+def test_production_is_healthy(deep_health, health, healthy_states, baseline, smoke_before, checks):
     """Production and all of its critical services are healthy before it is touched, and what is normal is recorded."""
     checks.must_have_healthy_parts(deep_health, health.deep, healthy_states)
     baseline.must_be_recorded()
+    smoke_before.must_all_be_one_of("good")
 
 
 @pytest.mark.needs("cloud_run")

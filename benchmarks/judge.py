@@ -11,7 +11,6 @@ import zlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from itertools import chain, groupby
 
@@ -30,12 +29,14 @@ from benchmarks.judge_scenarios import (
     Truth,
     scenarios,
 )
+from verification.judge.dispersion import INDEPENDENT, dispersion_of
 from verification.judge.proportion import ProportionRule
-from verification.watch.baseline import WINDOW, Baseline, Minute
+from verification.watch.baseline import WINDOW
 
 _OURS, _OURS_60 = "judge, 10 s", "judge, 60 s"
 _SHARED = 250  # how many runs share a baseline
 _WATCH_S = WATCH * BLOCK_S
+_DAY = 24 * 60  # minutes
 _BURST_S = 120  # tolerated: what began later may be one
 
 
@@ -85,21 +86,17 @@ def _judged(scenario: Scenario, runs: tuple[int, int]) -> list[_ScenarioResult]:
 
 
 def _rule(scenario: Scenario, size: int, rng: np.random.Generator) -> ProportionRule:
-    """What the watch would ask, having seen half an hour before the deployment."""
-    total, bad = scenario.normal_minutes(1, rng)
-    until = datetime(2026, 1, 1, tzinfo=UTC)
-    minutes = tuple(Minute(requests=int(n), errors=int(s)) for n, s in zip(total[0], bad[0], strict=True))
-    before = Baseline(
-        service="", since=until - WINDOW, until=until, minutes=minutes, p95_ms=None, instances=None, latencies_ms={}
-    )
+    """What the watch would ask, having seen half an hour before the deployment, and how the errors of a day come."""
+    total, bad = (counts[0].tolist() for counts in scenario.normal_minutes(1, rng, _DAY))
+    half_hour = slice(-int(WINDOW.total_seconds() // 60), None)
     return ProportionRule(
         noun="requests failed",
         limit=scenario.limit,
         roll_back_at=0.05,
         block_s=BLOCK_S * size,
         blocks=MOST // size,
-        dispersion=before.dispersion if scenario.limit < 0.05 else 1.0,
-        baseline=(before.errors, before.requests) if scenario.compared else None,
+        dispersion=dispersion_of(list(zip(bad, total, strict=True))) if scenario.limit < 0.05 else INDEPENDENT,
+        baseline=(sum(bad[half_hour]), sum(total[half_hour])) if scenario.compared else None,
     )
 
 

@@ -80,7 +80,7 @@ def ours(rule: ProportionRule, blocks: Blocks) -> Outcomes:
         certain = literal[alive, block]
         for index, (limit, _, alpha) in enumerate(limits):
             bad = (blocks.over if index else blocks.severe)[alive, block]
-            ratios = ev.share_ratios(bad, total, limit, rule.dispersion)
+            ratios = ev.share_ratios(bad, total, limit, rule.dispersion.at_most)
             processes[index] = processes[index].after(ratios, total > 0)
             certain |= processes[index].log >= -np.log(alpha)
         verdict[alive[certain]] = FAIL
@@ -100,11 +100,11 @@ def _at_end(rule: ProportionRule, blocks: Blocks, runs: Ints) -> Ints:
     total, over, missing = blocks.total[runs], blocks.over[runs], blocks.missing[runs]
     burst = rule.burst_blocks(rule.burst_fail_s)
     every, bad = total.sum(axis=1), over.sum(axis=1)
-    proven = ev.lower_bound_outside_burst(over, total, burst, END_ALPHA, rule.dispersion) > rule.limit
-    worse = ev.lower_bound_lately(over, total, burst, LATE_ALPHA, rule.dispersion)
+    proven = ev.lower_bound_outside_burst(over, total, burst, END_ALPHA, rule.dispersion.at_most) > rule.limit
+    worse = ev.lower_bound_lately(over, total, burst, LATE_ALPHA, rule.dispersion.at_most)
     good = (every >= max(1, rule.minimum)) & (missing.sum(axis=1) <= MOST_MISSING * missing.shape[1])
     good &= (bad / np.maximum(every, 1) < rule.limit) & (worse <= rule.limit)
-    good &= (bad == 0) | (ev.upper_bound(bad, every, TWICE_ALPHA, rule.dispersion) < 2 * rule.limit)
+    good &= (bad == 0) | (ev.upper_bound(bad, every, TWICE_ALPHA, rule.dispersion.likely) < 2 * rule.limit)
     return np.where(proven, FAIL, np.where(good, PASS, UNDECIDED))
 
 

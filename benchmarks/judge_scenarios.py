@@ -20,6 +20,7 @@ MOST = 180  # with its extension
 MINUTE = 60 // BLOCK_S
 SYNTHETIC_RPM = 30  # our own probes: one every two seconds
 _BASELINE_MINUTES = 30
+_STAYS = 0.95  # how much of the logarithm of a wandering share is left in the next block
 _SPREAD = 0.6  # of the logarithm of the latencies
 _P95 = NormalDist().inv_cdf(0.95)
 
@@ -78,6 +79,7 @@ class Scenario:
     lag_s: float = 0
     missing: float = 0.0  # the share of minutes
     clusters: float = 0.0  # how much the share varies from minute to minute (its variation coefficient)
+    wander: float = 0.0  # sigma of the logarithm of the share, which goes its way from block to block
     repeats: int = 1  # how often each bad request is counted
     before: float | None = None  # the share of bad requests before the deployment, where that is not the same
     compared: bool = False  # whether the judge is told of the baseline
@@ -85,7 +87,7 @@ class Scenario:
     def simulate(self, runs: int, rng: np.random.Generator, rpm: float | None = None) -> Blocks:
         """Draw `runs` watches."""
         total = np.asarray(rng.poisson((rpm or self.rpm) / MINUTE, (runs, MOST)), dtype=np.int64)
-        vary = self._varied(rng, (runs, MOST // MINUTE)).repeat(MINUTE, axis=1)
+        vary = self._varied(rng, runs, MOST // MINUTE)
         over = self._bad(rng, total, np.minimum(self.over * vary, 1))
         same = self.severe is self.over
         severe = over if same else rng.binomial(over, np.minimum(1, self.severe / np.maximum(self.over, 1e-12)))
@@ -93,23 +95,37 @@ class Scenario:
         hide = np.where(missing, 0, 1)
         return Blocks(total * hide, over * hide, severe * hide, missing)
 
-    def normal_minutes(self, runs: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
-        """The minutes (runs, 30) before the deployment: requests, and bad ones."""
+    def normal_minutes(
+        self, runs: int, rng: np.random.Generator, minutes: int = _BASELINE_MINUTES
+    ) -> tuple[Ints, Ints]:
+        """The minutes (runs, minutes) before the deployment: requests, and bad ones."""
         share = self.before if self.before is not None else float(self.over[-1])
-        total = np.asarray(rng.poisson(self.rpm, (runs, _BASELINE_MINUTES)), dtype=np.int64)
-        vary = self._varied(rng, total.shape)
+        total = np.asarray(rng.poisson(self.rpm, (runs, minutes)), dtype=np.int64)
+        vary = self._varied(rng, runs, minutes).reshape(runs, minutes, MINUTE).mean(axis=-1)
         return total, self._bad(rng, total, np.minimum(share * vary, 1))
 
-    def _varied(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    def _varied(self, rng: np.random.Generator, runs: int, minutes: int) -> Floats:
+        """What the shares of the blocks (runs, blocks) are multiplied by; 1 on average."""
+        if self.wander:
+            return _wandering(rng, (runs, minutes * MINUTE), self.wander)
         if not self.clusters:
-            return np.ones(shape)
+            return np.ones((runs, minutes * MINUTE))
         form = self.clusters**-2
-        return rng.gamma(form, 1 / form, shape)
+        return rng.gamma(form, 1 / form, (runs, minutes)).repeat(MINUTE, axis=1)
 
     def _bad(self, rng: np.random.Generator, total: Ints, share: Floats) -> Ints:
         if self.repeats == 1:
             return np.asarray(rng.binomial(total, share), dtype=np.int64)
         return np.asarray(rng.binomial(total // self.repeats, share) * self.repeats, dtype=np.int64)
+
+
+def _wandering(rng: np.random.Generator, shape: tuple[int, int], sigma: float) -> Floats:
+    """Factors whose logarithm is an AR(1): bad minutes follow bad minutes."""
+    from scipy.signal import lfilter
+
+    steps = rng.normal(0, sigma * np.sqrt(1 - _STAYS**2), shape)
+    steps[:, 0] = rng.normal(0, sigma, shape[0])
+    return np.asarray(np.exp(lfilter([1], [1, -_STAYS], steps, axis=1) - sigma**2 / 2), dtype=float)
 
 
 def scenarios() -> list[Scenario]:
@@ -135,6 +151,7 @@ def _troubled() -> list[Scenario]:
     cold_start = _from(0, 0.3, 30)
     found += [_errors("cold start, 30 % for 30 s", Truth.TROUBLED, rpm, cold_start) for rpm in (60, 1000, 50_000)]
     found += [_steady("0.5 % in clusters", rpm, 0.005, clusters=0.7) for rpm in (60, 1000, 50_000)]
+    found += [_steady("0.5 % that wander", rpm, 0.005, wander=1.0) for rpm in (60, 1000, 50_000)]
     found += [_steady("0.5 % counted 3 times", rpm, 0.005, repeats=3) for rpm in (60, 1000)]
     found += [_steady(f"0.5 %, {gaps:.0%} missing", 1000, 0.005, missing=gaps) for gaps in (0.1, 0.2, 0.3)]
     return found

@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.judge_rules import FAIL, PASS, UNDECIDED, ours
 from benchmarks.judge_scenarios import BLOCK_S, MINUTE, MOST, Blocks, Scenario, scenarios
+from verification.judge.dispersion import Dispersion
 from verification.judge.judgement import Judgement
 from verification.judge.proportion import Block, ProportionJudge, ProportionRule
 from verification.verdict import Verdict
@@ -42,7 +43,7 @@ def test_it_is_the_same_judge(scenario: Scenario, size: int) -> None:
         roll_back_at=0.05,
         block_s=BLOCK_S * size,
         blocks=MOST // size,
-        dispersion=1.5,
+        dispersion=Dispersion(1.5, 1.8),
         baseline=(15, 30_000) if scenario.limit < 0.05 else None,
     )
     blocks = scenario.simulate(RUNS, np.random.default_rng(6)).merged(size)

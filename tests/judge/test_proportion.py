@@ -312,8 +312,6 @@ def test_more_bad_requests_than_requests_are_refused(counts: tuple[int, int, int
         {"block_s": 0.0},
         {"burst_fail_s": -1.0},
         {"lasting_s": math.inf},
-        {"dispersion": 0.5},
-        {"dispersion": math.nan},
         {"blocks": 0},
         {"baseline": (3, 2)},
         {"baseline": (-1, 2)},

@@ -11,6 +11,8 @@ from hypothesis import strategies as some
 
 from verification.clients.google.cloud_monitoring import Histogram, RevisionTraffic
 from verification.errors import ObserverError
+from verification.judge.dispersion import INDEPENDENT, Dispersion
+from verification.watch import baseline
 from verification.watch.baseline import WINDOW, Baseline, baseline_of, store, stored
 
 NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
@@ -43,7 +45,7 @@ def test_revisions_that_served_at_the_same_time_are_added() -> None:
 
 def test_without_a_request_nothing_is_made_up() -> None:
     found = baseline_of("s", NOW, [])
-    assert (found.error_rate, found.p95_ms, found.instances, found.dispersion) == (None, None, None, 1.0)
+    assert (found.error_rate, found.p95_ms, found.instances, found.dispersion) == (None, None, None, INDEPENDENT)
 
 
 def test_instances_are_the_fewest_and_the_most() -> None:
@@ -53,9 +55,52 @@ def test_instances_are_the_fewest_and_the_most() -> None:
 
 def test_clustered_errors_are_dispersed_and_even_ones_are_not() -> None:
     even = baseline_of("s", NOW, [minute(back, 100, 2) for back in range(30)])
-    clustered = baseline_of("s", NOW, [minute(back, 100, 60 if back == 7 else 0) for back in range(30)])
-    assert even.dispersion == 1.0
-    assert clustered.dispersion > 50
+    clustered = baseline_of("s", NOW, [minute(back, 100, 4 if back < 6 else 0) for back in range(30)])
+    assert even.dispersion == INDEPENDENT
+    assert clustered.dispersion.likely > 3
+
+
+class Monitoring:
+    """What Cloud Monitoring counted, or that it is down."""
+
+    def __init__(self, *traffic: RevisionTraffic, down: bool = False) -> None:
+        self.traffic, self.down = traffic, down
+        self.asked: list[timedelta] = []
+
+    def requests(self, since: datetime, until: datetime) -> tuple[RevisionTraffic, ...]:
+        if self.down:
+            raise ObserverError("Cloud Monitoring is down")
+        self.asked.append(until - since)
+        return tuple(point for point in self.traffic if since < point.end <= until)
+
+
+def with_history(monitoring: Monitoring) -> Dispersion:
+    half_hour = baseline_of("s", NOW, [minute(back, 1000, 5) for back in range(30)])
+    return baseline.with_history(monitoring, half_hour).dispersion  # type: ignore[arg-type]
+
+
+def spells(revision: str, *, since: int, until: int = 0) -> list[RevisionTraffic]:
+    """Half an hour with 1 % errors, an hour without any, and so on."""
+    return [minute(back, 1000, 10 if back % 90 < 30 else 0, revision) for back in range(until, since)]
+
+
+def test_a_day_tells_how_errors_come_in_spells_and_is_one_question() -> None:
+    monitoring = Monitoring(*spells("a", since=24 * 60))
+    assert with_history(monitoring).likely > 40
+    assert monitoring.asked == [timedelta(hours=24)]
+
+
+def test_what_was_served_by_a_revision_that_was_taken_back_is_none_of_it() -> None:
+    bad = [minute(back, 1000, 30, "taken-back") for back in range(60, 90)]
+    even = [minute(back, 1000, 5, "a") for back in (*range(60), *range(90, 24 * 60))]
+    assert with_history(Monitoring(*even, *bad)) == INDEPENDENT
+    assert with_history(Monitoring(*even, *spells("before", since=24 * 60, until=90))) == INDEPENDENT
+
+
+@pytest.mark.parametrize("monitoring", [Monitoring(down=True), Monitoring()])
+def test_without_a_history_the_half_hour_must_do(monitoring: Monitoring) -> None:
+    half_hour = baseline_of("s", NOW, [minute(back, 100, 4 if back < 6 else 0) for back in range(30)])
+    assert baseline.with_history(monitoring, half_hour) == half_hour  # type: ignore[arg-type]
 
 
 @given(some.lists(some.tuples(some.integers(0, 500), some.integers(0, 500)), max_size=40))
@@ -63,7 +108,7 @@ def test_nothing_is_lost_and_the_dispersion_is_at_least_one(minutes: list[tuple[
     traffic = [minute(back, max(one), min(one)) for back, one in enumerate(minutes)]
     found = baseline_of("s", NOW, traffic)
     assert found.requests == sum(one.requests for one in traffic[:30])
-    assert found.dispersion >= 1
+    assert found.dispersion.likely >= 1
     assert found.until - found.since == WINDOW
 
 

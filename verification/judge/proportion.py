@@ -26,6 +26,7 @@ from functools import cached_property
 from math import ceil, isfinite
 from typing import TYPE_CHECKING
 
+from verification.judge.dispersion import INDEPENDENT, Dispersion
 from verification.judge.judgement import Judgement, aside, is_count, percent, plain_percent
 from verification.settings.units import duration_text
 from verification.verdict import Verdict
@@ -74,7 +75,7 @@ class ProportionRule:
     lasting_s: float = 300  # of the literal rule: five samples in a row, of a fifth of this each
     burst_fail_s: float = 120  # tolerated, except by the literal rule
     burst_roll_back_s: float = 60
-    dispersion: float = 1.0  # of the baseline
+    dispersion: Dispersion = INDEPENDENT  # before the deployment: at most, for what is proven; as it is, for a pass
     baseline: tuple[int, int] | None = None  # (bad, total) before the deployment
     minimum: int = 300  # fewer requests than this are at best inconclusive
 
@@ -84,8 +85,8 @@ class ProportionRule:
         times = (self.block_s, self.lasting_s, self.burst_fail_s, self.burst_roll_back_s)
         if not all(isfinite(seconds) and seconds >= 0 for seconds in times) or not (self.block_s and self.lasting_s):
             raise ValueError(f"expected finite durations above 0, not {times}")
-        if self.blocks < 1 or not (isfinite(self.dispersion) and self.dispersion >= 1):
-            raise ValueError(f"expected a block and a dispersion of 1 at least: {self.blocks}, {self.dispersion}")
+        if self.blocks < 1:
+            raise ValueError(f"expected a block at least, not {self.blocks}")
         if self.baseline and not (all(map(is_count, self.baseline)) and self.baseline[0] <= self.baseline[1]):
             raise ValueError(f"expected (bad, total) of the baseline, not {self.baseline}")
 
@@ -106,7 +107,7 @@ class ProportionRule:
             return None
         from verification.judge.sequential_test import upper_bound
 
-        limit = _WORSE * float(upper_bound(*self.baseline, CONFIDENT_ALPHA, self.dispersion)) + _SLACK
+        limit = _WORSE * float(upper_bound(*self.baseline, CONFIDENT_ALPHA, self.dispersion.at_most)) + _SLACK
         return limit if limit < self.limit else None
 
     def burst_blocks(self, seconds: float) -> int:
@@ -134,7 +135,7 @@ class _Sums:
     def upper(self, rule: ProportionRule, alpha: float = CONFIDENT_ALPHA) -> float:
         from verification.judge.sequential_test import upper_bound
 
-        return float(upper_bound(self.possibly, self.total, alpha, rule.dispersion))
+        return float(upper_bound(self.possibly, self.total, alpha, rule.dispersion.likely))
 
     def words(self, rule: ProportionRule, broken: str = "") -> str:
         """`20 of 1,003 requests failed (1.99 %, at most 2.88 % with 95 % confidence; limit 1 %)`, or its breach."""
@@ -267,7 +268,9 @@ class ProportionJudge:
         """One of the exact bounds of the share over the limit that look at the single blocks."""
         counts = [(block.over_limit, block.total) if block else (0, 0) for block in self.blocks]
         bad, total = zip(*counts, strict=True)
-        return float(bound(bad, total, self.rule.burst_blocks(self.rule.burst_fail_s), alpha, self.rule.dispersion))
+        return float(
+            bound(bad, total, self.rule.burst_blocks(self.rule.burst_fail_s), alpha, self.rule.dispersion.at_most)
+        )
 
 
 def _step(evidence: Evidence, block: Block | None, bad: int, limit: float, rule: ProportionRule) -> Evidence:
@@ -276,4 +279,4 @@ def _step(evidence: Evidence, block: Block | None, bad: int, limit: float, rule:
         return evidence.after_gap()
     from verification.judge.sequential_test import share_ratios
 
-    return evidence.after(share_ratios(bad, block.total, limit, rule.dispersion), observed=block.total > 0)
+    return evidence.after(share_ratios(bad, block.total, limit, rule.dispersion.at_most), observed=block.total > 0)

@@ -13,7 +13,7 @@ from verification.errors import ObserverError, VerificationError
 from verification.probe import probe
 from verification.settings.model import Settings
 from verification.verdict import Measurement, record
-from verification.watch.baseline import Baseline, file_of, latest_visible, read_baseline, store
+from verification.watch.baseline import Baseline, file_of, latest_visible, read_baseline, store, with_history
 
 if TYPE_CHECKING:
     from verification.clients.service.answer import Answer
@@ -49,7 +49,7 @@ class RecordedBaseline:
             ("requests a minute", ""): round(baseline.rpm, 1),
             ("error rate", "%"): None if rate is None else round(rate * 100, 3),
             ("p95 latency", "ms"): None if baseline.p95_ms is None else round(baseline.p95_ms),
-            ("dispersion of the errors", ""): round(baseline.dispersion, 2),
+            ("dispersion of the errors", ""): round(baseline.dispersion.likely, 2),
             ("instances", ""): _range(baseline.instances),
         }
         return [
@@ -79,7 +79,8 @@ def baseline(
         return RecordedBaseline()
     try:
         until = latest_visible(cloud_monitoring, clock())
-        found = read_baseline(cloud_monitoring, run.service, until, latencies_of(deep_health))
+        half_hour = read_baseline(cloud_monitoring, run.service, until, latencies_of(deep_health))
+        found = with_history(cloud_monitoring, half_hour)
         if found.requests:
             store(file_of(logs.parent, settings.environment), found)
     except VerificationError as problem:

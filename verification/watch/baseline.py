@@ -1,4 +1,7 @@
-"""What is normal for a service: half an hour of its traffic before a deployment, which the watch holds it against."""
+"""What is normal for a service: half an hour of its traffic before a deployment, which the watch holds it against.
+
+How its errors come in spells is known from a whole day: half an hour has too few of them.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,13 @@ from statistics import mean, variance
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from verification.clients.google.cloud_monitoring import CloudMonitoring, Histogram, RevisionTraffic
-from verification.errors import ObserverError
+from verification.errors import ObserverError, VerificationError
+from verification.judge.dispersion import INDEPENDENT, Dispersion, dispersion_of
 from verification.records.atomic import write_whole
 
 WINDOW = timedelta(minutes=30)
+_HISTORY = timedelta(hours=24)
+_LATELY = timedelta(minutes=5)
 _P95 = 0.95
 
 
@@ -27,7 +33,10 @@ class Minute(BaseModel):
 
 
 class Baseline(BaseModel):
-    """The half hour before `until`. `latencies_ms` is what the deep health said of each dependency, once."""
+    """The half hour before `until`. `latencies_ms` is what the deep health said of each dependency, once.
+
+    `dispersion` is that of the errors, of a longer time where that could be read.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,6 +47,7 @@ class Baseline(BaseModel):
     p95_ms: float | None
     instances: tuple[int, int] | None  # fewest and most
     latencies_ms: dict[str, float]
+    dispersion: Dispersion = INDEPENDENT
 
     @property
     def requests(self) -> int:
@@ -60,23 +70,8 @@ class Baseline(BaseModel):
         return self.errors / self.requests if self.requests else None
 
     @property
-    def dispersion(self) -> float:
-        """Pearson's: how much more the errors of single minutes vary than independent ones would; 1 at least.
-
-        McCullagh and Nelder, Generalized Linear Models (1989), 4.5: chi square by its degrees of freedom.
-        """
-        asked = [minute for minute in self.minutes if minute.requests]
-        if len(asked) < 2 or not 0 < self.errors < self.requests:
-            return 1.0
-        rate = self.errors / self.requests
-        chi_square = sum(
-            (minute.errors - minute.requests * rate) ** 2 / (minute.requests * rate * (1 - rate)) for minute in asked
-        )
-        return max(1.0, chi_square / (len(asked) - 1))
-
-    @property
     def request_dispersion(self) -> float:
-        """The same of the requests themselves: how much more their number varies from minute to minute; 1 at least."""
+        """How much more the number of requests varies from minute to minute than of independent ones; 1 at least."""
         counts = [minute.requests for minute in self.minutes]
         if len(counts) < 2 or not self.requests:
             return 1.0
@@ -91,25 +86,31 @@ def baseline_of(
     latencies_ms: Mapping[str, float] | None = None,
 ) -> Baseline:
     """The baseline of the half hour before `until`; what lies outside of it is left out."""
-    since = until - WINDOW
-    counts = [[0, 0] for _ in range(int(WINDOW.total_seconds() // 60))]
-    latencies = Histogram()
-    for point in traffic:
-        minute = int((point.end - since).total_seconds() - 1e-6) // 60
-        if since < point.end <= until and minute < len(counts):
-            counts[minute][0] += point.requests
-            counts[minute][1] += point.errors
-            latencies += point.latencies
+    since, points = until - WINDOW, list(traffic)
+    minutes = _minutes(points, since, until)
+    latencies = sum((point.latencies for point in points if since < point.end <= until), Histogram())
     running = [count for at, count in instances if since < at <= until]
     return Baseline(
         service=service,
         since=since,
         until=until,
-        minutes=tuple(Minute(requests=total, errors=errors) for total, errors in counts),
+        minutes=tuple(Minute(requests=total, errors=errors) for errors, total in minutes),
         p95_ms=latencies.percentile(_P95),
         instances=(min(running), max(running)) if running else None,
         latencies_ms=dict(latencies_ms or {}),
+        dispersion=dispersion_of(minutes),
     )
+
+
+def _minutes(traffic: Iterable[RevisionTraffic], since: datetime, until: datetime) -> list[tuple[int, int]]:
+    """Errors and requests of each minute from `since` to `until`; what lies outside of them is left out."""
+    counts = [[0, 0] for _ in range(int((until - since).total_seconds() // 60))]
+    for point in traffic:
+        minute = int((point.end - since).total_seconds() - 1e-6) // 60
+        if since < point.end <= until and minute < len(counts):
+            counts[minute][0] += point.errors
+            counts[minute][1] += point.requests
+    return [(errors, total) for errors, total in counts]
 
 
 def latest_visible(monitoring: CloudMonitoring, now: datetime) -> datetime:
@@ -125,6 +126,22 @@ def read_baseline(
     since = until - WINDOW - timedelta(minutes=1)
     traffic, instances = monitoring.traffic(since, until), monitoring.instances(since, until)
     return baseline_of(service, until, traffic, instances, latencies_ms)
+
+
+def with_history(monitoring: CloudMonitoring, baseline: Baseline) -> Baseline:
+    """The same with the dispersion of the day before, as far as the revision goes back that served at last.
+
+    What was deployed earlier, and may have been taken back for its errors, says nothing about what is usual. A history
+    that cannot be read costs no baseline.
+    """
+    since, until = baseline.until - _HISTORY, baseline.until
+    try:
+        points = monitoring.requests(since, until)
+    except VerificationError:
+        return baseline
+    last = {point.revision for point in points if until - _LATELY < point.end <= until and point.requests}
+    minutes = _minutes((point for point in points if point.revision in last), since, until)
+    return baseline.model_copy(update={"dispersion": dispersion_of(minutes)}) if last else baseline
 
 
 def file_of(output: Path, environment: str) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 from verification.deadline import Deadline, poll
 from verification.errors import ObserverError, VerificationError
 from verification.series import WatchSnapshot
-from verification.watch.baseline import Baseline, file_of, latest_visible, read_baseline, stored
+from verification.watch.baseline import Baseline, file_of, latest_visible, read_baseline, stored, with_history
 from verification.watch.criteria.from_settings import BlockGrid, configured_criteria
 from verification.watch.criteria.traffic import LOG, METRICS
 from verification.watch.result import WatchResult
@@ -127,7 +127,8 @@ class Watcher:
             return None
         with suppress(VerificationError):
             if monitoring is not None:
-                return read_baseline(monitoring, run.service, min(created, latest_visible(monitoring, self._clock())))
+                until = min(created, latest_visible(monitoring, self._clock()))
+                return with_history(monitoring, read_baseline(monitoring, run.service, until))
         return self._kept(run.service, created)
 
     def _kept(self, service: str, created: datetime) -> Baseline | None:

@@ -23,7 +23,7 @@ from typing import ParamSpec, TypeVar
 import pytest
 
 from verification.deadline import Deadline, Stopwatch
-from verification.errors import ObserverError, SettingsError
+from verification.errors import NotAsked, ObserverError, SettingsError
 from verification.resource import ReplacedResources, Resources
 
 P = ParamSpec("P")
@@ -122,6 +122,13 @@ class Probes:
             again._futures = {name: future for name, future in self._futures.items() if name not in asked}
         again._due = dict.fromkeys(again._futures, Deadline.after(within))
         return again
+
+    def adopt(self, again: Probes, names: Iterable[str]) -> None:
+        """Take over the answers of `again` to `names`; what could not be asked for want of them is asked anew."""
+        with self._lock:
+            self._futures |= {name: again._futures[name] for name in names if name in again._futures}
+            for name in [name for name, future in self._futures.items() if _was_not_asked(future)]:
+                del self._futures[name]
 
     @property
     def asked(self) -> frozenset[str]:
@@ -240,6 +247,10 @@ class Probes:
             future.set_result(answer)
         except BaseException as error:  # whatever it is, it belongs to the criterion that asks
             future.set_exception(error)
+
+
+def _was_not_asked(future: Future[object]) -> bool:
+    return future.done() and isinstance(future.exception(), NotAsked)
 
 
 def _bare(name: str) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # the supervisor asks nothing again, and must not cost every 
 
 _TAG_SET, _TAG_REMOVED, _ASKED = "control-tag-set", "control-tag-removed", "control"
 _STARTING = frozenset({429, 500, 502, 503, 504})
+_USERS_LATENCY = "p95_latency"
 _PAUSE = 0.3
 _REMOVED_WITHIN = 15.0
 
@@ -120,12 +121,19 @@ class Control:
 
 
 def result_of(target: str, found: dict[str, Confirmed | None]) -> ControlResult:
-    """What the answers of `target`, by trigger, come to: going back helps where it answers any of them better."""
+    """What the answers of `target`, by trigger, come to: going back helps where it answers any of them better.
+
+    That users are answered slowly cannot be asked; where a dependency is slow for both revisions, it is explained.
+    """
     words = "; ".join(f"{name}: {_counted(result)}" for name, result in found.items())
     reason = f"{target} was asked the same: {words}"
     if any(result is not None and _is_good(result) for result in found.values()):
         return ControlResult(ControlVerdict.BETTER, reason)
-    if found and all(result is not None and result.certain for result in found.values()):
+    slow_for_both = any(
+        name.endswith("_latency") and result is not None and result.certain for name, result in found.items()
+    )
+    to_explain = [result for name, result in found.items() if not (slow_for_both and name == _USERS_LATENCY)]
+    if to_explain and all(result is not None and result.certain for result in to_explain):
         return ControlResult(ControlVerdict.NO_BETTER, reason)
     return ControlResult(ControlVerdict.UNKNOWN, reason)
 

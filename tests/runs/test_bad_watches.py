@@ -41,3 +41,13 @@ def test_a_bad_release_is_caught_while_users_meet_it_and_undone(
         assert criterion in triggers, ran.said
     assert ran.verdict.rollback.outcome == "done"
     assert world.answering() == {before}, "the client of the ingress sees the old revision again"
+
+
+def test_a_dependency_that_is_slow_for_every_revision_is_not_the_releases_fault(watching: Watching) -> None:
+    text = watching.patient.read_text(encoding="utf-8").replace('openai_latency = "1h ', 'openai_latency = "')
+    watching.patient.write_text(text, encoding="utf-8")
+    ran = watching.run(*watching.arguments, "--fault", "dependency-slow-everywhere", variables=watching.world.variables)
+    assert ran.of("openai_latency") == "fail", ran.said
+    assert (ran.verdict.rollback.outcome, ran.verdict.rollback.guard) == ("withheld", "previous_no_better")
+    assert "told #incidents" in ran.said
+    assert watching.world.answering() == {watching.world.note()["current"]}

@@ -14,12 +14,13 @@ from functools import partial
 
 import pytest
 
-from verification.criteria.criterion import criterion_id, phase_of
+from verification.criteria.criterion import asked_by, criterion_id, phase_of
 from verification.criteria.repetition import Answered, Question, Repetition, repeat
 from verification.criteria.results import blames_service
 from verification.deadline import Deadline
-from verification.errors import CredentialsRefused, NotAsked, NotRevisionRelated, Unconfirmed
+from verification.errors import CredentialsRefused, NotRevisionRelated, Unconfirmed
 from verification.judge.confirmation import Answers
+from verification.probe import may_be_asked_again
 from verification.run.run import Run
 from verification.settings.model import Settings
 from verification.verdict import Measurement, record
@@ -39,6 +40,7 @@ class Confirmed:
     unknown: int = 0
     why_unknown: str = ""
     refused: bool = False
+    good: Repetition | None = None  # the last one that was
 
     @property
     def certain(self) -> bool:
@@ -76,12 +78,20 @@ class FailedCriteria:
         """
         question = self._questions.get(criterion)
         if question is None:
-            return None
+            return self._ask_of_the_watch(criterion, address)
         settings, deadline = self._run.settings, Deadline.after(within)
         none_yet = Answers(0, 0, settings.limits.error_rate)
         with closing(self._run.new_client(address)) as client:
             ask = partial(repeat, question, client, whole_chain=True)
             return ask_until_certain(ask, none_yet, most_answers(question.item, settings), deadline)
+
+    def _ask_of_the_watch(self, criterion: str, address: str) -> Confirmed | None:
+        watcher = self._run.watcher
+        if watcher is None:
+            return None
+        with closing(self._run.new_client(address)) as client:
+            answers = watcher.ask_again(criterion, client)
+        return Confirmed(answers, asked_enough=True) if answers is not None else None
 
 
 class Confirmation:
@@ -91,7 +101,6 @@ class Confirmation:
         self._run = run
         self._failed = failed
         self._on_doubt = on_doubt
-        self._cleared = False
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -99,30 +108,13 @@ class Confirmation:
         try:
             return (yield)
         except BaseException as error:
-            if not self._is_confirmable(item, error):
+            if not _is_confirmable(item, error):
                 raise
-            if isinstance(error, NotAsked):
-                self._ask_once_more(item, error)
-            else:
+            if _is_fixable(item):
                 self._failed.add(Question.of(item))
                 self._on_doubt()
-                self._confirm(item, error)
+            self._confirm(item, error)
             return None
-
-    def _is_confirmable(self, item: pytest.Item, error: BaseException) -> bool:
-        if phase_of(item) not in CONFIRMED_PHASES or item.get_closest_marker("unmendable"):
-            return False
-        if isinstance(error, NotAsked):
-            return self._cleared
-        return blames_service(error) and not isinstance(error, NotRevisionRelated)
-
-    def _ask_once_more(self, item: pytest.Item, error: NotAsked) -> None:
-        """What it needed was asked again, and answered well: so can this be."""
-        settings = self._run.settings
-        with closing(self._run.new_client()) as service:
-            found = repeat(Question.of(item), service, settings.smoke.confirm_within, whole_chain=True)
-        if found.answered is not Answered.GOOD:
-            raise found.error or error
 
     def _confirm(self, item: pytest.Item, error: BaseException) -> None:
         settings = self._run.settings
@@ -137,7 +129,9 @@ class Confirmation:
             raise error
         if not confirmed.cleared:
             raise Unconfirmed(f"{_words(error)}; {asked_again}", "Ask again, or watch on: `-m monitor`.") from error
-        self._cleared = True
+        if confirmed.good is not None and confirmed.good.probes is not None:
+            # What needed this answer can be asked now.
+            self._run.probes.adopt(confirmed.good.probes, asked_by(item))
 
 
 def ask_again(item: pytest.Item, service: object, settings: Settings, *, refused: bool = False) -> Confirmed:
@@ -164,7 +158,7 @@ def most_answers(item: pytest.Item, settings: Settings) -> int:
 
 def ask_until_certain(ask: Callable[[float], Repetition], answers: Answers, most: int, deadline: Deadline) -> Confirmed:
     """Call `ask` until `answers` are certain, it was `most` times in all, or the deadline is over; side by side."""
-    unknown, why_unknown, refused = 0, "", False
+    unknown, why_unknown, refused, good = 0, "", False, None
     with_threads = ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="asked again")
     try:
         while not (_is_settled(answers) or refused or deadline.is_over) and answers.total + unknown < most:
@@ -179,14 +173,26 @@ def ask_until_certain(ask: Callable[[float], Repetition], answers: Answers, most
                     else:
                         answers = answers.after(good=repetition.answered is Answered.GOOD)
                     refused = refused or repetition.refused
+                    good = repetition if repetition.answered is Answered.GOOD else good
     finally:
         with_threads.shutdown(wait=False, cancel_futures=True)
-    return Confirmed(answers, answers.total + unknown >= most, unknown, why_unknown, refused)
+    return Confirmed(answers, answers.total + unknown >= most, unknown, why_unknown, refused, good)
 
 
 def _is_settled(answers: Answers) -> bool:
     """Whether more would tell nothing new: too many are bad, or none of the first ones is."""
     return answers.certain or (answers.total >= _AT_FIRST and not answers.bad)
+
+
+def _is_confirmable(item: pytest.Item, error: BaseException) -> bool:
+    if phase_of(item) not in CONFIRMED_PHASES or isinstance(error, NotRevisionRelated) or not blames_service(error):
+        return False
+    return _is_fixable(item) or any(map(may_be_asked_again, asked_by(item)))
+
+
+def _is_fixable(item: pytest.Item) -> bool:
+    """Whether another revision might do better."""
+    return item.get_closest_marker("unmendable") is None
 
 
 def _words(error: BaseException) -> str:

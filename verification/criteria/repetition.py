@@ -46,6 +46,7 @@ class Repetition:
 
     answered: Answered
     error: BaseException | None = None
+    probes: Probes | None = None  # with the answers
 
     @property
     def text(self) -> str:
@@ -88,8 +89,8 @@ def repeat(question: Question, service: object, within: float, *, whole_chain: b
     except BaseException as error:
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             raise
-        return Repetition(_answered(error), error)
-    return Repetition(Answered.GOOD)
+        return Repetition(_answered(error), error, again)
+    return Repetition(Answered.GOOD, probes=again)
 
 
 def _answered(error: BaseException) -> Answered:

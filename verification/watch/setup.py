@@ -7,12 +7,15 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from verification.clients.service.client import Service
 from verification.deadline import Deadline, poll
 from verification.errors import ObserverError, VerificationError
+from verification.judge.confirmation import Answers
 from verification.series import WatchSnapshot
 from verification.watch.baseline import Baseline, file_of, latest_visible, read_baseline, stored, with_history
 from verification.watch.criteria.from_settings import BlockGrid, configured_criteria
 from verification.watch.criteria.traffic import LOG, METRICS
+from verification.watch.questions_again import ask_again
 from verification.watch.result import WatchResult
 from verification.watch.samples import Sample, SampleFile
 from verification.watch.sources.factory import SourceFactory, WatchContext, pace_of
@@ -62,6 +65,10 @@ class Watcher:
         if self._stopped.is_set():
             self._watch.stop()
         return WatchResult(self._watch.run(), "there is nothing to watch it with (which revision serves is not known)")
+
+    def ask_again(self, criterion: str, service: Service) -> Answers | None:
+        """How `service` answers what `criterion` asks of its own: see `questions_again`."""
+        return ask_again(self._context, criterion, service)
 
     def snapshot(self) -> WatchSnapshot | None:
         """The watch as it stands, for whoever looks on; None while there is none."""

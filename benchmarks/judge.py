@@ -16,6 +16,7 @@ from itertools import chain, groupby
 
 import numpy as np
 
+from benchmarks import judge_questions
 from benchmarks.figure import Figure, text_table
 from benchmarks.judge_rules import FAIL, PASS, UNDECIDED, Outcomes, ours, rivals
 from benchmarks.judge_scenarios import (
@@ -62,7 +63,7 @@ def measure(*, quick: bool) -> list[Figure]:
         found = list(chain.from_iterable(pool.map(partial(_judged, runs=runs), scenarios())))
     print(f"{runs[0]:,} runs of each healthy or troubled scenario, {runs[1]:,} of each other one\n")
     print(f"{_pooled(found)}\n\n{_each(found)}\n")
-    return _figures(found)
+    return [*_figures(found), *judge_questions.measure(quick=quick)]
 
 
 def _judged(scenario: Scenario, runs: tuple[int, int]) -> list[_ScenarioResult]:

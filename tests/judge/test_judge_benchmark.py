@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.judge_questions import smoke_outcomes
 from benchmarks.judge_rules import FAIL, PASS, UNDECIDED, ours
 from benchmarks.judge_scenarios import BLOCK_S, MINUTE, MOST, Blocks, Scenario, scenarios
 from verification.judge.dispersion import Dispersion
@@ -51,3 +52,18 @@ def test_it_is_the_same_judge(scenario: Scenario, size: int) -> None:
     for run in range(RUNS):
         found, at_s = watched(rule, blocks, run)
         assert (many.verdict[run], many.at_s[run]) == (VERDICTS[found.verdict], at_s), found.reason
+
+
+@pytest.mark.parametrize("share", [0.001, 0.005, 0.009])
+def test_smoke_is_hardly_ever_mistaken_about_a_healthy_service(share: float) -> None:
+    criteria = 9
+    failed, doubted = smoke_outcomes(share)
+    assert criteria * failed <= 1e-4
+    assert criteria * doubted <= 0.02
+
+
+def test_smoke_is_certain_of_what_is_dead_and_never_passes_what_is_bad() -> None:
+    assert smoke_outcomes(1.0) == (1.0, 0.0)
+    failed, doubted = smoke_outcomes(0.5)
+    assert failed > 0.499
+    assert failed + doubted == pytest.approx(0.5)

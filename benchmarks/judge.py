@@ -135,6 +135,7 @@ def _pooled(found: Sequence[_ScenarioResult]) -> str:
         ("healthy: undecided", healthy, "undecided"),
         ("troubled: false alarms", troubled, "bad"),
         ("bursts of 60 s at most: false alarms", bursts, "bad"),
+        ("errors in spells: false alarms", _of(troubled, name="0.5 % that wander"), "bad"),
         ("severe faults: passed", severe, "passed"),
         ("severe faults: undecided", severe, "undecided"),
         ("moderate faults: passed", moderate, "passed"),
@@ -191,6 +192,7 @@ def _figures(found: Sequence[_ScenarioResult]) -> list[Figure]:
     return [
         worst("healthy: false roll-back", healthy, "bad", 0.1),
         worst("troubled: false roll-back", _of(judges, Truth.TROUBLED), "bad", 0.1),
+        worst("errors in spells: false roll-back", _of(judges, name="0.5 % that wander"), "bad", 0.1),
         worst("severe fault passed", early, "passed", 0),
         worst("- begun in the last two minutes", late, "passed", None),
         worst("2 % errors at 60 rpm or more passed", _of(judges, name="2% errors", rpm=60), "passed", 1),

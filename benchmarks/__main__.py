@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from benchmarks import collect, judge, monitor, pre_phase, recovery, report, sandbox_start, smoke_phase
+from benchmarks import collect, confirmation, judge, monitor, pre_phase, recovery, report, sandbox_start, smoke_phase
 from benchmarks.figure import BenchmarkError, Figure, figure_table
 from verification.errors import VerificationError
 
@@ -19,6 +19,7 @@ _MEASURES: dict[str, Callable[..., list[Figure]]] = {
     "recovery": recovery.measure,
     "monitor": monitor.measure,
     "judge": judge.measure,
+    "confirmation": confirmation.measure,
     "report": report.measure,
 }
 

@@ -128,6 +128,8 @@ class Confirmation:
             error.add_note(asked_again)
             raise error
         if not confirmed.cleared:
+            if self._run.watcher is not None:
+                self._run.watcher.carry_over(criterion_id(item), answers)
             raise Unconfirmed(f"{_words(error)}; {asked_again}", "Ask again, or watch on: `-m monitor`.") from error
         if confirmed.good is not None and confirmed.good.probes is not None:
             # What needed this answer can be asked now.

@@ -14,6 +14,7 @@ from verification.judge.confirmation import Answers
 from verification.series import WatchSnapshot
 from verification.watch.baseline import Baseline, file_of, latest_visible, read_baseline, stored, with_history
 from verification.watch.criteria.from_settings import BlockGrid, configured_criteria
+from verification.watch.criteria.repeated_checks import FLOWS, HEALTH
 from verification.watch.criteria.traffic import LOG, METRICS
 from verification.watch.questions_again import ask_again
 from verification.watch.result import WatchResult
@@ -23,6 +24,7 @@ from verification.watch.watch import BEGUN, Watch, WatchPlan
 
 SAMPLES = "samples.csv"
 _PAUSE = 0.5
+_STREAMS = {"basic_health": HEALTH, **{name: f"{FLOWS}{name}" for name in ("login", "content_listing", "search")}}
 _BY_SETTING = {"cloud_logging": LOG, "cloud_monitoring": METRICS}
 
 
@@ -34,6 +36,8 @@ class Watcher:
         self._watch: Watch | None = None
         self._stopped = threading.Event()
         self._skew = timedelta()
+        self._lock = threading.Lock()  # of what is carried over, until there is a watch
+        self._carried: list[Sample] = []
 
     def watch(self) -> WatchResult:
         """Watch to the end. Raises ObserverError where the revision never serves or the watch cannot be resumed."""
@@ -62,6 +66,8 @@ class Watcher:
         )
         self._watch.begin()
         self._watch.replay(earlier[1:])
+        with self._lock:
+            self._watch.add_samples(self._carried)
         if self._stopped.is_set():
             self._watch.stop()
         return WatchResult(self._watch.run(), "there is nothing to watch it with (which revision serves is not known)")
@@ -69,6 +75,24 @@ class Watcher:
     def ask_again(self, criterion: str, service: Service) -> Answers | None:
         """How `service` answers what `criterion` asks of its own: see `questions_again`."""
         return ask_again(self._context, criterion, service)
+
+    def carry_over(self, criterion: str, answers: Answers) -> None:
+        """Have the watch count what the smoke `criterion` was answered to the same question."""
+        stream = _STREAMS.get(criterion)
+        if stream is None:
+            return
+        # A moment apart, and the bad ones never in a row: in which order they came is not known.
+        at, step = self._clock(), answers.total / max(answers.bad, 1)
+        bad = {int((number + 0.5) * step) for number in range(answers.bad)}
+        samples = [
+            Sample(stream, at + timedelta(microseconds=number), float(number not in bad), text=f"smoke: {answers.text}")
+            for number in range(answers.total)
+        ]
+        with self._lock:
+            if self._watch is None:
+                self._carried += samples
+            else:
+                self._watch.add_samples(samples)
 
     def snapshot(self) -> WatchSnapshot | None:
         """The watch as it stands, for whoever looks on; None while there is none."""

@@ -1,7 +1,8 @@
 """The one place that keeps secrets in: everything that leaves the process is passed through `redact`.
 
 Loaded secrets are registered here and replaced wherever they turn up, in their usual disguises too; credentials that
-nobody registered (`user:password@`, bearer tokens, `key=` in a query) are caught by their shape.
+nobody registered (`user:password@`, bearer tokens, JSON web tokens, `key=` in a query, cookies) are caught by their
+shape. A query may hold others, under names that nobody knows: an address is shown without it (`shown_address`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import base64
 import json
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from html import escape
 from urllib.parse import quote, quote_plus, unquote
 
@@ -33,31 +34,53 @@ _WITH_CREDENTIALS = re.compile(r"^[a-z][a-z0-9+.-]*://[^/?#@]*:([^/?#]+)@", re.I
 _MOST_LOOKED_THROUGH = 16_000  # characters of a text that only its beginning is shown of
 
 _LETTER = r"[A-Za-z0-9._~+/=-]"
-# Each takes time in proportion to the text, however hostile: no two parts of a shape can match the same characters.
-_SHAPES = (
-    (re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}://)[^/\s?#\"'<>]*@", re.IGNORECASE), rf"\1{HIDDEN}@"),
-    (
-        # A digit or a capital further in tells a credential from a word, as in "basic authentication".
-        re.compile(rf"(\b(?:bearer|basic)\s+)(?=(?-i:[A-Za-z._~+/-]+[A-Z0-9=]|[0-9])){_LETTER}{{8,}}", re.IGNORECASE),
-        rf"\1{HIDDEN}",
-    ),
-    (
-        re.compile(
-            r"([?&](?:key|sig|api_?key|policy|x-[a-z]{1,10}-credential|[a-z_-]{0,20}(?:token|password|secret|signature))=)"
-            r"[^&\s\"'<>]+",
-            re.IGNORECASE,
-        ),
-        rf"\1{HIDDEN}",
-    ),
-    (
-        re.compile(
-            r"(\"(?:password|access_token|refresh_token|id_token|client_secret|authorization|set-cookie)\"\s*:\s*\")"
-            r"(?!\")[^\"\\]*(?:\\.[^\"\\]*)*",
-            re.IGNORECASE | re.DOTALL,
-        ),
-        rf"\1{HIDDEN}",
-    ),
+_WORD = "(?:token|password|passwd|secret|signature|hmac|jwt)"
+# Parameters that carry a credential, as APIs and those who deliver media call them.
+_PARAMETER = (
+    r"(?:key|sig|policy|api_?key|key-pair-id|auth(?:[_-]?key)?|hdn(?:ts|ea|tl)|__gda__|x-[a-z]{1,10}-credential|"
+    rf"[a-z0-9_-]{{0,20}}{_WORD}_{{0,2}})"
 )
+_UNMISTAKABLE = "(?:hdn(?:ts|ea|tl)|hmac|jwt|x-(?:goog|amz)-signature)"  # whatever stands before it
+# An address that stands in JSON, in HTML or in another address has its signs in disguise.
+_BEFORE, _EQUALS = r"(?:[?&;#]|\\u0026|%(?:25)?(?:26|3f))", r"(?:=|\\u003d|%(?:25)?3d)"
+_JSON_KEY = rf"(?:[a-z0-9_-]{{0,30}}(?:{_WORD}|cookie)|authorization|api_?key|private_key)"
+_VALUE = r"(?:[^&\s\"'<>\\]|\\/)"
+_QUOTE, _QUOTED = r"\\{1,8}\"", r"(?:[^\"\\]|\\++(?:[^\"\\]|\"(?!\s{0,8}[,}\]])))"
+# Each takes time in proportion to the text, however hostile: no two parts of a shape can match the same characters. And
+# each ends where JSON or HTML goes on in which the text stands. Before it, what a text must hold in small letters to be
+# looked through at all.
+_SHAPES = tuple(
+    (signs, re.compile(shape, re.IGNORECASE | re.DOTALL), rf"\1{HIDDEN}{after}")
+    for signs, shape, after in (
+        (("://",), r"(\b[a-z][a-z0-9+.-]{0,30}://)[^/\s?#\"'<>]*@", "@"),
+        (
+            ("bearer", "basic"),
+            # A digit or a capital further in tells a credential from a word, as in "basic authentication".
+            rf"(\b(?:bearer|basic)\s+)(?=(?-i:[A-Za-z._~+/-]+[A-Z0-9=]|[0-9])){_LETTER}{{8,}}",
+            "",
+        ),
+        (("=", "3d"), rf"({_BEFORE}{_PARAMETER}{_EQUALS}){_VALUE}+", ""),
+        (("hdn", "hmac", "jwt", "-signature"), rf"((?<![a-z0-9_]){_UNMISTAKABLE}{_EQUALS}){_VALUE}+", ""),
+        # A JSON web token, even half of one: it begins a word, or follows the disguise of a sign.
+        (
+            ("eyj",),
+            r"(?-i:((?<![A-Za-z0-9_-])|(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrt]))eyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*){1,4})",
+            "",
+        ),
+        (('"',), rf"(\"{_JSON_KEY}\"\s*:\s*\")(?!\")[^\"\\]*(?:\\.[^\"\\]*)*", ""),
+        (("'",), rf"('{_JSON_KEY}'\s*[:,]\s*b?')(?!')[^'\\]*(?:\\.[^'\\]*)*", ""),  # as Python shows what it has
+        # JSON in a text of JSON: its quotes have backslashes before them, and the value's last one a sign after it.
+        (('\\"',), rf"({_QUOTE}{_JSON_KEY}{_QUOTE}\s{{0,8}}:\s{{0,8}}{_QUOTE})(?!{_QUOTE}){_QUOTED}+", ""),
+        (
+            ("cookie:",),
+            r"((?:\bset-|(?m:^))cookie:[ \t]*)(?=[^\s\"<\\])(?:[^\r\n<\"\\]|\\.|(?<==)\"[^\"\r\n<,:]*\")+",
+            "",
+        ),
+    )
+)
+
+# The whole of an address, whether or not it has a query: what was looked at once is not looked at again.
+_ADDRESS = re.compile(rf"(https?:(?:\\?/){{2}}[^\s\"'<>?]*)(\?(?:{_VALUE}|&|\\u0026)+)?", re.IGNORECASE)
 
 
 class Redactor:
@@ -95,8 +118,10 @@ class Redactor:
 
     def _cleaned(self, text: str) -> str:
         text = "".join(self._without_known(text))
-        for shape, replacement in _SHAPES:
-            text = shape.sub(replacement, text)
+        small = text.lower()
+        for signs, shape, replacement in _SHAPES:
+            if any(sign in small for sign in signs):
+                text = shape.sub(replacement, text)
         return text
 
     def _without_known(self, text: str) -> Iterator[str]:
@@ -171,3 +196,17 @@ def redact_and_truncate(text: str | bytes, most: int = 120) -> str:
     # Cleaned before it is cut: half a secret would not be known as one.
     text = redact(" ".join(text[:_MOST_LOOKED_THROUGH].split()))
     return text if len(text) <= most else text[:most] + "…"
+
+
+def without_queries(text: str) -> str:
+    """`text`, which somebody else wrote, with all addresses in it as `shown_address` shows them."""
+    return _ADDRESS.sub(lambda found: f"{found[1]}?…" if found[2] else found[1], text)
+
+
+def shown_address(address: str, shown: Collection[str] = ()) -> str:
+    """`address` for people: of its query only the parameters `shown`, and an ellipsis for all others."""
+    place, _, query = address.partition("#")[0].partition("?")
+    every = query.split("&") if query else []
+    kept = [part for part in every if part.partition("=")[0] in shown]
+    kept += ["…"] if len(kept) < len(every) else []
+    return f"{place}?{'&'.join(kept)}" if kept else place

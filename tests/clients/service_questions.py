@@ -15,7 +15,7 @@ from verification.settings.service import Smoke, Target
 
 
 @contextmanager
-def client(url: str, ca_file: str | None = None, **smoke: str | float) -> Iterator[Service]:
+def client(url: str, ca_file: str | None = None, **smoke: str | float | list[str]) -> Iterator[Service]:
     """A client that waits half a second for an answer, and asks again after a moment."""
     settings = Smoke.model_validate({"timeout": "500ms", "retry_after": "10ms", **smoke})
     service = Service(Target(url=url, ca_file=ca_file), settings)

@@ -15,6 +15,31 @@ from verification.errors import ObserverError, ServiceError, VerificationError
 pytestmark = pytest.mark.timeout(60)  # no question may outlive its own limit; this is for a client without one
 
 
+# --- what is shown of an address -----------------------------------------------------------------------------------
+
+
+def test_an_address_is_shown_without_its_query_but_for_what_is_allowed() -> None:
+    def answer(conversation: Conversation) -> None:
+        conversation.answer(b'{"url": "https://cdn.example/a.m3u8?st=canary&e=1"}', status="404 Not Found")
+
+    with hostile(answer) as server, client(server.url, shown_parameters=["q"]) as service:
+        found = service.get("/search?q=news&st=canary")
+        media = service.first_bytes(f"{server.url}/a.m3u8?st=canary#canary")
+    assert found.question == f"GET {server.url}/search?q=news&…"
+    assert media.question == f"GET {server.url}/a.m3u8?…"
+    for one in (found, media):
+        said = str(problem(one)) + one.status.note + one.snippet
+        assert "https://cdn.example/a.m3u8?…" in said
+        assert "canary" not in said
+
+
+@pytest.mark.parametrize("address", ["ftp://cdn.example/a?st=canary", "https://169.254.169.254/a?st=canary"])
+def test_an_address_that_is_not_asked_is_shown_without_its_query_too(address: str) -> None:
+    with client("http://127.0.0.1:9") as service:
+        answer = service.first_bytes(address)
+    assert "canary" not in answer.question + str(problem(answer))
+
+
 # --- redirects, and what is never sent elsewhere -------------------------------------------------------------------
 
 

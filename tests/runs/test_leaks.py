@@ -28,6 +28,11 @@ CANARIES = {name: f"c4nary/{number}+'&\"<of-{name.lower()}" for number, name in 
 # A token goes into a header, so it is of fewer characters.
 CANARIES |= {name: f"c4nary.{number}-{name.lower()}=" for number, name in enumerate(NAMES) if name.endswith("TOKEN")}
 IN_ADDRESS = "c4nary-in-an-address"
+# Nobody registered these: they are known by their shape.
+SIGNED = (
+    "https://cdn.example/a.m3u8?hdnts=exp=1~acl=/*~hmac=c4nary-of-a-signature https://cdn.example/a?auth=c4nary&sig=c4nary "
+    'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI0MiJ9.c4nary-of-a-jwt {"token":"c4nary-in-json"} Set-Cookie: sid=c4nary-of-a-session'
+)
 RAN = "document.documentElement.setAttribute('data-ran', '1')"
 MARKUP = (
     f'<x-injected></x-injected><img src="http://evil.example/i" onerror="{RAN}"><script>{RAN}</script>'
@@ -39,8 +44,13 @@ TEAM = '''
 
     SECRETS = [os.environ[name] for name in ("TEAM_SECRET", "GITHUB_TOKEN", "SLACK_BOT_TOKEN")]
     MARKUP = os.environ["MARKUP"]
+    SIGNED = os.environ["SIGNED"]
 
     def tell():
+        print(SIGNED)
+        print(SIGNED, file=sys.stderr)
+        logging.getLogger("team").error("told %s", SIGNED)
+        warnings.warn(f"warned of {SIGNED}")
         for secret in SECRETS:
             print(secret, MARKUP)
             print(secret, file=sys.stderr)
@@ -59,11 +69,16 @@ TEAM = '''
         try:
             raise ValueError(SECRETS[0])
         except ValueError as error:
-            raise RuntimeError(f"{SECRETS[1]} at https://me:c4nary-in-an-address@host/ {MARKUP}") from error
+            raise RuntimeError(f"{SECRETS[1]} at https://me:c4nary-in-an-address@host/ {MARKUP} {SIGNED}") from error
 
     @pytest.mark.smoke
     def test_that_fails():
         """It fails."""
+        assert SIGNED != SIGNED + "", {"said": SIGNED, "items": [SIGNED]}
+
+    @pytest.mark.smoke
+    def test_that_differs():
+        """It differs."""
         assert {"token": SECRETS[0], "markup": MARKUP} == {"token": SECRETS[1], "list": SECRETS}
 
     @pytest.mark.smoke
@@ -88,10 +103,25 @@ def _parrot(talk: Conversation) -> None:
     told = talk.request
     raw = told.encode("utf-8", "surrogateescape")
     body = "\n".join(
-        [MARKUP, told, quote(told), quote_plus(told), base64.b64encode(raw).decode(), json.dumps(told), escape(told)]
+        [
+            SIGNED,
+            MARKUP,
+            told,
+            quote(told),
+            quote_plus(told),
+            base64.b64encode(raw).decode(),
+            json.dumps(told),
+            escape(told),
+        ]
     )
     header = re.sub(r"[^\x20-\x7e]", " ", f"{MARKUP} {told}")[:4000]
-    talk.answer(body.encode(), f"500 {header[:200]}", f"X-Said: {header}", f"Location: http://evil.example/{header}")
+    talk.answer(
+        body.encode(),
+        f"500 {header[:200]}",
+        "Set-Cookie: sid=c4nary-of-a-session",
+        f"X-Said: {header}",
+        f"Location: http://evil.example/{header}",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +134,7 @@ def failed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ran, Ran, Path]:
         (folder / "team" / "test_team.py").write_text(f"import pytest\n{_dedented(TEAM)}", encoding="utf-8")
         runner = Runner(folder)
         variables = {
-            **CANARIES, "SMOKE_USER_EMAIL": "smoke@bayit.plus", "JIRA_EMAIL": "me@bayit.plus", "MARKUP": MARKUP,
+            **CANARIES, "SMOKE_USER_EMAIL": "smoke@bayit.plus", "JIRA_EMAIL": "me@bayit.plus", "MARKUP": MARKUP, "SIGNED": SIGNED,
             "GOOGLE_CLOUD_PROJECT": "somewhere", "GITHUB_REPOSITORY": "bayit-plus/Bayit-Plus",
             "GITHUB_STEP_SUMMARY": str(folder / "step.md"), "MONGODB_URL": f"mongodb://me:{IN_ADDRESS}@127.0.0.1:9/db",
         }  # fmt: skip
@@ -151,6 +181,7 @@ def test_everything_failed_and_was_told(failed: tuple[Ran, Ran, Path]) -> None:
     assert {one.verdict for one in smoke.verdict.criteria} == {"fail", "inconclusive"}
     assert {one.verdict for one in pre.verdict.criteria} <= {"fail", "inconclusive", "pass"}
     assert smoke.said.count("[redacted]") > 5
+    assert smoke.report.count("hdnts=[redacted]") > 3
     assert "x-injected" in smoke.report, "the markup is there, to be read"
     assert [one["state"] for one in json.loads((smoke.folder / "ticket.json").read_text())["tickets"]] == ["queued"] * 4
     assert "Send it later" in smoke.said

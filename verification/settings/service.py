@@ -159,10 +159,14 @@ class Flows(Table):
 
 
 class Smoke(Table):
-    """`[smoke]`: how the service is asked. A question that failed is asked again for `confirm_within` at most."""
+    """`[smoke]`: how the service is asked. A question that failed is asked again for `confirm_within` at most.
+
+    An address is shown without its query, in which a signature may stand, but for `shown_parameters`.
+    """
 
     timeout: Seconds = Field(default=10, gt=0, le=300)
     retry_after: Seconds = Field(default=30, gt=0)
     within: Seconds = Field(default=300, gt=0)
     confirm_within: Seconds = Field(default=15, gt=0, le=300)
     largest_answer_mb: float = Field(default=5, gt=0, le=100)
+    shown_parameters: list[Text] = []

@@ -10,13 +10,14 @@ from email.utils import parsedate_to_datetime
 
 from verification.deadline import now
 from verification.errors import AskedOnce, ServiceError, VerificationError
-from verification.redaction import redact_and_truncate
+from verification.redaction import redact_and_truncate, without_queries
 from verification.settings.service import FieldType, ListFlow
 from verification.verdict import Measurement, Value, show
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 _SNIPPET = 120
+_LONGEST_SNIPPED = 16_000  # bytes that are looked through for it
 _KINDS: Mapping[FieldType, tuple[type, ...]] = {
     "string": (str,), "number": (int, float), "boolean": (bool,), "list": (list,), "object": (dict,),
 }  # fmt: skip
@@ -63,7 +64,7 @@ class Answer:
     @property
     def snippet(self) -> str:
         """The beginning of the body, on one line."""
-        return redact_and_truncate(self.body, _SNIPPET)
+        return redact_and_truncate(without_queries(self.body[:_LONGEST_SNIPPED].decode("utf-8", "replace")), _SNIPPET)
 
     @property
     def clock_skew(self) -> timedelta:

@@ -23,6 +23,7 @@ from verification.clients.service.exchange import Exchange
 from verification.clients.service.standstill import Heartbeat, tolerated
 from verification.deadline import Deadline, Stopwatch
 from verification.errors import NotAsked, ObserverError, ServiceError, VerificationError
+from verification.redaction import shown_address
 from verification.settings.service import Smoke, Target
 from verification.settings.units import duration_text
 
@@ -69,8 +70,10 @@ class Service:
     def get(self, path: str, *, token: str = "", retry_503: bool = True) -> Answer:
         """`GET path` on the service. `retry_503`: a 503 is asked once more after `smoke.retry_after`."""
         if not (token.isascii() and token.isprintable()):
-            problem = ServiceError(f"GET {path}: the token that the service gave out is none that a header can carry")
-            return Answer(f"GET {self._target.url}{path}", problem=problem)
+            problem = ServiceError(
+                f"GET {self._shown(path)}: the token that the service gave out is none that a header can carry"
+            )
+            return Answer(f"GET {self._shown(self._target.url + path)}", problem=problem)
         return self._ask(self._exchange("GET", path, token=token), retry_503=retry_503)
 
     def post(self, path: str, body: Mapping[str, str], *, retry_503: bool = True, repeatable: bool = True) -> Answer:
@@ -86,9 +89,13 @@ class Service:
         """The first `count` bytes at an address that the service gave out, on any host: asked without credentials."""
         problem = unfit(address)
         if problem:
-            return Answer(f"GET {address[:200]}", problem=ServiceError(f"{address[:200]!r} {problem}"))
+            shown = self._shown(address)[:200]
+            return Answer(f"GET {shown}", problem=ServiceError(f"{shown!r} {problem}"))
         request = httpx.Request("GET", address, headers={**_headers(), "Range": f"bytes=0-{count - 1}"})
         return self._ask(Exchange(request, httpx.URL(self._target.url), self._smoke, enough=count), retry_503=True)
+
+    def _shown(self, address: str) -> str:
+        return shown_address(address, self._smoke.shown_parameters)
 
     def close(self) -> None:
         """End all connections, and all questions that are still open. A question put later is not asked."""

@@ -13,6 +13,7 @@ from verification.clients.service.failures import blamed, not_the_revisions
 from verification.clients.service.front_door import answered_in_front
 from verification.clients.service.standstill import Heartbeat, within
 from verification.errors import ServiceError, VerificationError
+from verification.redaction import shown_address
 from verification.settings.service import Smoke
 from verification.settings.units import duration_text
 
@@ -37,7 +38,10 @@ class Exchange:
     @property
     def question(self) -> str:
         """What is asked, for people."""
-        return f"{self.request.method} {self.request.url}"
+        return f"{self.request.method} {self._shown(self.request.url)}"
+
+    def _shown(self, url: httpx.URL) -> str:
+        return shown_address(str(url), self.smoke.shown_parameters)
 
     async def answered(self, client: httpx.AsyncClient, heart: Heartbeat) -> Answer:
         """The answer, or what kept it from coming, as its problem."""
@@ -100,6 +104,8 @@ class Exchange:
         here, there = request.url, following.url
         anywhere = self.enough is not None
         if not anywhere and (here.scheme, here.host, here.port) != (there.scheme, there.host, there.port):
-            raise answered_in_front(answer) or ServiceError(f"{self.question}: redirects to another address, {there}")
+            raise answered_in_front(answer) or ServiceError(
+                f"{self.question}: redirects to another address, {self._shown(there)}"
+            )
         if anywhere and (problem := unfit(str(there))):
-            raise ServiceError(f"{self.question}: redirects to {there}, which {problem}")
+            raise ServiceError(f"{self.question}: redirects to {self._shown(there)}, which {problem}")

@@ -18,7 +18,7 @@ from verification.records.journal import Journal
 from verification.records.rollback_plan import RequestedBy, RollbackPlan
 from verification.records.run_record import POST_DEPLOY_PHASES, CriterionResult, RollbackOutcome, RollbackResult
 from verification.run.run import Run
-from verification.verdict import Verdict
+from verification.verdict import Measurement, Verdict
 
 _INTERRUPTED = "interrupted"
 
@@ -76,7 +76,7 @@ class RollbackController:
             allowed=self._allowed,
             dry_run=record.dry_run,
         )
-        snapshot = take_snapshot(context, run.hint, run.revision if self._deploys else None)
+        snapshot = take_snapshot(context, run.hint, run.revision if self._deploys else None, run.asked_since)
         plan = snapshot.plan
         record.revision = plan.revision
         if not self._deploys:
@@ -86,6 +86,7 @@ class RollbackController:
         self._journal.armed(context.cloud_run.settings, plan)
         record.previous_revision, record.commit, record.deployed = plan.target, snapshot.commit, plan.created
         record.notices += [f"no rollback would be possible: {obstacle.text}" for obstacle in plan.obstacles]
+        record.notices += snapshot.notices
 
     def doubt(self) -> None:
         """A criterion has failed for the first time, and is being asked again: have the control ready."""
@@ -166,7 +167,15 @@ class RollbackController:
             )
             self._journal.settled(record.rollback)
         else:
-            record.rollback = execute(plan, context, triggers, self._control)
+            record.rollback = execute(self._with_answers(plan), context, triggers, self._control)
+
+    def _with_answers(self, plan: RollbackPlan) -> RollbackPlan:
+        """The plan, knowing also which revision answered the run's own questions."""
+        reported = self._run.probes.known("reported_revision")
+        named = reported.value if isinstance(reported, Measurement) else None
+        if not isinstance(named, str) or named in plan.answered:
+            return plan
+        return replace(plan, answered=(*plan.answered, named))
 
     def _rolls_back_unasked(self, interrupted: bool, wanted: bool | None) -> bool:
         when = self._run.settings.rollback.when_interrupted

@@ -65,4 +65,5 @@ def _lines(snapshot: ServingSnapshot, service: ServiceState) -> list[str]:
         f"traffic   {pinned}",
         f"target    {plan.target} ({plan.evidence})" if plan.target else "target    none is known",
         *(f"obstacle  {obstacle.text}" for obstacle in plan.obstacles),
+        *(f"note      {notice}" for notice in snapshot.notices),
     ]

@@ -170,6 +170,7 @@ class World:
         self._http[environment] = Listener(Wall(ingress.app(), faults))
         self._https[environment] = Listener(Wall(ingress.app(), faults), self._certificates)
         service.url = self._http[environment].url
+        service.urls = (service.url, self._https[environment].url)
         serving = seed(service, self._commit_of(environment))
         if environment == "production":
             seed_past(self._traffic, name, serving.name, self._users_rpm or USUAL_RPM)

@@ -158,6 +158,11 @@ class Probes:
             raise ObserverError(f"{name} was not waited for: a failure that calls for a rollback was already certain")
         raise ObserverError(f"{name} has no answer after {self._within:g} s")
 
+    def known(self, name: str) -> object | None:
+        """The answer of the probe, if it has been asked and has one already."""
+        future = self._futures.get(name)
+        return future.result() if future and future.done() and not future.exception() else None
+
     def limit_wait(self, grace: float) -> None:
         """Wait at most `grace` seconds more, all together: what matters now is to act."""
         limit = Deadline.after(grace)

@@ -48,6 +48,27 @@ def not_the_deployed_revision(facts: Facts) -> Decision | None:
     return withheld("not_the_deployed_revision", reason, f"To roll back all the same: {facts.command}")
 
 
+def answered_by_another(facts: Facts) -> Decision | None:
+    """The questions were answered by another revision than the one that would be taken out."""
+    plan = facts.plan
+    others = [name for name in plan.answered if name != plan.revision]
+    if not facts.automatic or not plan.revision or not others:
+        return None
+    reason = (
+        f"{' and '.join(others)} answered (health.reported_revision), and {plan.revision} serves: what failed may be "
+        "another revision's fault"
+    )
+    return withheld("answered_by_another", reason, f"To roll back all the same: {facts.command}")
+
+
+def address_of_another_service(facts: Facts) -> Decision | None:
+    """What was asked is not where the service is that would be moved."""
+    obstacle = facts.plan.obstacle("address_of_another_service")
+    if obstacle is None or not facts.automatic:
+        return None
+    return withheld("address_of_another_service", obstacle.text, f"To roll back all the same: {facts.command}")
+
+
 def release_too_old(facts: Facts) -> Decision | None:
     """What fails has served for long: it is no new release, and going back may not help."""
     if not facts.automatic or not facts.plan.revision:

@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rollback.policy.blame import (
+    address_of_another_service,
     already_rolled_back,
+    answered_by_another,
     failed_before_the_deployment,
     not_the_deployed_revision,
     previous_no_better,
@@ -40,7 +42,9 @@ GUARDS: tuple[Guard, ...] = (
     serving_unknown,
     traffic_split,
     service_was_changing,
+    address_of_another_service,
     not_the_deployed_revision,
+    answered_by_another,
     target_was_bad,
     target_disputed,
     target_unknown,

@@ -7,8 +7,8 @@ speak must agree, none may name a revision that is known to be bad, and without 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from rollback.context import RollbackContext
 from rollback.previous_revision.witnesses import LISTED, Testimony, Witnesses
@@ -22,13 +22,15 @@ _WITHIN = 5.0  # seconds for each observer
 class Previous:
     """The revision to go back to, and `evidence`: where that is known from.
 
-    Without one, `problem` says why, and `code` is that of the guard that withholds the rollback.
+    Without one, `problem` says why, and `code` is that of the guard that withholds the rollback. `hosts` are those that
+    users asked, as far as the request log tells.
     """
 
     revision: str = ""
     evidence: str = ""
     problem: str = ""
     code: str = ""
+    hosts: frozenset[str] = frozenset()
 
 
 def find_previous(
@@ -40,8 +42,12 @@ def find_previous(
     tag_addresses: Sequence[str] = (),
 ) -> Previous:
     """What served before `failing`, by all who can tell. Raises ObserverError."""
-    cloud_run = context.cloud_run.limited_to(within)
     told, bad = Witnesses(context, failing, min(within, _WITHIN), tuple(tag_addresses)).hear(hint)
+    found = _agreed(context.cloud_run.limited_to(within), failing, told, bad)
+    return replace(found, hosts=frozenset().union(*(one.hosts for one in told)))
+
+
+def _agreed(cloud_run: CloudRun, failing: RevisionState, told: Sequence[Testimony], bad: Mapping[str, str]) -> Previous:
     speaking = [one for one in told if one.revision]
     named = list(dict.fromkeys(one.revision for one in speaking))
     if any(name in bad for name in named):

@@ -28,11 +28,15 @@ _LOG_WITHIN = 3.0  # seconds for the deployment log
 
 @dataclass(frozen=True, slots=True)
 class Testimony:
-    """The `revision` that served before, as `source` has it. Without one, `words` say why it is silent."""
+    """The `revision` that served before, as `source` has it. Without one, `words` say why it is silent.
+
+    `hosts` are those that users asked.
+    """
 
     source: str
     revision: str = ""
     words: str = ""
+    hosts: frozenset[str] = frozenset()
 
     @property
     def text(self) -> str:
@@ -145,7 +149,7 @@ def _unless_outdated(
     if later or (len(listed) == LISTED and listed[-1].created > answers.at):
         since = f"and nobody has asked {', '.join(later) or 'what'}, created since"
         return Testimony(source, words=f"{answers.revision} answered the last user before, {since}")
-    return Testimony(source, answers.revision, answers.words)
+    return Testimony(source, answers.revision, answers.words, answers.hosts)
 
 
 def _the_clearest(told: Sequence[Testimony]) -> Testimony:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from google.cloud import run_v2
@@ -88,6 +89,7 @@ def _service_metadata(control: ControlPlane, service: CloudRunService) -> dict[s
         "serving.knative.dev/lastModifier": _DEPLOYER,
         "run.googleapis.com/ingress": "all",
         "run.googleapis.com/ingress-status": "all",
+        "run.googleapis.com/urls": json.dumps(service.urls),
     }
     if service.last_operation:
         annotations["run.googleapis.com/operation-id"] = service.last_operation

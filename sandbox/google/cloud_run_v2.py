@@ -64,7 +64,7 @@ def service_message(control: ControlPlane, service: CloudRunService) -> run_v2.S
         latest_ready_revision=_revision_name(name, service.latest_ready),
         latest_created_revision=_revision_name(name, service.latest_created),
         uri=service.url,
-        urls=[service.url],
+        urls=service.urls,
         reconciling=service.reconciling,
         etag=service.etag,
     )

@@ -91,6 +91,7 @@ class CloudRunService:
     name: str
     environment: str  # "staging" or "production"
     url: str = ""
+    urls: tuple[str, ...] = ()  # all of them, without the tags'
     uid: str = field(default_factory=lambda: str(uuid4()))
     created: datetime = field(default_factory=_now)
     updated: datetime = field(default_factory=_now)

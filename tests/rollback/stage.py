@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -151,10 +152,10 @@ class Stage:
             self.settings, self.cloud_run, self.journal, self.history, self.variables, allowed, dry_run
         )
 
-    def snapshot(self, noted: str = "") -> ServingSnapshot:
+    def snapshot(self, noted: str = "", asked_since: datetime | None = None) -> ServingSnapshot:
         """What is known at the start of a run; `noted` is the deploy workflow's note."""
         hint = PreviousRevisionHint(noted, "the deploy workflow's note") if noted else None
-        return take_snapshot(self.context(), hint)
+        return take_snapshot(self.context(), hint, asked_since=asked_since)
 
     def plan(self, noted: str = "") -> RollbackPlan:
         """What a rollback would do."""

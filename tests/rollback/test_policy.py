@@ -76,7 +76,12 @@ SPEAKS: dict[str, list[tuple[Facts, Action]]] = {
     ],
     "traffic_split": [(planned(shares={"bad": 10, "good": 90}), Action.WITHHOLD)],
     "service_was_changing": [(blocked("service_was_changing", target=""), Action.WITHHOLD)],
+    "address_of_another_service": [(blocked("address_of_another_service"), Action.WITHHOLD)],
     "not_the_deployed_revision": [(planned(deployed="newer", target=""), Action.WITHHOLD)],
+    "answered_by_another": [
+        (planned(answered=("worse",)), Action.WITHHOLD),
+        (planned(answered=("worse", "bad")), Action.WITHHOLD),
+    ],
     "target_was_bad": [
         (blocked("target_was_bad", target=""), Action.WITHHOLD),
         (
@@ -126,6 +131,7 @@ LET_THROUGH = {
     "everything known and good": FACTS,
     "a clock a minute behind": planned(created=NOW + timedelta(minutes=1)),
     "just within deployed_within": planned(created=NOW - timedelta(seconds=7200)),
+    "the answers name the revision that serves": planned(answered=("bad",)),
     "nobody said what was deployed": planned(deployed=""),
     "our own change under way": replace(FACTS, traffic=replace(SPLIT, moving=True, requested="good")),
     "an API that was silent: the target was Ready at the start": replace(
@@ -166,6 +172,7 @@ def test_a_persons_wish_is_held_against_what_would_break_and_against_nothing_els
     ours = {"nothing_failed", "not_allowed", "policy_is_manual", "serving_unknown", "traffic_split"}
     ours |= {"service_was_changing", "not_the_deployed_revision", "release_too_old", "already_rolled_back"}
     ours |= {"target_was_bad", "target_disputed", "previous_no_better", "failed_before_the_deployment"}
+    ours |= {"address_of_another_service", "answered_by_another"}
     for facts, _ in SPEAKS[code]:
         target = facts.plan.target or ("" if code == "target_unknown" else "good")
         plan = replace(facts.plan, requested_by=RequestedBy.PERSON, target=target)
@@ -191,9 +198,20 @@ def test_of_several_objections_the_first_in_the_tuple_is_told() -> None:
         (planned(shares={"a": 50, "b": 50}, target=""), ["traffic_split"]),
         (blocked("target_unknown", target="", created=None), ["target_unknown", "release_too_old"]),
         (blocked("target_disputed", target=""), ["target_disputed"]),
+        (blocked("address_of_another_service"), ["address_of_another_service"]),
         (blocked("target_was_bad", target=""), ["target_was_bad"]),
     ],
-    ids=["nothing", "asked later", "policy and record", "unknown", "split", "no target, no age", "disputed", "was bad"],
+    ids=[
+        "nothing",
+        "asked later",
+        "policy and record",
+        "unknown",
+        "split",
+        "no target, no age",
+        "disputed",
+        "elsewhere",
+        "was bad",
+    ],
 )
 def test_what_can_be_foreseen_is_told_at_the_start(facts: Facts, codes: list[str]) -> None:
     assert [decision.guard for decision in foreseeable(replace(facts, triggers=()))] == codes

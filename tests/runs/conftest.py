@@ -189,6 +189,12 @@ class World:
         counts: dict[str, dict[str, int]] = answer.raise_for_status().json()["counts"]
         return sum(number for revision in counts.values() for number in revision.values())
 
+    def answers(self, revision: str, status: int) -> int:
+        """How often this revision has answered so."""
+        answer = httpx.get(f"{self.document['operator']}/served", params={"environment": "production"})
+        counts: dict[str, dict[str, int]] = answer.raise_for_status().json()["counts"]
+        return counts.get(revision, {}).get(str(status), 0)
+
     def answering(self, questions: int = 20) -> set[str]:
         """The revisions that answer a client of the ingress."""
         with httpx.Client(base_url=self.url, timeout=10) as client:

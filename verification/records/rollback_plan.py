@@ -45,8 +45,8 @@ class RollbackPlan:
 
     `shares` is how the traffic was split then (revision -> percent; empty: not known), `evidence` where it is known
     from that `target` (empty: not known) served before, `mark_bad` the revisions to be remembered as bad. `created` is
-    when the serving revision was, `deployed` the revision whose deployment is judged (empty: not known). `obstacles`
-    is what stood in the way already.
+    when the serving revision was, `deployed` the revision whose deployment is judged (empty: not known). `answered` are
+    the revisions that answers named themselves. `obstacles` is what stood in the way already.
     """
 
     shares: Mapping[str, int] = field(default_factory=dict)
@@ -56,6 +56,7 @@ class RollbackPlan:
     requested_by: RequestedBy = RequestedBy.FAILURE
     created: datetime | None = None
     deployed: str = ""
+    answered: tuple[str, ...] = ()
     obstacles: tuple[Obstacle, ...] = ()
 
     @property

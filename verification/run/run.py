@@ -6,9 +6,11 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from verification.checks import credentials
+from verification.deadline import now
 from verification.probe import Probes
 from verification.records.rollback_plan import PreviousRevisionHint
 from verification.run.resources import RunFacts, RunResources
@@ -35,6 +37,7 @@ class Run(RunFacts):
     sources: Mapping[str, str] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
     started: bool = field(default=False, init=False)
+    asked_since: datetime | None = field(default=None, init=False)  # when the first question was put
 
     def __post_init__(self) -> None:
         self._stack = ExitStack()
@@ -95,7 +98,7 @@ class Run(RunFacts):
         self.record.target = self.settings.target.url
         self.record.service = self.settings.target.cloud_run.service if self.settings.target.cloud_run else ""
         self.started = True
-        self.probes.start(fixtures)
+        self._ask(fixtures)
 
     def snapshot(self) -> WatchSnapshot | None:
         """The watch as it stands, for whoever looks on; None while nothing is watched."""
@@ -134,12 +137,16 @@ class Run(RunFacts):
         assert self._sandbox is not None, "only a sandbox is deployed to"
         self._note(self._sandbox.release(self.faults))
         self.probes.forget()
-        self.probes.start(fixtures)
+        self._ask(fixtures)
 
     def follow_up(self, fixtures: Collection[str]) -> None:
         """Let the second watch pass, as far as a sandbox's run may wait for it, and start the probes anew."""
         self._let_time_pass()
         self.probes.forget()
+        self._ask(fixtures)
+
+    def _ask(self, fixtures: Collection[str]) -> None:
+        self.asked_since = now()
         self.probes.start(fixtures)
 
     def _let_time_pass(self) -> None:

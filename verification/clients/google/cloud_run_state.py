@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from google.cloud import run_v2
@@ -52,6 +53,7 @@ class ServiceState:
     `moving`: a change is under way, and `serving` may be out of date. `settled`: nothing is under way, the last change
     succeeded, and what was asked for is what flows. In between lies the failed change: nothing moves, `problem` says
     what went wrong, and `serving` tells what still serves. `pinned`: no share of the traffic follows new deployments.
+    `changed` is when the last change was asked for, or had taken effect.
     """
 
     name: str
@@ -66,6 +68,8 @@ class ServiceState:
     url: str
     problem: str = ""
     asked: str = ""  # the revision that everything was asked to go to; empty where that is split
+    urls: tuple[str, ...] = ()  # all but the tags'; none where Cloud Run does not list them
+    changed: datetime | None = None
 
     @property
     def sole_revision(self) -> str | None:
@@ -85,6 +89,11 @@ class ServiceState:
     def tags(self) -> tuple[TrafficLine, ...]:
         """The tags alone: at 0 % of the traffic."""
         return tuple(replace(line, percent=0) for line in self.lines if line.tag)
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Where the service answers, as host or host:port. Cloud Run's API does not know of custom domains."""
+        return frozenset(urlsplit(address).netloc for address in (self.url, *self.urls, *self.tag_addresses))
 
     @property
     def tag_addresses(self) -> tuple[str, ...]:
@@ -158,6 +167,11 @@ def service_state(message: run_v2.Service) -> ServiceState:
         latest_created=_short(message.latest_created_revision),
         url=message.uri,
         problem="" if succeeded or moving else message.terminal_condition.message,
+        urls=tuple(message.urls),
+        changed=max(
+            (_time(at) for at in (message.update_time, message.terminal_condition.last_transition_time) if at),
+            default=None,
+        ),
         asked=next((name for name, percent, _ in asked if percent == _ALL), "" if asked else latest_ready),
     )
 

@@ -23,7 +23,7 @@ _TAG_ADDRESS = "^https://[^/]+---"
 
 @dataclass(frozen=True, slots=True)
 class UserAnswers:
-    """The `revision` that answered users until `until`, the last time at `at`; empty where that is not known.
+    """The `revision` that answered users until `until`, and still did at `at`; empty where that is not known.
 
     `problem` says why then; `words` tell what was seen, `hosts` what the answered users had asked. `logged`: the
     project keeps a request log, so that nobody was answered who is not in it.
@@ -85,12 +85,12 @@ def by_request_count(monitoring: CloudMonitoring, newcomer: Newcomer) -> UserAns
     earlier = [one for one in asked if one.revision != newcomer.revision and one.end <= began]
     if not earlier:
         return UserAnswers(problem="no user was answered before")
-    at = max(one.end for one in earlier)
-    last = [one for one in earlier if one.end == at]
+    until = max(one.end for one in earlier)
+    last = [one for one in earlier if one.end == until]
     if len(last) > 1:
         return UserAnswers(problem=f"users were answered by {_listed(one.revision for one in last)} in the same minute")
-    words = f"it answered {last[0].requests} requests until {at:%Y-%m-%d %H:%M:%S} UTC"
-    return UserAnswers(last[0].revision, at, began, words)
+    words = f"it answered {last[0].requests} requests until {until:%Y-%m-%d %H:%M:%S} UTC"
+    return UserAnswers(last[0].revision, last[0].start, began, words)  # no later than its last answer
 
 
 def _last_in_a_row(names: Sequence[str]) -> int:

@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 
 import pytest
 
+from rollback.manual import ManualRequest, roll_back_manually
 from tests.rollback.stage import Stage
 from verification.clients.service.client import Service
 from verification.deadline import Deadline, poll
 from verification.records.deployment_log import FILE, LogFile
 from verification.records.deployments import DeploymentEvent, EventKind, LoggedRollback, PhaseVerdict
-from verification.records.rollback_plan import RollbackPlan
+from verification.records.rollback_plan import PreviousRevisionHint, RollbackPlan
 from verification.records.run_record import RollbackOutcome
 from verification.verdict import Verdict
 
@@ -157,6 +158,25 @@ def test_the_same_on_a_fresh_runner_is_known_from_what_users_saw(stage: Stage) -
     stage.release("login-broken")
     stage.set_traffic({})
     assert stage.plan().target == good
+
+
+@pytest.mark.parametrize("code", ["target_disputed", "target_was_bad"])
+def test_a_step_back_by_hand_is_no_guess_either(code: str, stage: Stage) -> None:
+    noted = stage.release().current
+    seen = stage.release().current
+    stage.ask_as_users()
+    bad = stage.release("login-broken").current
+    if code == "target_was_bad":
+        judged(stage, noted, Verdict.FAIL)
+    hint = PreviousRevisionHint(noted, "variable PREVIOUS_REVISION")
+    lines: list[str] = []
+    result = roll_back_manually(ManualRequest(1, "", hint), stage.context(), lines.append)
+    assert (result.outcome, result.guard) == (RollbackOutcome.WITHHELD, code)
+    assert noted in result.reason
+    assert seen in result.reason
+    assert stage.serving == {bad: 100}
+    named = roll_back_manually(ManualRequest(1, seen, hint), stage.context(), lines.append)
+    assert (named.outcome, named.to_revision) == (RollbackOutcome.DONE, seen), "who names one is not argued with"
 
 
 def test_our_own_questions_are_no_users_and_do_not_hide_what_was_created_since(stage: Stage) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.runs.conftest import Runner, World
+from verification.records.journal import JournalView
 
 
 def test_a_rollback_that_fails_calls_a_person_with_the_command(run: Runner, world: World) -> None:
@@ -82,6 +83,21 @@ def test_nothing_known_to_roll_back_to_is_withheld_not_guessed(
     assert ran.verdict.rollback.outcome == "withheld"
     assert note["previous"] in ran.said, "the candidates are named"
     assert world.answering() == {note["current"]}
+
+
+def test_a_fresh_runner_that_nobody_told_anything_goes_back_to_whom_users_were_answered_by(
+    run: Runner, world: World, production: Callable[..., Path], account: dict[str, str]
+) -> None:
+    """No record, no note: the request log alone, in which `answering` asks as users do."""
+    [good] = world.answering()
+    world.release("login-broken")
+    ran = run("-m", "smoke", "--env", "production", f"--deployment={production()}", variables=account)
+    assert ran.code == 1, ran.said
+    assert (ran.verdict.rollback.outcome, ran.verdict.rollback.to_revision) == ("done", good)
+    plan = JournalView.read(ran.folder / "journal.jsonl").plan
+    assert plan is not None
+    assert plan.evidence.startswith("request log: it answered 20 users in a row")
+    assert world.answering() == {good}
 
 
 def test_what_an_earlier_run_saw_serving_is_what_a_later_one_rolls_back_to(

@@ -6,6 +6,7 @@ import signal
 import textwrap
 
 from tests.runs.conftest import until
+from tests.runs.stalled import stopped_terminal
 from tests.runs.watching import Watching, crowd, watching, world
 from verification.records.journal import JournalView
 
@@ -38,3 +39,20 @@ def test_a_run_that_hangs_owes_the_rollback_that_its_watch_was_certain_about(wat
     assert ran.verdict.rollback.outcome == "done", ran.said
     assert ran.verdict.rollback.triggers == JournalView.read(journal).triggers
     assert world.answering() == {before}
+
+
+def test_a_watch_at_a_terminal_that_takes_nothing_ends_in_its_time_and_rolls_back(watching: Watching) -> None:
+    world = watching.world
+    before = world.answering().pop()
+    with stopped_terminal() as stalled:
+        variables = {**world.variables, "TERM": "xterm-256color", "CI": ""}
+        run = watching.run.start(
+            *watching.arguments, "--fault", "critical-error", variables=variables, out=stalled, err=stalled
+        )
+        ran = watching.run.end(run)
+    assert (ran.code, ran.verdict.rollback.outcome) == (1, "done")
+    assert world.answering() == {before}
+    failed, moving = (
+        [entry.at for entry in ran.journal if entry.event == event] for event in ("failed", "rolling-back")
+    )
+    assert (moving[0] - failed[0]).total_seconds() < 30, "nothing waits for the terminal"

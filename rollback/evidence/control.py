@@ -8,13 +8,14 @@ failure is being confirmed. It goes before the run is settled; its line in the j
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Protocol
 
 from rollback.policy.facts import ControlResult, ControlVerdict
-from verification.clients.google.cloud_run import CloudRun
+from verification.clients.google.cloud_run import Changed, CloudRun, Unclear
 from verification.deadline import Deadline, poll
 from verification.errors import ObserverError
 from verification.operator_commands import remove_tag
@@ -99,6 +100,8 @@ class Control:
             self._address = address
         except ObserverError as problem:
             self._problem = problem.cause
+            if not isinstance(problem, Unclear):  # nothing was written, so nothing is to be taken away
+                self._journal.write(_TAG_REMOVED, tag=CONTROL_TAG)
         except Exception as error:  # a thread of its own: nobody else would hear of it
             self._problem = f"{type(error).__name__}: {error}"
 
@@ -138,6 +141,17 @@ def result_of(target: str, found: dict[str, Confirmed | None]) -> ControlResult:
     return ControlResult(ControlVerdict.UNKNOWN, reason)
 
 
+def _remove(cloud_run: CloudRun, deadline: Deadline) -> None:
+    """Take the tag away, whatever others change meanwhile. Raises ObserverError."""
+    while True:
+        try:
+            return cloud_run.remove_tag(CONTROL_TAG, deadline.remaining)
+        except (Changed, Unclear):  # what became of it is read before it is tried again
+            if not deadline.leaves(_PAUSE):
+                raise
+            time.sleep(_PAUSE)
+
+
 def _counted(result: Confirmed | None) -> str:
     if result is None:
         return "cannot be asked"
@@ -155,7 +169,7 @@ def remove_control_tag(cloud_run: CloudRun, journal: Journal) -> str:
     if not view.has(_TAG_SET) or view.has(_TAG_REMOVED):
         return ""
     try:
-        cloud_run.remove_tag(CONTROL_TAG, _REMOVED_WITHIN)
+        _remove(cloud_run, Deadline.after(_REMOVED_WITHIN))
     except ObserverError as problem:
         command = remove_tag(cloud_run.settings, CONTROL_TAG)
         return f"the tag {CONTROL_TAG} may still be there ({problem.cause}): `{command}`"

@@ -6,6 +6,7 @@ only one, and the criterion passes. That first one is why we look, and so proves
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
@@ -27,6 +28,7 @@ from verification.verdict import Measurement, record
 
 CONFIRMED_PHASES = frozenset({"deploy", "smoke"})  # in the watch, its own judge decides
 MOST_ANSWERS = 30
+_MOST_ASKED = 60  # with the control, and once the traffic has moved
 _AT_FIRST = 3  # the first one included: of three that are bad, what is dead is certain
 _SIDE_BY_SIDE = 9
 
@@ -66,24 +68,35 @@ class FailedCriteria:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._questions: dict[str, Question] = {}
+        self._asked = Counter[str]()  # how often each question has been put
 
     def add(self, question: Question) -> None:
         """Remember the question of one."""
         self._questions[criterion_id(question.item)] = question
 
-    def ask(self, criterion: str, address: str, within: float) -> Confirmed | None:
-        """What the criterion says of who answers at `address` (empty: the service's own); None if it never failed.
+    def count(self, criterion: str, answers: int) -> None:
+        """Note how often the question has been put: it may not be put without end."""
+        self._asked[criterion] += answers
 
-        All of its questions are put, and those that they need. `within` is in seconds.
+    def ask(self, criterion: str, address: str, within: float) -> Confirmed | None:
+        """What the criterion says of who answers at `address` (empty: the service's own), three times side by side.
+
+        All of its questions are put, and those that they need. `within` is in seconds. None if it never failed, or has
+        been asked as often as it may be.
         """
         question = self._questions.get(criterion)
         if question is None:
             return self._ask_of_the_watch(criterion, address)
         settings, deadline = self._run.settings, Deadline.after(within)
+        most = min(_AT_FIRST, allowed(question.item, settings) - self._asked[criterion])
+        if most < 1:
+            return None
         none_yet = Answers(0, 0, settings.limits.error_rate)
         with closing(self._run.new_client(address)) as client:
             ask = partial(repeat, question, client, whole_chain=True)
-            return ask_until_certain(ask, none_yet, most_answers(question.item, settings), deadline)
+            confirmed = ask_until_certain(ask, none_yet, most, deadline)
+        self.count(criterion, confirmed.answers.total + confirmed.unknown)
+        return confirmed
 
     def _ask_of_the_watch(self, criterion: str, address: str) -> Confirmed | None:
         watcher = self._run.watcher
@@ -122,6 +135,7 @@ class Confirmation:
         with closing(self._run.new_client()) as service:
             confirmed = ask_again(item, service, settings, refused=refused)
         answers = confirmed.answers
+        self._failed.count(criterion_id(item), answers.total + confirmed.unknown)
         name, asked_again = f"{criterion_id(item)}, bad answers", f"asked again: {confirmed.text}"
         record(Measurement(name, answers.bad, samples=answers.total, source=settings.target.url, note=asked_again))
         if confirmed.certain:
@@ -146,16 +160,16 @@ def ask_again(item: pytest.Item, service: object, settings: Settings, *, refused
         return Confirmed(answers, asked_enough=True, refused=True)
     deadline = Deadline.after(settings.smoke.confirm_within)
     return ask_until_certain(
-        partial(repeat, Question.of(item), service), answers, most_answers(item, settings), deadline
+        partial(repeat, Question.of(item), service), answers, min(MOST_ANSWERS, allowed(item, settings)), deadline
     )
 
 
-def most_answers(item: pytest.Item, settings: Settings) -> int:
-    """How often the criterion's question may be put: the least of what its flows and its marker allow, 30 otherwise."""
+def allowed(item: pytest.Item, settings: Settings) -> int:
+    """How often the criterion's question may be put in one run: the least of what its flows and its marker allow."""
     needed = (str(name) for marker in item.iter_markers("needs") for name in marker.args)
     by_flow = (settings.asked_at_most(name) for name in needed)
     by_marker = (int(marker.args[0]) for marker in item.iter_markers("asked_at_most"))
-    return min((MOST_ANSWERS, *(most for most in by_flow if most), *by_marker))
+    return min((_MOST_ASKED, *(most for most in by_flow if most), *by_marker))
 
 
 def ask_until_certain(ask: Callable[[float], Repetition], answers: Answers, most: int, deadline: Deadline) -> Confirmed:

@@ -83,9 +83,9 @@ class Health(Table):
 
 
 class Flow(Table):
-    """What all flows have. `asked_at_most`: how often its question may be put in one run to confirm a failure."""
+    """What all flows have. `asked_at_most`: how often its question may be put in one run, once it has failed."""
 
-    asked_at_most: int = Field(default=30, ge=1, le=30)
+    asked_at_most: int = Field(default=60, ge=1, le=60)
 
 
 class LoginFlow(Flow):
@@ -99,7 +99,7 @@ class LoginFlow(Flow):
     token: Text
     password_field: Text
     refused_with: int = Field(default=401, ge=400, le=499)
-    asked_at_most: int = Field(default=10, ge=1, le=30)
+    asked_at_most: int = Field(default=15, ge=1, le=60)
 
     @model_validator(mode="after")
     def _password_is_sent(self) -> LoginFlow:

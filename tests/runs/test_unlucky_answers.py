@@ -9,6 +9,7 @@ import pytest
 
 from tests.clients.relay import Relay, relay_to
 from tests.runs.conftest import Runner, World
+from verification.watch.samples import SampleFile
 
 SEARCH = "/api/v1/search"
 EVERY_BLIP = ["blip", "blip-502", "blip-broken-off"]
@@ -55,6 +56,29 @@ def test_mixed_answers_are_told_and_move_nothing(
     assert "2 of 30 failed, at most" in ran.said
     assert ran.verdict.rollback.outcome == "not needed"
     assert world.answering() == {world.note()["current"]}
+
+
+def test_a_watch_goes_on_with_answers_that_were_mixed(
+    run: Runner, world: World, production: Callable[..., Path], account: dict[str, str]
+) -> None:
+    quick = (
+        ('watch = "15m"', 'watch = "6s"'),
+        ('extended_to = "30m"', 'extended_to = "6s"\nblock = "1s"\nlog_delay = "1s"\nhealth_every = "1s"'),
+        ('policy = "manual"', 'policy = "automatic"'),
+    )
+    with relay_to(world.url) as relay:
+        spoil(relay, {1, 5, 9}, 500)
+        file = production((world.url, relay.address), *quick)
+        ran = run("-m", "smoke or monitor", "--env", "production", f"--deployment={file}", variables=account)
+    assert ran.of("search") == "inconclusive", ran.said
+    samples = [one for one in SampleFile(ran.folder / "samples.csv").read() if one.stream == "flow/search"]
+    assert [one.value for one in samples].count(0) >= 2
+    assert len(samples) >= 30
+    assert any(one.text.startswith("smoke: ") for one in samples if not one.value)
+    (flows,) = (one for one in ran.verdict.criteria if one.id == "user_flows_keep_working")
+    assert flows.verdict == "pass", "too few of them are bad, and for too short a time"
+    assert (flows.measurements[0].samples or 0) >= len(samples)
+    assert not {"search", "user_flows_keep_working"} & set(ran.verdict.rollback.triggers)
 
 
 def test_what_is_dead_is_certain_after_three_answers_and_rolled_back(

@@ -27,6 +27,7 @@ from verification.watch.samples import Sample, SampleFile, TrafficBlock
 from verification.watch.sources.serving import SERVING
 from verification.watch.sources.source import BlockSource, BlocksRead, Source
 from verification.watch.watch import Watch, WatchPlan
+from verification.watch.witness import Witness
 
 START = datetime(2026, 3, 3, 15, 0, tzinfo=UTC)
 REVISION = "backend-00002-abc"
@@ -210,23 +211,38 @@ def test_a_failure_stays_one_where_nobody_knows_what_serves(stage: Stage) -> Non
     assert verdict(ended["service_stays_healthy"]) == "fail"
 
 
+def test_it_is_extended_while_nobody_can_say_what_serves(stage: Stage) -> None:
+    blind = serving(unknown=lambda second: second > 50)
+    ended = stage.watch([health()], Scripted((HEALTH,), good), blind, seconds=60, most=120).run()
+    assert verdict(ended["service_stays_healthy"]) == "inconclusive"
+    assert (stage.clock.time - START).total_seconds() >= 120
+
+
+def test_a_watch_that_saw_what_serves_passes(stage: Stage) -> None:
+    ended = stage.watch([health()], Scripted((HEALTH,), good), serving(unknown=never)).run()
+    assert verdict(ended["service_stays_healthy"]) == "pass"
+
+
 @pytest.mark.parametrize(
-    ("unknown", "found", "seconds"),
+    ("looks", "unknown"),
     [
-        (never, "pass", 60),
-        (lambda second: 20 < second < 24, "pass", 60),  # a moment
-        (lambda second: 55 < second < 65, "pass", 90),  # at the end, and not for long
-        (lambda second: second < 59, "inconclusive", 120),
-        (lambda second: second > 50, "inconclusive", 120),
+        ("+++++", ""),
+        ("+?+++", ""),
+        ("?++++", ""),
+        ("++++?", "1 of 5 times nobody could tell what serves (it is down)"),
+        ("??+++", "2 of 5 times nobody could tell what serves (it is down)"),
+        ("?????", "5 of 5 times nobody could tell what serves (it is down)"),
+        ("", "0 of 0 times nobody could tell what serves (nobody could look)"),
     ],
-    ids=["never", "for a moment", "at the end of its time", "for most of it", "to the very end"],
 )
-def test_it_is_extended_until_somebody_has_seen_what_serves(
-    unknown: Callable[[float], bool], found: str, seconds: float, stage: Stage
-) -> None:
-    ended = stage.watch([health()], Scripted((HEALTH,), good), serving(unknown=unknown), seconds=60, most=120).run()
-    assert verdict(ended["service_stays_healthy"]) == found
-    assert 0 <= (stage.clock.time - START).total_seconds() - seconds < 20
+def test_what_serves_is_known_where_nearly_every_look_and_the_last_one_told(looks: str, unknown: str) -> None:
+    witness = Witness(REVISION, present=True)
+    for number, look in enumerate(looks):
+        when = START + timedelta(seconds=number)
+        told = Sample(SERVING, when, key=REVISION)
+        witness.add_sample(told if look == "+" else Sample(SERVING, when, missing=True, text="it is down"))
+    assert witness.unknown == (f"whether {REVISION} was watched is not known: {unknown}" if unknown else "")
+    assert witness.changed == ""
 
 
 def test_a_watch_of_a_revision_that_nobody_could_name_never_passes(stage: Stage) -> None:

@@ -55,7 +55,7 @@ class Watcher:
         traffic.sort(key=lambda source: source.stream != preferred)
         grids = {source.stream: BlockGrid(source.block, plan.at_most) for source in traffic}
         criteria = configured_criteria(context.settings, monitor, baseline, grids)
-        self._watch = Watch(
+        watch = Watch(
             plan,
             criteria,
             traffic,
@@ -64,13 +64,14 @@ class Watcher:
             self._clock,
             context.on_certain,
         )
-        self._watch.begin()
-        self._watch.replay(earlier[1:])
+        watch.begin()
+        watch.replay(earlier[1:])
         with self._lock:
-            self._watch.add_samples(self._carried)
+            watch.add_samples(self._carried)
+            self._watch = watch
         if self._stopped.is_set():
-            self._watch.stop()
-        return WatchResult(self._watch.run(), "there is nothing to watch it with (which revision serves is not known)")
+            watch.stop()
+        return WatchResult(watch.run(), "there is nothing to watch it with (which revision serves is not known)")
 
     def ask_again(self, criterion: str, service: Service) -> Answers | None:
         """How `service` answers what `criterion` asks of its own: see `questions_again`."""

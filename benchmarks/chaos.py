@@ -28,12 +28,13 @@ import httpx
 from benchmarks.chaos_cases import INSIDE, STARVED, Case, matrix
 from benchmarks.figure import BenchmarkError
 from benchmarks.programs import ROOT, environment, pytest, sandbox
-from verification.clients.google.cloud_run import CloudRun
+from verification.clients.google.cloud_run import CloudRun, ServiceState
 from verification.deadline import Deadline, Stopwatch, poll
 from verification.local_sandbox.addresses import DeploymentNote
 from verification.local_sandbox.sandbox import Sandbox
 from verification.records.journal import JournalEntry, JournalView
 from verification.records.jsonl import read_lines
+from verification.records.rollback_plan import CONTROL_TAG
 
 _WITHIN = 300.0  # a bound for one case, not a figure
 _USERS_RPM = "600"
@@ -58,6 +59,7 @@ HARMS = (
     "moved more than once",
     "journal unreadable",
     "report missing",
+    "tag left behind, and nobody told",
 )
 
 
@@ -152,7 +154,8 @@ class Arena:
         journals = sorted(output.glob("*/journal.jsonl"))
         entries = [entry for path in journals for entry in JournalView.read(path).entries]
         lines = [line for path in journals for line in read_lines(path) if line.strip()]
-        serving = self._settled()
+        state = self._settled()
+        serving, tagged = set(state.shares), state.tag(CONTROL_TAG) is not None
         folders = [folder for folder in output.glob("*Z-*") if folder.is_dir()]
         summaries = [_text(folder / "summary.md") for folder in folders]
         finished = [_has_finished(folder) for folder in folders]
@@ -167,6 +170,7 @@ class Arena:
             moved > 1,
             len(lines) != len(entries),
             not folders or not all(reported),
+            tagged and not any("--remove-tags" in text for text in (said, *summaries)),
         )
         harms = tuple(harm for harm, is_true in zip(HARMS, happened, strict=True) if is_true)
         ending = _ending(case, entries, back=serving == {note.previous}, called=called, told=told)
@@ -181,9 +185,9 @@ class Arena:
         httpx.patch(address, params={"updateMask": "traffic"}, json=latest, timeout=10).raise_for_status()
         self._settled()
 
-    def _settled(self) -> set[str]:
-        """What serves, once nothing is under way."""
-        return set(CloudRun(self._sandbox.cloud_run("production")).settled_service(_SETTLES_WITHIN).shares)
+    def _settled(self) -> ServiceState:
+        """The service, once nothing is under way."""
+        return CloudRun(self._sandbox.cloud_run("production")).settled_service(_SETTLES_WITHIN)
 
     def _moves(self) -> int:
         """How often traffic was moved so far."""

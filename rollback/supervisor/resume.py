@@ -255,6 +255,8 @@ class _Resume:
         parts += [f"{text.rstrip('.')}."] if text else []
         if result.outcome is not RollbackOutcome.NOT_NEEDED:
             parts.append(_sentence(result))
+        stays = clear_up(self._environment.cloud_run, self._journal)
+        parts += [f"{stays}."] if stays else []
         next_step = result.next_step or f"To roll back: `{roll_back(self._request.environment, self._target)}`"
         summary = " ".join(parts)
         result = replace(result, triggers=result.triggers or view.triggers, next_step=next_step)
@@ -262,7 +264,6 @@ class _Resume:
         message = f"{summary} {next_step}"
         settings, variables = self._environment.settings, self._environment.variables
         call_after_a_kill(settings, variables, self._journal, message, result, told_by=told_by)
-        clear_up(self._environment.cloud_run, self._journal)
         self._journal.settled(result, by=by)
         return Resumed(message, _exit_code(result, passed=passed))
 

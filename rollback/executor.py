@@ -158,11 +158,11 @@ class _Execution:
 
     def _observe_traffic(self) -> TrafficSplit:
         plan = self._plan
-        if not (plan.shares and plan.target):  # nothing that others tell could be compared with anything
-            return TrafficSplit.by_cloud_run(settled_service(self._context.cloud_run, self._deadline, plan.target))
-        split = self._observer.observe_settled(self._deadline, plan.target)
-        if split.silence:
-            self._context.journal.write("seen", traffic=split.text, source=split.source, reason=split.silence)
+        if plan.shares and plan.target:
+            split = self._observer.observe_settled(self._deadline, plan.target)
+        else:  # nothing that others tell could be compared with anything
+            split = TrafficSplit.by_cloud_run(settled_service(self._context.cloud_run, self._deadline, plan.target))
+        self._context.journal.write("seen", traffic=split.text, source=split.source, reason=split.silence)
         return split
 
     def _check_target(self) -> TargetState:

@@ -26,7 +26,7 @@ from verification.settings.model import Settings
 if TYPE_CHECKING:  # the supervisor asks nothing again, and must not cost every run their import
     from verification.criteria.confirmation import Confirmed
 
-_TAG_SET, _TAG_REMOVED, _ASKED = "control-tag-set", "control-tag-removed", "control"
+_TAG_SET, _TAG_REMOVED, _ASKED, _ASKED_AFTER = "control-tag-set", "control-tag-removed", "control", "asked-after"
 _STARTING = frozenset({429, 500, 502, 503, 504})
 _USERS_LATENCY = "p95_latency"
 _PAUSE = 0.3
@@ -82,8 +82,10 @@ class Control:
         within = self._settings.smoke.confirm_within
         with ThreadPoolExecutor(max(len(triggers), 1)) as pool:
             found = pool.map(lambda name: self._questions.ask(name, "", within), triggers)
-            pairs = list(zip(triggers, found, strict=True))
-        return [f"{name} ({result.text})" for name, result in pairs if result is not None and result.certain]
+            results = dict(zip(triggers, found, strict=True))
+        failing = [f"{name} ({result.text})" for name, result in results.items() if result and result.certain]
+        self._journal.write(_ASKED_AFTER, revision=self._target, reason=_words(results), still_failing=failing)
+        return failing
 
     def close(self) -> str:
         """Take the tag away. What a person must do about one that stays, or nothing."""
@@ -128,8 +130,7 @@ def result_of(target: str, found: dict[str, Confirmed | None]) -> ControlResult:
 
     That users are answered slowly cannot be asked; where a dependency is slow for both revisions, it is explained.
     """
-    words = "; ".join(f"{name}: {_counted(result)}" for name, result in found.items())
-    reason = f"{target} was asked the same: {words}"
+    reason = f"{target} was asked the same: {_words(found)}"
     if any(result is not None and _is_good(result) for result in found.values()):
         return ControlResult(ControlVerdict.BETTER, reason)
     slow_for_both = any(
@@ -150,6 +151,10 @@ def _remove(cloud_run: CloudRun, deadline: Deadline) -> None:
             if not deadline.leaves(_PAUSE):
                 raise
             time.sleep(_PAUSE)
+
+
+def _words(found: dict[str, Confirmed | None]) -> str:
+    return "; ".join(f"{name}: {_counted(result)}" for name, result in found.items())
 
 
 def _counted(result: Confirmed | None) -> str:

@@ -85,8 +85,8 @@ def test_one_step_back_goes_to_the_revision_of_the_deployment_note(stage: Stage,
     assert "--to-latest" in out
     [journal] = (shell.folder / "reports" / "output").glob("*-sandbox-rollback/journal.jsonl")
     events = [entry.event for entry in JournalView.read(journal).entries]
-    assert events[:6] == ["begun", "armed", "rolling-back", "shifted", "verified", "settled"]
-    assert events[6:] == ["call-queued"] * 3 + ["call-sent"] * 3
+    assert events[:7] == ["begun", "armed", "seen", "rolling-back", "shifted", "verified", "settled"]
+    assert events[7:] == ["call-queued"] * 3 + ["call-sent"] * 3
     assert "told #incidents" in out
     [deployment] = LogFile(shell.folder / "reports" / "output" / "deployments.jsonl").deployments()
     assert (deployment.revision, deployment.state) == (note.current, DeploymentOutcome.ROLLED_BACK)

@@ -49,9 +49,10 @@ def test_each_step_is_in_the_journal_before_it_is_taken(stage: Stage, relay: Rel
     seen: list[list[str]] = []
     relay.before = lambda method, _: seen.append(stage.events) if method == "PATCH" else None
     stage.roll_back(stage.plan(note.previous))
-    assert seen == [["failed", "rolling-back"]]
-    assert stage.events == ["failed", "rolling-back", "shifted", "verified", "settled"]
-    rolling = stage.entries[1]
+    assert seen == [["failed", "seen", "rolling-back"]]
+    assert stage.events == ["failed", "seen", "rolling-back", "shifted", "verified", "settled"]
+    assert stage.entries[1].text("traffic") == f"{note.current} 100 %"
+    rolling = stage.entries[2]
     assert (rolling.text("from_revision"), rolling.text("to_revision")) == (note.current, note.previous)
 
 

@@ -70,7 +70,8 @@ def test_a_first_way_that_hangs_gives_way_to_the_workflow(armed: Stage, hanging:
     assert (result.outcome, result.verified, result.strategy) == (DONE, True, "github_workflow"), result.reason
     assert armed.serving == {note.previous: 100}
     assert hanging.count("PATCH") >= 1
-    assert [event for event in armed.events if not event.startswith("workflow-")][1:5] == [
+    assert [event for event in armed.events if not event.startswith("workflow-")][1:6] == [
+        "seen",
         "rolling-back",
         "strategy-failed",
         "rolling-back",

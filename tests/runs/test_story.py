@@ -50,8 +50,8 @@ def test_a_bad_release_is_caught_undone_and_reported(fault: str, run: Runner, wo
     assert verdict.revision == world.note()["current"]
     assert before in ran.report
     assert [entry.event for entry in ran.journal if entry.event != "failed"] == [
-        "begun", "armed", "control-tag-set", "control", "rolling-back", "shifted", "verified", "control-tag-removed",
-        "settled", *["call-queued"] * 3, *["call-sent"] * 3,
+        "begun", "armed", "control-tag-set", "seen", "control", "rolling-back", "shifted", "asked-after", "verified",
+        "control-tag-removed", "settled", *["call-queued"] * 3, *["call-sent"] * 3,
     ]  # fmt: skip
 
 

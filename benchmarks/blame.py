@@ -1,0 +1,246 @@
+"""Does production move only where this release is at fault, and going back helps? Whole runs that something misleads.
+
+A healthy or a bad release, one row of what misled the suite once, the runner's record or none, and a revision from
+before that can be asked or not. Seeded, so that a case can be played again: `python -m benchmarks.blame --seed 1 --runs
+300`, `--only 17`; `--row hotfix` plays one row, a healthy release and a bad one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Queue
+
+from pydantic import ValidationError
+
+from benchmarks.blame_cases import Case, Row, matrix
+from benchmarks.blame_relay import relay_to
+from benchmarks.blame_stage import Run, Scene, Stage
+from benchmarks.blame_world import World
+from benchmarks.programs import sandbox
+from reports.verdict_file import VerdictFile
+from verification.deadline import Stopwatch
+from verification.records.jsonl import read_lines
+from verification.records.run_record import RollbackOutcome
+
+_USERS_RPM = "600"
+
+# What should not be after a run. None may ever happen.
+HARMS = (
+    "healthy rolled back",
+    "left bad and nobody told",
+    "moved to a revision that is known to be bad",
+    "somebody else's revision or service moved",
+    "verified although it still fails",
+    "passed although nobody knows what was asked",
+    "a tag left behind and nobody told",
+    "verdict missing",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """What a run left behind: which of `HARMS` it did, how it ended, and all that it `said`."""
+
+    case: Case
+    harms: tuple[str, ...]
+    ending: str
+    said: str
+
+
+class Arena:
+    """A sandbox that plays case after case, and in `folder` what the runs leave behind."""
+
+    def __init__(self, world: World, folder: Path) -> None:
+        self._world = world
+        self._folder = folder
+
+    def play(self, case: Case) -> CaseResult:
+        """Set the stage, run, and look at what is left. Raises BenchmarkError for a run that does not end."""
+        world = self._world
+        with relay_to(world.url) as service, relay_to(world.api) as api:
+            stage = Stage(world, self._folder, case, service, api)
+            scene = stage.set()
+            calls, moves = world.calls(), world.moves("staging")
+            run, said = stage.play(scene)
+            verdict = _verdict(run.folders)
+            asked_at = stage.where.url
+            failing = [name for name in _triggers(verdict) if world.still_fails(name, asked_at, case)]
+        world.sandbox.plant(())
+        left = _Left(
+            scene,
+            run,
+            verdict,
+            serving=frozenset(world.serving()),
+            tags=frozenset(world.tags()),
+            called=world.calls() > calls,
+            others_moved=world.moves("staging") > moves,
+            hotfix=stage.hotfix,
+            still_failing=tuple(failing),
+        )
+        happened = left.happened(case)
+        harms = tuple(harm for harm, is_true in zip(HARMS, happened, strict=True) if is_true)
+        return CaseResult(case, harms, left.ending(case), f"{said}\n{left.summary(case)}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """What was seen from outside once a run was over."""
+
+    scene: Scene
+    run: Run
+    verdict: VerdictFile | None
+    serving: frozenset[str]
+    tags: frozenset[str]
+    called: bool
+    others_moved: bool
+    hotfix: str
+    still_failing: tuple[str, ...]
+
+    @property
+    def current(self) -> str:
+        """What serves unless somebody moves it."""
+        return self.hotfix or self.scene.judged
+
+    @property
+    def report(self) -> str:
+        """What the run says for a ticket."""
+        return "\n".join(line for folder in self.run.folders for line in read_lines(folder / "summary.md"))
+
+    @property
+    def told(self) -> bool:
+        """Whether somebody knows: called, or by a bad exit code and a report with the command."""
+        return self.called or (self.run.process.returncode != 0 and "--to-revision" in self.report)
+
+    def happened(self, case: Case) -> tuple[bool, ...]:
+        """Which of `HARMS` did."""
+        rollback = self.verdict.rollback if self.verdict else None
+        moved = self.serving != {self.current}
+        overtaken = bool(self.hotfix) and self.verdict is not None and self.verdict.revision != self.hotfix
+        return (
+            not case.bad and moved,
+            case.bad and not moved and not self.told,
+            moved and bool(self.serving & self.scene.known_bad),
+            self.others_moved or (overtaken and moved),
+            rollback is not None and rollback.verified is True and bool(self.still_failing),
+            case.row is Row.UNSEEN and self.run.process.returncode == 0,
+            bool(self.tags) and "--remove-tags" not in self.report,
+            self.verdict is None,
+        )
+
+    def ending(self, case: Case) -> str:
+        """How it ended, in words."""
+        people = "people called" if self.called else "told by the report" if self.told else "no call"
+        if self.verdict is None:
+            return f"{_release(case)}: no verdict, {people}"
+        rollback = self.verdict.rollback
+        what = f"{rollback.outcome}{f' ({rollback.guard})' if rollback.guard else ''}"
+        if rollback.outcome is RollbackOutcome.DONE:
+            what = f"rolled back, {'verified' if rollback.verified else 'not verified'}"
+        return f"{_release(case)}: {self.verdict.verdict}, {what}, {people}"
+
+    def summary(self, case: Case) -> str:
+        """What was seen, for who looks into a harm."""
+        return (
+            f"seen from outside: serving {', '.join(sorted(self.serving))}; judged {self.scene.judged}; previous "
+            f"{self.scene.previous}; known to be bad {', '.join(self.scene.known_bad) or 'none'}; hotfix "
+            f"{self.hotfix or 'none'}; tags {', '.join(self.tags) or 'none'}; still failing "
+            f"{', '.join(self.still_failing) or 'nothing'}\n{case!r}"
+        )
+
+
+def _release(case: Case) -> str:
+    return "bad" if case.bad else "healthy"
+
+
+def _verdict(folders: Sequence[Path]) -> VerdictFile | None:
+    found = [folder / "verdict.json" for folder in folders]
+    try:
+        verdict = VerdictFile.model_validate_json(found[-1].read_text(encoding="utf-8"))
+    except (OSError, IndexError, ValidationError):
+        return None
+    return verdict if verdict.finished else None
+
+
+def _triggers(verdict: VerdictFile | None) -> tuple[str, ...]:
+    return verdict.rollback.triggers if verdict else ()
+
+
+def play_all(cases: Sequence[Case], lanes: int) -> Iterator[CaseResult]:
+    """Play all cases in `lanes` sandboxes side by side; as they end. Raises BenchmarkError."""
+    idle: Queue[Arena] = Queue()
+
+    def play(case: Case) -> CaseResult:
+        arena = idle.get()
+        try:
+            return arena.play(case)
+        finally:
+            idle.put(arena)
+
+    with ExitStack() as stack:
+        for _ in range(lanes):
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            world = World(stack.enter_context(sandbox("--users-rpm", _USERS_RPM)))
+            idle.put(Arena(world, Path(folder)))
+        pool = stack.enter_context(ThreadPoolExecutor(lanes))
+        stack.callback(pool.shutdown, cancel_futures=True)  # where one of them raises
+        for played in as_completed([pool.submit(play, case) for case in cases]):
+            yield played.result()
+
+
+def chosen(cases: Sequence[Case], only: int | None, row: str | None) -> list[Case]:
+    """One case, or of a row a healthy release and a bad one."""
+    if only is not None:
+        return [cases[only]]
+    if row is None:
+        return list(cases)
+    of_row = [case for case in cases if case.row == row]
+    return [next(case for case in of_row if case.bad is bad) for bad in (False, True)]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 no harm was done, 1 some was."""
+    options = parser().parse_args(arguments)
+    cases = chosen(matrix(options.seed, options.runs, quick=options.quick), options.only, options.row)
+    talks = options.only is not None or options.row is not None
+    harms: Counter[str] = Counter()
+    endings: Counter[str] = Counter()
+    watch = Stopwatch.start()
+    for result in play_all(cases, min(options.lanes, len(cases))):
+        harms.update(result.harms)
+        endings[result.ending] += 1
+        print(f"{result.case}: {result.ending} {'; '.join(result.harms).upper()}", flush=True)
+        if result.harms or talks:
+            print(result.said, flush=True)
+    print(f"\n{len(cases)} runs, seed {options.seed}, {watch.seconds:.0f} s")
+    for name in HARMS:
+        print(f"{harms[name]:5}  {name}")
+    for ending, count in endings.most_common():
+        print(f"{count:5}  {ending}")
+    return int(bool(harms))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    found = argparse.ArgumentParser(
+        prog="python -m benchmarks.blame", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    found.add_argument("--runs", type=int, default=300)
+    found.add_argument("--seed", type=int, default=1)
+    found.add_argument("--lanes", type=int, default=2, help="sandboxes side by side")
+    found.add_argument("--quick", action="store_true", help="without watches and what else takes long")
+    one = found.add_mutually_exclusive_group()
+    one.add_argument("--only", type=int, metavar="NUMBER", help="one case of the matrix, with all that it said")
+    one.add_argument("--row", choices=list(Row), help="one row: a healthy release and a bad one, with all they said")
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from rollback.notify.outbox import call_people, send_queued
 from rollback.notify.restore_offer import with_restore_offer
 from rollback.preflight import take_snapshot
 from rollback.supervisor.start import SupervisorProcess, supervision_token
-from verification.operator_commands import roll_back
+from verification.operator_commands import look_again, roll_back
 from verification.records.journal import Journal
 from verification.records.rollback_plan import RequestedBy, RollbackPlan
 from verification.records.run_record import POST_DEPLOY_PHASES, CriterionResult, RollbackOutcome, RollbackResult
@@ -244,8 +243,7 @@ class RollbackController:
     @property
     def _look_again(self) -> str:
         record = self._run.record
-        phases = shlex.quote(" or ".join(record.phases))
-        return f"pytest -m {phases} --env {shlex.quote(record.environment)}"
+        return look_again(record.environment, " or ".join(record.phases))
 
     @property
     def _go_back(self) -> str:

@@ -12,6 +12,11 @@ def roll_back(environment: str, revision: str = "") -> str:
     return f"python -m rollback -e {shlex.quote(environment)} --to-revision {shlex.quote(revision or 'NAME')}"
 
 
+def look_again(environment: str, phases: str = "smoke") -> str:
+    """Ask the criteria of these phases once more."""
+    return f"pytest -m {shlex.quote(phases)} --env {shlex.quote(environment)}"
+
+
 def status(environment: str) -> str:
     """See what serves, and what it could go back to."""
     return f"python -m rollback status -e {shlex.quote(environment)}"

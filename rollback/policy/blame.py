@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rollback.policy.facts import Action, ControlVerdict, Decision, Facts, withheld
 from rollback.traffic import TrafficSplit
-from verification.operator_commands import follow_latest
+from verification.operator_commands import follow_latest, look_again
 from verification.settings.units import duration_text
 
 _CLOCK_TOLERANCE = 300.0  # seconds by which this machine's clock may be behind Cloud Run's
@@ -115,7 +115,8 @@ def previous_no_better(facts: Facts) -> Decision | None:
     return withheld(
         "previous_no_better",
         f"going back would not help: {facts.control.reason}",
-        f"Look at what both depend on. To roll back all the same: {facts.command}",
+        f"Mend what both depend on, then look again: `{look_again(facts.environment)}`. "
+        f"To roll back all the same: {facts.command}",
     )
 
 

@@ -21,7 +21,7 @@ from rollback.notify.outbox import call_after_a_kill, has_called, send_open, sen
 from rollback.supervisor.pending import Pending, open_runs, pending, superseded, without_journal
 from rollback.supervisor.rerun_smoke import rerun_smoke
 from verification.errors import RollbackWithheld, SettingsError, VerificationError
-from verification.operator_commands import resume, roll_back, shift_now
+from verification.operator_commands import look_again, resume, roll_back, shift_now
 from verification.records.journal import JOURNAL, Journal, JournalEvent, JournalView, journals
 from verification.records.rollback_plan import RequestedBy
 from verification.records.run_record import ExitCode, RollbackOutcome, RollbackResult
@@ -117,7 +117,7 @@ def _nothing_open(request: Resumption) -> list[Resumed]:
 def _silent(request: Resumption, run: str) -> Resumed:
     text = (
         "it left no journal, as it ended before it asked anything: whether the release is good is not known\n"
-        f"To find out: `pytest -m smoke --env {request.environment}`"
+        f"To find out: `{look_again(request.environment)}`"
     )
     return Resumed(text, ExitCode.INCONCLUSIVE, acted=False, run=run)
 
@@ -244,7 +244,7 @@ class _Resume:
             return self._finish(self._finish_rollback(view.with_failures_of(smoke.journal)), text)
         text = smoke.text
         if smoke.passed:
-            again = f"pytest -m monitor --env {request.environment}"
+            again = look_again(request.environment, "monitor")
             text = f"The watch was cut off; smoke passes; nobody watches now: run `{again}`"
         return self._finish(smoke.result, text, passed=smoke.passed, told_by=smoke.told_by)
 

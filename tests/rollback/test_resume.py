@@ -16,7 +16,7 @@ from rollback.supervisor.resume import Resumed, Resumption, resume_run
 from tests.rollback.stage import ROOT, Stage
 from verification.records.journal import Journal, JournalView, journals
 from verification.records.process import ProcessIdentity
-from verification.records.rollback_plan import RequestedBy, RollbackPlan
+from verification.records.rollback_plan import CONTROL_TAG, RequestedBy, RollbackPlan
 from verification.records.run_record import RollbackOutcome, RollbackResult
 from verification.settings.service import CloudRunSettings
 
@@ -91,6 +91,22 @@ def test_a_rollback_that_was_due_is_done_once_and_people_are_told(killed: Killed
     before = stage.generation
     assert killed.end().acted is False
     assert stage.generation == before
+
+
+@pytest.mark.parametrize("trigger", ["login", ""])
+def test_the_tag_of_a_killed_runs_control_goes(killed: Killed, stage: Stage, trigger: str) -> None:
+    note = stage.release("login-broken") if trigger else stage.release()
+    killed.begun()
+    killed.armed(note.previous)
+    if trigger:
+        killed.journal.failed(trigger)
+    killed.journal.write("control-tag-set", tag=CONTROL_TAG, revision=note.previous)
+    stage.cloud_run.set_tag(CONTROL_TAG, note.previous, 10)
+    stage.cloud_run.set_tag("somebody-elses", note.previous, 10)
+    assert killed.end().exit_code == 0
+    assert [line.tag for line in stage.cloud_run.service().tags] == ["somebody-elses"]
+    assert "control-tag-removed" in killed.events
+    stage.cloud_run.remove_tag("somebody-elses", 10)
 
 
 def test_one_that_had_moved_the_traffic_is_only_verified(killed: Killed, stage: Stage) -> None:

@@ -19,8 +19,8 @@ from rollback.supervisor.start import SUPERVISED
 
 ROOT = Path(__file__).parents[1]
 _OWN = ("conftest.py", "verification/", "smoke/", "rollback/")
-# What pytest and pytest-html ask meanwhile, for the report and the log: nothing of it is on the way.
-_ASIDE = ("reports/", "verification/logger_iteration.py")
+# What pytest and pytest-html ask meanwhile, for report, log and terminal: nothing of it is on the way.
+_ASIDE = ("reports/", "verification/logger_iteration.py", "verification/output.py")
 _FIRST_INSTRUCTIONS = 10  # bytes of code: a generator that goes on behind them is called by nobody
 
 

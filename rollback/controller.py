@@ -10,7 +10,7 @@ from rollback.executor import Control, FailedQuestions, control_of, execute, lon
 from rollback.notify.message import CUT_OFF
 from rollback.notify.outbox import call_people, send_queued
 from rollback.notify.restore_offer import with_restore_offer
-from rollback.preflight import take_snapshot
+from rollback.preflight import ServingSnapshot, take_snapshot
 from rollback.supervisor.start import SupervisorProcess, supervision_token
 from verification.operator_commands import look_again, roll_back
 from verification.records.journal import Journal
@@ -75,7 +75,10 @@ class RollbackController:
             allowed=self._allowed,
             dry_run=record.dry_run,
         )
-        snapshot = take_snapshot(context, run.hint, run.revision if self._deploys else None, run.asked_since)
+        snapshot = self._survey(context)
+        if self._deploys and snapshot.plan.obstacle("service_was_changing") and run.ask_again():
+            record.notices.append("the service was changed while its first questions were asked: they were asked again")
+            snapshot = self._survey(context)
         plan = snapshot.plan
         record.revision = plan.revision
         if not self._deploys:
@@ -86,6 +89,10 @@ class RollbackController:
         record.previous_revision, record.commit, record.deployed = plan.target, snapshot.commit, plan.created
         record.notices += [f"no rollback would be possible: {obstacle.text}" for obstacle in plan.obstacles]
         record.notices += snapshot.notices
+
+    def _survey(self, context: RollbackContext) -> ServingSnapshot:
+        run = self._run
+        return take_snapshot(context, run.hint, run.revision if self._deploys else None, run.asked_since)
 
     def doubt(self) -> None:
         """A criterion has failed for the first time, and is being asked again: have the control ready."""

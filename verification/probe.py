@@ -33,6 +33,7 @@ _SLICE = 0.25  # seconds: how often whoever looks on is called while the run wai
 
 _declared: dict[str, Callable[..., object]] = {}
 _asked_once: set[str] = set()
+_ONCE = "Run it again: this question is never put twice in a run."
 
 
 def probe(function: Callable[P, T]) -> Callable[P, T]:
@@ -140,6 +141,22 @@ class Probes:
         """The run's resource `name`, for a probe that needs it in some cases only. Raises what its maker raises."""
         return self._resources[""].get(name)
 
+    def ask_again(self) -> bool:
+        """Ask the service anew what it has been asked: those answers may be another revision's.
+
+        False, and nothing is asked, where it is being watched: a watch has begun, and goes on.
+        """
+        with self._lock:
+            if any("watcher" in _parameters(name) for name in self._futures):
+                return False
+            outdated = {name: self._futures.pop(name) for name in self._of_the_service()}
+            for name, future in outdated.items():
+                if _bare(name) in _asked_once and not _was_not_asked(future):
+                    self._futures[name] = spent = Future[object]()
+                    spent.set_exception(ObserverError(f"{name} was asked of a service that was being changed", _ONCE))
+        self.start(outdated)
+        return True
+
     def forget(self) -> None:
         """Forget all answers: what was asked before a deployment is asked anew after it."""
         with self._lock:
@@ -206,6 +223,17 @@ class Probes:
     def seconds(self, names: Iterable[str]) -> float:
         """How long the slowest probe among `names` took, without its wait for others."""
         return max((self._took.get(name, 0.0) for name in names), default=0.0)
+
+    def _of_the_service(self) -> set[str]:
+        """The probes that ask the service, and those that need their answers."""
+        needs = {
+            name: {one if one == "service" else of_role(one, name.rpartition("/")[0]) for one in _parameters(name)}
+            for name in self._futures
+        }
+        found = {"service"}
+        for _ in needs:  # no chain is longer
+            found |= {name for name, wanted in needs.items() if wanted & found}
+        return found - {"service"}
 
     def _open(self, names: Iterable[str]) -> list[str]:
         return [

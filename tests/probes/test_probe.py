@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from verification.errors import ObserverError, ServiceError, SettingsError
-from verification.probe import Probes, Progress, probe
+from verification.probe import Probes, Progress, asked_once, probe
 from verification.resource import Resources, resource
 
 LONG = 30.0  # seconds: a deadline that is never reached unless a test fails
@@ -41,6 +41,29 @@ def e_left(e_stage: Stage) -> str:
 def e_right(e_stage: Stage) -> str:
     e_stage.together.wait(LONG)
     return "right"
+
+
+@probe
+def e_asked(service: Stage) -> str:
+    service.ran.append("asked")
+    return "asked"
+
+
+@probe
+def e_of_it(e_asked: str) -> str:
+    return f"{e_asked} and told"
+
+
+@probe
+@asked_once
+def e_wrong(service: Stage) -> str:
+    service.ran.append("wrong")
+    return "refused"
+
+
+@probe
+def e_watch(watcher: Stage) -> str:
+    return f"watched by {watcher}"
 
 
 @probe
@@ -131,6 +154,8 @@ class Given(Resources):
     @resource
     def e_stage(self) -> Stage:
         return self._stage
+
+    service = watcher = e_stage
 
 
 def test_probes_run_side_by_side_before_anyone_asks(stage: Stage) -> None:
@@ -256,6 +281,27 @@ def test_who_looks_on_while_it_waits_hears_what_is_open_and_what_is_answered(sta
     some.start(["e_behind_hung"])
     assert "e_behind_hung" not in some.progress().open, "when it was asked before says nothing about now"
     stage.gate.set()
+
+
+def test_the_service_is_asked_anew_with_all_that_follows_and_nobody_else_is(stage: Stage) -> None:
+    some = probes(stage)
+    some.start(["e_of_it", "e_root", "e_wrong"])
+    assert [some.result(name) for name in ("e_of_it", "e_root", "e_wrong")] == ["asked and told", "root", "refused"]
+    assert some.ask_again()
+    assert some.result("e_of_it") == "asked and told"
+    assert sorted(stage.ran) == ["asked", "asked", "root", "wrong"]
+    with pytest.raises(ObserverError, match="was asked of a service that was being changed"):
+        some.result("e_wrong")
+    assert some.known("e_root") == "root"
+    assert some.known("e_branch") is None
+
+
+def test_where_the_service_is_watched_nothing_is_asked_anew(stage: Stage) -> None:
+    some = probes(stage)
+    some.start(["e_asked", "e_watch"])
+    some.result("e_asked")
+    assert not some.ask_again()
+    assert stage.ran == ["asked"]
 
 
 def test_nobody_is_called_where_nothing_is_waited_for(stage: Stage) -> None:

@@ -145,6 +145,13 @@ class Run(RunFacts):
         self.probes.forget()
         self._ask(fixtures)
 
+    def ask_again(self) -> bool:
+        """Ask the service anew, because it was being changed. False where it is watched: that goes on."""
+        since = now()
+        again = self.probes.ask_again()
+        self.asked_since = since if again else self.asked_since
+        return again
+
     def _ask(self, fixtures: Collection[str]) -> None:
         self.asked_since = now()
         self.probes.start(fixtures)

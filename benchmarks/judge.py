@@ -36,6 +36,7 @@ from verification.watch.baseline import WINDOW
 
 _OURS, _OURS_60 = "judge, 10 s", "judge, 60 s"
 _SHARED = 250  # how many runs share a baseline
+_FEWEST_SPELLS = 3000  # runs: no baseline is like another one there
 _WATCH_S = WATCH * BLOCK_S
 _DAY = 24 * 60  # minutes
 _BURST_S = 120  # tolerated: what began later may be one
@@ -69,6 +70,7 @@ def measure(*, quick: bool) -> list[Figure]:
 def _judged(scenario: Scenario, runs: tuple[int, int]) -> list[_ScenarioResult]:
     rng = np.random.default_rng(zlib.crc32(f"{scenario.name} {scenario.rpm}".encode()))
     count = runs[scenario.truth not in {Truth.HEALTHY, Truth.TROUBLED}]
+    count = max(_FEWEST_SPELLS, 4 * count) if scenario.wander else count
     blocks = scenario.simulate(count, rng)
     found = rivals(scenario, blocks, rng)
     synthetic = scenario.simulate(count, rng, SYNTHETIC_RPM) if scenario.rpm < SYNTHETIC_RPM else None

@@ -16,6 +16,7 @@ from statistics import stdev
 SCALES = (1, 5, 10)  # minutes
 _FEWEST = 10  # windows; fewer say nothing of how much they vary
 _SURE = 1.645  # standard errors: of one side, at 95 %
+_HARDLY_CHANCE = 2.326  # at 99 %: of independent errors, each of the scales is taken for dispersed that seldom
 _INCIDENT, _INCIDENT_ALPHA = 0.05, 5e-4  # the checklist's own word for what is none of a service's usual minutes
 
 
@@ -58,7 +59,7 @@ def _at_scale(windows: Sequence[tuple[int, int]]) -> Dispersion | None:
     parts = [(one - asked * rate) ** 2 / (asked * rate * (1 - rate)) for one, asked in windows]
     measured = sum(parts) / (number - 1)
     # Of independent errors it would be 1, with this standard error: few of them in a window make it larger.
-    if measured <= 1 + _SURE * sqrt((2 + number / bad) / number):
+    if measured <= 1 + _HARDLY_CHANCE * sqrt((2 + number / bad) / number):
         return None
     return Dispersion(measured, measured + _SURE * stdev(parts) / sqrt(number))
 

@@ -17,6 +17,7 @@ import pytest
 from reports import banner, page_sections
 from reports.checklist import fill
 from reports.text import clock, plain
+from reports.why import STANDING_SYMBOLS, why_heading
 from verification.records.run_record import CriterionResult, RunRecord
 from verification.verdict import show
 
@@ -121,8 +122,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    named = (page_title, show, fill, clock, *banner.FOR_PAGES, *page_sections.FOR_PAGES)
+    named = (page_title, show, fill, clock, why_heading, *banner.FOR_PAGES, *page_sections.FOR_PAGES)
     environment.globals |= {function.__name__: function for function in named}
     environment.globals |= {"SYMBOLS": banner.SYMBOLS, "VERDICT_SYMBOLS": banner.VERDICT_SYMBOLS}
+    environment.globals |= {"STANDING_SYMBOLS": STANDING_SYMBOLS}
     environment.globals |= {"sortable": False, "links": ()}  # what pytest-html's table alone has
     return environment

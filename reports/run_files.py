@@ -16,8 +16,10 @@ from reports.killed_run import killed_record
 from reports.page import finish_page, full_page
 from reports.timeline import timeline
 from reports.verdict_file import verdict_file
+from reports.why import why
 from verification.errors import ObserverError
 from verification.records.atomic import write_whole
+from verification.records.journal import JournalView
 from verification.records.run_record import RollbackResult, RunRecord
 from verification.records.unfinished import unfinished_verdict
 
@@ -52,7 +54,7 @@ class RunFiles:
 
     def write(self, record: RunRecord) -> None:
         """Write what a run came to, but for the page and junit.xml, which pytest's plugins write. Raises OSError."""
-        record.timeline = timeline(record, self.journal)
+        self._add_what_the_journal_tells(record)
         self._write(record)
 
     def read_record(self) -> RunRecord:
@@ -80,6 +82,7 @@ class RunFiles:
                 self.write(record)
                 write_whole(self.report, full_page(record))
             else:
+                self._add_what_the_journal_tells(record)
                 write_whole(self.summary, summary.markdown(record))
         except Exception as error:
             print(f"the files of {self.folder} were not written: {type(error).__name__}", file=sys.stderr)
@@ -89,6 +92,10 @@ class RunFiles:
             return self.read_record()
         except ObserverError:
             return RunRecord(environment)
+
+    def _add_what_the_journal_tells(self, record: RunRecord) -> None:
+        record.timeline = timeline(record, self.journal)
+        record.why = why(record, JournalView.read(self.journal))
 
     def _write(self, record: RunRecord) -> None:
         record_file.write(self.record, record)

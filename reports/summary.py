@@ -22,7 +22,8 @@ from reports.banner import (
     value_text,
 )
 from reports.text import one_line, plain
-from verification.records.run_record import CriterionResult, RunRecord
+from reports.why import STANDING_SYMBOLS, why_heading
+from verification.records.run_record import CriterionResult, EvidencePoint, RunRecord
 
 _MAX_REASON = 400
 # Whatever starts markup, HTML, a table cell, mathematics, a link (`https://`, `www.`), or, at the beginning, a list.
@@ -43,6 +44,9 @@ def markdown(record: RunRecord) -> str:
         parts += _bullets(
             "Checked afterwards", [f"{check.name}: {value_text(check)}" for check in record.rollback.checks]
         )
+    if record.why:
+        points = "\n".join(f"{number}. {_point(point)}" for number, point in enumerate(record.why, 1))
+        parts += [f"## {why_heading(record)}", points]
     if todo := next_steps(record):
         parts += ["## What to do now", *map(_step, todo)]
     if trouble := not_passed(record):
@@ -85,10 +89,19 @@ def terminal(record: RunRecord, report: Path | None = None) -> list[tuple[str, d
     return lines
 
 
+def _point(point: EvidencePoint) -> str:
+    lines = [f"{_prose(known.label)}: {_prose(_cut(known.text))}" for known in point.evidence]
+    if point.reason:
+        by = f"Withheld by {_code(point.guard)}: " if point.guard else ""
+        lines += [f"{by}{_prose(_cut(point.reason))}", *map(_inline_step, steps(point.next_step))]
+    standing = f"**{_prose(point.claim)}**: {STANDING_SYMBOLS[point.standing]} {point.standing}"
+    return "\n   - ".join([standing, *lines])
+
+
 def _trouble(result: CriterionResult) -> str:
     symbol = VERDICT_SYMBOLS[result.verdict]
     lines = [f"- {symbol} **{_prose(result.title or result.id)}** {_code(result.id)}: {_code(_cut(_cause(result)))}"]
-    lines += [f"  - {_code(step.text) if step.is_command else _prose(step.text)}" for step in steps(result.hint)]
+    lines += [f"  - {_inline_step(step)}" for step in steps(result.hint)]
     return "\n".join(lines)
 
 
@@ -116,6 +129,10 @@ def _step(step: RemedyStep) -> str:
     text = one_line(step.text)
     fence = _fence(text, 3)
     return f"{fence}sh\n{text}\n{fence}"
+
+
+def _inline_step(step: RemedyStep) -> str:
+    return _code(step.text) if step.is_command else _prose(step.text)
 
 
 def _table(header: list[str], rows: list[list[str]]) -> str:

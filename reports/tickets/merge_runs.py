@@ -11,7 +11,7 @@ from dataclasses import replace
 from reports.page_sections import phase_rank
 from verification.errors import ObserverError
 from verification.records.deployments import latest_known
-from verification.records.run_record import CriterionResult, RollbackOutcome, RollbackResult, RunRecord
+from verification.records.run_record import CriterionResult, RollbackOutcome, RunRecord
 
 
 def merge_runs(records: Sequence[RunRecord]) -> RunRecord:
@@ -20,6 +20,7 @@ def merge_runs(records: Sequence[RunRecord]) -> RunRecord:
     _must_be_one_release(runs)
     counting, superseded = _counting(runs)
     last, deployed = runs[-1], _of_production(runs)
+    moved = next((run for run in reversed(runs) if run.rollback.outcome is not RollbackOutcome.NOT_NEEDED), last)
     unfinished = any(run.finished is None for run in counting)
     return replace(
         last,
@@ -41,7 +42,8 @@ def merge_runs(records: Sequence[RunRecord]) -> RunRecord:
         criteria=[_named(result, run, runs) for run in counting for result in run.criteria],
         notices=[f"{_name(run)}: {notice}" for run in counting for notice in run.notices] + superseded,
         interrupted="; ".join(dict.fromkeys(run.interrupted for run in counting if run.interrupted)),
-        rollback=_rollback(runs, last),
+        rollback=moved.rollback,
+        why=moved.why or next((run.why for run in reversed(counting) if run.why), ()),
         called=[line for run in counting for line in run.called],
         timeline=sorted((event for run in runs for event in run.timeline), key=lambda event: event.at),
     )
@@ -75,13 +77,6 @@ def _counting(runs: Sequence[RunRecord]) -> tuple[list[RunRecord], list[str]]:
             )
         newest[key] = run
     return sorted(newest.values(), key=lambda run: run.started), superseded
-
-
-def _rollback(runs: Sequence[RunRecord], last: RunRecord) -> RollbackResult:
-    return next(
-        (run.rollback for run in reversed(runs) if run.rollback.outcome is not RollbackOutcome.NOT_NEEDED),
-        last.rollback,
-    )
 
 
 def _commit(run: RunRecord) -> str:

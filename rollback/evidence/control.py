@@ -84,7 +84,8 @@ class Control:
             found = pool.map(lambda name: self._questions.ask(name, "", within), triggers)
             results = dict(zip(triggers, found, strict=True))
         failing = [f"{name} ({result.text})" for name, result in results.items() if result and result.certain]
-        self._journal.write(_ASKED_AFTER, revision=self._target, reason=_words(results), still_failing=failing)
+        mended = [name for name, result in results.items() if result and _is_good(result)]
+        self._journal.write(_ASKED_AFTER, reason=_words(results), still_failing=failing, works_again=mended)
         return failing
 
     def close(self) -> str:

@@ -8,7 +8,16 @@ from typing import TypeVar
 
 import pytest
 
-from verification.records.run_record import CriterionResult, RollbackOutcome, RollbackResult, RunRecord, TimelineEntry
+from verification.records.run_record import (
+    CriterionResult,
+    Evidence,
+    EvidencePoint,
+    RollbackOutcome,
+    RollbackResult,
+    RunRecord,
+    Standing,
+    TimelineEntry,
+)
 from verification.redaction import register
 from verification.verdict import Measurement, Verdict
 
@@ -75,6 +84,18 @@ def rolled_back(failed: RunRecord) -> RunRecord:
 
 
 @pytest.fixture
+def explained(rolled_back: RunRecord) -> RunRecord:
+    """The rolled back run with a point of each standing, one of them with what held the rollback up."""
+    command = "Look at both. To roll back all the same: `python -m rollback -e production`"
+    rolled_back.why = (
+        EvidencePoint("The failure is real", Standing.HOLDS, (Evidence("login", "asked again: 3 of 3 failed"),)),
+        EvidencePoint("Going back helps", Standing.FAILS, (), "previous_no_better", "as bad before", command),
+        EvidencePoint("The target was good", Standing.UNKNOWN, (Evidence("Target", "backend-00042"),), "", "403"),
+    )
+    return rolled_back
+
+
+@pytest.fixture
 def hostile(rolled_back: RunRecord) -> RunRecord:
     """A run in which every text is `HOSTILE`: whoever adds a field to the record has it tested too."""
     record = rolled_back
@@ -91,6 +112,8 @@ def hostile(rolled_back: RunRecord) -> RunRecord:
     record.not_configured = {HOSTILE: HOSTILE}
     record.not_asked = {f"{HOSTILE} ": HOSTILE}
     record.timeline = [TimelineEntry(BEGAN, HOSTILE, failed=True)]
+    known = Evidence(HOSTILE, HOSTILE)
+    record.why = (EvidencePoint(HOSTILE, Standing.FAILS, (known,), HOSTILE, HOSTILE, HOSTILE),)
     record.notices = [HOSTILE]
     return record
 

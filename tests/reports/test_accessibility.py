@@ -43,8 +43,9 @@ def _violations(page: Path, *, dark: bool = False) -> list[str]:
 
 
 @pytest.fixture
-def whole(rolled_back: RunRecord) -> RunRecord:
+def whole(explained: RunRecord) -> RunRecord:
     """A run that has something in every part of the page."""
+    rolled_back = explained
     rolled_back.timeline = [
         TimelineEntry(rolled_back.started, "Started."),
         TimelineEntry(rolled_back.started, "login failed", failed=True),

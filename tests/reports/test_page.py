@@ -15,7 +15,7 @@ import pytest
 
 from reports.page import banner_html, environment_table, finish_page, full_page, page_title, table_row
 from tests.reports.browser import in_browser, shown
-from verification.records.run_record import RollbackOutcome, RunRecord
+from verification.records.run_record import Evidence, EvidencePoint, RollbackOutcome, RunRecord, Standing
 
 ROOT = Path(__file__).parents[2]
 
@@ -203,6 +203,29 @@ def test_the_banner_alone_tells_it_all(rolled_back: RunRecord) -> None:
         assert said in text, said
 
 
+def test_each_point_of_a_rollback_stands_with_its_evidence_and_what_held_it_up(explained: RunRecord) -> None:
+    for page in (banner_html(explained), full_page(explained)):
+        section = re.search(r'<section class="why-moved".*?</section>', page, re.DOTALL)
+        assert section is not None
+        points = re.findall(r"<li.*?</li>", section[0], re.DOTALL)
+        said = [" ".join(html_entities.unescape(re.sub(r"<[^>]+>", " ", point)).split()) for point in points]
+        assert said == [
+            "1. The failure is real: ✓ yes login asked again: 3 of 3 failed",
+            (
+                "2. Going back helps: ✗ no Withheld by previous_no_better : as bad before Look at both. "
+                "To roll back all the same: python -m rollback -e production"
+            ),
+            "3. The target was good: ? not known Target backend-00042 403",
+        ]
+        assert "Why production moved</h2>" in section[0]
+        assert '<a href="#login">login</a>' in points[0]
+        assert '<pre class="command" tabindex="0"><code>python -m rollback -e production</code></pre>' in points[1]
+
+
+def test_a_run_that_had_nothing_to_move_explains_nothing(record: RunRecord) -> None:
+    assert "why-heading" not in banner_html(record)
+
+
 def test_values_of_one_answer_say_once_where_they_come_from(record: RunRecord) -> None:
     first = record.criteria[0].measurements[0]
     values = (first, replace(first, name="second"), replace(first, name="third", source="elsewhere"))
@@ -224,6 +247,9 @@ def test_no_secret_gets_into_the_page(rolled_back: RunRecord, secret: str) -> No
     result = replace(rolled_back.criteria[-1], title=secret, reason=f"got {secret}", hint=f"curl -u me:{secret} x")
     rolled_back.criteria = [result]
     rolled_back.notices = [secret]
+    rolled_back.why = (
+        EvidencePoint("x", Standing.FAILS, (Evidence(secret, secret),), secret, secret, f"`curl {secret}`"),
+    )
     rolled_back.target = f"https://me:{secret}@api.example"
     cells = ['<td class="col-result">Failed</td>']
     table_row(pytest.TestReport(secret, ("", 0, ""), {}, "failed", secret, "call"), result, cells)

@@ -125,6 +125,8 @@ def test_the_files_of_a_killed_run_say_what_was_done_in_its_stead(
         text = path.read_text(encoding="utf-8")
         assert "did not finish" in text
         assert "The supervisor took over" in text
+        explained = "Why production moved" if result.outcome is RollbackOutcome.DONE else "Why it did not"
+        assert (explained in text) is (result.outcome is not RollbackOutcome.NOT_NEEDED)
     assert "<script>document" not in files.report.read_text(encoding="utf-8")
 
 
@@ -148,6 +150,7 @@ def test_a_rollback_by_hand_that_was_killed_leaves_a_summary_alone(tmp_path: Pat
     Journal(files.journal).write("begun")
     files.finish_killed("production", "acted", RollbackResult(RollbackOutcome.DONE, to_revision="a"))
     assert sorted(one.name for one in files.folder.iterdir()) == ["journal.jsonl", "summary.md"]
+    assert "## Why production moved" in files.summary.read_text(encoding="utf-8")
 
 
 def test_a_full_disk_keeps_nobody_from_being_called(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from reports import summary
-from verification.records.run_record import RollbackOutcome, RunRecord
+from verification.records.run_record import Evidence, EvidencePoint, RollbackOutcome, RunRecord, Standing
 
 _MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 _OURS = {
@@ -22,6 +22,7 @@ _OURS = {
     "blockquote",
     "strong",
     "ul",
+    "ol",
     "li",
     "code",
     "pre",
@@ -49,6 +50,27 @@ def test_the_verdict_comes_first_then_what_to_do_then_what_failed(rolled_back: R
     assert "```sh\ngcloud run services list\n```" in text
 
 
+def test_each_point_stands_with_its_evidence_and_what_held_it_up(explained: RunRecord) -> None:
+    text = summary.markdown(explained)
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE)[:2] == ["Rollback", "Why production moved"]
+    assert (
+        """
+1. **The failure is real**: ✓ yes
+   - login: asked again: 3 of 3 failed
+2. **Going back helps**: ✗ no
+   - Withheld by `previous_no_better`: as bad before
+   - Look at both. To roll back all the same:
+   - `python -m rollback -e production`
+3. **The target was good**: ? not known
+   - Target: backend-00042
+   - 403
+"""
+        in text
+    )
+    items = _MARKDOWN.render(text).partition("<ol>")[2].partition("</ol>")[0]
+    assert items.count("<li>") == 9
+
+
 def test_every_criterion_is_in_the_table_with_value_and_limit(failed: RunRecord) -> None:
     rows = [line for line in summary.markdown(failed).splitlines() if line.startswith(("| ✗", "| ?", "| ✓"))]
     assert len(rows) == 3
@@ -71,6 +93,8 @@ def test_no_text_changes_the_structure_of_the_summary(failed: RunRecord, text: s
     def tags(filling: str) -> list[str]:
         failed.criteria = [replace(one, title=f"t{filling}", reason=f"r{filling}", hint="") for one in failed.criteria]
         failed.notices, failed.commit = [f"n{filling}"], f"c{filling}"
+        known = Evidence(f"l{filling}", f"k{filling}")
+        failed.why = (EvidencePoint(f"p{filling}", Standing.FAILS, (known,), f"g{filling}", f"r{filling}"),)
         return _tags(summary.markdown(failed))
 
     assert tags(text) == tags("")
@@ -124,6 +148,7 @@ def test_hostile_text_cannot_steer_the_terminal(hostile: RunRecord) -> None:
 def test_no_secret_gets_into_either(failed: RunRecord, secret: str) -> None:
     failed.criteria[-1] = replace(failed.criteria[-1], reason=f"got {secret}", hint=f"curl https://x?token={secret}")
     failed.notices = [secret]
+    failed.why = (EvidencePoint("x", Standing.FAILS, (Evidence(secret, secret),), secret, secret, f"`curl {secret}`"),)
     assert secret not in summary.markdown(failed)
     assert not any(secret in text for text, _ in summary.terminal(failed))
 

@@ -34,7 +34,7 @@ def test_a_release_that_does_worse_is_rolled_back_and_the_tag_goes(run: Runner, 
     assert "search: 0 of 3 answers were bad" in ran.verdict.rollback.reason
     afterwards = next(entry for entry in ran.journal if entry.event == "asked-after")
     assert "search: 0 of 3 answers were bad" in afterwards.text("reason")
-    assert afterwards.fields["still_failing"] == []
+    assert (afterwards.fields["still_failing"], afterwards.fields["works_again"]) == ([], ["search"])
     assert tags(world) == []
 
 

@@ -64,6 +64,38 @@ class TimelineEntry:
     failed: bool = False
 
 
+class Standing(StrEnum):
+    """What the evidence says of a point."""
+
+    HOLDS = "yes"
+    FAILS = "no"
+    UNKNOWN = "not known"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known, and under which name: a criterion's id, a moment, or whoever tells it."""
+
+    label: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvidencePoint:
+    """One thing that must be known before production moves, and what it is known from.
+
+    Where it kept production from moving: the code of the guard that said so (empty: none did), its reason, and what a
+    person can do.
+    """
+
+    claim: str
+    standing: Standing
+    evidence: tuple[Evidence, ...] = ()
+    guard: str = ""
+    reason: str = ""
+    next_step: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class RollbackResult:
     """What a rollback did. `seconds` is from its start to the shifted traffic; `next_step` is what a person must do."""
@@ -111,6 +143,7 @@ class RunRecord:
     rollback: RollbackResult = field(default_factory=lambda: RollbackResult(RollbackOutcome.NOT_NEEDED))
     called: list[str] = field(default_factory=list)  # who was told of the rollback, and who could not be
     timeline: list[TimelineEntry] = field(default_factory=list)  # from the start to the end, once it has ended
+    why: tuple[EvidencePoint, ...] = ()  # why production moved, or why it did not, once the run has ended
 
     @property
     def failures(self) -> list[CriterionResult]:

@@ -14,7 +14,7 @@ from reports.banner import headline
 from reports.command_line import CommandExit
 from reports.tickets.merge_runs import merge_runs
 from verification.errors import ObserverError
-from verification.records.run_record import RollbackOutcome, RunRecord
+from verification.records.run_record import RollbackOutcome, RollbackResult, RunRecord
 from verification.verdict import Measurement, Verdict
 
 
@@ -67,6 +67,15 @@ def test_a_rollback_is_never_taken_back(rolled_back: RunRecord) -> None:
     assert headline(joined).word == "NO-GO"
     assert joined.rollback.to_revision == "backend-00042"
     assert joined.verdict is Verdict.FAIL
+
+
+def test_a_ticket_explains_the_rollback_that_it_tells_of(explained: RunRecord, record: RunRecord) -> None:
+    later = replace(record, phases=("followup",), started=explained.started + timedelta(hours=1), why=())
+    no_rollback = replace(later, rollback=RollbackResult(RollbackOutcome.NOT_NEEDED))
+    assert merge_runs([explained, no_rollback]).why == explained.why
+    failed_alone = replace(explained, rollback=no_rollback.rollback)
+    assert merge_runs([failed_alone, no_rollback]).why == explained.why
+    assert merge_runs([no_rollback]).why == ()
 
 
 def test_a_phase_that_did_not_end_leaves_the_whole_open(pre: RunRecord, record: RunRecord) -> None:

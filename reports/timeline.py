@@ -35,6 +35,9 @@ def _step(step: JournalEntry, record: RunRecord) -> TimelineEntry | None:
             criterion = step.text("criterion")
             reason = next((result.reason for result in record.criteria if result.id == criterion), "")
             return TimelineEntry(step.at, f"{criterion} failed: {_first_line(reason)}", failed=True)
+        case "control":
+            told = "not known whether it does better" if step.text("verdict") == "unknown" else step.text("verdict")
+            return TimelineEntry(step.at, f"The revision from before was asked the same: {told}.")
         case "rolling-back":
             return TimelineEntry(step.at, f"Rollback begins {way}, through {step.text('strategy')}.")
         case "workflow-begun":

@@ -155,7 +155,7 @@ def _control(record: RunRecord, journal: JournalView, plan: RollbackPlan | None)
     standing = _CONTROL.get(asked.text("verdict"), Standing.UNKNOWN) if asked else Standing.UNKNOWN
     evidence = [Evidence(_BEFORE, asked.text("reason") if asked else "was not asked")]
     if outcome in {RollbackOutcome.DONE, RollbackOutcome.FAILED} and standing is not Standing.HOLDS:
-        evidence.append(Evidence("Rolled back all the same", _in_spite_of(standing, plan)))
+        evidence.append(Evidence("Due all the same", _in_spite_of(standing, plan)))
     if after is not None:
         evidence.append(Evidence("After the move", after.text("reason")))
     works = bool(after and after.fields.get("works_again"))

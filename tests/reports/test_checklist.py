@@ -119,6 +119,7 @@ def test_the_timeline_runs_from_the_start_over_the_failure_to_the_verification(
     journal = tmp_path / "journal.jsonl"
     steps: list[dict[str, object]] = [
         {"event": "failed", "criterion": "login", "at": "2026-11-23T10:16:00Z"},
+        {"event": "control", "verdict": "better", "at": "2026-11-23T10:16:00.5Z"},
         {"event": "rolling-back", "from_revision": "b", "to_revision": "a", "strategy": "cloud_run", "at": "2026-11-23T10:16:01Z"},
         {"event": "shifted", "from_revision": "b", "to_revision": "a", "at": "2026-11-23T10:16:03Z"},
         {"event": "verified", "verified": True, "at": "2026-11-23T10:16:05Z"},
@@ -130,6 +131,7 @@ def test_the_timeline_runs_from_the_start_over_the_failure_to_the_verification(
     assert [(f"{one.at:%H:%M:%S}", one.text, one.failed) for one in timeline(rolled_back, journal)] == [
         ("10:15:00", "Started: smoke, monitor, production.", False),
         ("10:16:00", "login failed: login status is 500, expected 200", True),
+        ("10:16:00", "The revision from before was asked the same: better.", False),
         ("10:16:01", "Rollback begins from b to a, through cloud_run.", False),
         ("10:16:03", "Traffic has moved from b to a.", False),
         ("10:16:05", "Checked after the rollback: the service is well again.", False),

@@ -35,6 +35,7 @@ def test_a_release_that_does_worse_is_rolled_back_and_the_tag_goes(run: Runner, 
     afterwards = next(entry for entry in ran.journal if entry.event == "asked-after")
     assert "search: 0 of 3 answers were bad" in afterwards.text("reason")
     assert (afterwards.fields["still_failing"], afterwards.fields["works_again"]) == ([], ["search"])
+    assert all("Why production moved" in text for text in (ran.report, (ran.folder / "summary.md").read_text("utf-8")))
     assert tags(world) == []
 
 
@@ -46,6 +47,7 @@ def test_where_the_revision_from_before_fails_as_well_nothing_moves_and_people_a
     assert ran.code == 1, ran.said
     assert (ran.verdict.rollback.outcome, ran.verdict.rollback.guard) == ("withheld", "previous_no_better")
     assert control(ran) == "no better"
+    assert all(words in ran.report for words in ("Why it did not", "Withheld by <code>previous_no_better</code>"))
     assert "search: 3 of 3 answers were bad" in ran.said
     assert f"python -m rollback -e sandbox --to-revision {world.note()['previous']}" in ran.said
     assert "told #incidents" in ran.said

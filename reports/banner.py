@@ -155,7 +155,7 @@ def steps(text: str) -> tuple[RemedyStep, ...]:
 
 
 def _prose(text: str) -> list[RemedyStep]:
-    text = text.strip(" ,;")
+    text = re.sub(r"^\.\s+", "", text.strip(" ,;"))  # the end of a sentence whose command stands above
     return [RemedyStep(text)] if re.search(r"\w", text) else []
 
 

@@ -106,6 +106,12 @@ def test_an_emergency_always_comes_with_a_command(rolled_back: RunRecord) -> Non
         ),
         ("Run `python -m rollback -e production -n 1`", ["python -m rollback -e production -n 1"], ["Run"]),
         ("Run `gcloud auth login`, or set X.", ["gcloud auth login"], ["Run", "or set X."]),
+        (
+            "Mend it, then: `pytest -m smoke --env x`. Or: `git revert x`.",
+            ["pytest -m smoke --env x", "git revert x"],
+            ["Mend it, then:", "Or:"],
+        ),
+        ("Look into .env first.", [], ["Look into .env first."]),
         ("Ask the person who makes the coffee.", [], ["Ask the person who makes the coffee."]),
         ("", [], []),
     ],

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import cycle, product
 
-_SMOKE_FAULTS = ("login-broken", "search-broken", "playback-broken", "unhealthy", "mongodb-down")
+_PLAYBACK = "playback-broken"
+_SMOKE_FAULTS = ("login-broken", "search-broken", _PLAYBACK, "unhealthy", "mongodb-down")
 _WATCH_FAULTS = ("login-broken@8s", "search-broken@8s", "unhealthy@8s")
 _QUESTIONS = ("/health", "/health/ready", "/health/deep", "/api/v1/auth/login", "/api/v1/content", "/api/v1/search")
 
@@ -28,6 +29,7 @@ class Row(StrEnum):
     WAF = "waf"
     IAM = "iam-refused"
     REFUSED = "connection-refused"
+    CDN = "cdn-503"
     SLOW = "dependency-slow-everywhere"
     PREVIOUS_BAD = "previous-rolled-back"
     PINNED = "pinned-by-hand"
@@ -127,8 +129,12 @@ def _of_row(row: Row, chance: random.Random, *, quick: bool) -> Iterator[_Combin
 def _case(number: int, combination: _Combination, chance: random.Random) -> Case:
     row, bad, kept, control = combination
     fault = chance.choice(_WATCH_FAULTS if row in WATCHES else _SMOKE_FAULTS)
+    if row is Row.CDN and fault == _PLAYBACK:
+        fault = _SMOKE_FAULTS[0]  # the media are another's there
     noted, names_itself = chance.random() < 0.5, chance.random() < 0.5
     path, nth, delay = chance.choice(_QUESTIONS), chance.randint(1, 8), round(chance.uniform(0, 0.8), 2)
-    # A wrong note is the one row; of a service without users nobody else knows what was there before.
+    # A wrong note is the one row. In the other, a service without users, nobody else knows what was there before, and
+    # only answers tell whose they are.
     noted = noted or row is Row.PREVIOUS_BAD or (row is Row.OTHER_SERVICE and not kept)
+    names_itself = names_itself or row is Row.OTHER_SERVICE
     return Case(number, row, fault if bad else "", kept, control, noted, names_itself, path, nth, delay)

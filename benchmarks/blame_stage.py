@@ -24,6 +24,7 @@ from verification.records.rollback_plan import CONTROL_TAG
 _WITHIN = 240.0  # a bound for one run, not a figure
 _LONGER = 2.0  # seconds, than an answer may take
 _LOOK = 0.03
+_MEDIA = "/media/"
 _USERS = 12  # in a row: then the log is clear
 _DEAD = "http://127.0.0.1:9"  # nobody listens at the port "discard"
 _ONCE = {
@@ -119,6 +120,8 @@ class Stage:
     def play(self, scene: Scene) -> tuple[Run, str]:
         """Run the phase, with what goes wrong meanwhile; it, and what it said. Raises BenchmarkError."""
         self.service.before, self.api.before = self._before, self._before_api
+        if self.case.row is Row.CDN:
+            self.service.rewritten = self._with_media_elsewhere
         if self.case.control is Control.TAG_SILENT:
             self.api.rewritten = partial(without_tag_address, tag=CONTROL_TAG, instead=_DEAD)
         noted = scene.previous if self.case.noted else ""
@@ -227,7 +230,13 @@ class Stage:
             self._stand_still()
         return None
 
+    def _with_media_elsewhere(self, body: bytes) -> bytes:
+        """A listing of the service's in which another host has the media."""
+        return body.replace(f"{self.service.address}{_MEDIA}".encode(), f"{self.api.address}{_MEDIA}".encode())
+
     def _before_api(self, asked: Asked) -> Instead | None:
+        if asked.path.startswith(_MEDIA):
+            return Instead(503)
         sets_tag = asked.method == "PATCH" and CONTROL_TAG.encode() in asked.body
         return Instead(403) if sets_tag and self.case.control is Control.TAG_REFUSED else None
 

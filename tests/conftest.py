@@ -43,7 +43,7 @@ WORKERS_PER_CORE = 3
 # What a worker begins with: long ones that share a sandbox. Short ones follow, which idle workers steal from its end.
 LONG_ONES = (
     ("chaos", "runs/test_leaks.py", "runs/test_usage.py"),
-    ("runs/test_bad_watches.py",),
+    ("blame", "runs/test_bad_watches.py"),
     ("runs/test_monitor.py", "runs/test_pre.py"),
     ("runs/test_hooks.py", "runs/test_rollback_outcomes.py", "runs/test_story.py"),
     ("rollback",),

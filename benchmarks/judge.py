@@ -36,7 +36,7 @@ from verification.watch.baseline import WINDOW
 
 _OURS, _OURS_60 = "judge, 10 s", "judge, 60 s"
 _SHARED = 250  # how many runs share a baseline
-_FEWEST_SPELLS = 3000  # runs: no baseline is like another one there
+_SPELLS = 12_000  # runs: no baseline is like another one there, and of 2,000 one may be bad
 _WATCH_S = WATCH * BLOCK_S
 _DAY = 24 * 60  # minutes
 _BURST_S = 120  # tolerated: what began later may be one
@@ -62,7 +62,9 @@ def measure(*, quick: bool) -> list[Figure]:
     runs = (200, 200) if quick else (3000, 2000)
     with ProcessPoolExecutor() as pool:
         found = list(chain.from_iterable(pool.map(partial(_judged, runs=runs), scenarios())))
-    print(f"{runs[0]:,} runs of each healthy or troubled scenario, {runs[1]:,} of each other one\n")
+    print(
+        f"{runs[0]:,} runs of each healthy or troubled scenario ({_SPELLS:,} with spells), {runs[1]:,} of each other\n"
+    )
     print(f"{_pooled(found)}\n\n{_each(found)}\n")
     return [*_figures(found), *judge_questions.measure(quick=quick)]
 
@@ -70,7 +72,7 @@ def measure(*, quick: bool) -> list[Figure]:
 def _judged(scenario: Scenario, runs: tuple[int, int]) -> list[_ScenarioResult]:
     rng = np.random.default_rng(zlib.crc32(f"{scenario.name} {scenario.rpm}".encode()))
     count = runs[scenario.truth not in {Truth.HEALTHY, Truth.TROUBLED}]
-    count = max(_FEWEST_SPELLS, 4 * count) if scenario.wander else count
+    count = _SPELLS if scenario.wander else count
     blocks = scenario.simulate(count, rng)
     found = rivals(scenario, blocks, rng)
     synthetic = scenario.simulate(count, rng, SYNTHETIC_RPM) if scenario.rpm < SYNTHETIC_RPM else None

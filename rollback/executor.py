@@ -17,7 +17,7 @@ from rollback.interrupts import undisturbed
 from rollback.locks import sole_rollback
 from rollback.policy.decide import decide, foreseeable
 from rollback.policy.facts import Action, ControlResult, ControlVerdict, Decision, Facts, TargetState
-from rollback.policy.target import change_under_way, traffic_changed
+from rollback.policy.guards import change_under_way, traffic_changed
 from rollback.strategies.failover import Failover, longest_shift, strategies_of
 from rollback.traffic import TrafficObserver, TrafficSplit, existing_revision, settled_service
 from verification.clients.google.cloud_run import CloudRun

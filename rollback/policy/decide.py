@@ -9,28 +9,30 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rollback.policy.blame import (
+from rollback.policy.facts import Action, Decision, Facts, Guard
+from rollback.policy.guards import (
     address_of_another_service,
     already_rolled_back,
+    another_rollback,
     answered_by_another,
+    change_under_way,
+    dry_run,
     failed_before_the_deployment,
+    not_allowed,
     not_the_deployed_revision,
+    nothing_failed,
+    policy_is_manual,
     previous_no_better,
     release_too_old,
     service_was_changing,
     serving_unknown,
-    traffic_split,
-)
-from rollback.policy.facts import Action, Decision, Facts, Guard
-from rollback.policy.permission import another_rollback, dry_run, not_allowed, nothing_failed, policy_is_manual
-from rollback.policy.target import (
-    change_under_way,
     target_disputed,
     target_not_ready,
     target_serves_already,
     target_unknown,
     target_was_bad,
     traffic_changed,
+    traffic_split,
 )
 
 GUARDS: tuple[Guard, ...] = (

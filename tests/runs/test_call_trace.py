@@ -7,7 +7,8 @@ import sys
 
 from tests.conftest import ROOT
 
-MOST_FILES = 25
+# 25 before a failure was asked again and the revision from before asked the same: each of these is on the way now.
+MOST_FILES = 31
 
 
 def test_a_failure_passes_few_files_until_the_traffic_has_shifted() -> None:

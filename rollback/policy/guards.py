@@ -1,13 +1,61 @@
-"""Guards: whether what fails is the deployed revision's fault, and a new release's."""
+"""The guards: each withholds a rollback for one reason, or asks for a fact that it needs. Their order: `decide.py`."""
 
 from __future__ import annotations
 
 from rollback.policy.facts import Action, ControlVerdict, Decision, Facts, withheld
 from rollback.traffic import TrafficSplit
-from verification.operator_commands import follow_latest, look_again
+from verification.operator_commands import follow_latest, look_again, roll_back, status
 from verification.settings.units import duration_text
 
 _CLOCK_TOLERANCE = 300.0  # seconds by which this machine's clock may be behind Cloud Run's
+
+
+# --- may it be done here? -----------------------------------------------------------------------------------
+
+
+def nothing_failed(facts: Facts) -> Decision | None:
+    """No criterion failed after a deployment in a way that another revision would mend, and nobody asks for it."""
+    return Decision(Action.NOTHING, "nothing_failed") if facts.automatic and not facts.triggers else None
+
+
+def not_allowed(facts: Facts) -> Decision | None:
+    """The run was started with --no-rollback."""
+    if facts.allowed or not facts.automatic:
+        return None
+    return withheld("not_allowed", "--no-rollback was given", f"To roll back: {facts.command}")
+
+
+def policy_is_manual(facts: Facts) -> Decision | None:
+    """The setting leaves it to a person."""
+    if facts.policy == "automatic" or not facts.automatic:
+        return None
+    reason = f'rollback.policy of {facts.environment} is "{facts.policy}": a person decides'
+    return withheld("policy_is_manual", reason, f"To roll back: {facts.command}")
+
+
+def another_rollback(facts: Facts) -> Decision | None:
+    """One at a time on this machine."""
+    if facts.holds_lock is None:
+        return Decision(Action.TAKE_LOCK, "another_rollback")
+    if facts.holds_lock:
+        return None
+    return withheld(
+        "another_rollback",
+        f"another rollback of {facts.service.service} is running on this machine",
+        "Wait for it to end, then look at what serves.",
+    )
+
+
+def dry_run(facts: Facts) -> Decision | None:
+    """The last guard: everything but the write."""
+    if not facts.dry_run:
+        return None
+    plan = facts.plan
+    reason = f"dry run: would send all traffic from {plan.source} to {plan.target} ({plan.evidence})"
+    return withheld("dry_run", reason, f"To do it: {facts.command}")
+
+
+# --- is what fails this release's fault? --------------------------------------------------------------------
 
 
 def serving_unknown(facts: Facts) -> Decision | None:
@@ -128,3 +176,83 @@ def failed_before_the_deployment(facts: Facts) -> Decision | None:
     listed = ", ".join(facts.triggers)
     reason = f"{listed} failed before this release was deployed, as the pre phase saw: the settings, or production"
     return withheld("failed_before_the_deployment", reason, f"To roll back all the same: {facts.command}")
+
+
+# --- is there a revision to go back to? ---------------------------------------------------------------------
+
+
+def target_serves_already(facts: Facts) -> Decision | None:
+    """Twice is the same as once: nothing is written, and what serves is verified."""
+    if facts.traffic is None:
+        return Decision(Action.OBSERVE_TRAFFIC, "target_serves_already")
+    if not facts.plan.target or facts.traffic.sole_revision != facts.plan.target:
+        return None
+    reason = f"{facts.plan.target} served all traffic already: nothing was written"
+    return Decision(Action.VERIFY, "target_serves_already", reason)
+
+
+def target_was_bad(facts: Facts) -> Decision | None:
+    """What served before was rolled back, or failed: going back there would trade one bad release for another."""
+    plan = facts.plan
+    obstacle = plan.obstacle("target_was_bad")
+    if obstacle and not plan.target:
+        return withheld("target_was_bad", obstacle.text, f"To roll back all the same: {facts.command}")
+    if not facts.automatic or not plan.target or not facts.past.is_marked_bad(plan.target):
+        return None
+    reason = f"{plan.target}, which served before ({plan.evidence}), was itself rolled back"
+    return withheld("target_was_bad", reason, f"To roll back all the same: {facts.command}")
+
+
+def target_disputed(facts: Facts) -> Decision | None:
+    """Those who know what served before name different revisions."""
+    obstacle = facts.plan.obstacle("target_disputed")
+    if obstacle is None or facts.plan.target:
+        return None
+    return withheld("target_disputed", obstacle.text, f"Choose: {facts.command}")
+
+
+def target_unknown(facts: Facts) -> Decision | None:
+    """Nobody knows which revision served before."""
+    if facts.plan.target:
+        return None
+    obstacle = facts.plan.obstacle("target_unknown")
+    reason = obstacle.text if obstacle else "what served before is not known"
+    return withheld("target_unknown", reason, f"To roll back: {facts.command}")
+
+
+def change_under_way(facts: Facts) -> Decision | None:
+    """Somebody else's change does not end: what it will come to is not known."""
+    traffic = facts.traffic
+    if traffic is None or not traffic.moving or traffic.requested == facts.plan.target:
+        return None
+    reason = f"a change that is not ours is under way, and does not end ({traffic.source})"
+    return Decision(Action.FAIL, "change_under_way", reason, _look_first(facts))
+
+
+def traffic_changed(facts: Facts) -> Decision | None:
+    """What serves must be what was judged: whoever changed it meanwhile knows something that we do not."""
+    traffic, plan = facts.traffic, facts.plan
+    if traffic is None or traffic.shares == plan.shares:
+        return None
+    reason = (
+        f"the traffic has changed since it was judged: {plan.source} served then, "
+        f"now it is {traffic.text} ({traffic.source})"
+    )
+    return withheld("traffic_changed", reason, _look_first(facts))
+
+
+def target_not_ready(facts: Facts) -> Decision | None:
+    """The target must exist and be Ready. With Cloud Run's API silent it was when the run began, which must do."""
+    if facts.traffic is not None and facts.traffic.silence:
+        return None
+    if facts.target is None:
+        return Decision(Action.CHECK_TARGET, "target_not_ready")
+    if facts.target.ready:
+        return None
+    why = f"is not Ready any more: {facts.target.problem or 'no reason given'}"
+    reason = f"{facts.plan.target}, which served before, {why if facts.target.exists else 'does not exist any more'}"
+    return withheld("target_not_ready", reason, f"Choose another one: `{roll_back(facts.environment)}`")
+
+
+def _look_first(facts: Facts) -> str:
+    return f"Look at `{status(facts.environment)}`; to roll back all the same: {facts.command}"

@@ -173,7 +173,20 @@ class RollbackController:
             )
             self._journal.settled(record.rollback)
         else:
-            record.rollback = execute(self._with_answers(plan), context, triggers, self._control)
+            plan = self._with_answers(self._with_target(plan, context))
+            record.rollback = execute(plan, context, triggers, self._control)
+
+    def _with_target(self, plan: RollbackPlan, context: RollbackContext) -> RollbackPlan:
+        """The plan, with what served before where nobody could tell at the start: who was silent may speak now."""
+        if not plan.obstacle("target_unknown") or plan.obstacle("service_was_changing"):
+            return plan
+        again = take_snapshot(context, self._run.hint, self._run.revision).plan
+        if not again.target or dict(again.shares) != dict(plan.shares):
+            return plan
+        plan = replace(plan, target=again.target, evidence=again.evidence, obstacles=again.obstacles)
+        self._control = control_of(plan, context, self._failed)
+        self._journal.armed(context.cloud_run.settings, plan)
+        return plan
 
     def _with_answers(self, plan: RollbackPlan) -> RollbackPlan:
         """The plan, knowing also which revision answered the run's own questions."""

@@ -188,13 +188,13 @@ class _Execution:
         if strategy:
             context.journal.write("shifted", from_revision=plan.source, to_revision=plan.target, strategy=strategy)
         result = self._result(RollbackOutcome.DONE, "", "")
-        problem, checks, helped = "", result.checks, True
+        problem, checks, helped, useless = "", result.checks, True, False
         try:
             words += [self._facts.control.reason] if self._facts.control and strategy else []
             words += self._remember()
             verified = verify(context.settings, context.cloud_run, self._observer, plan.target)
             still_failing = self._control.still_failing(self._triggers) if self._control and strategy else []
-            helped = not still_failing
+            helped, useless = not still_failing, len(still_failing) == len(self._triggers)
             still = "; ".join(f"{name} still fails" for name in still_failing)
             problem, checks = "; ".join(filter(None, (still, verified.problem))), verified.checks
         except Exception as error:
@@ -210,18 +210,18 @@ class _Execution:
             seconds=seconds,
             verified=not problem,
             reason=". ".join(words),
-            next_step=self._next_step(problem, helped=helped),
+            next_step=self._next_step(problem, useless=useless),
             checks=checks,
         )
 
-    def _next_step(self, problem: str, *, helped: bool) -> str:
+    def _next_step(self, problem: str, *, useless: bool) -> str:
         environment, plan = self._context.settings.environment, self._plan
         if not problem:
             return f"With the mended release: `{follow_latest(self._service)}`"
         forward = f" Going back did not help; to let the release serve again: `{roll_back(environment, plan.revision)}`"
         return (
             f"A person is needed now: look at {self._context.settings.target.url}. "
-            f"What serves, and what else there is: `{status(environment)}`.{'' if helped else forward}"
+            f"What serves, and what else there is: `{status(environment)}`.{forward if useless else ''}"
         )
 
     def _remember(self) -> list[str]:

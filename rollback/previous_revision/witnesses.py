@@ -126,11 +126,17 @@ class Witnesses:
             return by_request_count(monitoring, newcomer)
 
 
+# The guards that withhold a rollback because what failed is not the fault of the revision that was verified.
+_NOT_ITS_FAULT = frozenset(
+    {"previous_no_better", "failed_before_the_deployment", "answered_by_another", "address_of_another_service"}
+)
+
+
 def _why_bad(deployment: Deployment) -> str:
     match deployment.state:
         case DeploymentOutcome.ROLLED_BACK:
             return "was rolled back"
-        case DeploymentOutcome.FAILED:
+        case DeploymentOutcome.FAILED if not (deployment.rollback and deployment.rollback.guard in _NOT_ITS_FAULT):
             return "failed its verification"
     return ""
 

@@ -22,7 +22,9 @@ def codes(plan: RollbackPlan) -> list[str]:
     return [obstacle.code for obstacle in plan.obstacles]
 
 
-def judged(stage: Stage, revision: str, verdict: Verdict, rollback: RollbackOutcome | None = None) -> None:
+def judged(
+    stage: Stage, revision: str, verdict: Verdict, rollback: RollbackOutcome | None = None, guard: str = ""
+) -> None:
     """Have the deployment log, which other runners may write too, know what became of `revision`."""
     at, service = datetime.now(UTC), stage.cloud_run.settings.service
     event = DeploymentEvent(
@@ -33,7 +35,7 @@ def judged(stage: Stage, revision: str, verdict: Verdict, rollback: RollbackOutc
         service=service,
         revision=revision,
         phases={"smoke": PhaseVerdict(verdict=verdict, ended=at)},
-        rollback=LoggedRollback(outcome=rollback) if rollback else None,
+        rollback=LoggedRollback(outcome=rollback, guard=guard) if rollback else None,
     )
     LogFile(stage.folder / FILE).append([event])
 
@@ -129,6 +131,18 @@ def test_what_another_runner_has_judged_bad_is_no_target_whoever_names_it(
     judged(stage, before, Verdict.PASS)
     again = stage.plan(before)
     assert again.target == ("" if rollback else before), "a rollback stays one, a verdict is followed by the next"
+
+
+@pytest.mark.parametrize(
+    ("guard", "bad"), [("previous_no_better", False), ("failed_before_the_deployment", False), ("not_allowed", True)]
+)
+def test_what_failed_for_its_surroundings_alone_is_no_bad_revision(stage: Stage, guard: str, bad: bool) -> None:
+    before = stage.release().current
+    stage.ask_as_users()
+    judged(stage, before, Verdict.FAIL, RollbackOutcome.WITHHELD, guard)
+    stage.release("login-broken")
+    plan = stage.plan(before)
+    assert (plan.target, codes(plan)) == (("", ["target_was_bad"]) if bad else (before, []))
 
 
 def test_after_a_failed_rollback_and_a_hand_that_pinned_the_good_one_that_is_the_target(stage: Stage) -> None:

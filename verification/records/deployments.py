@@ -59,6 +59,7 @@ class LoggedRollback(_LogModel):
     to_revision: str = ""
     seconds: float | None = None
     verified: bool | None = None
+    guard: str = ""
     by: str = "the run"
 
 

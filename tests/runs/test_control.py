@@ -8,7 +8,8 @@ from typing import Any
 
 import httpx
 
-from tests.runs.conftest import Ran, Runner, World
+from tests.runs.conftest import Ran, Runner, World, until
+from verification.records.journal import JournalView
 
 
 def tags(world: World) -> list[str]:
@@ -89,3 +90,34 @@ def test_a_blip_leaves_no_tag(
     assert ran.code == 0, ran.said
     assert {"control-tag-set", "control-tag-removed"} <= {entry.event for entry in ran.journal}
     assert tags(world) == []
+
+
+def test_who_was_silent_when_the_run_began_is_asked_again_when_a_rollback_is_due(
+    run: Runner, world: World, production: Callable[..., Path], account: dict[str, str], criteria: Callable[[str], str]
+) -> None:
+    before = world.answering().pop()  # as users do: the request log knows who answered them
+    world.release("search-broken")
+    world.break_("logging-down", "monitoring-down")
+    waits = """
+        import pathlib
+        import time
+
+        @pytest.mark.smoke
+        def test_waits():
+            deadline = time.monotonic() + 30
+            while not pathlib.Path(__file__).with_name("go").exists() and time.monotonic() < deadline:
+                time.sleep(0.05)
+    """
+    file = production(('policy = "manual"', 'policy = "automatic"'), more=criteria(waits))
+    process = run.start("-m", "smoke", "--env", "production", f"--deployment={file}", variables=account)
+
+    def armed() -> bool:
+        return any(JournalView.read(path).has("armed") for path in run.output.glob("*/journal.jsonl"))
+
+    until(armed, "what a rollback would do")
+    world.break_()
+    (file.parent / "team" / "go").touch()
+    ran = run.end(process)
+    assert "no rollback would be possible" in ran.said
+    assert ran.verdict.rollback.outcome == "done", ran.said
+    assert world.answering() == {before}

@@ -55,6 +55,7 @@ class Control:
         self._within = settings.rollback.control_within
         self._thread: threading.Thread | None = None
         self._address = ""
+        self._is_away = False  # the tag was not set, or is taken away
         self._problem = ""
 
     def prepare(self) -> None:
@@ -90,10 +91,13 @@ class Control:
 
     def close(self) -> str:
         """Take the tag away. What a person must do about one that stays, or nothing."""
-        if self._thread is None:
+        if self._thread is None or self._is_away:
             return ""
         self._thread.join(self._within)
-        return remove_control_tag(self._cloud_run, self._journal)
+        # By what this process knows: the journal's disk may be full.
+        problem = "" if self._is_away else _taken_away(self._cloud_run, self._journal)
+        self._is_away = not problem
+        return problem
 
     def _prepare(self) -> None:
         deadline = Deadline.after(self._within)
@@ -105,6 +109,7 @@ class Control:
             self._problem = problem.cause
             if not isinstance(problem, Unclear):  # nothing was written, so nothing is to be taken away
                 self._journal.write(_TAG_REMOVED, tag=CONTROL_TAG)
+                self._is_away = True
         except Exception as error:  # a thread of its own: nobody else would hear of it
             self._problem = f"{type(error).__name__}: {error}"
 
@@ -172,8 +177,10 @@ def _is_good(result: Confirmed) -> bool:
 def remove_control_tag(cloud_run: CloudRun, journal: Journal) -> str:
     """Take away the tag that a run of `journal` has set, once. What a person must do about one that stays."""
     view = JournalView.read(journal.path)
-    if not view.has(_TAG_SET) or view.has(_TAG_REMOVED):
-        return ""
+    return _taken_away(cloud_run, journal) if view.has(_TAG_SET) and not view.has(_TAG_REMOVED) else ""
+
+
+def _taken_away(cloud_run: CloudRun, journal: Journal) -> str:
     try:
         _remove(cloud_run, Deadline.after(_REMOVED_WITHIN))
     except ObserverError as problem:

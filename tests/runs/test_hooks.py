@@ -16,9 +16,16 @@ Team = Callable[..., Ran]
 
 FAILS = """
     @pytest.mark.smoke
-    def test_team():
-        assert 1 == 2, "the basket is empty"
+    def test_team(service):
+        assert not the_release_answers(service), "the basket is empty"
 """
+
+
+def with_release(note: dict[str, str], source: str) -> str:
+    """`source`, which can ask whether the release answers: what is bad of it is good of the revision before."""
+    says = 'service.get("/health/deep").value("revision")'
+    asks = f"def the_release_answers(service):\n    return {says} == {note['current']!r}\n\n"
+    return asks + textwrap.dedent(source)
 
 
 @pytest.fixture
@@ -29,11 +36,19 @@ def team(
 
     def go(source: str, *arguments: str) -> Ran:
         note = world.release()
-        file = production(more=criteria(source))
+        file = production(more=criteria(with_release(note, source)))
         variables = {**account, "PREVIOUS_REVISION": note["previous"]}
         return run("-m", "smoke", "--env", "production", f"--deployment={file}", *arguments, variables=variables)
 
     return go
+
+
+def test_what_is_not_asked_of_the_service_cannot_be_asked_of_another_revision(team: Team, world: World) -> None:
+    """In doubt, the checklist's word holds; that it fails afterwards too calls for a person."""
+    ran = team("@pytest.mark.smoke\ndef test_team():\n    assert 1 == 2\n")
+    assert (ran.code, ran.verdict.rollback.outcome, ran.verdict.rollback.helped) == (70, "done", False), ran.said
+    assert "team: cannot be asked" in ran.verdict.rollback.reason
+    assert world.answering() == {world.note()["previous"]}
 
 
 def rolled_back(ran: Ran) -> bool:
@@ -187,7 +202,7 @@ def interrupted(
                 pathlib.Path({str(marks)!r}).touch()
                 time.sleep(60)
         """
-        file = production(more=criteria(textwrap.dedent(wait) + textwrap.dedent(source)))
+        file = production(more=criteria(textwrap.dedent(wait) + with_release(note, source)))
         variables = {**account, "PREVIOUS_REVISION": note["previous"]}
         process = run.start("-m", "smoke", "--env", "production", f"--deployment={file}", variables=variables)
         try:
@@ -220,8 +235,8 @@ def test_an_interrupted_run_with_a_failure_rolls_back_first(
 ) -> None:
     source = """
         @pytest.mark.smoke
-        def test_bad():
-            assert False
+        def test_bad(service):
+            assert not the_release_answers(service)
 
         @pytest.mark.smoke
         def test_slow():
@@ -242,8 +257,8 @@ def test_a_run_that_is_cancelled_while_a_failed_criterion_cleans_up_rolls_back(
             wait()
 
         @pytest.mark.smoke
-        def test_bad(slow_to_leave):
-            assert False
+        def test_bad(slow_to_leave, service):
+            assert not the_release_answers(service)
     """
     ran = interrupted(source, signal.SIGTERM)
     assert (ran.code, rolled_back(ran)) == (1, True), ran.said
@@ -321,10 +336,10 @@ def test_a_page_that_cannot_be_written_leaves_the_exit_code_to_the_verdict(team:
     """As on a disk that is full: pytest-html breaks, after the rollback."""
     ran = team("""
         @pytest.mark.smoke
-        def test_team(pytestconfig):
+        def test_team(pytestconfig, service):
             page = next(one for one in pytestconfig.pluginmanager.get_plugins() if hasattr(one, "_generate_report"))
             page._generate_report = lambda *_, **__: open("/dev/full", "w").write("x" * 100_000)
-            assert False
+            assert not the_release_answers(service)
     """)
     assert (ran.code, rolled_back(ran)) == (1, True), ran.said
     assert "Rolled back to" in ran.said
@@ -334,13 +349,13 @@ def test_a_page_that_cannot_be_written_leaves_the_exit_code_to_the_verdict(team:
 def test_a_plugin_that_breaks_does_not_keep_the_outcome_from_being_said(team: Team) -> None:
     ran = team("""
         @pytest.mark.smoke
-        def test_team(pytestconfig):
+        def test_team(pytestconfig, service):
             class Broken:
                 def pytest_runtest_logreport(self, report):
                     raise RuntimeError("a slip in a plugin")
 
             pytestconfig.pluginmanager.register(Broken())
-            assert False
+            assert not the_release_answers(service)
     """)
     assert (ran.code, rolled_back(ran)) == (1, True), ran.said
     assert "Rolled back to" in ran.said

@@ -81,12 +81,14 @@ class FailedCriteria:
     def ask(self, criterion: str, address: str, within: float) -> Confirmed | None:
         """What the criterion says of who answers at `address` (empty: the service's own), three times side by side.
 
-        All of its questions are put, and those that they need. `within` is in seconds. None if it never failed, or has
-        been asked as often as it may be.
+        All of its questions are put, and those that they need. `within` is in seconds. None where it never
+        failed, has been asked as often as it may be, or asks nothing of the service.
         """
         question = self._questions.get(criterion)
         if question is None:
             return self._ask_of_the_watch(criterion, address)
+        if address and not question.asks_the_service:
+            return None
         settings, deadline = self._run.settings, Deadline.after(within)
         most = min(_AT_FIRST, allowed(question.item, settings) - self._asked[criterion])
         if most < 1:

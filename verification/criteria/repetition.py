@@ -71,6 +71,11 @@ class Question:
         """That of a criterion which is being called."""
         return cls(item, dict(cast("pytest.Function", item).funcargs))
 
+    @property
+    def asks_the_service(self) -> bool:
+        """Whether its answer is the service's, so that another revision can be asked in its place."""
+        return "service" in self.arguments or any(map(may_be_asked_again, asked_by(self.item)))
+
 
 def repeat(question: Question, service: object, within: float, *, whole_chain: bool = False) -> Repetition:
     """Ask what a criterion asks of `service`, and hold the answers to its rules; never raises.

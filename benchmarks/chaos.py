@@ -128,6 +128,7 @@ class Arena:
     def _release(self, case: Case) -> DeploymentNote:
         self._sandbox.plant(())
         self._follow_latest()
+        self._sandbox.release([])  # what the case before has left serving may be bad, and no revision to go back to
         begins = _MID_WATCH if case.phase == "monitor" else ""
         return self._sandbox.release([f"login-broken{begins}"] if case.bad else [])
 

@@ -150,10 +150,17 @@ class CloudRun:
         if there is None:
             lines = (*state.lines, TrafficLine(revision, 0, tag))
             self._write_traffic(lambda: _service_of(self._name, state.etag, lines), deadline.remaining)
-            state = self.service()
-        address = next((line.address for line in state.serving if line.tag == tag), "")
+        return self._address_of(tag, deadline.remaining)
+
+    def _address_of(self, tag: str, within: float) -> str:
+        """The address of a tag that is set. Raises Unclear: it stays, whatever cannot be told of it."""
+        try:
+            serving = self.settled_service(within).serving
+        except ObserverError as problem:
+            raise Unclear(f"the tag {tag} is set, and what became of it is not known: {problem.cause}") from problem
+        address = next((line.address for line in serving if line.tag == tag), "")
         if not address:
-            raise ObserverError(f"Cloud Run gives no address for the tag {tag}", "Its default address may be off.")
+            raise Unclear(f"Cloud Run gives no address for the tag {tag}", "Its default address may be off.")
         return address
 
     def remove_tag(self, tag: str, within: float) -> None:

@@ -67,7 +67,7 @@ def test_a_watch_goes_on_with_answers_that_were_mixed(
         ('policy = "manual"', 'policy = "automatic"'),
     )
     with relay_to(world.url) as relay:
-        spoil(relay, {1, 5, 9}, 500)
+        spoil(relay, {1, 3}, 500)  # two prove nothing, in whichever order answers arrive that are asked side by side
         file = production((world.url, relay.address), *quick)
         ran = run("-m", "smoke or monitor", "--env", "production", f"--deployment={file}", variables=account)
     assert ran.of("search") == "inconclusive", ran.said
@@ -102,38 +102,3 @@ def test_whatever_question_meets_the_one_bad_answer_it_passes(run: Runner, world
     ran = run("-m", "smoke", "--env", "sandbox", "--fault", fault, variables=world.variables)
     assert ran.code == 0, ran.said
     assert ran.verdict.rollback.outcome == "not needed"
-
-
-def test_mixed_answers_go_on_to_the_watch(
-    run: Runner, world: World, production: Callable[..., Path], account: dict[str, str]
-) -> None:
-    note = world.release()
-    with relay_to(world.url) as relay:
-        asked: list[str] = []
-
-        def before(_: str, path: str) -> tuple[int, str] | None:
-            asked.extend([path] if path.startswith(SEARCH) else [])
-            return (500, "spoilt") if path.startswith(SEARCH) and len(asked) in {1, 3} else None
-
-        relay.before = before
-        file = production(
-            (world.url, relay.address),
-            ('policy = "manual"', 'policy = "automatic"'),
-            more="""
-                [environments.production.monitor]
-                watch = "6s"
-                extended_to = "6s"
-                careful_watch = "6s"
-                block = "1s"
-                log_delay = "1s"
-                health_every = "500ms"
-                flows_every = "2s"
-                unhealthy_lasting = "1s"
-                tolerated_burst = { fail = "2s", roll_back = "1s" }
-            """,
-        )
-        variables = {**account, "PREVIOUS_REVISION": note["previous"]}
-        ran = run("-m", "smoke or monitor", "--env", "production", f"--deployment={file}", variables=variables)
-    assert ran.of("search") == "inconclusive", ran.said
-    (keeps_working,) = (found for found in ran.verdict.criteria if found.id == "user_flows_keep_working")
-    assert (keeps_working.measurements[0].samples or 0) >= 30, "the thirty answers of the smoke phase, and its own"

@@ -64,12 +64,17 @@ def test_one_in_two_is_certain_before_thirty_are_in() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "certain", "cleared"), [("-", True, False), ("+", False, True), ("-+", False, False)]
+    ("pattern", "certain", "cleared"), [("-", True, False), ("+", False, False), ("-+", False, False)]
 )
 def test_a_question_that_may_be_asked_three_times_is_asked_no_more(pattern: str, certain: bool, cleared: bool) -> None:
     found = confirmed(pattern, most=3)
     assert (found.certain, found.cleared) == (certain, cleared)
     assert found.answers.total == 3
+
+
+def test_a_few_good_answers_clear_nobody() -> None:
+    assert not confirmed("+", most=9).cleared
+    assert confirmed("+", most=10).cleared
 
 
 def test_one_that_may_be_asked_once_is_taken_at_its_word() -> None:

@@ -30,6 +30,7 @@ CONFIRMED_PHASES = frozenset({"deploy", "smoke"})  # in the watch, its own judge
 MOST_ANSWERS = 30
 _MOST_ASKED = 60  # with the control, and once the traffic has moved
 _AT_FIRST = 3  # the first one included: of three that are bad, what is dead is certain
+_FEWEST_TO_CLEAR = 10  # of fewer, good ones after a bad one prove nothing either
 _SIDE_BY_SIDE = 9
 
 
@@ -52,8 +53,9 @@ class Confirmed:
 
     @property
     def cleared(self) -> bool:
-        """Whether the first bad answer was the only one."""
-        return self.asked_enough and self.answers.bad == 1 and self.answers.total > 1 and not self.unknown
+        """Whether the first bad answer was the only one, of enough."""
+        enough = self.asked_enough and self.answers.total >= _FEWEST_TO_CLEAR
+        return enough and self.answers.bad == 1 and not self.unknown
 
     @property
     def text(self) -> str:

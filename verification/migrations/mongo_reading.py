@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from verification.errors import ServiceError
 from verification.migrations.findings import DestructiveOperation, ReadResult, Unreadable, shortened
+from verification.source_tree.python_source import parse_python
 
 _DROPS = {
     "drop": "drop", "drop_collection": "drop_collection", "drop_database": "drop_database", "drop_index": "drop_index",
@@ -33,7 +34,7 @@ _FILTERED = _DELETES | _UPDATES
 def read_python(source: str, file: str, backward: frozenset[str]) -> ReadResult:
     """What `source` would destroy. Raises ServiceError when it is no Python."""
     try:
-        tree = ast.parse(source, file)
+        tree = parse_python(source, file)
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None) or 1
         raise ServiceError(f"{file}:{line}: this migration is no Python: {error}", "Mend it; it cannot run.") from None

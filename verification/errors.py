@@ -8,6 +8,7 @@
     │   ├── AskedOnce          the question is not put a second time, and its one answer says nothing here
     │   └── Unconfirmed        bad answers and good ones: too few were bad to prove anything
     ├── ServiceError           the service was asked, and what it did is bad
+    │   ├── NoInstance         Cloud Run refused it, by its page for want of an instance; the request log is surer
     │   ├── CredentialsRefused it refuses our credentials: asking again would change nothing, and may lock the account
     │   └── NotRevisionRelated bad, but no other revision would do better: it fails, and never rolls back
     └── RollbackError
@@ -19,6 +20,8 @@ passes, and it never rolls production back.
 """
 
 from __future__ import annotations
+
+from datetime import datetime
 
 
 class VerificationError(Exception):
@@ -59,6 +62,15 @@ class Unconfirmed(ObserverError):
 
 class ServiceError(VerificationError):
     """The service under verification was asked, and its answer (or its silence) is bad."""
+
+
+class NoInstance(ServiceError):
+    """Cloud Run had no instance for a question, by its page; `trace` and `at` are where the request log tells of it."""
+
+    def __init__(self, cause: str, trace: str, at: datetime) -> None:
+        super().__init__(cause)
+        self.trace = trace
+        self.at = at
 
 
 class CredentialsRefused(ServiceError):

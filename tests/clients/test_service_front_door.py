@@ -9,7 +9,14 @@ import pytest
 
 from tests.clients.hostile import Conversation, hostile
 from tests.clients.service_questions import asked, client, problem
-from verification.errors import NotPermitted, NotRevisionRelated, ObserverError, ServiceError, VerificationError
+from verification.errors import (
+    NoInstance,
+    NotPermitted,
+    NotRevisionRelated,
+    ObserverError,
+    ServiceError,
+    VerificationError,
+)
 
 pytestmark = pytest.mark.timeout(60)  # no question may outlive its own limit; this is for a client without one
 
@@ -147,7 +154,7 @@ def test_what_the_service_answers_itself_or_fails_to_is_its_own_failure(
 @pytest.mark.parametrize("body", [b"Rate exceeded.", b"<html><body>Rate exceeded.</body></html>"])
 def test_users_who_are_refused_for_want_of_instances_are_the_releases_failure(body: bytes) -> None:
     said = problem(asked(lambda one: one.answer(body, "429 Too Many Requests", HTML, GOOGLE)))
-    assert type(said) is ServiceError
+    assert type(said) is NoInstance
     assert "no available instance" in str(said)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import httpx
 import pytest
 
-from tests.clients.hostile import free_port
+from tests.clients.hostile import Conversation, free_port, hostile
 from tests.clients.relay import relay_to
+from tests.clients.test_service_front_door import GOOGLE
 from tests.runs.conftest import Runner, World
 
 
@@ -32,6 +34,25 @@ def test_a_release_for_which_cloud_run_has_no_instance_is_undone(run: Runner, wo
     assert (ran.verdict.rollback.outcome, ran.verdict.rollback.verified) == ("done", True)
     assert "no available instance" in ran.report
     assert world.answering() == {before}
+
+
+def test_a_limit_of_the_services_own_that_reads_like_cloud_runs_moves_nothing(
+    run: Runner, world: World, production: Callable[..., Path], account: Mapping[str, str]
+) -> None:
+    """Its page and headers are Cloud Run's for want of an instance; the request log knows that a revision answered."""
+    note = world.release()
+
+    def limited(one: Conversation) -> None:
+        trace = httpx.get(f"{world.url}/health", trust_env=False).headers["x-cloud-trace-context"]
+        one.answer(b"Rate exceeded.", "429 Too Many Requests", GOOGLE, f"X-Cloud-Trace-Context: {trace}")
+
+    with hostile(limited) as server:
+        file = production((world.url, server.url))
+        named = {**account, "PREVIOUS_REVISION": note["previous"]}
+        ran = run("-m", "smoke", "--env", "production", f"--deployment={file}", variables=named)
+    assert ran.code == 75, ran.said
+    assert ran.verdict.rollback.outcome == "not needed"
+    assert f"answered 429 by {note['current']} itself" in ran.report
 
 
 def test_a_service_that_nobody_reaches_from_here_does_not_pass_and_moves_nothing(

@@ -19,7 +19,7 @@ from verification.criteria.criterion import asked_by, criterion_id, phase_of
 from verification.criteria.repetition import Answered, Question, Repetition, repeat
 from verification.criteria.results import blames_service
 from verification.deadline import Deadline
-from verification.errors import CredentialsRefused, NotRevisionRelated, Unconfirmed
+from verification.errors import CredentialsRefused, NoInstance, NotRevisionRelated, Unconfirmed
 from verification.judge.confirmation import Answers
 from verification.probe import may_be_asked_again
 from verification.run.run import Run
@@ -144,7 +144,7 @@ class Confirmation:
         record(Measurement(name, answers.bad, samples=answers.total, source=settings.target.url, note=asked_again))
         if confirmed.certain:
             error.add_note(asked_again)
-            raise error
+            raise (isinstance(error, NoInstance) and self._run.refuted_by_log(error)) or error
         if not confirmed.cleared:
             if self._run.watcher is not None:
                 self._run.watcher.carry_over(criterion_id(item), answers)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from verification.checks import credentials
 from verification.deadline import now
+from verification.errors import NoInstance, ObserverError
 from verification.probe import Probes
 from verification.records.rollback_plan import PreviousRevisionHint
 from verification.run.resources import RunFacts, RunResources
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _LOGIN = {"login", "refused_login"}
 _VISIBLE_LATE = 600.0
 _LONGEST_REHEARSAL = 60.0
+_LOGGED_WITHIN = 5.0  # seconds
 _SEEN_AFTER = 3.0  # seconds until the sandbox's Cloud Monitoring shows what happened
 
 
@@ -64,6 +66,18 @@ class Run(RunFacts):
         target, smoke = self.settings.target, self.settings.smoke
         target = target.model_copy(update={"url": url}) if url else target
         return Service(target, smoke.model_copy(update={"within": 0.0}))
+
+    def refuted_by_log(self, refusal: NoInstance) -> ObserverError | None:
+        """What `refusal` comes to where Cloud Run's log shows that it was none; None where it stands."""
+        logging = self.resources().cloud_logging
+        if logging is None:
+            return None
+        from verification.clients.service.origin import refuted_by_log
+
+        try:
+            return refuted_by_log(refusal, logging, _LOGGED_WITHIN)
+        except ObserverError:
+            return None
 
     def header(self) -> list[str]:
         """The target and where it came from, for the first lines that a user reads."""

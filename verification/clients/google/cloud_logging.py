@@ -92,6 +92,11 @@ class LoggedRequest:
     said: str = ""
     trace: str = ""
 
+    @property
+    def for_want_of_an_instance(self) -> bool:
+        """Whether Cloud Run refused it because no instance of the revision was there: that is an error of a release."""
+        return "no available instance" in self.said
+
 
 @dataclass(frozen=True, slots=True)
 class LoggedRequests:

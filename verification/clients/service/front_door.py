@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from verification.clients.service.answer import Answer
-from verification.errors import NotPermitted, ObserverError, ServiceError, VerificationError
+from verification.errors import NoInstance, NotPermitted, ObserverError, VerificationError
 
 _TOO_MANY = 429  # says how often this machine asks, not how the revision does
 _REFUSALS = frozenset({401, 403, 404, _TOO_MANY})
@@ -25,6 +25,7 @@ _LESS_OFTEN = "Exempt the suite's user agent from the limit, or ask less often."
 _LET_US_IN = "Let the suite's user agent, or the address that it asks from, through."
 _FIRST = 4096  # bytes of a page, in which its words stand
 _GOOGLE = re.compile("^Google Frontend")
+_TRACE = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,7 @@ SIGNATURES = (
     ),
 )
 
-# Cloud Run's words to a user for whom it has no instance; its request log says why (`no_instance`).
+# Cloud Run's words to a user for whom it has no instance; its request log is surer (`refuted_by_log`).
 _NO_INSTANCE = Signature(
     "Cloud Run",
     "https://cloud.google.com/run/docs/troubleshooting#abort-request",
@@ -159,7 +160,8 @@ _NO_INSTANCE = Signature(
 def answered_in_front(answer: Answer) -> VerificationError | None:
     """What it means that somebody else than a revision gave this answer; None where a revision did, or may have."""
     if _NO_INSTANCE.fits(answer):
-        return ServiceError(f"{answer.question}: Cloud Run refused it with 429: it had no available instance")
+        words = f"{answer.question}: Cloud Run refused it with 429: it had no available instance"
+        return NoInstance(words, _trace_of(answer), answer.observed_at)
     for signature in SIGNATURES:
         if signature.fits(answer):
             kind = NotPermitted if answer.code in _NOT_PERMITTED else ObserverError
@@ -167,6 +169,12 @@ def answered_in_front(answer: Answer) -> VerificationError | None:
     if answer.code == _TOO_MANY:
         return ObserverError(f"{answer.question}: answered 429, too many requests", _LESS_OFTEN)
     return None
+
+
+def _trace_of(answer: Answer) -> str:
+    """By which the request log knows the answer; empty where it has none."""
+    found = _TRACE.match(answer.headers.get("x-cloud-trace-context", ""))
+    return found[0] if found else ""
 
 
 def _beginning(answer: Answer) -> str:

@@ -1,68 +1,39 @@
-"""Who gave an answer, as Cloud Run's request log has it: a revision, or Cloud Run itself.
+"""Who refused a question for want of an instance, as Cloud Run's request log has it: Cloud Run, or a revision.
 
-The log is surer than headers and pages, and late by some seconds. An answer's line is found by its trace, which
-stands in the headers of all that Cloud Run answers (https://cloud.google.com/run/docs/trace); a line that has a text
-tells that Cloud Run answered itself, and why (https://cloud.google.com/run/docs/troubleshooting).
+Cloud Run's page for it says no more than "Rate exceeded.", which a service's own limit may say, too. The log is surer,
+and late by some seconds. An answer's line is found by its trace, which stands in the headers of all that Cloud Run
+answers (https://cloud.google.com/run/docs/trace).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-from dataclasses import replace
 from datetime import timedelta
 
 from verification.clients.google.cloud_logging import CloudLogging, LoggedRequest, quoted
-from verification.clients.service.answer import Answer
-from verification.errors import NotPermitted, ServiceError
+from verification.deadline import Deadline, poll
+from verification.errors import NoInstance, ObserverError
 
-_MARGIN = timedelta(minutes=1)  # as far as clocks may differ
-_TRACE = re.compile(r"[0-9a-f]{32}", re.ASCII)
-_NO_INSTANCE = "no available instance"
-_NOT_LET_IN = frozenset({401, 403})
-_TOO_MANY = 429
+_MARGIN = timedelta(minutes=1)  # as far as clocks may differ, and an answer may take
+_EVERY = 0.5  # seconds
 
 
-def trace_of(answer: Answer) -> str:
-    """The trace by which the log knows the answer; empty where it has none: it may not be Cloud Run's at all."""
-    found = _TRACE.match(answer.headers.get("x-cloud-trace-context", ""))
-    return found[0] if found else ""
+def refuted_by_log(refusal: NoInstance, logging: CloudLogging, within: float) -> ObserverError | None:
+    """What `refusal` comes to where the log shows that a revision gave it; None where it stands.
 
-
-def logged(answer: Answer, logging: CloudLogging) -> LoggedRequest | None:
-    """The answer's line in the log, if it is there already. Raises ObserverError, NotPermitted."""
-    if not (trace := trace_of(answer)):
-        return None
-    since, until = answer.observed_at - timedelta(seconds=answer.seconds) - _MARGIN, answer.observed_at + _MARGIN
-    lines = logging.some_requests(since, until, 1, f"trace:{quoted(trace)}", newest=True)
-    return line_of(answer, lines.requests)
-
-
-def line_of(answer: Answer, lines: Iterable[LoggedRequest]) -> LoggedRequest | None:
-    """The answer's among `lines` of the log, for who has read them anyway."""
-    trace = trace_of(answer)
-    return next((line for line in lines if trace and line.trace == trace and line.status == answer.code), None)
-
-
-def settled_by_log(answer: Answer, line: LoggedRequest | None) -> Answer:
-    """The answer, blamed as its line in the log has it; as it is where there is no line, or that leaves it open.
-
-    For want of an instance: the release's failure, whatever the page says. Not let in by Cloud Run: nobody's. A status
-    of the revision's own is judged as such, except for 429: that says how often this machine asks.
+    It stands as well where its line is not there `within` seconds. Raises ObserverError, NotPermitted.
     """
-    if line is None:
-        return answer
-    if is_for_want_of_instances(line):
-        words = f"{answer.question}: Cloud Run refused it with {line.status}: it had no available instance"
-        return replace(answer, problem=ServiceError(words))
-    if line.said:
-        if line.status not in _NOT_LET_IN:
-            return answer
-        words = f"{answer.question}: answered {line.status} by Cloud Run, no revision: {line.said}"
-        return replace(answer, problem=NotPermitted(words, "Look at who may invoke the service."))
-    return answer if line.status == _TOO_MANY else replace(answer, problem=None)
+    if not refusal.trace:
+        return None
+    line = poll(lambda: _line_of(refusal, logging), Deadline.after(within), _EVERY)
+    if line is None or line.for_want_of_an_instance or not line.revision:
+        return None
+    return ObserverError(
+        f"{refusal.cause.partition(':')[0]}: answered 429 by {line.revision} itself, as the request log has it",
+        "Exempt the suite's user agent from the limit, or ask less often.",
+    )
 
 
-def is_for_want_of_instances(line: LoggedRequest) -> bool:
-    """Whether Cloud Run refused this request, a user's or ours, because no instance of the revision was there."""
-    return _NO_INSTANCE in line.said
+def _line_of(refusal: NoInstance, logging: CloudLogging) -> LoggedRequest | None:
+    since, until = refusal.at - _MARGIN, refusal.at + _MARGIN
+    lines = logging.some_requests(since, until, 1, f"trace:{quoted(refusal.trace)}", newest=True).requests
+    return next((line for line in lines if line.trace == refusal.trace), None)

@@ -92,7 +92,7 @@ class RequestLogSource(BlockSource):
         return TrafficBlock(
             seconds=self._block.total_seconds(),
             total=len(ours),
-            errors=sum(request.status >= 500 for request in ours),
+            errors=sum(request.status >= 500 or request.for_want_of_an_instance for request in ours),
             slow=slow,
             possibly_slow=slow + unknown,
             very_slow=sum(latency >= self._severe for latency in known),

@@ -35,7 +35,7 @@ LAYERS = (
 FIGURES = [
     ("rollback", 7, 40),
     ("sandbox", 8, 45),
-    ("verification", 10, 100),
+    ("verification", 10, 99),
 ]
 LARGEST_FOLDER = 20  # modules
 ABOVE = ("rollback", "reports")  # above all of verification, and conftest above these

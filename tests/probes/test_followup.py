@@ -36,8 +36,8 @@ from verification.records.deployments import (
     PhaseVerdict,
     Signature,
 )
+from verification.records.rollback_plan import NamedRevisions
 from verification.records.run_record import RollbackOutcome
-from verification.run.resources import NamedRevisions
 from verification.settings.followup import ApprovedResources, IdlePrices
 from verification.settings.model import Limits
 from verification.settings.service import CloudRunSettings

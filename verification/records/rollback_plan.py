@@ -32,6 +32,14 @@ class PreviousRevisionHint:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedRevisions:
+    """The deployed revision and the one before it, as somebody named them; empty where nobody did."""
+
+    revision: str
+    previous: str
+
+
+@dataclass(frozen=True, slots=True)
 class Obstacle:
     """Why no rollback would be possible; `code` is that of the guard that withholds it, or the obstacle's own."""
 

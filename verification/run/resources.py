@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from verification.deadline import now
 from verification.errors import SettingsError
 from verification.probe import Probes
-from verification.records.rollback_plan import PreviousRevisionHint
+from verification.records.rollback_plan import NamedRevisions, PreviousRevisionHint
 from verification.records.run_record import RunRecord
 from verification.resource import Resources, resource
 
@@ -28,14 +28,6 @@ if TYPE_CHECKING:
     from verification.source_tree.checkout import Checkout
     from verification.source_tree.commands import Commands
     from verification.watch.setup import Watcher
-
-
-@dataclass(frozen=True, slots=True)
-class NamedRevisions:
-    """The deployed revision and the one before it, as somebody named them; empty where nobody did."""
-
-    revision: str
-    previous: str
 
 
 @dataclass(eq=False)

@@ -19,7 +19,7 @@ from verification.settings.model import Settings
 if TYPE_CHECKING:
     from verification.clients.google.cloud_run import CloudRun
     from verification.records.deployment_log import DeploymentLog
-    from verification.run.resources import NamedRevisions
+    from verification.records.rollback_plan import NamedRevisions
 
 
 @probe

@@ -1,4 +1,4 @@
-"""Carry a plan out: decide, shift the traffic, and prove that it helped. Nothing here raises.
+"""Carry a plan out: decide, shift the traffic, and prove that it helped. `execute` raises nothing.
 
 Three outcomes. Withheld: a guard spoke, production was not touched. Failed: it was due and did not get through, a
 person is needed now. Done: the target serves; whether it serves *well* is `verified`.

@@ -29,7 +29,7 @@ class Call:
 
 
 class Channel(Protocol):
-    """One way."""
+    """A way to call people. `send` may be tried again with the same call: it must not be said twice."""
 
     @property
     def name(self) -> str:

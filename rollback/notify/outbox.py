@@ -1,7 +1,8 @@
-"""Call people after a rollback, and when one was due that did not happen; never twice, and not less than once.
+"""Call people after a rollback, and when one was due that did not happen; never twice, and until it has got through.
 
 What is to be said is queued in the run's journal before it is sent. An outage of Slack, GitHub or PagerDuty delays
-nothing but the message: the next run of the same environment sends it. Nothing here raises.
+nothing but the message: the next run of the same environment sends it, but not after two weeks: then it is left, as
+whether it was said before could not be found out. A channel that fails is a line of the answer, and raises nothing.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ def has_called(journal: JournalView) -> bool:
 
 
 def send_open(journal: Path, settings: Settings, variables: Mapping[str, str]) -> tuple[str, ...]:
-    """Send what the run of `journal` has queued and not sent; a line for each. Raises VerificationError."""
+    """Send what the run of `journal` has queued and not sent; a line for each. Only a channel's failure is caught."""
     calls, within = _open(JournalView.read(journal)), settings.people.timeout
     return _send(Journal(journal), calls, channels_of(settings), variables, within) if calls else ()
 

@@ -27,7 +27,7 @@ class WorkflowRequest:
 
 
 class WorkflowRequests:
-    """Those of one journal."""
+    """The requests that stand in one journal, written there and read from there."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal

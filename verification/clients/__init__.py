@@ -1,1 +1,1 @@
-"""One module for each outside system."""
+"""Clients of the outside systems, in packages and modules of their own, and what they share (`web_api`)."""

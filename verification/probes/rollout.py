@@ -1,4 +1,7 @@
-"""The probe of every system that later phases read or write: each is asked something cheap before anything is deployed.
+"""The probe of the systems that a rollout is judged by or told to: each is asked something cheap beforehand.
+
+They are Cloud Run, Cloud Monitoring, Cloud Logging, Sentry, both channels in Slack, GitHub, and the smoke account. Not
+asked here: MongoDB, PagerDuty, Jira, a deployment log in a database, and gcloud.
 
 A token that has expired, or a smoke password that was changed, is found now and not when a verdict hangs on it: to the
 smoke phase a login that is refused looks like a release that broke it.

@@ -74,7 +74,7 @@ class ReportedRevision(Table):
 
 
 class Health(Table):
-    """`[health]`"""
+    """`[health]`: the health paths, and where the service says which revision answers; all may be left out."""
 
     basic: HealthQuestion | None = None
     readiness: HealthQuestion | None = None

@@ -41,7 +41,7 @@ class AskedAgain(Source):
 
     @abstractmethod
     def _answers(self, at: datetime) -> Iterable[Sample]:
-        """Put each question once."""
+        """One round: a sample of what each question was answered now."""
 
 
 class HealthSource(AskedAgain):

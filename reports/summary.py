@@ -92,7 +92,7 @@ def terminal(record: RunRecord, report: Path | None = None) -> list[tuple[str, d
 def _point(point: EvidencePoint) -> str:
     lines = [f"{_prose(known.label)}: {_prose(_cut(known.text))}" for known in point.evidence]
     if point.reason:
-        by = f"Withheld by {_code(point.guard)}: " if point.guard else ""
+        by = f"Guard {_code(point.guard)}: " if point.guard else ""
         lines += [f"{by}{_prose(_cut(point.reason))}", *map(_inline_step, steps(point.next_step))]
     standing = f"**{_prose(point.claim)}**: {STANDING_SYMBOLS[point.standing]} {point.standing}"
     return "\n   - ".join([standing, *lines])

@@ -115,7 +115,7 @@ class _Execution:
             except RollbackWithheld as withheld:
                 result = self._result(RollbackOutcome.WITHHELD, withheld.cause, withheld.remedy, withheld.guard)
             except RollbackFailed as failed:
-                result = self._result(RollbackOutcome.FAILED, failed.cause, failed.remedy)
+                result = self._result(RollbackOutcome.FAILED, failed.cause, failed.remedy, failed.guard)
             except Exception as error:
                 command = shift_now(self._service, self._plan.target)
                 result = self._result(RollbackOutcome.FAILED, f"{type(error).__name__}: {error}", command)
@@ -144,13 +144,13 @@ class _Execution:
     def _carry_out(self, decision: Decision) -> RollbackResult:
         match decision.action:
             case Action.NOTHING:
-                return self._result(RollbackOutcome.NOT_NEEDED, decision.reason, decision.next_step)
+                return self._result(RollbackOutcome.NOT_NEEDED, decision.reason, decision.next_step, decision.guard)
             case Action.WITHHOLD:
                 raise RollbackWithheld(decision.reason, decision.next_step, decision.guard)
             case Action.FAIL:
-                raise RollbackFailed(decision.reason, decision.next_step)
+                raise RollbackFailed(decision.reason, decision.next_step, decision.guard)
             case Action.VERIFY:
-                return self._verified("", [decision.reason])
+                return replace(self._verified("", [decision.reason]), guard=decision.guard)
         silence = self._facts.traffic.silence if self._facts.traffic else ""
         strategies = strategies_of(self._context, self._observer)
         failover = Failover(self._context, self._observer, self._recheck)

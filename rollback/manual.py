@@ -42,8 +42,7 @@ def roll_back_manually(request: ManualRequest, context: RollbackContext, say: Sa
     except (RollbackWithheld, RollbackFailed) as problem:
         withheld = isinstance(problem, RollbackWithheld)
         outcome = RollbackOutcome.WITHHELD if withheld else RollbackOutcome.FAILED
-        guard = problem.guard if isinstance(problem, RollbackWithheld) else ""
-        return RollbackResult(outcome, reason=problem.cause, next_step=problem.remedy, guard=guard)
+        return RollbackResult(outcome, reason=problem.cause, next_step=problem.remedy, guard=problem.guard)
     say(f"from  {plan.source}")
     say(f"to    {plan.target} ({plan.evidence})")
     settings, journal = context.settings, context.journal

@@ -82,18 +82,15 @@ class NotRevisionRelated(ServiceError):
 
 
 class RollbackError(VerificationError):
-    """Base of what can go wrong with a rollback."""
-
-
-class RollbackWithheld(RollbackError):
-    """The guard with the code `guard` held the rollback back; production was not touched.
-
-    The remedy is the command for a person.
-    """
+    """Base of what can go wrong with a rollback. `guard` is the code of the guard that said so; empty: none did."""
 
     def __init__(self, cause: str, remedy: str = "", guard: str = "") -> None:
         super().__init__(cause, remedy)
         self.guard = guard
+
+
+class RollbackWithheld(RollbackError):
+    """A guard held the rollback back; production was not touched. The remedy is the command for a person."""
 
 
 class RollbackFailed(RollbackError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from typing import assert_never
 
 from rollback.context import RollbackContext
 from rollback.strategies.base import Shift, Strategy
@@ -27,13 +28,17 @@ def strategies_of(context: RollbackContext, observer: TrafficObserver) -> Iterat
     """The strategies of `[rollback]`, in its order; each is built when it is wanted."""
     within, service = context.settings.rollback, context.cloud_run.settings
     for name in dict.fromkeys(within.strategies):
-        if name == "cloud_run":
-            yield CloudRunStrategy(context.cloud_run, within.shift_within)
-        elif name == "gcloud":
-            yield GcloudStrategy(service, observer.gcloud, observer, within.gcloud_within)
-        else:
-            github, requests = context.settings.github, WorkflowRequests(context.journal)
-            yield GitHubWorkflowStrategy(service, github, context.variables, observer, requests, within.workflow_within)
+        match name:
+            case "cloud_run":
+                yield CloudRunStrategy(context.cloud_run, within.shift_within)
+            case "gcloud":
+                yield GcloudStrategy(service, observer.gcloud, observer, within.gcloud_within)
+            case "github_workflow":
+                github, requests = context.settings.github, WorkflowRequests(context.journal)
+                limit = within.workflow_within
+                yield GitHubWorkflowStrategy(service, github, context.variables, observer, requests, limit)
+            case _:
+                assert_never(name)
 
 
 def longest_shift(settings: Settings) -> float:

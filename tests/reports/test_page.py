@@ -212,7 +212,7 @@ def test_each_point_of_a_rollback_stands_with_its_evidence_and_what_held_it_up(e
         assert said == [
             "1. The failure is real: ✓ yes login asked again: 3 of 3 failed",
             (
-                "2. Going back helps: ✗ no Withheld by previous_no_better : as bad before Look at both. "
+                "2. Going back helps: ✗ no Guard previous_no_better : as bad before Look at both. "
                 "To roll back all the same: python -m rollback -e production"
             ),
             "3. The target was good: ? not known Target backend-00042 403",

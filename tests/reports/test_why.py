@@ -229,9 +229,16 @@ def test_what_moved_without_a_control_that_speaks_for_it_says_why(verdict: str, 
     assert "Due all the same" not in texts(told(DONE, armed(plan), SEEN, control("better")), HELPS)
 
 
-@pytest.mark.parametrize("guard", [guard.__name__ for guard in GUARDS if guard.__name__ != "nothing_failed"])
+# All that keep production from moving.
+HOLDING = sorted({guard.__name__ for guard in GUARDS} - {"nothing_failed", "target_serves_already"})
+
+
+@pytest.mark.parametrize("guard", HOLDING)
 def test_each_guard_stands_beside_the_point_that_it_is_about(guard: str) -> None:
-    points = told(withheld(guard), armed(), SEEN, control("better"))
+    result = withheld(guard)
+    if guard == "change_under_way":  # nobody knows what serves: a person is needed, as after a rollback that failed
+        result = replace(result, outcome=RollbackOutcome.FAILED)
+    points = told(result, armed(), SEEN, control("better"))
     held_up = [point for point in points if point.guard]
     assert [(point.guard, point.reason) for point in held_up] == [(guard, "a reason")]
     assert held_up[0].next_step == "To roll back: `python -m rollback -e production`"
@@ -241,7 +248,6 @@ def test_each_guard_stands_beside_the_point_that_it_is_about(guard: str) -> None
         "policy_is_manual",
         "another_rollback",
         "dry_run",
-        "target_serves_already",
         "change_under_way",
     }
     assert (held_up[0].claim == NOTHING_ELSE) is (guard in nobodys)

@@ -62,7 +62,7 @@ def test_twice_is_the_same_as_once(stage: Stage) -> None:
     stage.roll_back(plan)
     written, remembered = stage.generation, len(stage.history.about(stage.cloud_run.settings).observations)
     again = stage.roll_back(plan)
-    assert (again.outcome, again.verified) == (DONE, True)
+    assert (again.outcome, again.verified, again.guard) == (DONE, True, "target_serves_already")
     assert "nothing was written" in again.reason
     assert stage.generation == written
     assert len(stage.history.about(stage.cloud_run.settings).observations) == remembered

@@ -48,7 +48,7 @@ def test_where_the_revision_from_before_fails_as_well_nothing_moves_and_people_a
     assert ran.code == 1, ran.said
     assert (ran.verdict.rollback.outcome, ran.verdict.rollback.guard) == ("withheld", "previous_no_better")
     assert control(ran) == "no better"
-    assert all(words in ran.report for words in ("Why it did not", "Withheld by <code>previous_no_better</code>"))
+    assert all(words in ran.report for words in ("Why it did not", "Guard <code>previous_no_better</code>"))
     assert "search: 3 of 3 answers were bad" in ran.said
     assert f"python -m rollback -e sandbox --to-revision {world.note()['previous']}" in ran.said
     assert "told #incidents" in ran.said

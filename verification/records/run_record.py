@@ -111,7 +111,7 @@ class RollbackResult:
     reason: str = ""
     next_step: str = ""
     checks: tuple[Measurement, ...] = ()  # the verification afterwards: health, serving revision
-    guard: str = ""  # the code of the guard that withheld it
+    guard: str = ""  # the code of the guard that decided it; empty: none did, as where the traffic was moved
 
 
 @dataclass(slots=True)

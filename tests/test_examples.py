@@ -6,10 +6,12 @@ The criteria among the snippets are run by tests/runs/test_documented_criteria.p
 from __future__ import annotations
 
 import argparse
+import ast
 import re
 import shlex
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,10 @@ import yaml
 import reports.__main__ as reports_program
 import rollback.__main__ as rollback_program
 import sandbox.__main__ as sandbox_program
+from rollback.policy.decide import GUARDS
 from tests.conftest import ROOT
 from tests.snippets import DOCUMENTS, Snippet, commands_in_sentences, snippets
+from verification.records.journal import JournalEvent
 from verification.records.run_record import PHASES
 from verification.settings.loading import environments, load
 
@@ -99,6 +103,75 @@ def test_every_file_that_the_architecture_names_is_there() -> None:
     files = [f"/{file.relative_to(ROOT).as_posix()}" for file in ROOT.rglob("*.py")]
     assert len(named) > 20
     assert [name for name in named if not any(file.endswith(f"/{name.lstrip('./')}") for file in files)] == []
+
+
+def rows_of(document: str, heading: str) -> list[str]:
+    """The first cells, code alone, of the table below the head that begins with `heading`."""
+    text = (ROOT / "docs" / document).read_text(encoding="utf-8")
+    table = text.partition(f"| {heading} |")[2].partition("\n\n")[0]
+    cells = (re.match(r"\| ([^|]+) \|", line) for line in table.splitlines())
+    return [code for cell in cells if cell for code in re.findall(r"`([^`]+)`", cell[1])]
+
+
+@cache
+def calls() -> tuple[tuple[Path, ast.Call, dict[str, str]], ...]:
+    """Every call in the suite that rolls back, with its module's own constants."""
+    found = []
+    for file in [*(ROOT / "rollback").rglob("*.py"), ROOT / "verification" / "records" / "journal.py"]:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        constants = {name: value for node in tree.body if isinstance(node, ast.Assign) for name, value in named(node)}
+        found += [(file, node, constants) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return tuple(found)
+
+
+def named(node: ast.Assign) -> Iterator[tuple[str, str]]:
+    """The names that are given to texts: `_SENT = "sent"`, or several at once."""
+    for target in node.targets:
+        names = target.elts if isinstance(target, ast.Tuple) else [target]
+        values = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
+        for name, value in zip(names, values, strict=False):
+            if isinstance(name, ast.Name) and isinstance(value, ast.Constant) and isinstance(value.value, str):
+                yield name.id, value.value
+
+
+def events_written() -> Iterator[str]:
+    """What the code writes into a journal. Fails for an event that cannot be told from the source."""
+    for file, call, constants in calls():
+        if not (isinstance(call.func, ast.Attribute) and call.func.attr == "write"):
+            continue
+        journal = re.search(r"\b_?journal$", ast.unparse(call.func.value))
+        if not journal and not (file.name == "journal.py" and ast.unparse(call.func.value) == "self"):
+            continue
+        event = ast.unparse(call.args[0])
+        if event.startswith("JournalEvent."):
+            yield JournalEvent[event.partition(".")[2]]
+        else:
+            yield constants[event] if event in constants else ast.literal_eval(event)
+
+
+def test_the_journals_events_are_all_explained() -> None:
+    written = {*events_written()}
+    assert {"call-sent", "workflow-over", "seen", *JournalEvent} <= written, "else they are not found at all"
+    assert {*rows_of("journal.md", "event")} == written
+
+
+def test_the_guards_are_all_explained_in_their_order() -> None:
+    assert rows_of("reading-the-report.md", "guard") == [guard.__name__ for guard in GUARDS]
+
+
+def codes_besides() -> Iterator[str]:
+    """The codes that are given to a result, or a refusal, without a guard."""
+    for _, call, _ in calls():
+        given = [keyword.value for keyword in call.keywords if keyword.arg == "guard"]
+        given += call.args[2:] if ast.unparse(call.func) == "RollbackWithheld" else []
+        yield from (code.value for code in given if isinstance(code, ast.Constant) and isinstance(code.value, str))
+
+
+def test_the_codes_besides_the_guards_are_all_explained() -> None:
+    found = {*codes_besides()}
+    assert {"cut_off", "serving_unknown", "traffic_split"} <= found
+    # `resume` puts the reason of this one into a sentence, without its code.
+    assert found - {"another_rollback"} <= {*rows_of("reading-the-report.md", "code")}
 
 
 @pytest.mark.parametrize("snippet", snippets("sh"), ids=str)

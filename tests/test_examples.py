@@ -23,6 +23,7 @@ import reports.__main__ as reports_program
 import rollback.__main__ as rollback_program
 import sandbox.__main__ as sandbox_program
 from rollback.policy.decide import GUARDS
+from sandbox.faults import CATALOGUE
 from tests.conftest import ROOT
 from tests.snippets import DOCUMENTS, Snippet, commands_in_sentences, snippets
 from verification.records.journal import JournalEvent
@@ -107,7 +108,7 @@ def test_every_file_that_the_architecture_names_is_there() -> None:
 
 def rows_of(document: str, heading: str) -> list[str]:
     """The first cells, code alone, of the table below the head that begins with `heading`."""
-    text = (ROOT / "docs" / document).read_text(encoding="utf-8")
+    text = (ROOT / document).read_text(encoding="utf-8")
     table = text.partition(f"| {heading} |")[2].partition("\n\n")[0]
     cells = (re.match(r"\| ([^|]+) \|", line) for line in table.splitlines())
     return [code for cell in cells if cell for code in re.findall(r"`([^`]+)`", cell[1])]
@@ -152,11 +153,11 @@ def events_written() -> Iterator[str]:
 def test_the_journals_events_are_all_explained() -> None:
     written = {*events_written()}
     assert {"call-sent", "workflow-over", "seen", *JournalEvent} <= written, "else they are not found at all"
-    assert {*rows_of("journal.md", "event")} == written
+    assert {*rows_of("docs/journal.md", "event")} == written
 
 
 def test_the_guards_are_all_explained_in_their_order() -> None:
-    assert rows_of("reading-the-report.md", "guard") == [guard.__name__ for guard in GUARDS]
+    assert rows_of("docs/reading-the-report.md", "guard") == [guard.__name__ for guard in GUARDS]
 
 
 def codes_besides() -> Iterator[str]:
@@ -171,7 +172,11 @@ def test_the_codes_besides_the_guards_are_all_explained() -> None:
     found = {*codes_besides()}
     assert {"cut_off", "serving_unknown", "traffic_split"} <= found
     # `resume` puts the reason of this one into a sentence, without its code.
-    assert found - {"another_rollback"} <= {*rows_of("reading-the-report.md", "code")}
+    assert found - {"another_rollback"} <= {*rows_of("docs/reading-the-report.md", "code")}
+
+
+def test_the_readme_has_every_fault_once() -> None:
+    assert sorted(rows_of("README.md", "`--fault`")) == sorted(fault.name for fault in CATALOGUE)
 
 
 @pytest.mark.parametrize("snippet", snippets("sh"), ids=str)

@@ -11,6 +11,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,6 +33,10 @@ from verification.settings.loading import environments, load
 
 WORKFLOW = ROOT / ".github" / "workflows" / "deploy-verified.yml"
 CLOUD_DEPLOY = ROOT / "docs" / "cloud-deploy"
+FOLDERS = (
+    *(".ci", ".github", "benchmarks", "docs", "reports"),
+    *("rollback", "sandbox", "smoke", "tests", "verification"),
+)
 
 
 def workflow() -> dict[Any, Any]:
@@ -104,6 +109,64 @@ def test_every_file_that_the_architecture_names_is_there() -> None:
     files = [f"/{file.relative_to(ROOT).as_posix()}" for file in ROOT.rglob("*.py")]
     assert len(named) > 20
     assert [name for name in named if not any(file.endswith(f"/{name.lstrip('./')}") for file in files)] == []
+
+
+def words_of_code(document: Path) -> Iterator[str]:
+    """The single words in backticks, and those in the boxes of a diagram."""
+    text = document.read_text(encoding="utf-8")
+    yield from re.findall(r"`([^`\s]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL))
+    for diagram in snippets("mermaid"):
+        if diagram.document == document:
+            yield from re.split(r"<br/>|[\s\"\[\],]+", diagram.text)
+
+
+def paths_named(document: Path) -> set[str]:
+    """What looks like a path in the repository: below one of its folders, or a bare name of a kind that only it has."""
+    found = {word for word in words_of_code(document) if re.fullmatch(r"[\w./*-]+", word)}
+    return {
+        word
+        for word in found
+        if (word.split("/")[0] in FOLDERS and "/" in word and not word.startswith("reports/output"))
+        or (word.endswith((".py", ".j2", ".toml")))
+    }
+
+
+@cache
+def paths_there() -> tuple[str, ...]:
+    """Every file, and every folder with a slash at its end."""
+    found = [*ROOT.iterdir(), *(file for folder in FOLDERS for file in (ROOT / folder).rglob("*"))]
+    shown = ((file, file.relative_to(ROOT).as_posix()) for file in found)
+    made = re.compile(r"__pycache__|^reports/output/")
+    return tuple(f"/{name}/" if file.is_dir() else f"/{name}" for file, name in shown if not made.search(name))
+
+
+def is_there(word: str) -> bool:
+    """Whether the repository has it, NAME and * standing for any; a bare name, in whatever folder."""
+    pattern = word.replace("NAME", "*")
+    pattern = f"/{pattern}" if word.split("/", maxsplit=1)[0] in FOLDERS else f"*/{pattern}"
+    return any(fnmatchcase(path, pattern) or fnmatchcase(path, f"{pattern}/") for path in paths_there())
+
+
+def test_paths_are_told_from_other_words() -> None:
+    named = set[str]().union(*map(paths_named, DOCUMENTS))
+    assert {".ci/run", "smoke/", "reports/templates/*.j2", "gauges.py", "verification/monitor/"} <= named
+    assert {"rollback/previous_revision/", "sandbox/vendors.py", "verification/clients/NAME.py"} <= named
+    assert not named & {"/health", "Call.id", "0.01", "report.html", "reports/output/latest"}
+    assert not is_there("verification/smoke/")
+    assert not is_there("rollback/policy/engine.py")
+    assert not is_there("engine.py")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_every_path_that_a_document_names_is_there(document: Path) -> None:
+    assert sorted(word for word in paths_named(document) if not is_there(word)) == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_every_link_within_the_repository_leads_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)", document.read_text(encoding="utf-8"))
+    ours = [link for link in links if "://" not in link]
+    assert [link for link in ours if not (document.parent / link).exists()] == []
 
 
 def rows_of(document: str, heading: str) -> list[str]:

@@ -227,7 +227,7 @@ def codes_besides() -> Iterator[str]:
     """The codes that are given to a result, or a refusal, without a guard."""
     for _, call, _ in calls():
         given = [keyword.value for keyword in call.keywords if keyword.arg == "guard"]
-        given += call.args[2:] if ast.unparse(call.func) == "RollbackWithheld" else []
+        given += call.args[2:] if ast.unparse(call.func) in {"RollbackWithheld", "RollbackFailed"} else []
         yield from (code.value for code in given if isinstance(code, ast.Constant) and isinstance(code.value, str))
 
 

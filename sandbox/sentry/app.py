@@ -58,6 +58,7 @@ class SentryApp(VendorApp):
             self._route(f"{base}/events/", "org:read", events.read),
             self._route(f"{base}/issues/", "event:read", issues.search),
             self._route(f"{base}/issues/{{issue:int}}/tags/environment/", "event:read", issues.environments),
+            self._route(f"{base}/issues/{{issue:int}}/tags/release/", "event:read", issues.releases),
             self._route(f"{base}/projects/", "org:read", releases.projects),
             self._route(f"{base}/releases/", "project:releases", releases.create, "POST"),
             self._route(deploys, "project:releases", releases.deploys),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
     from sandbox.sentry.model import ErrorEvent, SentrySpan, SentryStore
 
-_COUNT = "count()"
+_COUNT, _RELEASE = "count()", "release"
+_MOST_ROWS = 100
 
 
 class SentryEventEndpoints:
@@ -27,10 +29,10 @@ class SentryEventEndpoints:
         self._faults = faults
 
     async def read(self, request: Request) -> Response:
-        """`/events/` for its field count() alone. Raises SentryRefusal."""
+        """`/events/` for its field count(), alone or by release. Raises SentryRefusal."""
         fields, dataset = request.query_params.getlist("field"), request.query_params.get("dataset", "")
-        if fields != [_COUNT]:
-            raise SentryRefusal(400, f"the fields must be {_COUNT} alone")
+        if fields not in ([_COUNT], [_RELEASE, _COUNT]):
+            raise SentryRefusal(400, f"the fields must be {_COUNT}, alone or after {_RELEASE}")
         datasets: dict[str, Iterable[ErrorEvent | SentrySpan]] = {
             "errors": self._store.errors(),
             "spans": self._store.spans,
@@ -38,10 +40,13 @@ class SentryEventEndpoints:
         if dataset not in datasets:
             raise SentryRefusal(400, f"dataset must be one of: {', '.join(datasets)}")
         scope, terms = search_scope(request, self._store), parse(request.query_params.get("query", ""))
-        found = sum(
-            event.count
-            for event in datasets[dataset]
-            if scope.covers(event.environment, event.at) and all(term.holds(event.facts) for term in terms)
-        )
-        meta = {"fields": {_COUNT: "integer"}, "units": {_COUNT: None}, "isMetricsData": False, "dataset": dataset}
-        return JSONResponse({"data": [{_COUNT: 0 if "sentry-empty" in self._faults else found}], "meta": meta})
+        counts = Counter[str]()
+        for event in datasets[dataset] if "sentry-empty" not in self._faults else ():
+            if scope.covers(event.environment, event.at) and all(term.holds(event.facts) for term in terms):
+                counts[event.release] += event.count
+        kinds = {name: "integer" if name == _COUNT else "string" for name in fields}
+        meta = {"fields": kinds, "units": dict.fromkeys(fields), "isMetricsData": False, "dataset": dataset}
+        rows: list[dict[str, str | int | None]] = [{_COUNT: counts.total()}]
+        if _RELEASE in fields:
+            rows = [{_RELEASE: release or None, _COUNT: count} for release, count in counts.most_common(_MOST_ROWS)]
+        return JSONResponse({"data": rows, "meta": meta})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,20 @@ class SentryIssueEndpoints:
         total = sum(seen.count for seen in issue.seen.values())
         totals = {"uniqueValues": len(values), "totalValues": total, "topValues": values}
         return JSONResponse({"key": "environment", "name": "Environment", **totals})
+
+    async def releases(self, request: Request) -> Response:
+        """`/issues/{id}/tags/release/`: its values in the kept events, most frequent first. Raises SentryRefusal."""
+        issue = self._store.issues.get(request.path_params["issue"])
+        if issue is None:
+            raise not_found()
+        environments = request.query_params.getlist("environment")
+        seen = Counter[str]()
+        for event in issue.events:
+            if event.release and (not environments or event.environment in environments):
+                seen[event.release] += event.count
+        values = [{"value": value, "count": count} for value, count in seen.most_common()]
+        totals = {"uniqueValues": len(values), "totalValues": seen.total(), "topValues": values}
+        return JSONResponse({"key": "release", "name": "Release", **totals})
 
     def _matching(self, terms: list[QueryTerm], scope: SearchScope) -> list[tuple[SentryIssue, Occurrences]]:
         found = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -76,6 +77,30 @@ class ErrorRate:
             f"{duration_text(round(self.window.seconds))}, so there is no rate",
             "Let the service send transactions (traces_sample_rate), and see that its environment bears this name.",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class CountsByRelease:
+    """Errors and transactions of one environment within a window, by the release that they name; "": they name none."""
+
+    environment: str
+    window: Window
+    errors: Mapping[str, int]
+    transactions: Mapping[str, int]
+    partial: bool
+
+    @property
+    def releases(self) -> frozenset[str]:
+        """All that anything names."""
+        return frozenset({*self.errors, *self.transactions})
+
+    def of(self, releases: Container[str] | None) -> ErrorRate:
+        """What is of `releases`; None: of all."""
+        errors, transactions = (
+            sum(count for name, count in counts.items() if releases is None or name in releases)
+            for counts in (self.errors, self.transactions)
+        )
+        return ErrorRate(self.environment, self.window, errors, transactions, self.partial)
 
 
 class Issue(BaseModel):

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from pydantic import AliasPath, BaseModel, Field
 
-from verification.clients.sentry.answers import ErrorRate, Issue, Window, utc_text
+from verification.clients.sentry.answers import CountsByRelease, ErrorRate, Issue, Window, utc_text
 from verification.clients.sentry.canary import CANARY_RELEASE, CANARY_TAG, CANARY_TITLE, Canary, send_canary
 from verification.clients.web_api import Parameters, System, WebApi, token_of
 from verification.deadline import Deadline, now, poll
@@ -20,12 +20,14 @@ from verification.errors import NotPermitted, ObserverError
 from verification.settings.observers import SentrySettings
 from verification.settings.units import duration_text
 
+_TRANSACTIONS = "is_transaction:true"
 NO_CANARY = f"!has:{CANARY_TAG} !release:{CANARY_RELEASE}"
 _RETENTION = dt.timedelta(days=90)
 _POLL = 1.0
 
 
 class _Row(BaseModel):
+    release: str | None = None
     count: int = Field(alias="count()", ge=0)
 
 
@@ -72,8 +74,20 @@ class Sentry:
     def error_rate(self, environment: str, window: Window) -> ErrorRate:
         """Errors and transactions of `environment` in `window`."""
         errors, partial_errors = self._count("errors", NO_CANARY, environment, window)
-        transactions, partial_spans = self._count("spans", "is_transaction:true", environment, window)
+        transactions, partial_spans = self._count("spans", _TRANSACTIONS, environment, window)
         return ErrorRate(environment, window, errors, transactions, partial=partial_errors or partial_spans)
+
+    def by_release(self, environment: str, window: Window) -> CountsByRelease:
+        """Errors and transactions of `environment` in `window`, for each release that they name."""
+        errors, partial_errors = self._rows("errors", NO_CANARY, environment, window, "release")
+        transactions, partial_spans = self._rows("spans", _TRANSACTIONS, environment, window, "release")
+        return CountsByRelease(
+            environment,
+            window,
+            {row.release or "": row.count for row in errors},
+            {row.release or "": row.count for row in transactions},
+            partial=partial_errors or partial_spans,
+        )
 
     def errors_anywhere(self, window: Window) -> int:
         """How many errors of any environment Sentry finds in `window`, the canary left out."""
@@ -94,8 +108,11 @@ class Sentry:
 
     def environments_of(self, issue: Issue) -> frozenset[str]:
         """The environments in which `issue` was seen, as far as Sentry lists them (the most frequent ones)."""
-        reply = self._api.get(f"{self._organization}/issues/{issue.id}/tags/environment/")
-        return frozenset(seen.value for seen in reply.read(_Tag).top_values if seen.value)
+        return self._values_of(issue, "environment", {})
+
+    def releases_of(self, issue: Issue, environment: str) -> frozenset[str]:
+        """The releases in which `issue` was seen in `environment`, as far as Sentry lists them."""
+        return self._values_of(issue, "release", {"environment": environment})
 
     def must_know(self, environment: str) -> None:
         """Raise ObserverError for an environment without any event ever: a slip in its name would look like quiet."""
@@ -168,15 +185,28 @@ class Sentry:
             "Mend sentry.project in deployment.toml (its slug), or give the token access to it.",
         )
 
+    def _values_of(self, issue: Issue, tag: str, parameters: Parameters) -> frozenset[str]:
+        reply = self._api.get(f"{self._organization}/issues/{issue.id}/tags/{tag}/", parameters)
+        return frozenset(seen.value for seen in reply.read(_Tag).top_values if seen.value)
+
     def _count(self, dataset: str, query: str, environment: str, window: Window) -> tuple[int, bool]:
         """The count, and whether Sentry looked at a part of its data only."""
-        parameters = {"dataset": dataset, "field": "count()", "query": query, **self._within(environment, window)}
-        reply = self._api.get(f"{self._organization}/events/", parameters)
-        table = reply.read(_Table)
+        rows, partial = self._rows(dataset, query, environment, window)
         # A count without groups has one row; some servers answer with none when they find nothing.
-        if len(table.data) > 1:
-            raise ObserverError(f"{reply.question}: {len(table.data)} rows where one was asked for")
-        return sum(row.count for row in table.data), table.scanned == "partial"
+        if len(rows) > 1:
+            raise ObserverError(f"Sentry: {len(rows)} rows of {dataset} where one was asked for")
+        return sum(row.count for row in rows), partial
+
+    def _rows(
+        self, dataset: str, query: str, environment: str, window: Window, *groups: str
+    ) -> tuple[list[_Row], bool]:
+        """Counts by `groups`, the largest first, and whether Sentry looked at a part of its data only."""
+        fields = [*groups, "count()"]
+        sorting = {"sort": "-count()", "per_page": "100"} if groups else {}
+        parameters = {"dataset": dataset, "field": fields, "query": query, **sorting}
+        reply = self._api.get(f"{self._organization}/events/", {**parameters, **self._within(environment, window)})
+        table = reply.read(_Table)
+        return table.data, table.scanned == "partial"
 
     def _issues(self, environment: str, window: Window, query: str, *, canaries: bool = False) -> list[Issue]:
         parameters = {"query": query, "sort": "new", "limit": "100", **self._within(environment, window)}

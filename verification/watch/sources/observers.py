@@ -22,6 +22,8 @@ from verification.watch.criteria.sentry_rate import SENTRY_RATE, SentryErrorRate
 from verification.watch.samples import Sample
 from verification.watch.sources.source import Source
 
+_LOOKED_BACK = timedelta(days=1)
+_MARGIN = timedelta(seconds=2)  # Sentry is asked in whole seconds, and the second that has begun belongs to the window
 _DATABASE = re.compile(
     r"ServerSelectionTimeout|AutoReconnect|NotPrimaryError|NetworkTimeout|ConnectionFailure|WaitQueueTimeout"
     r"|(?:mongo|database)\w*[^\n]{0,80}(?:connection (?:refused|reset|closed|timed out|error)|unreachable)",
@@ -33,6 +35,7 @@ _KILLED = re.compile(r"Memory limit of|out of memory|OOMKilled|Container termina
 class SentrySource(Source):
     """Sentry's errors in production since `since` (when the revision was created), and what of them is new.
 
+    What only releases did that were there before it is not its own, as long as something names a release that was not.
     What staging saw as well is not new. That finding nothing means something is proven once, by a canary if need be.
     """
 
@@ -51,14 +54,21 @@ class SentrySource(Source):
         self._sentry = Lazy(lambda: Sentry(settings, variables))
         self._settings, self._variables, self._since, self._dry_run = settings, variables, since, dry_run
         self._proven = False
+        self._before: frozenset[str] | None = None  # the releases that were there before, once they are known
         self._elsewhere: dict[str, bool] = {}  # by issue: whether staging saw it
 
     def read_samples(self, at: datetime) -> Iterable[Sample]:
         """The counts so far, each new issue, each critical one, and that it looked. Raises ObserverError."""
         sentry, production = self._sentry.value, self._settings.production
         window = Window(self._since, at)
-        errors = sentry.error_rate(production, window)
-        new = [issue for issue in sentry.new_issues(production, window) if not self._seen_on_staging(issue)]
+        counts = sentry.by_release(production, window)
+        errors = counts.of(None)
+        own = (counts.releases - self._releases_before(sentry)) or None  # None: which are its own cannot be told
+        new = [
+            issue
+            for issue in sentry.new_issues(production, window)
+            if not self._seen_on_staging(issue) and not self._is_of_others(issue, own)
+        ]
         if not self._proven and not (errors.errors and new):
             sentry.must_know(production)
             proof_that_it_finds(
@@ -74,11 +84,26 @@ class SentrySource(Source):
         found = [Sample(NEW_ERRORS, at, float(max(issue.count, issue.users, 1)), issue.id, str(issue)) for issue in new]
         found += [Sample(CRITICAL_ERRORS, at, 1.0, issue.id, str(issue)) for issue in new if self._is_critical(issue)]
         looked = [Sample(stream, at) for stream in (NEW_ERRORS, CRITICAL_ERRORS)]
-        return [SentryErrorRate.counted(at, errors.errors, errors.transactions, errors.source), *found, *looked]
+        ours = counts.of(own)
+        source = f"{ours.source}, {_named(own)}" if own else ours.source
+        return [SentryErrorRate.counted(at, ours.errors, ours.transactions, source), *found, *looked]
 
     def close(self) -> None:
         """Close the connection to Sentry."""
         self._sentry.close(Sentry.close)
+
+    def _releases_before(self, sentry: Sentry) -> frozenset[str]:
+        if self._before is None:
+            end = self._since - _MARGIN
+            self._before = sentry.by_release(self._settings.production, Window(end - _LOOKED_BACK, end)).releases
+        return self._before
+
+    def _is_of_others(self, issue: Issue, own: frozenset[str] | None) -> bool:
+        """Whether the issue was seen in releases that are not the watched revision's, and only there."""
+        if own is None:
+            return False
+        seen = self._sentry.value.releases_of(issue, self._settings.production)
+        return bool(seen) and not seen & own
 
     def _seen_on_staging(self, issue: Issue) -> bool:
         if issue.id not in self._elsewhere:
@@ -87,6 +112,10 @@ class SentrySource(Source):
 
     def _is_critical(self, issue: Issue) -> bool:
         return issue.priority in self._settings.critical_priorities or issue.level in self._settings.critical_levels
+
+
+def _named(releases: Iterable[str]) -> str:
+    return "release " + " and ".join(sorted(name or "without a name" for name in releases))
 
 
 def proof_that_it_finds(

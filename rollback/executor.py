@@ -11,7 +11,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from rollback.context import RollbackContext
-from rollback.evidence.control import Control, FailedQuestions, remove_control_tag
+from rollback.evidence.control import Control, FailedQuestions
+from rollback.evidence.control_tag import remove_control_tag
 from rollback.evidence.verification import verify
 from rollback.interrupts import undisturbed
 from rollback.locks import sole_rollback

@@ -8,29 +8,27 @@ failure is being confirmed. It goes before the run is settled; its line in the j
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Protocol
 
+from rollback.evidence.control_tag import take_away
 from rollback.policy.facts import ControlResult, ControlVerdict
-from verification.clients.google.cloud_run import Changed, CloudRun, Unclear
+from verification.clients.google.cloud_run import CloudRun, Unclear
 from verification.deadline import Deadline, poll
 from verification.errors import ObserverError
-from verification.operator_commands import remove_tag
-from verification.records.journal import Journal, JournalView
+from verification.records.journal import Journal, JournalEvent
 from verification.records.rollback_plan import CONTROL_TAG, RollbackPlan
 from verification.settings.model import Settings
 
 if TYPE_CHECKING:  # the supervisor asks nothing again, and must not cost every run their import
     from verification.criteria.confirmation import Confirmed
 
-_TAG_SET, _TAG_REMOVED, _ASKED, _ASKED_AFTER = "control-tag-set", "control-tag-removed", "control", "asked-after"
+_ASKED, _ASKED_AFTER = "control", "asked-after"
 _STARTING = frozenset({429, 500, 502, 503, 504})
 _USERS_LATENCY = "p95_latency"
 _PAUSE = 0.3
-_REMOVED_WITHIN = 15.0
 
 
 class FailedQuestions(Protocol):
@@ -61,7 +59,7 @@ class Control:
     def prepare(self) -> None:
         """Begin to set the tag and to wake its revision, beside everything else; once."""
         if self._thread is None and self._target:
-            self._journal.write(_TAG_SET, tag=CONTROL_TAG, revision=self._target)
+            self._journal.write(JournalEvent.CONTROL_TAG_SET, tag=CONTROL_TAG, revision=self._target)
             self._thread = threading.Thread(target=self._prepare, name="control", daemon=True)
             self._thread.start()
 
@@ -95,7 +93,7 @@ class Control:
             return ""
         self._thread.join(self._within)
         # By what this process knows: the journal's disk may be full.
-        problem = "" if self._is_away else _taken_away(self._cloud_run, self._journal)
+        problem = "" if self._is_away else take_away(self._cloud_run, self._journal)
         self._is_away = not problem
         return problem
 
@@ -108,7 +106,7 @@ class Control:
         except ObserverError as problem:
             self._problem = problem.cause
             if not isinstance(problem, Unclear):  # nothing was written, so nothing is to be taken away
-                self._journal.write(_TAG_REMOVED, tag=CONTROL_TAG)
+                self._journal.write(JournalEvent.CONTROL_TAG_REMOVED, tag=CONTROL_TAG)
                 self._is_away = True
         except Exception as error:  # a thread of its own: nobody else would hear of it
             self._problem = f"{type(error).__name__}: {error}"
@@ -148,17 +146,6 @@ def result_of(target: str, found: dict[str, Confirmed | None]) -> ControlResult:
     return ControlResult(ControlVerdict.UNKNOWN, reason)
 
 
-def _remove(cloud_run: CloudRun, deadline: Deadline) -> None:
-    """Take the tag away, whatever others change meanwhile. Raises ObserverError."""
-    while True:
-        try:
-            return cloud_run.remove_tag(CONTROL_TAG, deadline.remaining)
-        except (Changed, Unclear):  # what became of it is read before it is tried again
-            if not deadline.leaves(_PAUSE):
-                raise
-            time.sleep(_PAUSE)
-
-
 def _words(found: dict[str, Confirmed | None]) -> str:
     return "; ".join(f"{name}: {_counted(result)}" for name, result in found.items())
 
@@ -172,19 +159,3 @@ def _counted(result: Confirmed | None) -> str:
 
 def _is_good(result: Confirmed) -> bool:
     return not result.certain and result.answers.bad < result.answers.total
-
-
-def remove_control_tag(cloud_run: CloudRun, journal: Journal) -> str:
-    """Take away the tag that a run of `journal` has set, once. What a person must do about one that stays."""
-    view = JournalView.read(journal.path)
-    return _taken_away(cloud_run, journal) if view.has(_TAG_SET) and not view.has(_TAG_REMOVED) else ""
-
-
-def _taken_away(cloud_run: CloudRun, journal: Journal) -> str:
-    try:
-        _remove(cloud_run, Deadline.after(_REMOVED_WITHIN))
-    except ObserverError as problem:
-        command = remove_tag(cloud_run.settings, CONTROL_TAG)
-        return f"the tag {CONTROL_TAG} may still be there ({problem.cause}): `{command}`"
-    journal.write(_TAG_REMOVED, tag=CONTROL_TAG)
-    return ""

@@ -41,6 +41,8 @@ class JournalEvent(StrEnum):
     FAILED = "failed"
     SETTLED = "settled"
     RESUMED = "resumed"
+    CONTROL_TAG_SET = "control-tag-set"
+    CONTROL_TAG_REMOVED = "control-tag-removed"
 
 
 @dataclass(frozen=True, slots=True)

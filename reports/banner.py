@@ -101,12 +101,14 @@ def rollback_sentence(record: RunRecord) -> str:
     why = f": {_ended(result.reason)}" if result.reason else "."
     match result.outcome:
         case RollbackOutcome.DONE:
-            by = f" through {result.strategy}" if result.strategy else ""
             took = f" in {result.seconds:.1f} s" if result.seconds is not None else ""
+            moved = f"Traffic moved {way} through {result.strategy}{took}."
+            if not result.strategy:
+                moved = f"{result.to_revision or 'The previous revision'} served already: nothing was moved."
             # Where it is not verified, the reason begins with that.
             after = {True: " Verified: the service is well.", False: "", None: " Not checked."}[result.verified]
             said = f" {_ended(result.reason)}" if result.reason else ""
-            return f"Traffic moved {way}{by}{took}.{after}{said}"
+            return f"{moved}{after}{said}"
         case RollbackOutcome.FAILED:
             return f"The rollback {way} did not get through{why}"
         case RollbackOutcome.WITHHELD:

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from rollback.context import RollbackContext
-from rollback.evidence.control import Control, FailedQuestions
+from rollback.evidence.control import AskedAfter, Control, FailedQuestions
 from rollback.evidence.control_tag import remove_control_tag
 from rollback.evidence.verification import verify
 from rollback.interrupts import undisturbed
@@ -194,10 +194,11 @@ class _Execution:
             words += [self._facts.control.reason] if self._facts.control and strategy else []
             words += self._remember()
             verified = verify(context.settings, context.cloud_run, self._observer, plan.target)
-            still_failing = self._control.still_failing(self._triggers) if self._control and strategy else []
-            helped, useless = not still_failing, len(still_failing) == len(self._triggers)
-            still = "; ".join(f"{name} still fails" for name in still_failing)
-            problem, checks = "; ".join(filter(None, (still, verified.problem))), verified.checks
+            after = self._control.ask_after(self._triggers) if self._control else AskedAfter()
+            helped, useless = not after.failing, len(after.failing) == len(self._triggers)
+            problems = [f"{name} still fails" for name in after.failing]
+            problems += [f"it is not known whether {name} works again" for name in after.unknown]
+            problem, checks = "; ".join(filter(None, (*problems, verified.problem))), verified.checks
         except Exception as error:
             problem = f"the verification itself went wrong: {type(error).__name__}: {error}"
         context.journal.write("verified", verified=not problem, problem=problem)

@@ -75,6 +75,8 @@ _SURROUNDINGS = {
     "account-locked": "The smoke account is locked, for too many logins: its login answers 423 on every revision.",
     "waf": "Cloud Armor, in front of the services' main addresses, denies whoever is not a browser: 403 with a page.",
     "waf-everybody": "The same for everybody.",
+    "canonical-host": "Every revision redirects who asks at another address than the service's own, such as a tag's.",
+    "trusted-hosts": "Every revision answers 400 there, as a framework with a list of trusted hosts does.",
     "iam-refused": "Cloud Run's IAM lets nobody in: every address answers 403 with Google's page.",
 }
 _ACTOR = {

@@ -9,6 +9,7 @@
     │   └── Unconfirmed        bad answers and good ones: too few were bad to prove anything
     ├── ServiceError           the service was asked, and what it did is bad
     │   ├── NoInstance         Cloud Run refused it, by its page for want of an instance; the request log is surer
+    │   ├── RedirectedElsewhere it sends whoever asks to another address
     │   ├── CredentialsRefused it refuses our credentials: asking again would change nothing, and may lock the account
     │   └── NotRevisionRelated bad, but no other revision would do better: it fails, and never rolls back
     └── RollbackError
@@ -71,6 +72,10 @@ class NoInstance(ServiceError):
         super().__init__(cause)
         self.trace = trace
         self.at = at
+
+
+class RedirectedElsewhere(ServiceError):
+    """The service redirects to another address than the one that was asked."""
 
 
 class CredentialsRefused(ServiceError):

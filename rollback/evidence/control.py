@@ -1,8 +1,9 @@
 """The control: the revision from before is asked what has failed, through a tag of its own at 0 % of the traffic.
 
-Does it answer better, going back helps; does it fail as well, nothing would be gained. The tag is set when something
-has failed for the first time, so that a healthy production is never written to, and the revision starts while the
-failure is being confirmed. It goes before the run is settled; its line in the journal lets `resume` take it away.
+Does it answer better, by more than chance, going back helps; does it fail as well, nothing would be gained. The tag is
+set when something has failed for the first time, so that a healthy production is never written to, and the revision
+starts while the failure is being confirmed. It goes before the run is settled; its line in the journal lets `resume`
+take it away.
 """
 
 from __future__ import annotations
@@ -11,18 +12,21 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from rollback.evidence.control_tag import take_away
 from rollback.policy.facts import ControlResult, ControlVerdict
 from verification.clients.google.cloud_run import CloudRun, Unclear
 from verification.deadline import Deadline, poll
-from verification.errors import ObserverError
+from verification.errors import ObserverError, RedirectedElsewhere
 from verification.records.journal import Journal, JournalEvent
 from verification.records.rollback_plan import CONTROL_TAG, RollbackPlan
 from verification.settings.model import Settings
 
 if TYPE_CHECKING:  # the supervisor asks nothing again, and must not cost every run their import
+    from verification.clients.service.answer import Answer
+    from verification.clients.service.client import Service
     from verification.criteria.confirmation import Confirmed
 
 _ASKED, _ASKED_AFTER = "control", "asked-after"
@@ -37,6 +41,14 @@ class FailedQuestions(Protocol):
     def ask(self, criterion: str, address: str, within: float) -> Confirmed | None:
         """What the criterion says of who answers at `address` (empty: the service's); None for what cannot be asked."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class AskedAfter:
+    """Of what had failed: what still fails, and of what that is not known; each with its answers."""
+
+    failing: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 class Control:
@@ -76,16 +88,24 @@ class Control:
             found = list(pool.map(lambda name: self._asked(name, deadline.remaining), triggers))
         return self._told(result_of(self._target, dict(zip(triggers, found, strict=True))))
 
-    def still_failing(self, triggers: Sequence[str]) -> list[str]:
-        """Those of `triggers` that the service still answers badly, each with how often. Never raises."""
+    def ask_after(self, triggers: Sequence[str]) -> AskedAfter:
+        """How the service answers the questions of `triggers` now that the traffic has moved. Never raises."""
         within = self._settings.smoke.confirm_within
         with ThreadPoolExecutor(max(len(triggers), 1)) as pool:
             found = pool.map(lambda name: self._questions.ask(name, "", within), triggers)
             results = dict(zip(triggers, found, strict=True))
-        failing = [f"{name} ({result.text})" for name, result in results.items() if result and result.certain]
-        mended = [name for name, result in results.items() if result and _is_good(result)]
-        self._journal.write(_ASKED_AFTER, reason=_words(results), still_failing=failing, works_again=mended)
-        return failing
+        asked = {name: result for name, result in results.items() if result is not None}
+        failing = [f"{name} ({result.text})" for name, result in asked.items() if result.does_as_badly]
+        mended = [name for name, result in asked.items() if result.does_better]
+        unknown = [
+            f"{name} ({_counted(result)})"
+            for name, result in asked.items()
+            if not (result.does_as_badly or result.does_better)
+        ]
+        self._journal.write(
+            _ASKED_AFTER, reason=_words(results), still_failing=failing, works_again=mended, not_known=unknown
+        )
+        return AskedAfter(tuple(failing), tuple(unknown))
 
     def close(self) -> str:
         """Take the tag away. What a person must do about one that stays, or nothing."""
@@ -112,14 +132,35 @@ class Control:
             self._problem = f"{type(error).__name__}: {error}"
 
     def _wake(self, address: str, deadline: Deadline) -> None:
-        """Return once an instance of the revision has started: its first answer may take long, or be a refusal."""
-        from verification.clients.service.client import Service
+        """Return once an instance of the revision has started: its first answer may take long, or be a refusal.
 
+        Raises ObserverError where the tag's address is answered otherwise than the service's, whoever would serve.
+        """
         health = self._settings.health.basic or self._settings.health.readiness or self._settings.health.deep
         path = health.path if health else "/"
-        target = self._settings.target.model_copy(update={"url": address})
-        with closing(Service(target, self._settings.smoke)) as client:
-            poll(lambda: client.get(path, retry_503=False).code not in {None, *_STARTING}, deadline, _PAUSE)
+        with closing(self._client(address)) as there, closing(self._client("")) as service:
+
+            def started() -> Answer | None:
+                answer = there.get(path, retry_503=False)
+                elsewhere = isinstance(answer.problem, RedirectedElsewhere)
+                return answer if elsewhere or answer.code not in {None, *_STARTING} else None
+
+            answer = poll(started, deadline, _PAUSE)
+            if answer is not None and _is_refused(answer) and not _is_refused(service.get(path, retry_503=False)):
+                said = answer.problem.cause if answer.problem else f"{answer.question}: answered {answer.code}"
+                raise ObserverError(f"its address is answered otherwise than the service's own ({said})")
+            reported = self._settings.health.reported_revision
+            if reported and answer is not None:
+                named = there.get(reported.path, retry_503=False).field(reported.field)
+                if named.problem is None and named.value != self._target:
+                    raise ObserverError(f"{named.value} answers at its address ({reported.field})")
+
+    def _client(self, address: str) -> Service:
+        from verification.clients.service.client import Service
+
+        target, smoke = self._settings.target, self._settings.smoke
+        target = target.model_copy(update={"url": address}) if address else target
+        return Service(target, smoke.model_copy(update={"within": 0.0}))
 
     def _asked(self, criterion: str, within: float) -> Confirmed | None:
         return self._questions.ask(criterion, self._address, within)
@@ -135,15 +176,21 @@ def result_of(target: str, found: dict[str, Confirmed | None]) -> ControlResult:
     That users are answered slowly cannot be asked; where a dependency is slow for both revisions, it is explained.
     """
     reason = f"{target} was asked the same: {_words(found)}"
-    if any(result is not None and _is_good(result) for result in found.values()):
+    if any(result is not None and result.does_better for result in found.values()):
         return ControlResult(ControlVerdict.BETTER, reason)
     slow_for_both = any(
-        name.endswith("_latency") and result is not None and result.certain for name, result in found.items()
+        name.endswith("_latency") and result is not None and result.does_as_badly for name, result in found.items()
     )
     to_explain = [result for name, result in found.items() if not (slow_for_both and name == _USERS_LATENCY)]
-    if to_explain and all(result is not None and result.certain for result in to_explain):
+    if to_explain and all(result is not None and result.does_as_badly for result in to_explain):
         return ControlResult(ControlVerdict.NO_BETTER, reason)
     return ControlResult(ControlVerdict.UNKNOWN, reason)
+
+
+def _is_refused(answer: Answer) -> bool:
+    """Whether a health check was refused or sent elsewhere, as by a list of trusted hosts or a gateway."""
+    refused = answer.code is not None and 300 <= answer.code < 500
+    return refused or isinstance(answer.problem, RedirectedElsewhere)
 
 
 def _words(found: dict[str, Confirmed | None]) -> str:
@@ -153,9 +200,9 @@ def _words(found: dict[str, Confirmed | None]) -> str:
 def _counted(result: Confirmed | None) -> str:
     if result is None:
         return "cannot be asked"
+    answers = result.answers
+    if not answers.total:
+        return f"it gave nothing to judge by: {result.why_unknown or 'no answer came in time'}"
     unknown = f", {result.unknown} gave nothing to judge by: {result.why_unknown}" if result.unknown else ""
-    return f"{result.answers.bad} of {result.answers.total} answers were bad{unknown}"
-
-
-def _is_good(result: Confirmed) -> bool:
-    return not result.certain and result.answers.bad < result.answers.total
+    last = f" ({result.bad.text})" if result.bad else ""
+    return f"{answers.bad} of {answers.total} answers were bad{last}{unknown}"

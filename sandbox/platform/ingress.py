@@ -78,7 +78,7 @@ class Ingress:
 
     Requests and responses pass through unchanged but for the headers that belong to a connection; X-Forwarded-For
     and X-Forwarded-Proto are added on the way in, Date, Server and a trace are set on the way out, as Cloud Run does.
-    `faults` are those in force: iam-refused.
+    `faults` are those in force: iam-refused, canonical-host, trusted-hosts.
     """
 
     def __init__(
@@ -158,7 +158,15 @@ class Ingress:
             return NOT_FOUND if tag else NOT_STARTED
         if "iam-refused" in self._faults:
             return IAM
-        return await self._send(revision, request, wait) or NOT_STARTED
+        return self._other_address(request, tag) or await self._send(revision, request, wait) or NOT_STARTED
+
+    def _other_address(self, request: Request, tag: str) -> httpx.Response | None:
+        """What an application that knows its main address only answers at a tag's; None where it does not care."""
+        if tag and "canonical-host" in self._faults:
+            return httpx.Response(301, headers={"location": self.service.url + _target(request).decode("ascii")})
+        if tag and "trusted-hosts" in self._faults:
+            return httpx.Response(400, stream=httpx.ByteStream(b"Invalid host header"))
+        return None
 
     def _note(self, exchange: _Exchange, answer: httpx.Response | Refusal) -> None:
         """Count and log an answer. A container's start is in no latency of the metrics."""

@@ -113,3 +113,46 @@ def test_answers_that_do_not_come_are_not_waited_for() -> None:
     finally:
         never.set()
     assert (found.certain, found.cleared, found.answers.total) == (False, False, 1)
+
+
+def compared(pattern: str, failed_with: Answers, most: int = 30) -> Confirmed:
+    """As the revision from before is asked, or the service once the traffic has moved."""
+    return ask_until_certain(script(pattern), Answers(0, 0, LIMIT), most, Deadline.after(30), failed_with)
+
+
+DEAD, SOME = Answers(3, 3, LIMIT), Answers(4, 9, LIMIT)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "failed_with", "better", "as_badly", "asked"),
+    [
+        ("+", DEAD, True, False, 3),
+        ("-", DEAD, False, True, 3),
+        ("+-+", SOME, True, False, None),  # 1 of 12
+        ("+", SOME, True, False, None),  # not after three: of answers of which 4 in 9 are bad, three are often good
+        ("-+" * 15, SOME, False, True, None),
+        ("?", DEAD, False, False, 30),
+    ],
+)
+def test_another_revision_is_compared_with_how_the_release_failed(
+    pattern: str, failed_with: Answers, better: bool, as_badly: bool, asked: int | None
+) -> None:
+    found = compared(pattern, failed_with)
+    assert (found.does_better, found.does_as_badly) == (better, as_badly)
+    assert asked in {None, found.answers.total + found.unknown}
+
+
+def test_three_good_answers_are_not_better_than_some_bad_ones() -> None:
+    assert compared("+", SOME).answers.total > 3
+
+
+def test_where_no_more_may_be_asked_all_good_is_better_and_some_bad_are_not() -> None:
+    assert compared("+", DEAD, most=1).does_better
+    found = compared("-+", DEAD, most=2)
+    assert (found.does_better, found.does_as_badly) == (False, True)
+
+
+def test_who_refuses_our_credentials_does_as_badly() -> None:
+    refused = Repetition(Answered.BAD, CredentialsRefused("401"))
+    found = ask_until_certain(lambda _: refused, Answers(0, 0, LIMIT), 30, Deadline.after(30), DEAD)
+    assert (found.does_better, found.does_as_badly) == (False, True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as some
+from scipy.stats import fisher_exact
 
 from verification.judge.confirmation import ALPHA, Answers
 
@@ -105,3 +107,27 @@ def test_it_is_said_in_words(bad: int, total: int, text: str) -> None:
 def test_what_cannot_be_is_refused(bad: int, total: int, limit: float) -> None:
     with pytest.raises(ValueError, match="expected"):
         Answers(bad, total, limit)
+
+
+@given(*(some.integers(0, 40) for _ in range(4)))
+def test_better_answers_are_so_by_fishers_exact_test(bad: int, good: int, other_bad: int, other_good: int) -> None:
+    these, others = Answers(bad, bad + good, 0.01), Answers(other_bad, other_bad + other_good, 0.01)
+    p = float(fisher_exact(np.array([[bad, good], [other_bad, other_good]]), alternative="less").pvalue)
+    assume(abs(p - 0.05) > 1e-6)
+    assert these.is_better_than(others) is (bool(these.total) and p < 0.05)
+
+
+@pytest.mark.parametrize(
+    ("these", "others", "better"),
+    [
+        ((0, 3), (3, 3), True),
+        ((0, 2), (3, 3), False),
+        ((1, 3), (3, 3), False),
+        ((1, 9), (3, 3), True),
+        ((0, 3), (4, 9), False),
+        ((0, 12), (4, 9), True),
+        ((0, 0), (3, 3), False),
+    ],
+)
+def test_how_many_answers_tell_better_from_bad(these: tuple[int, int], others: tuple[int, int], better: bool) -> None:
+    assert Answers(*these, 0.01).is_better_than(Answers(*others, 0.01)) is better

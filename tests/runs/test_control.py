@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.runs.conftest import Ran, Runner, World, until
 from verification.records.journal import JournalView
@@ -121,3 +122,46 @@ def test_who_was_silent_when_the_run_began_is_asked_again_when_a_rollback_is_due
     assert "no rollback would be possible" in ran.said
     assert ran.verdict.rollback.outcome == "done", ran.said
     assert world.answering() == {before}
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"), [("canonical-host", "redirects to another address"), ("trusted-hosts", "answered 400")]
+)
+def test_a_revision_that_is_answered_otherwise_at_a_tags_address_cannot_be_asked_there(
+    fault: str, said: str, run: Runner, world: World
+) -> None:
+    before = world.answering()
+    ran = run("-m", "smoke", "--env", "sandbox", "--fault", f"search-broken,{fault}", variables=world.variables)
+    assert ran.code == 1, ran.said
+    assert (ran.verdict.rollback.outcome, ran.verdict.rollback.verified) == ("done", True)
+    assert control(ran) == "unknown"
+    assert said in ran.verdict.rollback.reason
+    assert world.answering() == before
+    assert tags(world) == []
+
+
+def test_a_wrong_password_that_no_revision_refuses_as_it_should_is_not_called_mended(
+    run: Runner, world: World, production: Callable[..., Path], account: dict[str, str]
+) -> None:
+    """It is tried once in a run: nobody knows how the revision from before answers it."""
+    note = world.release()
+    file = production(('policy = "manual"', 'policy = "automatic"'), ("refused_with = 401", "refused_with = 403"))
+    variables = {**account, "PREVIOUS_REVISION": note["previous"]}
+    ran = run("-m", "smoke", "--env", "production", f"--deployment={file}", variables=variables)
+    assert control(ran) == "unknown"
+    assert "it is asked once in a run" in ran.verdict.rollback.reason
+    assert ran.verdict.rollback.verified is False
+    assert ran.code == 70, ran.said
+
+
+def test_what_may_not_be_asked_more_often_is_not_called_mended(
+    run: Runner, world: World, production: Callable[..., Path], account: dict[str, str]
+) -> None:
+    note = world.release("login-broken")
+    file = production(('policy = "manual"', 'policy = "automatic"'), ("asked_at_most = 16", "asked_at_most = 3"))
+    variables = {**account, "PREVIOUS_REVISION": note["previous"]}
+    ran = run("-m", "smoke", "--env", "production", f"--deployment={file}", variables=variables)
+    assert control(ran) == "unknown"
+    assert (ran.verdict.rollback.outcome, ran.verdict.rollback.verified) == ("done", False)
+    assert "it is not known whether login" in ran.verdict.rollback.reason
+    assert ran.code == 70, ran.said

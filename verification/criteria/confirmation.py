@@ -44,6 +44,8 @@ class Confirmed:
     why_unknown: str = ""
     refused: bool = False
     good: Repetition | None = None  # the last one that was
+    bad: Repetition | None = None  # and the last one that was not
+    failed_with: Answers | None = None  # those of who had failed, where somebody else is asked, or once more
 
     @property
     def certain(self) -> bool:
@@ -58,6 +60,20 @@ class Confirmed:
         return enough and self.answers.bad == 1 and not self.unknown
 
     @property
+    def does_better(self) -> bool:
+        """Whether the answers are better than those of the failure; all good will do where no more may be asked."""
+        answers = self.answers
+        good = answers.bad == 0 < answers.total and (self.failed_with is None or self.asked_enough)
+        better = self.failed_with is not None and answers.is_better_than(self.failed_with)
+        return (good or better) and not self.refused
+
+    @property
+    def does_as_badly(self) -> bool:
+        """Whether they fail as well: certainly, or some of enough answers, and not fewer of them than by chance."""
+        compared = self.failed_with is not None and self.asked_enough and self.answers.bad > 0 and not self.unknown
+        return (self.certain or compared) and not self.does_better
+
+    @property
     def text(self) -> str:
         """`2 of 30 failed, at most 19.5 %`, and what gave nothing to judge by."""
         unknown = f"; {self.unknown} more gave nothing to judge by: {self.why_unknown}" if self.unknown else ""
@@ -70,21 +86,24 @@ class FailedCriteria:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._questions: dict[str, Question] = {}
+        self._failed_with: dict[str, Answers] = {}
         self._asked = Counter[str]()  # how often each question has been put
 
     def add(self, question: Question) -> None:
         """Remember the question of one."""
         self._questions[criterion_id(question.item)] = question
 
-    def count(self, criterion: str, answers: int) -> None:
-        """Note how often the question has been put: it may not be put without end."""
-        self._asked[criterion] += answers
+    def confirmed(self, criterion: str, confirmed: Confirmed) -> None:
+        """Note what asking it again has come to."""
+        if not confirmed.refused:  # that is certain by itself, whatever was counted
+            self._failed_with[criterion] = confirmed.answers
+        self._count(criterion, confirmed)
 
     def ask(self, criterion: str, address: str, within: float) -> Confirmed | None:
-        """What the criterion says of who answers at `address` (empty: the service's own), three times side by side.
+        """What the criterion says of who answers at `address` (empty: the service's own), compared with its failure.
 
         All of its questions are put, and those that they need. `within` is in seconds. None where it never
-        failed, has been asked as often as it may be, or asks nothing of the service.
+        failed, or asks nothing of the service.
         """
         question = self._questions.get(criterion)
         if question is None:
@@ -92,15 +111,20 @@ class FailedCriteria:
         if address and not question.asks_the_service:
             return None
         settings, deadline = self._run.settings, Deadline.after(within)
-        most = min(_AT_FIRST, allowed(question.item, settings) - self._asked[criterion])
-        if most < 1:
-            return None
-        none_yet = Answers(0, 0, settings.limits.error_rate)
+        none_yet, before = Answers(0, 0, settings.limits.error_rate), self._failed_with.get(criterion)
+        kept = _AT_FIRST if address else 0  # for when the traffic has moved
+        most = min(MOST_ANSWERS, allowed(question.item, settings) - self._asked[criterion] - kept)
+        if most < 1 or question.fails_where_asked_once:
+            why = "it is asked once in a run" if most > 0 else "it may not be asked more often in a run"
+            return Confirmed(none_yet, asked_enough=False, unknown=1, why_unknown=why, failed_with=before)
         with closing(self._run.new_client(address)) as client:
             ask = partial(repeat, question, client, whole_chain=True)
-            confirmed = ask_until_certain(ask, none_yet, most, deadline)
-        self.count(criterion, confirmed.answers.total + confirmed.unknown)
+            confirmed = ask_until_certain(ask, none_yet, most, deadline, before)
+        self._count(criterion, confirmed)
         return confirmed
+
+    def _count(self, criterion: str, confirmed: Confirmed) -> None:
+        self._asked[criterion] += confirmed.answers.total + confirmed.unknown
 
     def _ask_of_the_watch(self, criterion: str, address: str) -> Confirmed | None:
         watcher = self._run.watcher
@@ -139,7 +163,7 @@ class Confirmation:
         with closing(self._run.new_client()) as service:
             confirmed = ask_again(item, service, settings, refused=refused)
         answers = confirmed.answers
-        self._failed.count(criterion_id(item), answers.total + confirmed.unknown)
+        self._failed.confirmed(criterion_id(item), confirmed)
         name, asked_again = f"{criterion_id(item)}, bad answers", f"asked again: {confirmed.text}"
         record(Measurement(name, answers.bad, samples=answers.total, source=settings.target.url, note=asked_again))
         if confirmed.certain:
@@ -163,9 +187,9 @@ def ask_again(item: pytest.Item, service: object, settings: Settings, *, refused
     if refused:
         return Confirmed(answers, asked_enough=True, refused=True)
     deadline = Deadline.after(settings.smoke.confirm_within)
-    return ask_until_certain(
-        partial(repeat, Question.of(item), service), answers, min(MOST_ANSWERS, allowed(item, settings)), deadline
-    )
+    # Some are kept for the control, and for when the traffic has moved.
+    most = min(MOST_ANSWERS, max(_AT_FIRST, allowed(item, settings) - 2 * _AT_FIRST))
+    return ask_until_certain(partial(repeat, Question.of(item), service), answers, most, deadline)
 
 
 def allowed(item: pytest.Item, settings: Settings) -> int:
@@ -176,12 +200,21 @@ def allowed(item: pytest.Item, settings: Settings) -> int:
     return min((_MOST_ASKED, *(most for most in by_flow if most), *by_marker))
 
 
-def ask_until_certain(ask: Callable[[float], Repetition], answers: Answers, most: int, deadline: Deadline) -> Confirmed:
-    """Call `ask` until `answers` are certain, it was `most` times in all, or the deadline is over; side by side."""
-    unknown, why_unknown, refused, good = 0, "", False, None
+def ask_until_certain(
+    ask: Callable[[float], Repetition],
+    answers: Answers,
+    most: int,
+    deadline: Deadline,
+    failed_with: Answers | None = None,
+) -> Confirmed:
+    """Call `ask` until `answers` are certain, it was `most` times in all, or the deadline is over; side by side.
+
+    Where they are compared with those of a failure, `failed_with`, good ones are certain as well, once they are better.
+    """
+    unknown, why_unknown, refused, good, bad = 0, "", False, None, None
     with_threads = ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="asked again")
     try:
-        while not (_is_settled(answers) or refused or deadline.is_over) and answers.total + unknown < most:
+        while not (_is_settled(answers, failed_with) or refused or deadline.is_over) and answers.total + unknown < most:
             asked = answers.total + unknown
             count = min(_AT_FIRST - asked if asked < _AT_FIRST else _SIDE_BY_SIDE, most - asked)
             open_ = {with_threads.submit(ask, deadline.remaining) for _ in range(count)}
@@ -194,14 +227,18 @@ def ask_until_certain(ask: Callable[[float], Repetition], answers: Answers, most
                         answers = answers.after(good=repetition.answered is Answered.GOOD)
                     refused = refused or repetition.refused
                     good = repetition if repetition.answered is Answered.GOOD else good
+                    bad = repetition if repetition.answered is Answered.BAD else bad
     finally:
         with_threads.shutdown(wait=False, cancel_futures=True)
-    return Confirmed(answers, answers.total + unknown >= most, unknown, why_unknown, refused, good)
+    asked_enough = answers.total + unknown >= most
+    return Confirmed(answers, asked_enough, unknown, why_unknown, refused, good, bad, failed_with)
 
 
-def _is_settled(answers: Answers) -> bool:
-    """Whether more would tell nothing new: too many are bad, or none of the first ones is."""
-    return answers.certain or (answers.total >= _AT_FIRST and not answers.bad)
+def _is_settled(answers: Answers, failed_with: Answers | None) -> bool:
+    """Whether more would tell nothing new: too many are bad, or they are better than those of the failure."""
+    if answers.certain or answers.total < _AT_FIRST:
+        return answers.certain
+    return not answers.bad if failed_with is None else answers.is_better_than(failed_with)
 
 
 def _is_confirmable(item: pytest.Item, error: BaseException) -> bool:

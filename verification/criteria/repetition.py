@@ -72,6 +72,23 @@ class Question:
         return cls(item, dict(cast("pytest.Function", item).funcargs))
 
     @property
+    def fails_where_asked_once(self) -> bool:
+        """Whether what failed is the answer to a question that is put once: without it, nothing was bad."""
+        names = inspect.signature(cast("pytest.Function", self.item).obj).parameters
+        known = {name: self.arguments[name] for name in names}
+        if not any(isinstance(value, Spendable) for value in known.values()):
+            return False
+        spent = {name: value.spent() if isinstance(value, Spendable) else value for name, value in known.items()}
+        try:
+            with collecting():
+                cast("pytest.Function", self.item).obj(**spent)
+        except AskedOnce:
+            return True
+        except Exception:
+            return False
+        return False
+
+    @property
     def asks_the_service(self) -> bool:
         """Whether its answer is the service's, so that another revision can be asked in its place."""
         return "service" in self.arguments or any(map(may_be_asked_again, asked_by(self.item)))

@@ -17,6 +17,7 @@ from verification.judge.judgement import is_count, percent
 
 ALPHA = 1e-4  # so rarely is a service that is within the limit found to be beyond it
 BOUND_ALPHA = 0.05
+_COMPARED_ALPHA = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,13 @@ class Answers:
     def certain(self) -> bool:
         """Whether more are bad than the limit allows; once in 10,000 that is said of a service that is within it."""
         return self.log_evidence >= -log(ALPHA)
+
+    def is_better_than(self, other: Answers) -> bool:
+        """Whether fewer of these are bad than of `other`, by more than chance (Fisher's exact test, 5 % one-sided)."""
+        n, m, bad = self.total, other.total, self.bad + other.bad
+        possible = range(max(bad - m, 0), self.bad + 1)
+        tail = sum(exp(_log_ways(n, k) + _log_ways(m, bad - k) - _log_ways(n + m, bad)) for k in possible)
+        return bool(n) and tail <= _COMPARED_ALPHA * (1 + 1e-9)  # three good ones against three bad ones are 5 %
 
     @property
     def log_evidence(self) -> float:
@@ -77,5 +85,9 @@ class Answers:
 
 def _log_binomial(bad: int, total: int, share: float) -> float:
     """The logarithm of the probability of `bad` of `total`, at a share between 0 and 1."""
-    ways = lgamma(total + 1) - lgamma(bad + 1) - lgamma(total - bad + 1)
-    return ways + bad * log(share) + (total - bad) * log1p(-share)
+    return _log_ways(total, bad) + bad * log(share) + (total - bad) * log1p(-share)
+
+
+def _log_ways(total: int, chosen: int) -> float:
+    """The logarithm of the number of ways to choose so many of a total."""
+    return lgamma(total + 1) - lgamma(chosen + 1) - lgamma(total - chosen + 1)

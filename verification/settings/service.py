@@ -99,7 +99,7 @@ class LoginFlow(Flow):
     token: Text
     password_field: Text
     refused_with: int = Field(default=401, ge=400, le=499)
-    asked_at_most: int = Field(default=15, ge=1, le=60)
+    asked_at_most: int = Field(default=16, ge=1, le=60)
 
     @model_validator(mode="after")
     def _password_is_sent(self) -> LoginFlow:

@@ -15,23 +15,26 @@ from verification.watch.sources.factory import WatchContext
 from verification.watch.sources.questions import DependencySource, FlowSource, HealthSource
 from verification.watch.sources.source import Source
 
-_ROUNDS = 3  # of which all are bad where it is certain
+_ROUNDS = 9  # side by side: of so many, some good ones make nobody better than who fails now and then
+_LOGINS = 3  # of which all are bad where it is certain; more might lock the account
+_FLOWS = "user_flows_keep_working"
 _EVERY = 1.0  # unused: each source is read once
 
 
 def ask_again(context: WatchContext, criterion: str, service: Service) -> Answers | None:
-    """How often `service` answers badly what `criterion` asks, of three times side by side; None for what is not asked.
+    """How often `service` answers badly what `criterion` asks, of some times side by side; None for what is not asked.
 
     Answers that say nothing are left out.
     """
-    sources = [source for _ in range(_ROUNDS) if (source := _source(context, criterion, service)) is not None]
+    rounds = _LOGINS if criterion == _FLOWS else _ROUNDS
+    sources = [source for _ in range(rounds) if (source := _source(context, criterion, service)) is not None]
     if not sources:
         return None
     limit = getattr(context.settings.limits, criterion, None)
     most = float("inf") if limit is None else 1000 * float(limit)
     with ThreadPoolExecutor(len(sources)) as pool:
-        rounds = list(pool.map(lambda source: _round(list(source.read_samples(context.clock())), most), sources))
-    known = [bad for bad in rounds if bad is not None]
+        found = list(pool.map(lambda source: _round(list(source.read_samples(context.clock())), most), sources))
+    known = [bad for bad in found if bad is not None]
     return Answers(sum(known), len(known), context.settings.limits.error_rate)
 
 
@@ -39,7 +42,7 @@ def _source(context: WatchContext, criterion: str, service: Service) -> Source |
     health, flows = context.settings.health, context.settings.flows
     if criterion == "service_stays_healthy" and health.basic:
         return HealthSource(service, health.basic, _EVERY, _EVERY)
-    if criterion == "user_flows_keep_working":
+    if criterion == _FLOWS:
         return FlowSource(service, flows, context.variables, _EVERY, _EVERY)
     name, latency, _ = criterion.partition("_latency")
     if latency and health.deep and name in DEPENDENCIES:

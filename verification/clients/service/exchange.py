@@ -12,7 +12,7 @@ from verification.clients.service.answer import Answer
 from verification.clients.service.failures import blamed, not_the_revisions
 from verification.clients.service.front_door import answered_in_front
 from verification.clients.service.standstill import Heartbeat, within
-from verification.errors import ServiceError, VerificationError
+from verification.errors import RedirectedElsewhere, ServiceError, VerificationError
 from verification.redaction import shown_address
 from verification.settings.service import Smoke
 from verification.settings.units import duration_text
@@ -104,7 +104,7 @@ class Exchange:
         here, there = request.url, following.url
         anywhere = self.enough is not None
         if not anywhere and (here.scheme, here.host, here.port) != (there.scheme, there.host, there.port):
-            raise answered_in_front(answer) or ServiceError(
+            raise answered_in_front(answer) or RedirectedElsewhere(
                 f"{self.question}: redirects to another address, {self._shown(there)}"
             )
         if anywhere and (problem := unfit(str(there))):

@@ -62,6 +62,15 @@ BLOCKED = (
     b"<!DOCTYPE html><html><head><title>Attention Required! | Cloudflare</title></head><body>"
     b'<div id="cf-error-details"><h1 data-translate="block_headline">Sorry, you have been blocked</h1></div>'
 )
+CF_PAGE = (
+    b"<!DOCTYPE html>\n<html lang=en-US><head>\n<title>api.example | 525: SSL handshake failed</title></head><body>"
+    b'<div id="cf-wrapper"><div id="cf-error-details" class="p-0"><h1><span>SSL handshake failed</span>'
+    b"<span>Error code 525</span></h1>"
+)
+CF_JSON = b'{"title": "Error 1010: Access denied", "status": 403, "error_code": 1010, "cloudflare_error": true}'
+CF_JSON_526 = b'{"title":"Error 526: Invalid SSL certificate","status":526,"cloudflare_error":true,"retryable":false}'
+CF = ["Server: cloudflare", "CF-RAY: 8a"]
+TEXT = "Content-Type: text/plain; charset=UTF-8"
 AKAMAI = (
     b"<HTML><HEAD>\n<TITLE>Access Denied</TITLE>\n</HEAD><BODY>\n<H1>Access Denied</H1>\nReference&#32;&#35;18&#46;c520"
 )
@@ -86,6 +95,13 @@ IN_FRONT: dict[str, tuple[str, str, bytes, list[str]]] = {
     "cloudflare-challenge": ("Cloudflare", "403 Forbidden", CHALLENGE, [HTML, "Server: cloudflare", "cf-mitigated: challenge"]),
     "cloudflare-block": ("Cloudflare", "403 Forbidden", BLOCKED, [HTML, "Server: cloudflare", "CF-RAY: 8"]),
     "cloudflare-rate": ("Cloudflare", "429 Too Many Requests", b"error code: 1015", ["Server: cloudflare"]),
+    "cloudflare-as-json": ("Cloudflare", "403 Forbidden", CF_JSON, ["Content-Type: application/json", *CF]),
+    "cloudflare-dns": ("Cloudflare", "409 Conflict", b"error code: 1001", [TEXT, *CF]),
+    "cloudflare-525": ("Cloudflare", "525 <none>", b"error code: 525", [TEXT, *CF]),
+    "cloudflare-525-page": ("Cloudflare", "525 <none>", CF_PAGE, [HTML, *CF]),
+    "cloudflare-526-as-json": ("Cloudflare", "526 <none>", CF_JSON_526, ["Content-Type: application/json", *CF]),
+    "cloudflare-527": ("Cloudflare", "527 <none>", b"error code: 527", [TEXT, *CF]),
+    "cloudflare-530": ("Cloudflare", "530 <none>", b"error code: 1016", [TEXT, *CF]),
     "cloudflare-access": (
         "Cloudflare Access", "302 Found", b"", ["Location: https://team.cloudflareaccess.com/cdn-cgi/access/login/api"],
     ),
@@ -140,6 +156,15 @@ THROUGH = [GOOGLE, "Via: 1.1 google", "X-Cloud-Trace-Context: 1"]  # as every an
         ("500 Internal Server Error", page("500 Server Error", "Server Error", "The server encountered an error"), [HTML, GOOGLE]),
         ("503 Service Unavailable", page("503 Server Error", "Server Error", "not available yet"), [HTML, GOOGLE]),
         ("502 Bad Gateway", balancer("502 Bad Gateway"), [HTML]),
+        ("502 Bad Gateway", page("502 Server Error", "Server Error", "a temporary error"), [HTML, "Via: 1.1 google"]),
+        *(
+            (f"{code} <none>", f"error code: {code}".encode(), [TEXT, *CF])  # it may hang or crash behind them
+            for code in (502, 504, 520, 521, 522, 523, 524)
+        ),
+        ("500 Oops", b"error code: 1101", [TEXT, *CF]),  # a worker in front may stumble over what the service said
+        ("530 <none>", b'{"message": "A server error occurred."}', [JSON, *CF]),  # a rule may make any 5xx a 530
+        ("525 <none>", b"error code: 525", [TEXT, *CF, *THROUGH[1:]]),  # of somebody else, handed on by the service
+        ("403 Forbidden", CF_JSON, [JSON, *CF, *THROUGH[1:]]),
     ],
 )  # fmt: skip
 def test_what_the_service_answers_itself_or_fails_to_is_its_own_failure(

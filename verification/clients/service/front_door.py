@@ -6,7 +6,10 @@ that is how a release looks to its users which does not start, or not fast enoug
 
 `server: Google Frontend` stands in every answer of Cloud Run, whoever made it, as `server: cloudflare` does in all that
 come through Cloudflare. So a signature needs more: a header of refusals alone, or the page's own words. Any other page
-or JSON is the service's, as is every 5xx: Google's front end speaks for a container that has crashed.
+or JSON is the service's. So is a 5xx: whoever stands in front speaks for a container that has crashed or hangs, such as
+Google's load balancer, or Cloudflare with 502, 504 and 520 to 524. The exception is what no container brings about:
+Cloudflare gets no TLS connection to the service's address, or does not find it. A control that is asked at an address
+of Cloud Run's own would not meet that.
 """
 
 from __future__ import annotations
@@ -24,8 +27,13 @@ _NOT_PERMITTED = frozenset({401, 403, 407})
 _LESS_OFTEN = "Exempt the suite's user agent from the limit, or ask less often."
 _LET_US_IN = "Let the suite's user agent, or the address that it asks from, through."
 _FIRST = 4096  # bytes of a page, in which its words stand
+_NO_WAY_TO_THE_ORIGIN = frozenset({525, 526, 527, 530})  # no TLS, an untrusted certificate, Railgun, no such origin
 _GOOGLE = re.compile("^Google Frontend")
 _TRACE = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_ABSENT = re.compile("^$")  # Cloud Run's trace stands in all that has come from there
+_CLOUDFLARE = re.compile("^cloudflare")
+# To a client that takes JSON it answers so: https://blog.cloudflare.com/rfc-9457-agent-error-pages/
+_CLOUDFLARES_JSON = r'"cloudflare_error":\s*true'
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +106,19 @@ SIGNATURES = (
     Signature(
         "Cloudflare",
         "https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-1xxx-errors/",
-        headers={"server": re.compile("^cloudflare")},
-        page=re.compile(r"^error code: 1\d{3}|<title>Attention Required! \| Cloudflare|id=\"cf-error-details\""),
+        codes=_REFUSALS | {409},
+        headers={"server": _CLOUDFLARE, "x-cloud-trace-context": _ABSENT},
+        page=re.compile(
+            r"^error code: 1\d{3}|<title>Attention Required! \| Cloudflare|id=\"cf-error-details\"|" + _CLOUDFLARES_JSON
+        ),
+    ),
+    Signature(
+        "Cloudflare, which gets through to no revision",
+        "https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/",
+        "Users meet it as well. Look at the zone's DNS record, its SSL/TLS mode, and the certificate at the origin.",
+        codes=_NO_WAY_TO_THE_ORIGIN,
+        headers={"server": _CLOUDFLARE, "x-cloud-trace-context": _ABSENT},
+        page=re.compile(r"^error code: (52[567]|530|1\d{3})\s*$|id=\"cf-error-details\"|" + _CLOUDFLARES_JSON),
     ),
     Signature(
         "Cloudflare Access",

@@ -7,8 +7,11 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from benchmarks import collect, confirmation, judge, monitor, pre_phase, recovery, report, sandbox_start, smoke_phase
 from benchmarks.figure import BenchmarkError, Figure, figure_table
+from benchmarks.judge import comparison, confirmation
+from benchmarks.recovery import monitor
+from benchmarks.recovery import smoke as recovery
+from benchmarks.speed import collect, pre_phase, report, sandbox_start, smoke_phase
 from verification.errors import VerificationError
 
 _MEASURES: dict[str, Callable[..., list[Figure]]] = {
@@ -18,7 +21,7 @@ _MEASURES: dict[str, Callable[..., list[Figure]]] = {
     "pre-phase": pre_phase.measure,
     "recovery": recovery.measure,
     "monitor": monitor.measure,
-    "judge": judge.measure,
+    "judge": comparison.measure,
     "confirmation": confirmation.measure,
     "report": report.measure,
 }

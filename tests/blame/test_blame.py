@@ -6,8 +6,9 @@ from collections import Counter
 
 import pytest
 
-from benchmarks.blame import HARMS, chosen, parser, play_all
-from benchmarks.blame_cases import ONLY_THE_CONTROL_TELLS, WATCHES, Control, Row, matrix
+from benchmarks.blame.__main__ import chosen, parser
+from benchmarks.blame.arena import HARMS, play_all
+from benchmarks.blame.cases import ONLY_THE_CONTROL_TELLS, WATCHES, Control, Row, matrix
 
 RUNS = 30
 LANES = 2  # beside all the other tests

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.blame import parser
-from benchmarks.blame_cases import Row
-from benchmarks.blame_world import World
+from benchmarks.blame.__main__ import parser
+from benchmarks.blame.cases import Row
+from benchmarks.blame.world import World
 from benchmarks.programs import pytest as pytest_command
 from benchmarks.programs import run, sandbox
 from reports.verdict_file import VerdictFile

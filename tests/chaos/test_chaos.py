@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from benchmarks.chaos import HARMS, play_all
-from benchmarks.chaos_cases import matrix
+from benchmarks.chaos.arena import HARMS, play_all
+from benchmarks.chaos.cases import matrix
 
 RUNS = 30
 LANES = 2  # beside all the other tests

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from benchmarks.judge_scenarios import Scenario, scenarios
+from benchmarks.judge.scenarios import Scenario, scenarios
 from verification.judge.dispersion import INDEPENDENT, Dispersion, dispersion_of
 
 DAY = 24 * 60

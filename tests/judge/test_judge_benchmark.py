@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.judge_questions import smoke_outcomes
-from benchmarks.judge_rules import FAIL, PASS, UNDECIDED, ours
-from benchmarks.judge_scenarios import BLOCK_S, MINUTE, MOST, Blocks, Scenario, scenarios
+from benchmarks.judge.questions import smoke_outcomes
+from benchmarks.judge.rules import FAIL, PASS, UNDECIDED, ours
+from benchmarks.judge.scenarios import BLOCK_S, MINUTE, MOST, Blocks, Scenario, scenarios
 from verification.judge.dispersion import Dispersion
 from verification.judge.judgement import Judgement
 from verification.judge.proportion import Block, ProportionJudge, ProportionRule

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from benchmarks import watch_cost
-from benchmarks.drill import drill
 from benchmarks.figure import BenchmarkError, Figure
 from benchmarks.programs import ROOT
+from benchmarks.recovery import watch_cost
+from benchmarks.recovery.drill import drill
 from verification.settings.loading import load
 
 _FAULTS = ("error-rate", "unhealthy", "latency")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.blame_cases import Case, Row
+from benchmarks.blame.cases import Case, Row
 from benchmarks.figure import BenchmarkError
 from benchmarks.programs import ROOT
 from rollback.context import history_in

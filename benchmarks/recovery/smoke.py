@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.drill import drill
 from benchmarks.figure import BenchmarkError, Figure
+from benchmarks.recovery.drill import drill
 
 _LIMIT = 3.0
 _FAULTS = ("login-broken", "unhealthy", "mongodb-down")

@@ -1,16 +1,8 @@
-"""Does production move only where this release is at fault, and going back helps? Whole runs that something misleads.
-
-A healthy or a bad release, one row of what misled the suite once, the runner's record or none, and a revision from
-before that can be asked or not. Seeded, so that a case can be played again: `python -m benchmarks.blame --seed 1 --runs
-300`, `--only 17`; `--row hotfix` plays one row, a healthy release and a bad one.
-"""
+"""The arena of the blame matrix: plays a case in a sandbox, looks at what is left, and says which harm was done."""
 
 from __future__ import annotations
 
-import argparse
-import sys
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
@@ -20,13 +12,12 @@ from queue import Queue
 
 from pydantic import ValidationError
 
-from benchmarks.blame_cases import Case, Row, matrix
-from benchmarks.blame_relay import relay_to
-from benchmarks.blame_stage import Run, Scene, Stage
-from benchmarks.blame_world import World
+from benchmarks.blame.cases import Case, Row
+from benchmarks.blame.relay import relay_to
+from benchmarks.blame.stage import Run, Scene, Stage
+from benchmarks.blame.world import World
 from benchmarks.programs import sandbox
 from reports.verdict_file import VerdictFile
-from verification.deadline import Stopwatch
 from verification.records.jsonl import read_lines
 from verification.records.run_record import RollbackOutcome
 
@@ -193,54 +184,3 @@ def play_all(cases: Sequence[Case], lanes: int) -> Iterator[CaseResult]:
         stack.callback(pool.shutdown, cancel_futures=True)  # where one of them raises
         for played in as_completed([pool.submit(play, case) for case in cases]):
             yield played.result()
-
-
-def chosen(cases: Sequence[Case], only: int | None, row: str | None) -> list[Case]:
-    """One case, or of a row a healthy release and a bad one."""
-    if only is not None:
-        return [cases[only]]
-    if row is None:
-        return list(cases)
-    of_row = [case for case in cases if case.row == row]
-    return [next(case for case in of_row if case.bad is bad) for bad in (False, True)]
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 no harm was done, 1 some was."""
-    options = parser().parse_args(arguments)
-    cases = chosen(matrix(options.seed, options.runs, quick=options.quick), options.only, options.row)
-    talks = options.only is not None or options.row is not None
-    harms: Counter[str] = Counter()
-    endings: Counter[str] = Counter()
-    watch = Stopwatch.start()
-    for result in play_all(cases, min(options.lanes, len(cases))):
-        harms.update(result.harms)
-        endings[result.ending] += 1
-        print(f"{result.case}: {result.ending} {'; '.join(result.harms).upper()}", flush=True)
-        if result.harms or talks:
-            print(result.said, flush=True)
-    print(f"\n{len(cases)} runs, seed {options.seed}, {watch.seconds:.0f} s")
-    for name in HARMS:
-        print(f"{harms[name]:5}  {name}")
-    for ending, count in endings.most_common():
-        print(f"{count:5}  {ending}")
-    return int(bool(harms))
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    found = argparse.ArgumentParser(
-        prog="python -m benchmarks.blame", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    found.add_argument("--runs", type=int, default=300)
-    found.add_argument("--seed", type=int, default=1)
-    found.add_argument("--lanes", type=int, default=2, help="sandboxes side by side")
-    found.add_argument("--quick", action="store_true", help="without watches and what else takes long")
-    one = found.add_mutually_exclusive_group()
-    one.add_argument("--only", type=int, metavar="NUMBER", help="one case of the matrix, with all that it said")
-    one.add_argument("--row", choices=list(Row), help="one row: a healthy release and a bad one, with all they said")
-    return found
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,20 +1,13 @@
-"""Runs that are killed, interrupted and starved at random instants, while Cloud Run fails in every way: what is left?
-
-Seeded, so that a case can be played again: `python -m benchmarks.chaos --seed 1 --runs 300`, `--only 17`.
-"""
+"""The arena of the chaos matrix: plays a case in a sandbox, strikes its run, and says which harm was done."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, suppress
@@ -25,11 +18,11 @@ from shutil import copy
 
 import httpx
 
-from benchmarks.chaos_cases import INSIDE, STARVED, Case, matrix
+from benchmarks.chaos.cases import INSIDE, STARVED, Case
 from benchmarks.figure import BenchmarkError
 from benchmarks.programs import ROOT, environment, pytest, sandbox
 from verification.clients.google.cloud_run import CloudRun, ServiceState
-from verification.deadline import Deadline, Stopwatch, poll
+from verification.deadline import Deadline, poll
 from verification.local_sandbox.addresses import DeploymentNote
 from verification.local_sandbox.sandbox import Sandbox
 from verification.records.journal import JournalEntry, JournalView
@@ -87,7 +80,7 @@ class Arena:
             text = text.replace(f'{name}_latency = "', f'{name}_latency = "1m ')
         team = folder / "team"
         team.mkdir()
-        copy(Path(__file__).with_name("chaos_criterion.py"), team / "test_chaos_criterion.py")
+        copy(Path(__file__).with_name("criterion.py"), team / "test_chaos_criterion.py")
         self._deployment = folder / "deployment.toml"
         self._deployment.write_text(f'{text}\n[criteria]\npaths = ["team"]\n', encoding="utf-8")
 
@@ -253,41 +246,3 @@ def play_all(cases: Sequence[Case], lanes: int) -> Iterator[CaseResult]:
         stack.callback(pool.shutdown, cancel_futures=True)  # where one of them raises
         for played in as_completed([pool.submit(play, case) for case in cases]):
             yield played.result()
-
-
-def main() -> int:
-    """Exit codes: 0 no harm was done, 1 some was."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos", description=__doc__)
-    parser.add_argument("--runs", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument(
-        "--lanes",
-        type=int,
-        default=2 * (os.cpu_count() or 1),
-        help="sandboxes side by side; a killed run waits more than it computes",
-    )
-    parser.add_argument("--quick", action="store_true", help="without watches and what else takes long")
-    parser.add_argument("--only", type=int, metavar="NUMBER", help="one case of the matrix, with all that it said")
-    options = parser.parse_args()
-    cases = matrix(options.seed, options.runs, quick=options.quick)
-    if options.only is not None:
-        cases = [cases[options.only]]
-    harms: Counter[str] = Counter()
-    endings: Counter[str] = Counter()
-    watch = Stopwatch.start()
-    for result in play_all(cases, min(options.lanes, len(cases))):
-        harms.update(result.harms)
-        endings[result.ending] += 1
-        print(f"{result.case}: {result.ending} {' '.join(result.harms).upper()}", flush=True)
-        if result.harms or options.only is not None:
-            print(result.said, flush=True)
-    print(f"\n{len(cases)} runs, seed {options.seed}, {watch.seconds:.0f} s")
-    for name in HARMS:
-        print(f"{harms[name]:5}  {name}")
-    for ending, count in endings.most_common():
-        print(f"{count:5}  {ending}")
-    return int(bool(harms))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmarks.judge_scenarios import BLOCK_S, MINUTE, WATCH, Blocks, Bools, Floats, Ints, Scenario
+from benchmarks.judge.scenarios import BLOCK_S, MINUTE, WATCH, Blocks, Bools, Floats, Ints, Scenario
 from verification.judge import sequential_test as ev
 from verification.judge.proportion import (
     END_ALPHA,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.figure import BenchmarkError, Figure
 from benchmarks.programs import Ended, run, run_phase
-from benchmarks.stand_in import ITEMS, VARIABLES, running_stand_in
+from benchmarks.speed.stand_in import ITEMS, VARIABLES, running_stand_in
 
 _DELAYS = (0.05, 0.5, 2.0)
 # The listing, then the media that it names. The media do not depend on each other, so however many: two answers deep.

@@ -16,10 +16,10 @@ from itertools import chain, groupby
 
 import numpy as np
 
-from benchmarks import judge_questions
 from benchmarks.figure import Figure, text_table
-from benchmarks.judge_rules import FAIL, PASS, UNDECIDED, Outcomes, ours, rivals
-from benchmarks.judge_scenarios import (
+from benchmarks.judge import questions
+from benchmarks.judge.rules import FAIL, PASS, UNDECIDED, Outcomes, ours, rivals
+from benchmarks.judge.scenarios import (
     BLOCK_S,
     MINUTE,
     MOST,
@@ -66,7 +66,7 @@ def measure(*, quick: bool) -> list[Figure]:
         f"{runs[0]:,} runs of each healthy or troubled scenario ({_SPELLS:,} with spells), {runs[1]:,} of each other\n"
     )
     print(f"{_pooled(found)}\n\n{_each(found)}\n")
-    return [*_figures(found), *judge_questions.measure(quick=quick)]
+    return [*_figures(found), *questions.measure(quick=quick)]
 
 
 def _judged(scenario: Scenario, runs: tuple[int, int]) -> list[_ScenarioResult]:

@@ -1,4 +1,4 @@
-"""What asking again makes of a smoke phase of nine criteria, as the code plays it; `judge_questions` counts it out."""
+"""What asking again makes of a smoke phase of nine criteria, as the code plays it; `questions` counts it out."""
 
 from __future__ import annotations
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from benchmarks.blame_cases import Case, Control, Row
-from benchmarks.blame_relay import Asked, Instead, Relay
-from benchmarks.blame_world import ENVIRONMENT, TIMEOUT, Where, World, deployment_file, without_tag_address
+from benchmarks.blame.cases import Case, Control, Row
+from benchmarks.blame.relay import Asked, Instead, Relay
+from benchmarks.blame.world import ENVIRONMENT, TIMEOUT, Where, World, deployment_file, without_tag_address
 from benchmarks.figure import BenchmarkError
 from benchmarks.programs import ROOT, environment, pytest
 from verification.deadline import Deadline, poll

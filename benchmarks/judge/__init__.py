@@ -1,0 +1,1 @@
+"""The judge of a watch and of a smoke phase's questions, over simulations whose truth is known."""

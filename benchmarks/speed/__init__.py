@@ -1,0 +1,1 @@
+"""How long starting, collecting, a phase and its report take."""

@@ -38,7 +38,7 @@ def main() -> int:
     for result in play_all(cases, min(options.lanes, len(cases))):
         harms.update(result.harms)
         endings[result.ending] += 1
-        print(f"{result.case}: {result.ending} {' '.join(result.harms).upper()}", flush=True)
+        print(f"{result.case}: {result.ending} {'; '.join(result.harms).upper()}", flush=True)
         if result.harms or options.only is not None:
             print(result.said, flush=True)
     print(f"\n{len(cases)} runs, seed {options.seed}, {watch.seconds:.0f} s")

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections import Counter
 from collections.abc import Sequence
 
 from benchmarks.blame.arena import HARMS, play_all
 from benchmarks.blame.cases import Case, Row, matrix
-from verification.deadline import Stopwatch
+from benchmarks.matrix import tell
 
 
 def chosen(cases: Sequence[Case], only: int | None, row: str | None) -> list[Case]:
@@ -31,22 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 no harm was done, 1 some was."""
     options = parser().parse_args(arguments)
     cases = chosen(matrix(options.seed, options.runs, quick=options.quick), options.only, options.row)
-    talks = options.only is not None or options.row is not None
-    harms: Counter[str] = Counter()
-    endings: Counter[str] = Counter()
-    watch = Stopwatch.start()
-    for result in play_all(cases, min(options.lanes, len(cases))):
-        harms.update(result.harms)
-        endings[result.ending] += 1
-        print(f"{result.case}: {result.ending} {'; '.join(result.harms).upper()}", flush=True)
-        if result.harms or talks:
-            print(result.said, flush=True)
-    print(f"\n{len(cases)} runs, seed {options.seed}, {watch.seconds:.0f} s")
-    for name in HARMS:
-        print(f"{harms[name]:5}  {name}")
-    for ending, count in endings.most_common():
-        print(f"{count:5}  {ending}")
-    return int(bool(harms))
+    results = play_all(cases, min(options.lanes, len(cases)))
+    return tell(results, HARMS, options.seed, all_said=options.only is not None or options.row is not None)
 
 
 def parser() -> argparse.ArgumentParser:

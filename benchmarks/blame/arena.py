@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Queue
 
 from pydantic import ValidationError
 
@@ -16,12 +12,10 @@ from benchmarks.blame.cases import Case, Row
 from benchmarks.blame.relay import relay_to
 from benchmarks.blame.stage import Run, Scene, Stage
 from benchmarks.blame.world import World
-from benchmarks.programs import sandbox
+from benchmarks.matrix import USERS, CaseResult, harms_done, play_side_by_side
 from reports.verdict_file import VerdictFile
 from verification.records.jsonl import read_lines
 from verification.records.run_record import RollbackOutcome
-
-_USERS_RPM = "600"
 
 # What should not be after a run. None may ever happen.
 HARMS = (
@@ -34,16 +28,6 @@ HARMS = (
     "a tag left behind and nobody told",
     "verdict missing",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class CaseResult:
-    """What a run left behind: which of `HARMS` it did, how it ended, and all that it `said`."""
-
-    case: Case
-    harms: tuple[str, ...]
-    ending: str
-    said: str
 
 
 class Arena:
@@ -76,8 +60,7 @@ class Arena:
             hotfix=stage.hotfix,
             still_failing=tuple(failing),
         )
-        happened = left.happened(case)
-        harms = tuple(harm for harm, is_true in zip(HARMS, happened, strict=True) if is_true)
+        harms = harms_done(HARMS, left.happened(case))
         return CaseResult(case, harms, left.ending(case), f"{said}\n{left.summary(case)}")
 
 
@@ -166,21 +149,4 @@ def _triggers(verdict: VerdictFile | None) -> tuple[str, ...]:
 
 def play_all(cases: Sequence[Case], lanes: int) -> Iterator[CaseResult]:
     """Play all cases in `lanes` sandboxes side by side; as they end. Raises BenchmarkError."""
-    idle: Queue[Arena] = Queue()
-
-    def play(case: Case) -> CaseResult:
-        arena = idle.get()
-        try:
-            return arena.play(case)
-        finally:
-            idle.put(arena)
-
-    with ExitStack() as stack:
-        for _ in range(lanes):
-            folder = stack.enter_context(tempfile.TemporaryDirectory())
-            world = World(stack.enter_context(sandbox("--users-rpm", _USERS_RPM)))
-            idle.put(Arena(world, Path(folder)))
-        pool = stack.enter_context(ThreadPoolExecutor(lanes))
-        stack.callback(pool.shutdown, cancel_futures=True)  # where one of them raises
-        for played in as_completed([pool.submit(play, case) for case in cases]):
-            yield played.result()
+    return play_side_by_side(cases, lanes, lambda sandbox, folder: Arena(World(sandbox), folder), *USERS)

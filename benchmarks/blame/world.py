@@ -13,6 +13,7 @@ import httpx
 
 from benchmarks.blame.cases import Case, Row
 from benchmarks.figure import BenchmarkError
+from benchmarks.matrix import patient
 from benchmarks.programs import ROOT
 from rollback.context import history_in
 from verification.clients.google.cloud_run import CloudRun
@@ -28,8 +29,6 @@ _SETTLES_WITHIN = 20.0
 _USERS_WITHIN = 30.0
 _ASKED = 3  # times, of which all must fail for what "still fails"
 _LATEST = {"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 100}
-# How fast a machine answers that plays many cases at once is not what is asked here.
-_PATIENT = ("p95", "mongodb", "openai", "elevenlabs", "pinecone")
 _REPORTED = '[environments.live.health.reported_revision]\npath = "/health/deep"\nfield = "revision"\n'
 _COMPRESSED = {
     'retry_after = "1s"': f'retry_after = "1s"\ntimeout = "{TIMEOUT:g}s"\nconfirm_within = "8s"',
@@ -168,9 +167,7 @@ def deployment_file(world: World, where: Where, case: Case) -> str:
         if text.count(old) != 1:
             raise BenchmarkError(f"deployment.toml has {old!r} {text.count(old)} times")
         text = text.replace(old, new)
-    for name in _PATIENT:
-        text = text.replace(f'{name}_latency = "', f'{name}_latency = "1m ')
-    return f"""{text}
+    return f"""{patient(text)}
 [environments.live.cloud_run]
 service = "{table.service}"
 region = "{table.region}"

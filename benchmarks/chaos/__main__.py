@@ -8,11 +8,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections import Counter
 
 from benchmarks.chaos.arena import HARMS, play_all
 from benchmarks.chaos.cases import matrix
-from verification.deadline import Stopwatch
+from benchmarks.matrix import tell
 
 
 def main() -> int:
@@ -32,21 +31,8 @@ def main() -> int:
     cases = matrix(options.seed, options.runs, quick=options.quick)
     if options.only is not None:
         cases = [cases[options.only]]
-    harms: Counter[str] = Counter()
-    endings: Counter[str] = Counter()
-    watch = Stopwatch.start()
-    for result in play_all(cases, min(options.lanes, len(cases))):
-        harms.update(result.harms)
-        endings[result.ending] += 1
-        print(f"{result.case}: {result.ending} {'; '.join(result.harms).upper()}", flush=True)
-        if result.harms or options.only is not None:
-            print(result.said, flush=True)
-    print(f"\n{len(cases)} runs, seed {options.seed}, {watch.seconds:.0f} s")
-    for name in HARMS:
-        print(f"{harms[name]:5}  {name}")
-    for ending, count in endings.most_common():
-        print(f"{count:5}  {ending}")
-    return int(bool(harms))
+    results = play_all(cases, min(options.lanes, len(cases)))
+    return tell(results, HARMS, options.seed, all_said=options.only is not None)
 
 
 if __name__ == "__main__":

@@ -5,22 +5,19 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
-from queue import Queue
 from shutil import copy
 
 import httpx
 
 from benchmarks.chaos.cases import INSIDE, STARVED, Case
 from benchmarks.figure import BenchmarkError
-from benchmarks.programs import ROOT, environment, pytest, sandbox
+from benchmarks.matrix import USERS, CaseResult, harms_done, patient, play_side_by_side
+from benchmarks.programs import ROOT, environment, pytest
 from verification.clients.google.cloud_run import CloudRun, ServiceState
 from verification.deadline import Deadline, poll
 from verification.local_sandbox.addresses import DeploymentNote
@@ -30,7 +27,6 @@ from verification.records.jsonl import read_lines
 from verification.records.rollback_plan import CONTROL_TAG
 
 _WITHIN = 300.0  # a bound for one case, not a figure
-_USERS_RPM = "600"
 _MID_WATCH = "@6s"  # when a release turns bad that is watched
 _CI_WITHIN = 60.0  # how long the CI system lets a run hang that owes nothing
 _SETTLES_WITHIN = 20.0
@@ -41,8 +37,6 @@ _COMPRESSED = {
     'verify_within = "20s"': 'verify_within = "4s"',
     'timeout = "10s"': 'timeout = "4s"',
 }
-# How fast a machine answers that plays many cases at once is not what is asked here.
-_PATIENT = ("p95", "mongodb", "openai", "elevenlabs", "pinecone")
 
 
 # What should not be after a run. None may ever happen.
@@ -56,16 +50,6 @@ HARMS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class CaseResult:
-    """What a run left behind: which of `HARMS` it did, how it ended, and all that it `said`."""
-
-    case: Case
-    harms: tuple[str, ...]
-    ending: str
-    said: str
-
-
 class Arena:
     """A sandbox that plays case after case, and in `folder` the deployment file that describes it."""
 
@@ -76,13 +60,11 @@ class Arena:
         for old, new in _COMPRESSED.items():
             assert old in text, f"deployment.toml has no {old}"
             text = text.replace(old, new, 1)
-        for name in _PATIENT:
-            text = text.replace(f'{name}_latency = "', f'{name}_latency = "1m ')
         team = folder / "team"
         team.mkdir()
         copy(Path(__file__).with_name("criterion.py"), team / "test_chaos_criterion.py")
         self._deployment = folder / "deployment.toml"
-        self._deployment.write_text(f'{text}\n[criteria]\npaths = ["team"]\n', encoding="utf-8")
+        self._deployment.write_text(f'{patient(text)}\n[criteria]\npaths = ["team"]\n', encoding="utf-8")
 
     def play(self, case: Case) -> CaseResult:
         """Release, run, strike, and look at what is left. Raises BenchmarkError for a run that does not end."""
@@ -166,7 +148,7 @@ class Arena:
             not folders or not all(reported),
             tagged and not any("--remove-tags" in text for text in (said, *summaries)),
         )
-        harms = tuple(harm for harm, is_true in zip(HARMS, happened, strict=True) if is_true)
+        harms = harms_done(HARMS, happened)
         ending = _ending(case, entries, back=serving == {note.previous}, called=called, told=told)
         return CaseResult(case, harms, ending, said)
 
@@ -228,21 +210,5 @@ def _ending(case: Case, entries: list[JournalEntry], *, back: bool, called: bool
 def play_all(cases: Sequence[Case], lanes: int) -> Iterator[CaseResult]:
     """Play all cases in `lanes` sandboxes side by side; as they end. Raises BenchmarkError."""
     # A watch judges what users meet; the other phases ask for themselves.
-    users = ("--users-rpm", _USERS_RPM) if any(case.phase == "monitor" for case in cases) else ()
-    idle: Queue[Arena] = Queue()
-
-    def play(case: Case) -> CaseResult:
-        arena = idle.get()
-        try:
-            return arena.play(case)
-        finally:
-            idle.put(arena)
-
-    with ExitStack() as stack:
-        for _ in range(lanes):
-            folder = stack.enter_context(tempfile.TemporaryDirectory())
-            idle.put(Arena(stack.enter_context(sandbox(*users)), Path(folder)))
-        pool = stack.enter_context(ThreadPoolExecutor(lanes))
-        stack.callback(pool.shutdown, cancel_futures=True)  # where one of them raises
-        for played in as_completed([pool.submit(play, case) for case in cases]):
-            yield played.result()
+    users = USERS if any(case.phase == "monitor" for case in cases) else ()
+    return play_side_by_side(cases, lanes, Arena, *users)

@@ -47,7 +47,7 @@ LONG_ONES = (
     ("runs/test_monitor.py", "runs/test_pre.py"),
     ("runs/test_hooks.py", "runs/test_rollback_outcomes.py", "runs/test_story.py"),
     ("rollback",),
-    ("runs", "migrations/test_migrations_rehearsal.py"),
+    ("runs", "migrations/test_migrations_rehearsal.py", "migrations/test_migrations_harm.py"),
 )
 
 Address = dict[str, Any]

@@ -1,120 +1,31 @@
-"""The unmodified google-cloud-run clients against the sandbox's Cloud Run, over REST and over gRPC alike."""
+"""What the unmodified google-cloud-run clients read and write of the sandbox's Cloud Run, over REST and over gRPC alike."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-
-import grpc
 import pytest
 from google.api_core import exceptions
-from google.api_core.future.polling import DEFAULT_POLLING
-from google.api_core.operation import Operation
-from google.auth.credentials import AnonymousCredentials
 from google.cloud import run_v2
-from google.cloud.run_v2.services.revisions.transports import RevisionsGrpcTransport
-from google.cloud.run_v2.services.services.transports import ServicesGrpcTransport
 from google.longrunning import operations_pb2
 
+from tests.sandbox.google.cloud_run_clients import (
+    ALL_TO_LATEST,
+    LATEST,
+    Clients,
+    State,
+    clients,
+    condition,
+    pin,
+    transport,
+)
 from tests.sandbox.google.control_plane_fixture import (
     BROKEN,
-    DEADLINE_SECONDS,
     NAME,
     PARENT,
     RETIRED,
     SERVING,
-    RunningControlPlane,
-    running_control_plane,
 )
 
-LATEST = run_v2.TrafficTargetAllocationType.TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST
-REVISION = run_v2.TrafficTargetAllocationType.TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION
-ALL_TO_LATEST = run_v2.TrafficTarget(type_=LATEST, percent=100)
-State = run_v2.Condition.State
-POLLING = DEFAULT_POLLING.with_delay(initial=0.02, maximum=0.1, multiplier=1.5)
-
-
-@dataclass
-class Clients:
-    """Both clients over one transport, and the control plane behind them."""
-
-    world: RunningControlPlane
-    services: run_v2.ServicesClient
-    revisions: run_v2.RevisionsClient
-
-    def get(self) -> run_v2.Service:
-        """Read the service once, without the client's retries."""
-        return self.services.get_service(name=NAME, retry=None, timeout=DEADLINE_SECONDS)
-
-    def ask(self, traffic: Sequence[run_v2.TrafficTarget], etag: str = "") -> Operation:
-        """Send a traffic update."""
-        return self.write(run_v2.Service(name=NAME, traffic=traffic, etag=etag), "traffic")
-
-    def write(self, service: run_v2.Service, *mask: str, validate_only: bool = False) -> Operation:
-        """Send an update of the parts in `mask`."""
-        return self.services.update_service(
-            run_v2.UpdateServiceRequest(service=service, update_mask={"paths": mask}, validate_only=validate_only),
-            timeout=DEADLINE_SECONDS,
-        )
-
-    def done(self, operation: Operation) -> run_v2.Service:
-        """Wait for an operation."""
-        service: run_v2.Service = operation.result(  # type: ignore[no-untyped-call]
-            timeout=DEADLINE_SECONDS, polling=POLLING
-        )
-        return service
-
-    def move(self, *traffic: run_v2.TrafficTarget) -> run_v2.Service:
-        """Update the traffic and wait until it settled."""
-        return self.done(self.ask(traffic))
-
-
-def pin(revision: str, percent: int = 100, tag: str = "") -> run_v2.TrafficTarget:
-    return run_v2.TrafficTarget(type_=REVISION, revision=revision, percent=percent, tag=tag)
-
-
-@contextmanager
-def connected(transport: str, operation_seconds: float = 0.1) -> Iterator[Clients]:
-    """Clients of a control plane of their own."""
-    with running_control_plane(operation_seconds) as world:
-        if transport == "rest":
-            credentials = AnonymousCredentials()  # type: ignore[no-untyped-call]
-            options = {"api_endpoint": world.rest}
-            yield Clients(
-                world,
-                run_v2.ServicesClient(transport="rest", credentials=credentials, client_options=options),
-                run_v2.RevisionsClient(transport="rest", credentials=credentials, client_options=options),
-            )
-            return
-        with grpc.insecure_channel(f"127.0.0.1:{world.grpc_port}") as channel:
-            yield Clients(
-                world,
-                run_v2.ServicesClient(transport=ServicesGrpcTransport(channel=channel)),
-                run_v2.RevisionsClient(transport=RevisionsGrpcTransport(channel=channel)),
-            )
-
-
-@pytest.fixture(params=["rest", "grpc"])
-def transport(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def clients(transport: str) -> Iterator[Clients]:
-    with connected(transport) as found:
-        yield found
-
-
-@pytest.fixture
-def slow_clients(transport: str) -> Iterator[Clients]:
-    """As `clients`, with operations that do not end during a test."""
-    with connected(transport, operation_seconds=600) as found:
-        yield found
-
-
-def condition(conditions: Sequence[run_v2.Condition], kind: str) -> run_v2.Condition:
-    return next(each for each in conditions if each.type_ == kind)
+__all__ = ["clients", "transport"]
 
 
 def test_a_status_that_follows_the_latest_names_no_revision(clients: Clients) -> None:
@@ -160,154 +71,6 @@ def test_a_revision_whose_container_failed_is_not_ready(clients: Clients) -> Non
     ready = condition(revision.conditions, "Ready")
     assert ready.state == State.CONDITION_FAILED
     assert ready.revision_reason == run_v2.Condition.RevisionReason.HEALTH_CHECK_CONTAINER_ERROR
-
-
-def test_traffic_moves_when_the_etag_is_current(clients: Clients) -> None:
-    before = clients.get()
-    after = clients.done(clients.ask([pin(RETIRED)], before.etag))
-    assert [(each.type_, each.revision, each.percent) for each in after.traffic_statuses] == [(REVISION, RETIRED, 100)]
-    assert after.generation == after.observed_generation == before.generation + 1
-    assert after.terminal_condition.state == State.CONDITION_SUCCEEDED
-    assert after.etag != before.etag
-    assert clients.world.control.route("bayit-plus-backend") == RETIRED
-    assert RETIRED in clients.world.runtime.started
-    assert after.latest_ready_revision.endswith(SERVING)
-
-
-def test_roles_swap_when_traffic_moves(clients: Clients) -> None:
-    clients.move(pin(RETIRED))
-    now_idle = clients.revisions.get_revision(name=f"{NAME}/revisions/{SERVING}")
-    now_serving = clients.revisions.get_revision(name=f"{NAME}/revisions/{RETIRED}")
-    assert condition(now_idle.conditions, "Active").state == State.CONDITION_FAILED
-    assert condition(now_serving.conditions, "Active").state == State.CONDITION_SUCCEEDED
-
-
-def test_a_write_with_a_stale_etag_is_refused(clients: Clients, transport: str) -> None:
-    stale = clients.get().etag
-    clients.move(pin(SERVING))
-    with pytest.raises(exceptions.Conflict) as refused:
-        clients.ask([pin(RETIRED)], stale)
-    assert isinstance(refused.value, exceptions.Aborted) == (transport == "grpc")
-    assert clients.get().traffic[0].revision == SERVING
-
-
-def test_nothing_has_settled_while_the_operation_runs(slow_clients: Clients) -> None:
-    before = slow_clients.get()
-    operation = slow_clients.ask([pin(RETIRED)], before.etag)
-    during = slow_clients.get()
-    assert not operation.operation.done
-    assert during.reconciling
-    assert during.generation == during.observed_generation + 1
-    assert during.terminal_condition.state == State.CONDITION_RECONCILING
-    assert during.traffic[0].revision == RETIRED
-    assert during.traffic_statuses == before.traffic_statuses
-    assert operation.metadata.name == NAME
-
-
-def test_a_failed_operation_leaves_traffic_where_it_was_and_says_so(clients: Clients) -> None:
-    clients.world.control.faults.add("rollback-fails")
-    before = clients.get()
-    with pytest.raises(exceptions.GoogleAPICallError):
-        clients.move(pin(RETIRED))
-    after = clients.get()
-    assert after.traffic_statuses == before.traffic_statuses
-    assert after.traffic[0].revision == RETIRED
-    assert after.terminal_condition.state == State.CONDITION_FAILED
-    assert condition(after.conditions, "RoutesReady").state == State.CONDITION_FAILED
-    assert not after.reconciling
-    assert after.generation == after.observed_generation
-    assert clients.world.control.route("bayit-plus-backend") == SERVING
-
-
-@pytest.mark.parametrize("target", [BROKEN, "bayit-plus-backend-00099-zzz"])
-def test_a_revision_that_cannot_serve_fails_the_operation(clients: Clients, target: str) -> None:
-    with pytest.raises(exceptions.GoogleAPICallError, match=target):
-        clients.move(pin(target))
-    assert clients.world.control.route("bayit-plus-backend") == SERVING
-
-
-def test_an_empty_split_follows_the_latest(clients: Clients) -> None:
-    clients.move(pin(RETIRED))
-    after = clients.move()
-    assert list(after.traffic) == [ALL_TO_LATEST]
-    assert clients.world.control.route("bayit-plus-backend") == SERVING
-
-
-@pytest.mark.parametrize(
-    "traffic",
-    [
-        [pin(RETIRED, 60), pin(SERVING, 30)],
-        [pin(RETIRED, 130), pin(SERVING, -30)],
-        [pin(f"{NAME}/revisions/{RETIRED}")],
-        [run_v2.TrafficTarget(percent=100)],
-        [run_v2.TrafficTarget(type_=LATEST, revision=RETIRED, percent=100)],
-        [pin(RETIRED, 100, "blue"), pin(SERVING, 0, "blue")],
-        [pin(RETIRED, 100, "Not_A_Tag")],
-    ],
-    ids=["90 %", "negative", "full name", "no type", "latest with a name", "tag twice", "bad tag"],
-)
-def test_a_split_that_makes_no_sense_is_refused(clients: Clients, traffic: list[run_v2.TrafficTarget]) -> None:
-    before = clients.get()
-    with pytest.raises(exceptions.BadRequest):
-        clients.ask(traffic)
-    assert clients.get() == before
-
-
-def test_a_split_sends_requests_both_ways(clients: Clients) -> None:
-    clients.move(pin(RETIRED, 50), pin(SERVING, 50))
-    assert {clients.world.control.route("bayit-plus-backend") for _ in range(200)} == {RETIRED, SERVING}
-
-
-def test_a_tag_at_no_traffic_has_an_address_and_gets_no_requests(clients: Clients) -> None:
-    control = clients.world.control
-    control.on_change = lambda service: control.tag_urls.update({(service.name, "blue"): "http://127.0.0.1:2"})
-    after = clients.move(ALL_TO_LATEST, pin(RETIRED, 0, "blue"))
-    assert [(each.tag, each.uri) for each in after.traffic_statuses] == [("", ""), ("blue", "http://127.0.0.1:2")]
-    assert control.route("bayit-plus-backend", "blue") == RETIRED
-    assert {control.route("bayit-plus-backend") for _ in range(50)} == {SERVING}
-
-
-def test_a_deploy_takes_over_when_traffic_follows_the_latest(clients: Clients) -> None:
-    name = clients.world.deploy()
-    after = clients.get()
-    assert after.latest_ready_revision.endswith(name)
-    assert after.terminal_condition.state == State.CONDITION_SUCCEEDED
-    assert clients.world.control.route("bayit-plus-backend") == name
-    note = clients.world.service.deployments[-1]
-    assert (note.previous, note.current, note.commit) == (SERVING, name, "f" * 40)
-
-
-def test_a_deploy_gets_no_traffic_while_traffic_is_pinned(clients: Clients) -> None:
-    clients.move(pin(SERVING))
-    name = clients.world.deploy()
-    assert clients.get().latest_ready_revision.endswith(name)
-    assert clients.world.control.route("bayit-plus-backend") == SERVING
-    idle = clients.revisions.get_revision(name=f"{NAME}/revisions/{name}")
-    assert condition(idle.conditions, "Active").revision_reason == run_v2.Condition.RevisionReason.RETIRED
-    clients.move(ALL_TO_LATEST)
-    assert clients.world.control.route("bayit-plus-backend") == name
-
-
-def test_a_deploy_whose_container_fails_changes_nothing_that_serves(clients: Clients) -> None:
-    with pytest.raises(Exception, match="not ready"):
-        clients.world.deploy("does-not-start")
-    after = clients.get()
-    assert after.latest_ready_revision.endswith(SERVING)
-    assert not after.latest_created_revision.endswith(SERVING)
-    assert after.terminal_condition.state == State.CONDITION_FAILED
-    assert clients.world.control.route("bayit-plus-backend") == SERVING
-    assert len(clients.world.service.deployments) == 0
-
-
-def test_somebody_elses_change_conflicts_once(clients: Clients) -> None:
-    clients.world.control.faults.add("rollback-conflict")
-    with pytest.raises(exceptions.Conflict):
-        clients.ask([pin(RETIRED)], clients.get().etag)
-    changed = clients.get()
-    assert changed.labels
-    assert changed.traffic[0].type_ == LATEST
-    after = clients.done(clients.ask([pin(RETIRED)], changed.etag))
-    assert after.traffic_statuses[0].revision == RETIRED
 
 
 def test_every_call_fails_while_the_api_is_down(clients: Clients) -> None:

@@ -38,6 +38,7 @@ _SERVICE = {
     "unhealthy": "All health endpoints and all API paths answer 503.",
     "slow-start": "Every path answers 503 for the first 0.7 s after the revision's first request.",
     "login-broken": "POST /api/v1/auth/login answers 500.",
+    "password-unchecked": "POST /api/v1/auth/login takes any password.",
     "search-broken": "GET /api/v1/search answers 500 with an HTML error page.",
     "playback-broken": "Media URLs answer 404.",
     "mongodb-down": "The revision's MongoDB address refuses connections: readiness and deep health answer 503, "

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from verification.clients.service.answer import Answer, Listing
-from verification.errors import AskedOnce, CredentialsRefused, ServiceError, VerificationError
+from verification.errors import AskedOnce, CredentialsRefused, ObserverError, ServiceError, VerificationError
 from verification.redaction import register
 from verification.settings.loading import secret
 from verification.settings.service import DeepHealth, HealthQuestion, LoginFlow
@@ -58,10 +58,17 @@ def login_of(answer: Answer, flow: LoginFlow) -> Login:
     return Login(discreet(answer), token)
 
 
-def refused_login_of(answer: Answer) -> Answer:
-    """The answer to a wrong password. One that failed says nothing: it is not put again, lest the account is locked."""
+def refused_login_of(answer: Answer, flow: LoginFlow) -> Answer:
+    """The answer to a wrong password. One that failed says nothing: it is not put again, lest the account is locked.
+
+    One that is refused otherwise than expected lets nobody in: whether settings or release are wrong is not known.
+    """
     if answer.problem is None and answer.code is not None and answer.code < 500:
-        return discreet(answer)
+        if answer.code < 400 or answer.code == flow.refused_with:
+            return discreet(answer)
+        otherwise = f"{answer.question}: a wrong password is refused with {answer.code}, expected {flow.refused_with}"
+        remedy = "Mend flows.login.refused_with in deployment.toml, unless the release should not have changed that."
+        return replace(answer, problem=ObserverError(otherwise, remedy))
     why = answer.problem.cause if answer.problem else f"{answer.question}: answered {answer.code}"
     problem = AskedOnce(f"whether a wrong password is refused is not known: {why}", "It is asked once in a run.")
     return replace(answer, problem=problem)

@@ -167,7 +167,10 @@ class Backend:
         if "account-locked" in trouble:
             raise HTTPException(423, "Account locked: too many login attempts")
         user = await self._database["users"].find_one({"email": login.email})
-        if user is None or not await asyncio.to_thread(password_matches, login.password, _stored(user, trouble)):
+        unchecked = "password-unchecked" in self._faults
+        if user is None or not (
+            unchecked or await asyncio.to_thread(password_matches, login.password, _stored(user, trouble))
+        ):
             raise HTTPException(401, "Incorrect email or password", {"WWW-Authenticate": "Bearer"})
         token = secrets.token_urlsafe(32)
         session = {"token": token, "user_id": user["_id"], "created_at": datetime.now(UTC)}

@@ -140,14 +140,23 @@ def test_a_revision_that_is_answered_otherwise_at_a_tags_address_cannot_be_asked
     assert tags(world) == []
 
 
-def test_a_wrong_password_that_no_revision_refuses_as_it_should_is_not_called_mended(
+def test_a_wrong_password_that_is_refused_otherwise_than_expected_moves_nothing_and_does_not_pass(
     run: Runner, world: World, production: Callable[..., Path], account: dict[str, str]
 ) -> None:
-    """It is tried once in a run: nobody knows how the revision from before answers it."""
     note = world.release()
     file = production(('policy = "manual"', 'policy = "automatic"'), ("refused_with = 401", "refused_with = 403"))
     variables = {**account, "PREVIOUS_REVISION": note["previous"]}
     ran = run("-m", "smoke", "--env", "production", f"--deployment={file}", variables=variables)
+    assert ran.code == 75, ran.said
+    assert (ran.of("login"), ran.verdict.rollback.outcome) == ("inconclusive", "not needed")
+    assert "refused with 401, expected 403" in ran.report
+
+
+def test_whether_a_wrong_password_is_refused_again_is_not_known_as_it_is_tried_once_in_a_run(
+    run: Runner, world: World
+) -> None:
+    ran = run("-m", "smoke", "--env", "sandbox", "--fault", "password-unchecked", variables=world.variables)
+    assert ran.verdict.rollback.outcome == "done"
     assert control(ran) == "unknown"
     assert "it is asked once in a run" in ran.verdict.rollback.reason
     assert ran.verdict.rollback.verified is False

@@ -41,7 +41,8 @@ def refused_login(service: Service, settings: Settings, variables: dict[str, str
     """Try a wrong password for the smoke account, once, and only when a login has shown that the start is finished."""
     flow = given(settings.flows.login, "flows.login")
     wrong = {flow.password_field: f"wrong-{secrets.token_hex(8)}"}
-    return refused_login_of(service.post(flow.path, {**credentials(flow, variables), **wrong}, repeatable=False))
+    answer = service.post(flow.path, {**credentials(flow, variables), **wrong}, repeatable=False)
+    return refused_login_of(answer, flow)
 
 
 @probe

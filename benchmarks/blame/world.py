@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -72,8 +73,8 @@ class World:
         return note.current
 
     def release(self, fault: str = "", role: Role = "production") -> DeploymentNote:
-        """Deploy a revision."""
-        return self.sandbox.release([fault] if fault else [], role)
+        """Deploy a revision, of a commit of its own."""
+        return self.sandbox.release([fault] if fault else [], role, secrets.token_hex(20))
 
     def follow_latest(self, role: Role = "production") -> None:
         """Let all traffic follow deployments, without a tag."""

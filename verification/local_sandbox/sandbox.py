@@ -119,9 +119,13 @@ class Sandbox:
         carried = {fault.name for fault in catalogue.faults if fault.kind == "service"}
         return tuple(fault for fault in faults if fault.partition("@")[0] in carried)  # NAME or NAME@8s
 
-    def release(self, faults: Sequence[str], role: Role = "production") -> DeploymentNote:
-        """Deploy a new revision that carries `faults`. Raises SettingsError for one that the sandbox does not know."""
-        note = self._operate("POST", "release", {"environment": role, "faults": list(faults)})
+    def release(self, faults: Sequence[str], role: Role = "production", commit: str = "") -> DeploymentNote:
+        """Deploy a new revision that carries `faults`, of `commit` (empty: of the one that is to be released).
+
+        Raises SettingsError for a fault that the sandbox does not know.
+        """
+        named = {"commit": commit} if commit else {}
+        note = self._operate("POST", "release", {"environment": role, "faults": list(faults), **named})
         return DeploymentNote.model_validate_json(note)
 
     def _operate(self, method: str, path: str, body: dict[str, object] | None) -> bytes:

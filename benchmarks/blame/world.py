@@ -33,7 +33,7 @@ _LATEST = {"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 100}
 _REPORTED = '[environments.live.health.reported_revision]\npath = "/health/deep"\nfield = "revision"\n'
 _COMPRESSED = {
     'retry_after = "1s"': f'retry_after = "1s"\ntimeout = "{TIMEOUT:g}s"\nconfirm_within = "8s"',
-    'shift_within = "20s"': 'shift_within = "6s"\nstrategies = ["cloud_run"]\ncontrol_within = "4s"',
+    'shift_within = "20s"': 'shift_within = "8s"\nstrategies = ["cloud_run"]\ncontrol_within = "7s"',
     'verify_within = "20s"': 'verify_within = "8s"',
 }
 

@@ -33,7 +33,7 @@ _SETTLES_WITHIN = 20.0
 _LOOK = 0.03
 _SIGNALS = {"SIGINT": signal.SIGINT, "SIGTERM": signal.SIGTERM, "SIGKILL": signal.SIGKILL}
 _COMPRESSED = {
-    'shift_within = "20s"': 'shift_within = "4s"',
+    'shift_within = "20s"': 'shift_within = "6s"\ncontrol_within = "5s"',
     'verify_within = "20s"': 'verify_within = "4s"',
     'timeout = "10s"': 'timeout = "4s"',
 }

@@ -158,6 +158,7 @@ def _deployment(url: str) -> str:
     text = text.replace('shift_within = "2m"', 'shift_within = "2s"').replace(
         'verify_within = "3m"', 'verify_within = "2s"'
     )
+    text = text.replace('control_within = "20s"', 'control_within = "2s"').replace('timeout = "10s"', 'timeout = "1s"')
     assert text.count(url) == 7
     return f'{text}\n[jira]\nurl = "{url}"\n[criteria]\npaths = ["team"]\n'
 

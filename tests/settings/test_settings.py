@@ -188,6 +188,17 @@ def test_a_number_that_is_none_or_is_negative_is_refused(file: Path, number: str
         ('p95_latency = "500ms"', 'p95_latency = "0ms"', "limits.p95_latency: input should be greater than 0"),
         ('p95_latency = "500ms"', 'p95_latency = "3s"', "monitor.roll_back_at.p95_latency must be "),
         ('error_rate = "1%"', 'error_rate = "6%"', "monitor.roll_back_at.error_rate must be "),
+        (
+            'control_within = "20s"',
+            'control_within = "4s"',
+            "rollback.control_within (4s) must be longer than smoke.timeout (10s)",
+        ),
+        ('timeout = "10s"', 'timeout = "20s"', "rollback.control_within (20s) must be longer than smoke.timeout (20s)"),
+        (
+            'shift_within = "2m"',
+            'shift_within = "15s"',
+            "rollback.control_within (20s) must be at most rollback.shift_within (15s)",
+        ),
         ('timezone = "America/New_York"', 'timezone = "../../etc/passwd"', "window.timezone: expected a time zone"),
         ('opens = "10:00"', "opens = 1000", "window.opens: expected a time of day"),
         ('closes = "16:00"', 'closes = "10:00"', "window.closes: the window must not close when it opens"),
@@ -204,6 +215,11 @@ def test_a_number_that_is_none_or_is_negative_is_refused(file: Path, number: str
 )
 def test_a_mistake_is_named_with_its_key(file: Path, old: str, new: str, told: str) -> None:
     assert told in refusal(file, replaced(old, new))
+
+
+def test_the_control_needs_no_time_where_a_person_decides(file: Path) -> None:
+    file.write_text(replaced('control_within = "20s"', 'control_within = "4s"').replace('"automatic"', '"manual"'))
+    assert load(file, "production", VARIABLES).settings.rollback.control_within == 4
 
 
 def test_a_misspelt_key_comes_with_the_right_one(file: Path) -> None:

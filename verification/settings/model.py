@@ -25,7 +25,7 @@ from verification.settings.observers import (
 )
 from verification.settings.service import Flow, Flows, Health, ServiceInfo, Smoke, Target
 from verification.settings.tables import Table, Text
-from verification.settings.units import Seconds, Share
+from verification.settings.units import Seconds, Share, duration_text
 
 Role = Literal["staging", "production"]
 Policy = Literal["automatic", "manual"]
@@ -91,7 +91,8 @@ class Rollback(Table):
     Cloud Run's API, `workflow_within` that of the deploy workflow, `gcloud_within` that of gcloud.
     `when_interrupted`: what a run does that is ended before it has seen anything bad, where nobody can be asked.
     `control_within` is the time of the control: the revision from before is asked what has failed. Where that answers
-    no better, going back would not help: `when_previous_no_better`.
+    no better, going back would not help: `when_previous_no_better`. It must be longer than `smoke.timeout`, which one
+    question may take, and no longer than `shift_within`, of which it is a part.
     """
 
     policy: Policy = "manual"
@@ -156,6 +157,22 @@ class Settings(Table):
                 raise ValueError(
                     f"monitor.roll_back_at.{name} must be limits.{name} or more: what rolls back at once is bad"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _the_control_has_time_for_a_question(self) -> Settings:
+        within = self.rollback
+        if within.policy != "automatic":  # nobody asks it
+            return self
+        control = f"rollback.control_within ({duration_text(within.control_within)}) must be"
+        if within.control_within <= self.smoke.timeout:
+            timeout = duration_text(self.smoke.timeout)
+            raise ValueError(
+                f"{control} longer than smoke.timeout ({timeout}): else a revision that hangs is never seen to"
+            )
+        if within.control_within > within.shift_within:
+            shift = duration_text(within.shift_within)
+            raise ValueError(f"{control} at most rollback.shift_within ({shift}), of which it is a part")
         return self
 
     @property

@@ -21,6 +21,11 @@ HANGS = """
 """
 
 
+def certain_and_armed(journal: JournalView) -> bool:
+    """A watch may be certain while it is still found out what serves: a run that is interrupted then cannot go back."""
+    return bool(journal.triggers) and journal.has("armed")
+
+
 def test_a_run_that_hangs_owes_the_rollback_that_its_watch_was_certain_about(watching: Watching) -> None:
     world, team = watching.world, watching.run.folder / "team"
     before = world.answering().pop()
@@ -31,7 +36,7 @@ def test_a_run_that_hangs_owes_the_rollback_that_its_watch_was_certain_about(wat
     process = watching.run.start(*watching.arguments, "--fault", "critical-error", variables=world.variables)
     journal = watching.run.output / "latest" / "journal.jsonl"
     try:
-        until(lambda: bool(JournalView.read(journal).triggers), "the trigger, while the run hangs")
+        until(lambda: certain_and_armed(JournalView.read(journal)), "the trigger, while the run hangs")
         assert process.poll() is None
     finally:
         process.send_signal(signal.SIGTERM)  # what the supervisor sends to one that gets nowhere

@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import fork_server
+
 # A machine under load is slow, which says nothing about what is tested.
 settings.register_profile(
     "house", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
@@ -96,7 +98,7 @@ def _place(item: pytest.Item) -> int | None:
 def program(*arguments: str, temporary: Path | None = None) -> Iterator[subprocess.Popen[str]]:
     """`python -m sandbox` in a process group of its own; killed at the end if it is still there."""
     environment = os.environ | ({"TMPDIR": str(temporary)} if temporary else {})
-    process = subprocess.Popen(
+    process = fork_server.Popen(
         [sys.executable, "-m", "sandbox", "--with-parent", str(os.getpid()), *arguments],
         cwd=ROOT,
         env=environment,

@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from reports.verdict_file import VerdictFile
+from tests import fork_server
 from tests.conftest import ROOT, Address, program, ready
 from verification.records.journal import JournalEntry, JournalView
 
@@ -100,7 +101,7 @@ class Runner:
     ) -> subprocess.Popen[str]:
         """`out` and `err` are where it writes to; what it writes elsewhere is not heard."""
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--output={self.output}", *arguments]
-        return subprocess.Popen(
+        return fork_server.Popen(
             command,
             cwd=ROOT,
             env={**self._environment, **(variables or {})},

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests import fork_server
 
 # Each slow probe waits for a file that a criterion writes, so the order below is the only one that comes to an end.
 CRITERIA = """
@@ -77,7 +76,7 @@ def run(folder: Path, *arguments: str, breaks: bool = False) -> list[str]:
         '[service]\nname = "a"\n[environments.production]\nroles = ["production"]\nurl = "http://127.0.0.1:9"\n'
         '[criteria]\npaths = ["criteria"]\n'
     )
-    done = subprocess.run(
+    done = fork_server.run(
         [
             sys.executable,
             "-m",
@@ -92,11 +91,7 @@ def run(folder: Path, *arguments: str, breaks: bool = False) -> list[str]:
             f"--output={folder}/output",
             *arguments,
         ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
         timeout=60,
-        check=False,
     )
     (verdict,) = (one for one in (folder / "output").glob("*/verdict.json") if not one.parent.is_symlink())
     assert json.loads(verdict.read_text())["exit_code"] == done.returncode

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests import fork_server
 from verification.criteria.criterion import declared, not_collected
 from verification.settings.model import Settings
 from verification.settings.service import ServiceInfo, Target
-
-ROOT = Path(__file__).parents[2]
 
 CRITERIA = """
 import pytest
@@ -53,14 +52,8 @@ class Team:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """One run against it."""
         common = ["--env=production", f"--deployment={self.folder}/deployment.toml", f"--output={self.folder}/output"]
-        return subprocess.run(
-            [sys.executable, "-m", "pytest", *common, "-p", "no:cacheprovider", *arguments],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        command = [sys.executable, "-m", "pytest", *common, "-p", "no:cacheprovider", *arguments]
+        return fork_server.run(command, timeout=60)
 
     def verdict(self) -> dict[str, object]:
         """The one run's verdict.json."""

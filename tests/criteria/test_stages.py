@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
+from tests import fork_server
 from verification.criteria.results import StageResult, judge_stage
 from verification.verdict import Verdict
-
-ROOT = Path(__file__).parents[2]
 
 CRITERIA = """
 import time
@@ -115,7 +112,7 @@ def endings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ending]:
         '[service]\nname = "a"\n[environments.production]\nroles = ["production"]\nurl = "http://127.0.0.1:9"\n'
         '[criteria]\npaths = ["criteria"]\n'
     )
-    done = subprocess.run(
+    done = fork_server.run(
         [
             sys.executable,
             "-m",
@@ -128,11 +125,7 @@ def endings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ending]:
             "-p",
             "no:cacheprovider",
         ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
         timeout=120,
-        check=False,
     )
     assert done.returncode == 1, done.stdout + done.stderr
     (verdict,) = (one for one in (folder / "output").glob("*/verdict.json") if not one.parent.is_symlink())

@@ -7,7 +7,6 @@ whether it was said before could not be found out. A channel that fails is a lin
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -73,8 +72,10 @@ def call_after_a_kill(
     result: RollbackResult,
     *,
     told_by: str = "",
-) -> None:
-    """Tell people of a run that was killed, and of what was done in its stead; on the terminal, too. Never raises.
+) -> str:
+    """Tell people of a run that was killed, and of what was done in its stead. Never raises.
+
+    Gives back the message, and a line for each who was told, for whoever is at the terminal.
 
     `told_by` names the run that acted in its stead, if that has told the channels already: nobody hears twice.
     """
@@ -86,8 +87,7 @@ def call_after_a_kill(
     result = replace(result, reason=message)
     here = settings.sandbox and not settings.targets  # it was the run's own sandbox, and whom it names is gone with it
     told = () if here or told_by else call_people(settings, variables, journal, result)
-    with suppress(OSError):  # whoever read it may have gone
-        print(redact("\n".join((message, *told))), file=sys.stderr, flush=True)
+    return "\n".join((message, *told))
 
 
 def has_called(journal: JournalView) -> bool:

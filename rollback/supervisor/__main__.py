@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import argparse
 import signal
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from rollback.interrupts import shut_out_signals
@@ -19,6 +21,7 @@ from verification.output import run_unblocked
 from verification.records.journal import JournalView
 from verification.records.process import ParentProcess
 from verification.records.unfinished import unfinished_verdict
+from verification.redaction import redact
 
 _STANDS_STILL = 20.0  # seconds without a heartbeat: no step of a rollback can be at work meanwhile
 
@@ -40,7 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from rollback.supervisor.resume import Resumption, resume_run
 
     request = Resumption(options.deployment, options.environment, options.output, "the supervisor")
-    return resume_run(request, options.journal).exit_code
+    resumed = resume_run(request, options.journal)
+    if resumed.acted:
+        with suppress(OSError):  # whoever read it may have gone
+            print(redact(resumed.text), file=sys.stderr, flush=True)
+    return resumed.exit_code
 
 
 def _wait(parent: ParentProcess, journal: Path, patience: float) -> None:

@@ -44,7 +44,10 @@ class Resumption:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """What came of `run`: `text` for people, and the exit code. `acted` is False when there was nothing to do."""
+    """What came of `run`: `text` for whoever is at the terminal, and the exit code.
+
+    `acted` is False when there was nothing to do.
+    """
 
     text: str
     exit_code: int
@@ -159,16 +162,18 @@ def _nothing_pending(view: JournalView, settings: Settings) -> Resumed:
         return Resumed("it ended before it did anything: nothing is due", ExitCode.PASS, acted=False)
     reason = f", {result.reason}" if result.reason else ""
     text = f"the run is settled (rollback: {result.outcome.value}{reason}): nothing is due"
-    files = RunFiles(view.path.parent)
+    files, told = RunFiles(view.path.parent), ""
     if files.is_unfinished:
         # It was killed after its last step, before its report: what is written there is all that there will be.
         if result.outcome is not RollbackOutcome.NOT_NEEDED and not has_called(view):
             message = f"The run {view.run} was killed before its report. {_sentence(result)} {result.next_step}".strip()
-            call_after_a_kill(settings, os.environ, Journal(view.path), message, result)
+            told = call_after_a_kill(settings, os.environ, Journal(view.path), message, result)
         elif settings.targets:  # else it was the run's own sandbox, and whom it names is gone with it
             send_open(view.path, settings, os.environ)
         files.finish_killed(settings.environment, text, result)
-    return Resumed(text, _exit_code(result, passed=result.outcome is RollbackOutcome.NOT_NEEDED), acted=False)
+    said = "\n".join(filter(None, (told, text)))
+    code = _exit_code(result, passed=result.outcome is RollbackOutcome.NOT_NEEDED)
+    return Resumed(said, code, acted=bool(told))
 
 
 def _given_up(request: Resumption, journal: Path, settings: Settings | None, message: str) -> Resumed:
@@ -178,9 +183,8 @@ def _given_up(request: Resumption, journal: Path, settings: Settings | None, mes
     message = f"{_what_happened(view)} {message} {command}"
     failed = RollbackResult(RollbackOutcome.FAILED, view.triggers, next_step=command)
     RunFiles(journal.parent).finish_killed(request.environment, message, failed)
-    if settings is not None:
-        call_after_a_kill(settings, os.environ, Journal(journal), message, failed)
-    return Resumed(message, ExitCode.ROLLBACK_FAILED)
+    said = call_after_a_kill(settings, os.environ, Journal(journal), message, failed) if settings else message
+    return Resumed(said, ExitCode.ROLLBACK_FAILED)
 
 
 def _what_happened(view: JournalView) -> str:
@@ -263,9 +267,9 @@ class _Resume:
         RunFiles(view.path.parent).finish_killed(self._request.environment, summary, result)
         message = f"{summary} {next_step}"
         settings, variables = self._environment.settings, self._environment.variables
-        call_after_a_kill(settings, variables, self._journal, message, result, told_by=told_by)
+        said = call_after_a_kill(settings, variables, self._journal, message, result, told_by=told_by)
         self._journal.settled(result, by=by)
-        return Resumed(message, _exit_code(result, passed=passed))
+        return Resumed(said, _exit_code(result, passed=passed))
 
 
 def _sentence(result: RollbackResult) -> str:

@@ -26,6 +26,8 @@ def test_status_and_resume_tell_what_is_due(killed: Killed, stage: Stage, capsys
     assert "is not settled; due: the rollback (triggered by login)" in said
     assert "python -m rollback resume -e sandbox" in said
     assert killed.command("resume") == 0
+    told, also = capsys.readouterr()
+    assert (told.count(f"Rolled back from {note.current} to {note.previous}"), also) == (1, "")
     assert stage.serving == {note.previous: 100}
     assert killed.command("resume") == 0
     assert "nothing is due" in capsys.readouterr().out

@@ -113,9 +113,9 @@ class _Planning:
     def environment(self) -> str:
         return self.context.settings.environment
 
-    @property
-    def command(self) -> str:
-        return f"Name the revision that shall serve: `{roll_back(self.environment)}`"
+    def command(self, likeliest: str = "") -> str:
+        which = "If that is the revision that shall serve" if likeliest else "Name the revision that shall serve"
+        return f"{which}: `{roll_back(self.environment, likeliest)}`"
 
     def target(self) -> tuple[str, str]:
         """The revision that shall serve, and where that is known from."""
@@ -124,7 +124,7 @@ class _Planning:
         name = self.service.sole_revision
         if name is None:
             cause = f"the traffic is split ({self.service.traffic_text}), so that it is not clear what a step back is"
-            raise RollbackWithheld(cause, self.command, "traffic_split")
+            raise RollbackWithheld(cause, self.command(), "traffic_split")
         serving = self.context.cloud_run.revision(name)
         history, table = self.context.history, self.context.cloud_run.settings
         history.observe(table, name, serving.created)
@@ -141,7 +141,7 @@ class _Planning:
             f"{serving} serves because {bad} was rolled back already, so that it is not clear what "
             f"{self.request.steps} steps are"
         )
-        raise RollbackWithheld(cause, self.command, "already_rolled_back")
+        raise RollbackWithheld(cause, self.command(), "already_rolled_back")
 
     def steps_back(self, serving: RevisionState) -> tuple[str, str]:
         hint = self.request.hint
@@ -164,7 +164,7 @@ class _Planning:
             if name:
                 return name, "chosen by hand"
         shown = "" if candidates_text(possible) in problem else f" {candidates_text(possible)}"
-        raise RollbackWithheld(f"{problem}{shown}", self.command, found.code)
+        raise RollbackWithheld(f"{problem}{shown}", self.command(found.likeliest), found.code)
 
     def created_after(self, name: str, other: RevisionState) -> bool:
         found = existing_revision(self.context.cloud_run, name, self.deadline)

@@ -22,14 +22,15 @@ _WITHIN = 5.0  # seconds for each observer
 class Previous:
     """The revision to go back to, and `evidence`: where that is known from.
 
-    Without one, `problem` says why, and `code` is that of the guard that withholds the rollback. `hosts` are those that
-    users asked, as far as the request log tells.
+    Without one, `problem` says why, `code` is that of the guard that withholds the rollback, and `likeliest` is what a
+    person would choose first, if anything is. `hosts` are those that users asked, as far as the request log tells.
     """
 
     revision: str = ""
     evidence: str = ""
     problem: str = ""
     code: str = ""
+    likeliest: str = ""
     hosts: frozenset[str] = frozenset()
 
 
@@ -53,18 +54,18 @@ def _agreed(cloud_run: CloudRun, failing: RevisionState, told: Sequence[Testimon
     if any(name in bad for name in named):
         known = [f"{name} {bad[name]}" for name in named if name in bad]
         return Previous(problem=f"{' and '.join(known)}, and {_who_names_what(speaking)}", code="target_was_bad")
-    problem = next((said for one in speaking if (said := _unfit(cloud_run, failing, one))), "")
-    if problem:
-        return _unknown(problem)
-    if len(named) > 1:
+    unfit = {one.source: said for one in speaking if (said := _unfit(cloud_run, failing, one))}
+    fit = [one for one in speaking if one.source not in unfit]
+    if unfit:
+        problem = "; ".join((*unfit.values(), *([_who_names_what(fit)] if fit else [])))
+        return _unknown(problem, fit, candidates(cloud_run, failing), bad)
+    if len(named) > 1:  # the first is what users were answered by, if anybody saw that
         problem = f"what served before {failing.name} is disputed: {_who_names_what(speaking)}"
-        return Previous(problem=problem, code="target_disputed")
+        return Previous(problem=problem, code="target_disputed", likeliest=named[0])
     if not named:
         silent = "; ".join(one.text for one in told)
-        return _unknown(
-            f"which revision served before {failing.name} is not known: nobody noted it ({silent}). "
-            f"{candidates_text(candidates(cloud_run, failing))}"
-        )
+        problem = f"which revision served before {failing.name} is not known: nobody noted it ({silent})"
+        return _unknown(problem, [], candidates(cloud_run, failing), bad)
     return Previous(named[0], "; ".join(one.text for one in speaking))
 
 
@@ -81,8 +82,13 @@ def candidates_text(found: Sequence[RevisionState]) -> str:
     return f"Ready and older: {listed}{'; and more' if len(found) > 5 else ''}."
 
 
-def _unknown(problem: str) -> Previous:
-    return Previous(problem=problem, code="target_unknown")
+def _unknown(
+    problem: str, fit: Sequence[Testimony], possible: Sequence[RevisionState], bad: Mapping[str, str]
+) -> Previous:
+    """Nothing to go back to unasked; the likeliest is what somebody names who may be right, else the newest that is."""
+    likely = [*(one.revision for one in fit), *(known.name for known in possible if known.name not in bad)]
+    problem = f"{problem}. {candidates_text(possible)}"
+    return Previous(problem=problem, code="target_unknown", likeliest=likely[0] if likely else "")
 
 
 def _who_names_what(told: Sequence[Testimony]) -> str:

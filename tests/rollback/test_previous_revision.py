@@ -174,6 +174,37 @@ def test_the_same_on_a_fresh_runner_is_known_from_what_users_saw(stage: Stage) -
     assert stage.plan().target == good
 
 
+def test_where_a_note_cannot_be_right_the_others_and_what_could_serve_are_named(stage: Stage) -> None:
+    good = stage.release().current
+    stage.ask_as_users()
+    bad = stage.release("login-broken").current
+    for noted, wrong in ((bad, "but that is the one that serves now"), ("gone", "but Cloud Run has no such revision")):
+        [obstacle] = stage.plan(noted).obstacles
+        assert obstacle.code == "target_unknown"
+        assert f"the deploy workflow's note names {noted} as the previous revision, {wrong}; {good} is named by" in (
+            obstacle.text
+        )
+        assert "request log: it answered 12 users in a row" in obstacle.text
+        assert f"Ready and older: {good} (created " in obstacle.text
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_by_hand_the_likeliest_is_in_the_command(asked: bool, stage: Stage) -> None:
+    """What users were answered by; where nobody can tell, the newest that is Ready and older."""
+    older = stage.release().current
+    newer = stage.release().current
+    if asked:
+        stage.ask_as_users()
+    stage.release("login-broken")
+    hint = PreviousRevisionHint(older if asked else "gone", "variable PREVIOUS_REVISION")
+    lines: list[str] = []
+    result = roll_back_manually(ManualRequest(1, "", hint), stage.context(), lines.append)
+    assert result.guard == ("target_disputed" if asked else "target_unknown"), result.reason
+    assert result.next_step.endswith(f"--to-revision {newer}`")
+    assert older in result.reason
+    assert newer in result.reason
+
+
 @pytest.mark.parametrize("code", ["target_disputed", "target_was_bad"])
 def test_a_step_back_by_hand_is_no_guess_either(code: str, stage: Stage) -> None:
     noted = stage.release().current

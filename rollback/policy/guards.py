@@ -73,7 +73,9 @@ def traffic_split(facts: Facts) -> Decision | None:
         return None
     split = TrafficSplit(facts.plan.shares, "Cloud Run").text
     reason = f"the traffic is split ({split}): which revision would be at fault is not known"
-    return withheld("traffic_split", reason, f"To roll back: {facts.command}")
+    others = [name for name in facts.plan.shares if name != facts.plan.deployed]
+    beside = others[0] if len(others) == 1 else ""  # the deployed one's, if it is one of the two
+    return withheld("traffic_split", reason, f"To send everything there: `{roll_back(facts.environment, beside)}`")
 
 
 def service_was_changing(facts: Facts) -> Decision | None:

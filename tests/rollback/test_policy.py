@@ -181,6 +181,21 @@ def test_a_persons_wish_is_held_against_what_would_break_and_against_nothing_els
         assert (decision.action is Action.SHIFT) is (code in ours), decision
 
 
+@pytest.mark.parametrize(
+    ("shares", "name"),
+    [
+        ({"bad": 10, "good": 90}, "good"),
+        ({"bad": 10, "good": 60, "old": 30}, "NAME"),
+        ({"old": 10, "good": 90}, "NAME"),
+    ],
+)
+def test_split_traffic_names_the_one_beside_the_deployed_revision(shares: dict[str, int], name: str) -> None:
+    decision = decide(planned(shares=shares, target=""))
+    assert decision.guard == "traffic_split"
+    assert all(f"{revision} {percent} %" in decision.reason for revision, percent in shares.items())
+    assert decision.next_step.endswith(f"--to-revision {name}`")
+
+
 def test_of_several_objections_the_first_in_the_tuple_is_told() -> None:
     everything = replace(FACTS, allowed=False, policy="manual", dry_run=True, holds_lock=False)
     assert decide(everything).guard == "not_allowed"

@@ -57,8 +57,8 @@ class _ArgumentParser(argparse.ArgumentParser):
 class _Signals:
     """Handles SIGINT and SIGTERM: the first one ends the program in order, the second at once."""
 
-    def __init__(self, files: _Files) -> None:
-        self._files = files
+    def __init__(self) -> None:
+        self.files: _Files | None = None  # once there are any
         self._asked = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._end = asyncio.Event()
@@ -73,7 +73,8 @@ class _Signals:
 
     def _received(self, number: int, _frame: FrameType | None) -> None:
         if self._asked:
-            self._files.remove()
+            if self.files is not None:
+                self.files.remove()
             os._exit(128 + number)
         self._asked = True
         if self._loop is not None:
@@ -110,8 +111,8 @@ class _Files:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code."""
     options = _parser().parse_args(arguments)
-    files = _Files(options.announce)
-    signals = _Signals(files)
+    signals = _Signals()  # first: whoever ends it while it starts ends it cleanly, too
+    signals.files = files = _Files(options.announce)
     try:
         asyncio.run(_run(files, signals, options))
     except ModuleNotFoundError as error:

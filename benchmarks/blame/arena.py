@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,15 +34,16 @@ HARMS = (
 class Arena:
     """A sandbox that plays case after case, and in `folder` what the runs leave behind."""
 
-    def __init__(self, world: World, folder: Path) -> None:
+    def __init__(self, world: World, folder: Path, start: type[subprocess.Popen[bytes]]) -> None:
         self._world = world
         self._folder = folder
+        self._start = start
 
     def play(self, case: Case) -> CaseResult:
         """Set the stage, run, and look at what is left. Raises BenchmarkError for a run that does not end."""
         world = self._world
         with relay_to(world.url) as service, relay_to(world.api) as api:
-            stage = Stage(world, self._folder, case, service, api)
+            stage = Stage(world, self._folder, case, service, api, self._start)
             scene = stage.set()
             calls, moves = world.calls(), world.moves("staging")
             run, said = stage.play(scene)
@@ -147,6 +149,8 @@ def _triggers(verdict: VerdictFile | None) -> tuple[str, ...]:
     return verdict.rollback.triggers if verdict else ()
 
 
-def play_all(cases: Sequence[Case], lanes: int) -> Iterator[CaseResult]:
-    """Play all cases in `lanes` sandboxes side by side; as they end. Raises BenchmarkError."""
-    return play_side_by_side(cases, lanes, lambda sandbox, folder: Arena(World(sandbox), folder), *USERS)
+def play_all(
+    cases: Sequence[Case], lanes: int, start: type[subprocess.Popen[bytes]] = subprocess.Popen
+) -> Iterator[CaseResult]:
+    """Play all cases in `lanes` sandboxes side by side, each run by `start`; as they end. Raises BenchmarkError."""
+    return play_side_by_side(cases, lanes, lambda sandbox, folder: Arena(World(sandbox), folder, start), *USERS)

@@ -88,6 +88,7 @@ class Stage:
     case: Case
     service: Relay
     api: Relay
+    start: type[subprocess.Popen[bytes]]
     hotfix: str = ""
     _process: subprocess.Popen[bytes] | None = None
     _struck: threading.Lock = field(default_factory=threading.Lock)
@@ -209,7 +210,7 @@ class Stage:
         earlier = frozenset(self.output.glob("*Z-*"))
         command = pytest(*options, "--env", ENVIRONMENT, "-p", "no:cacheprovider")
         given = {name: value for name, value in environment({}).items() if not name.startswith(_NOT_GIVEN)}
-        process = subprocess.Popen(
+        process = self.start(
             [*command, f"--deployment={file}", f"--output={self.output}"],
             cwd=ROOT,
             env={**given, **self.world.variables(previous)},

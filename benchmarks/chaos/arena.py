@@ -53,9 +53,10 @@ HARMS = (
 class Arena:
     """A sandbox that plays case after case, and in `folder` the deployment file that describes it."""
 
-    def __init__(self, sandbox: Sandbox, folder: Path) -> None:
+    def __init__(self, sandbox: Sandbox, folder: Path, start: type[subprocess.Popen[bytes]]) -> None:
         self._sandbox = sandbox
         self._folder = folder
+        self._start = start
         text = (ROOT / "deployment.toml").read_text(encoding="utf-8")
         for old, new in _COMPRESSED.items():
             assert old in text, f"deployment.toml has no {old}"
@@ -73,7 +74,7 @@ class Arena:
         output = self._folder / f"case-{case.number}"
         wish = {"blow": case.blow, "delay": case.delay, "once": str(self._folder / f"once-{case.number}")}
         command = pytest("-m", case.phase, "--env", "sandbox", "-p", "no:cacheprovider")
-        process = subprocess.Popen(
+        process = self._start(
             [*command, f"--deployment={self._deployment}", f"--output={output}"],
             cwd=ROOT,
             env=environment({"SANDBOX": self._sandbox.addresses.operator, "CHAOS": json.dumps(wish)}),
@@ -207,8 +208,10 @@ def _ending(case: Case, entries: list[JournalEntry], *, back: bool, called: bool
     return f"{'bad' if case.bad else 'healthy'} release {what}, ended {by}, {people}"
 
 
-def play_all(cases: Sequence[Case], lanes: int) -> Iterator[CaseResult]:
-    """Play all cases in `lanes` sandboxes side by side; as they end. Raises BenchmarkError."""
+def play_all(
+    cases: Sequence[Case], lanes: int, start: type[subprocess.Popen[bytes]] = subprocess.Popen
+) -> Iterator[CaseResult]:
+    """Play all cases in `lanes` sandboxes side by side, each run by `start`; as they end. Raises BenchmarkError."""
     # A watch judges what users meet; the other phases ask for themselves.
     users = USERS if any(case.phase == "monitor" for case in cases) else ()
-    return play_side_by_side(cases, lanes, Arena, *users)
+    return play_side_by_side(cases, lanes, lambda sandbox, folder: Arena(sandbox, folder, start), *users)

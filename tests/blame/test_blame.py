@@ -9,6 +9,7 @@ import pytest
 from benchmarks.blame.__main__ import chosen, parser
 from benchmarks.blame.arena import HARMS, play_all
 from benchmarks.blame.cases import ONLY_THE_CONTROL_TELLS, WATCHES, Control, Row, matrix
+from tests import fork_server
 
 RUNS = 30
 LANES = 2  # beside all the other tests
@@ -16,7 +17,7 @@ LANES = 2  # beside all the other tests
 
 def test_production_moves_only_where_the_release_is_at_fault_and_going_back_helps() -> None:
     cases = matrix(1, RUNS, quick=True)
-    results = list(play_all(cases, LANES))
+    results = list(play_all(cases, LANES, fork_server.Popen))
     harms = Counter(harm for result in results for harm in result.harms)
     print(*(f"{harms[name]:3}  {name}" for name in HARMS), sep="\n")
     print(*Counter(result.ending for result in results).most_common(), sep="\n")

@@ -6,13 +6,14 @@ from collections import Counter
 
 from benchmarks.chaos.arena import HARMS, play_all
 from benchmarks.chaos.cases import matrix
+from tests import fork_server
 
 RUNS = 30
 LANES = 2  # beside all the other tests
 
 
 def test_no_bad_release_is_left_alone_and_no_healthy_one_is_harmed() -> None:
-    results = list(play_all(matrix(1, RUNS, quick=True), LANES))
+    results = list(play_all(matrix(1, RUNS, quick=True), LANES, fork_server.Popen))
     harms = Counter(harm for result in results for harm in result.harms)
     print(*(f"{harms[name]:3}  {name}" for name in HARMS), sep="\n")
     print(*Counter(result.ending for result in results).most_common(), sep="\n")

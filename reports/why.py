@@ -158,7 +158,7 @@ def _control(record: RunRecord, journal: JournalView, plan: RollbackPlan | None)
         evidence.append(Evidence("Due all the same", _in_spite_of(standing, plan)))
     if after is not None:
         evidence.append(Evidence("After the move", after.text("reason")))
-    works = bool(after and after.fields.get("works_again"))
+    works = bool(after and after.fields.get("works_again") and not after.fields.get("not_known"))
     if not helped or works:
         standing = Standing.HOLDS if helped else Standing.FAILS
     if outcome is RollbackOutcome.DONE:

@@ -63,6 +63,7 @@ def control(verdict: str) -> JournalEntry:
 SEEN = event("seen", traffic="new 100 %", source="Cloud Run", reason="")
 AFTER = event("asked-after", reason="login: 0 of 3 answers were bad", still_failing=[], works_again=["login"])
 UNHELPED = event("asked-after", reason="login: 3 of 3 answers were bad", still_failing=["login"], works_again=[])
+HALF = event("asked-after", reason="login", still_failing=[], works_again=["login"], not_known=["search (none)"])
 UNASKABLE = event("asked-after", reason="login: cannot be asked", still_failing=[], works_again=[])
 
 
@@ -98,6 +99,9 @@ CASES = {
     ),
     "nor could it be asked whether it helped": Case(
         DONE, (armed(), SEEN, control("unknown"), UNASKABLE), (HOLDS, HOLDS, UNKNOWN, HOLDS)
+    ),
+    "of one thing that had failed it is not known": Case(
+        replace(DONE, verified=False), (armed(), SEEN, control("unknown"), HALF), (HOLDS, HOLDS, UNKNOWN, HOLDS)
     ),
     "nobody asked the control": Case(DONE, (armed(), SEEN), (HOLDS, HOLDS, UNKNOWN, HOLDS)),
     "it did not help": Case(

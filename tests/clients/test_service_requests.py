@@ -40,6 +40,43 @@ def test_an_address_that_is_not_asked_is_shown_without_its_query_too(address: st
     assert "canary" not in answer.question + str(problem(answer))
 
 
+# --- what the service wants less often ------------------------------------------------------------------------------
+
+
+def test_a_login_that_was_answered_429_is_not_sent_again_for_a_while() -> None:
+    with hostile(lambda one: one.answer(b"slow down", "429 Too Many Requests")) as server:
+        with client(server.url) as service:
+            answers = [service.post("/login", {"password": "right"}) for _ in range(4)]
+            service.post("/login", {"password": "wrong"}, repeatable=False)
+            service.get("/login")
+            service.get("/login")
+        assert [request.partition(" ")[0] for request in server.requests] == ["POST", "POST", "GET", "GET"]
+    said = [problem(answer) for answer in answers]
+    assert all(type(one) is ObserverError and "429" in one.cause for one in said)
+    assert "was not asked again" not in said[0].cause
+    assert all("was not asked again" in one.cause for one in said[1:])
+
+
+@pytest.mark.parametrize(
+    ("header", "sent"), [("Retry-After: 0", 3), ("Retry-After: 3600", 1), ("Retry-After: soon", 1)]
+)
+def test_how_long_it_is_not_sent_is_what_the_service_asks_for(header: str, sent: int) -> None:
+    with hostile(lambda one: one.answer(b"", "429 Too Many Requests", header)) as server:
+        with client(server.url) as service:
+            for _ in range(3):
+                problem(service.post("/login", {"password": "right"}))
+        assert len(server.requests) == sent
+
+
+def test_users_who_find_no_instance_are_asked_for_on() -> None:
+    refused = ("429 Too Many Requests", "Content-Type: text/html", "Server: Google Frontend")
+    with hostile(lambda one: one.answer(b"Rate exceeded.", *refused)) as server:
+        with client(server.url) as service:
+            for _ in range(3):
+                assert isinstance(problem(service.post("/login", {"password": "right"})), ServiceError)
+        assert len(server.requests) == 3
+
+
 # --- redirects, and what is never sent elsewhere -------------------------------------------------------------------
 
 

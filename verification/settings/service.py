@@ -91,7 +91,8 @@ class Flow(Table):
 class LoginFlow(Flow):
     """`[flows.login]`: a JSON body is posted; the answer carries a token; a wrong password is refused.
 
-    Secrets stand in the body as `$NAME`, the environment variable that holds them.
+    The wrong password is sent once in a run, besides what `asked_at_most` allows. Secrets stand in the body as `$NAME`,
+    the environment variable that holds them.
     """
 
     path: Path

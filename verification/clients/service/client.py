@@ -20,6 +20,7 @@ from verification.clients.service.addresses import unfit
 from verification.clients.service.answer import Answer
 from verification.clients.service.certificate import trust
 from verification.clients.service.exchange import Exchange
+from verification.clients.service.restraint import Restraint
 from verification.clients.service.standstill import Heartbeat, tolerated
 from verification.deadline import Deadline, Stopwatch
 from verification.errors import NotAsked, ObserverError, ServiceError, VerificationError
@@ -66,6 +67,7 @@ class Service:
         self._lock = Lock()
         self._closed = False
         self._line: _Line | None = None
+        self._restraint = Restraint()
 
     def get(self, path: str, *, token: str = "", retry_503: bool = True) -> Answer:
         """`GET path` on the service. `retry_503`: a 503 is asked once more after `smoke.retry_after`."""
@@ -137,13 +139,18 @@ class Service:
 
     def _once(self, exchange: Exchange) -> tuple[Answer, float]:
         """The answer, and for how long this machine stood still while the question was open."""
+        held_back = self._restraint.holds_back(exchange.request, exchange.question)
+        if held_back is not None:
+            return Answer(exchange.question, problem=held_back), 0.0
         try:
             line = self._connected(exchange.question)
-            return line.portal.call(_listened, line, exchange)
+            answer, still = line.portal.call(_listened, line, exchange)
         except CancelledError:
             return Answer(exchange.question, problem=_over(exchange.question)), 0.0
         except VerificationError as error:
             return Answer(exchange.question, problem=error), 0.0
+        self._restraint.heed(exchange.request, answer)
+        return answer, still
 
     def _connected(self, question: str) -> _Line:
         with self._lock:

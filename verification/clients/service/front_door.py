@@ -113,7 +113,7 @@ SIGNATURES = (
         ),
     ),
     Signature(
-        "Cloudflare, which gets through to no revision",
+        "Cloudflare, which did not get through",
         "https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/",
         "Users meet it as well. Look at the zone's DNS record, its SSL/TLS mode, and the certificate at the origin.",
         codes=_NO_WAY_TO_THE_ORIGIN,

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from rollback.context import RollbackContext
 from rollback.evidence.control import AskedAfter, Control, FailedQuestions
-from rollback.evidence.control_tag import remove_control_tag
+from rollback.evidence.control_tag import other_control_tags, remove_control_tag
 from rollback.evidence.verification import verify
 from rollback.interrupts import undisturbed
 from rollback.locks import sole_rollback
@@ -31,7 +31,17 @@ from verification.records.run_record import RollbackOutcome, RollbackResult
 from verification.records.smoke_before import failed_before
 from verification.settings.model import Settings
 
-__all__ = ["Control", "FailedQuestions", "clear_up", "control_of", "execute", "facts_of", "longest_step", "may_be_due"]
+__all__ = [
+    "Control",
+    "FailedQuestions",
+    "clear_up",
+    "control_of",
+    "execute",
+    "facts_of",
+    "longest_step",
+    "may_be_due",
+    "other_control_tags",
+]
 
 
 def execute(

@@ -10,7 +10,7 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from rollback.context import RollbackContext
-from rollback.executor import facts_of
+from rollback.executor import facts_of, other_control_tags
 from rollback.policy.decide import foreseeable
 from rollback.previous_revision.find import Previous, find_previous
 from verification.clients.google.cloud_run import Absent, CloudRun, RevisionState, ServiceState
@@ -88,8 +88,10 @@ class _Snapshot:
     def seen(self, at_first: ServiceState, answer: Answer) -> ServingSnapshot:
         service = self.cloud_run.settled_service(self.remaining) if at_first.moving else at_first
         self.check_permission()
+        self.notices += filter(None, [other_control_tags(self.context.cloud_run, service)])
         if service.sole_revision is None:
-            return ServingSnapshot(RollbackPlan(service.shares, obstacles=tuple(self.obstacles)), service)
+            plan = RollbackPlan(service.shares, obstacles=tuple(self.obstacles))
+            return ServingSnapshot(plan, service, notices=tuple(self.notices))
         serving = self.cloud_run.revision(service.sole_revision)
         previous, named = self.find_previous(serving, service), self.named_in(answer)
         self.check_address(service, named, previous.hosts)

@@ -17,6 +17,7 @@ from benchmarks.figure import BenchmarkError
 from benchmarks.matrix import patient
 from benchmarks.programs import ROOT
 from rollback.context import history_in
+from rollback.evidence.control_tag import is_control_tag
 from verification.clients.google.cloud_run import CloudRun
 from verification.clients.google.cloud_run_state import ServiceState
 from verification.deadline import Deadline, poll
@@ -179,12 +180,12 @@ logging = "{there.logging}"
 """
 
 
-def without_tag_address(body: bytes, tag: str, instead: str) -> bytes:
-    """An answer of Cloud Run's API in which `tag` has another address."""
+def without_tag_address(body: bytes, instead: str) -> bytes:
+    """An answer of Cloud Run's API in which the control's tag has another address."""
     with suppress(ValueError):
         answer = json.loads(body)
         for line in answer.get("trafficStatuses", []):
-            if line.get("tag") == tag:
+            if is_control_tag(line.get("tag", "")):
                 line["uri"] = instead
                 return json.dumps(answer).encode()
     return body

@@ -18,13 +18,13 @@ from benchmarks.chaos.cases import INSIDE, STARVED, Case
 from benchmarks.figure import BenchmarkError
 from benchmarks.matrix import USERS, CaseResult, harms_done, patient, play_side_by_side
 from benchmarks.programs import ROOT, environment, pytest
+from rollback.evidence.control_tag import is_control_tag
 from verification.clients.google.cloud_run import CloudRun, ServiceState
 from verification.deadline import Deadline, poll
 from verification.local_sandbox.addresses import DeploymentNote
 from verification.local_sandbox.sandbox import Sandbox
 from verification.records.journal import JournalEntry, JournalView
 from verification.records.jsonl import read_lines
-from verification.records.rollback_plan import CONTROL_TAG
 
 _WITHIN = 300.0  # a bound for one case, not a figure
 _MID_WATCH = "@6s"  # when a release turns bad that is watched
@@ -132,7 +132,7 @@ class Arena:
         entries = [entry for path in journals for entry in JournalView.read(path).entries]
         lines = [line for path in journals for line in read_lines(path) if line.strip()]
         state = self._settled()
-        serving, tagged = set(state.shares), state.tag(CONTROL_TAG) is not None
+        serving, tagged = set(state.shares), any(is_control_tag(line.tag) for line in state.tags)
         folders = [folder for folder in output.glob("*Z-*") if folder.is_dir()]
         summaries = [_text(folder / "summary.md") for folder in folders]
         finished = [_has_finished(folder) for folder in folders]

@@ -15,13 +15,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from rollback.evidence.control_tag import take_away
+from rollback.evidence.control_tag import new_control_tag, put_up, take_away
 from rollback.policy.facts import ControlResult, ControlVerdict
 from verification.clients.google.cloud_run import CloudRun, Unclear
 from verification.deadline import Deadline, poll
 from verification.errors import ObserverError, RedirectedElsewhere
 from verification.records.journal import Journal, JournalEvent
-from verification.records.rollback_plan import CONTROL_TAG, RollbackPlan
+from verification.records.rollback_plan import RollbackPlan
 from verification.settings.model import Settings
 
 if TYPE_CHECKING:  # the supervisor asks nothing again, and must not cost every run their import
@@ -61,6 +61,7 @@ class Control:
         self._cloud_run = cloud_run
         self._journal = journal
         self._target = plan.target
+        self._tag = new_control_tag(cloud_run.settings.service)
         self._questions = questions
         self._within = settings.rollback.control_within
         self._thread: threading.Thread | None = None
@@ -71,7 +72,7 @@ class Control:
     def prepare(self) -> None:
         """Begin to set the tag and to wake its revision, beside everything else; once."""
         if self._thread is None and self._target:
-            self._journal.write(JournalEvent.CONTROL_TAG_SET, tag=CONTROL_TAG, revision=self._target)
+            self._journal.write(JournalEvent.CONTROL_TAG_SET, tag=self._tag, revision=self._target)
             self._thread = threading.Thread(target=self._prepare, name="control", daemon=True)
             self._thread.start()
 
@@ -113,20 +114,21 @@ class Control:
             return ""
         self._thread.join(self._within)
         # By what this process knows: the journal's disk may be full.
-        problem = "" if self._is_away else take_away(self._cloud_run, self._journal)
+        problem = "" if self._is_away else take_away(self._cloud_run, self._journal, self._tag)
         self._is_away = not problem
         return problem
 
     def _prepare(self) -> None:
-        deadline = Deadline.after(self._within)
+        deadline, is_set = Deadline.after(self._within), False
         try:
-            address = self._cloud_run.limited_to(self._within).set_tag(CONTROL_TAG, self._target, self._within)
+            address = put_up(self._cloud_run, self._tag, self._target, deadline)
+            is_set = True
             self._wake(address, deadline)
             self._address = address
         except ObserverError as problem:
             self._problem = problem.cause
-            if not isinstance(problem, Unclear):  # nothing was written, so nothing is to be taken away
-                self._journal.write(JournalEvent.CONTROL_TAG_REMOVED, tag=CONTROL_TAG)
+            if not (is_set or isinstance(problem, Unclear)):  # nothing was written, so nothing is to be taken away
+                self._journal.write(JournalEvent.CONTROL_TAG_REMOVED, tag=self._tag)
                 self._is_away = True
         except Exception as error:  # a thread of its own: nobody else would hear of it
             self._problem = f"{type(error).__name__}: {error}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 
 from rollback.strategies.base import Shift
 from rollback.traffic import TrafficSplit, settled_service
@@ -10,7 +11,6 @@ from verification.clients.google.cloud_run import Changed, CloudRun, ServiceStat
 from verification.deadline import Deadline
 from verification.errors import ObserverError, RollbackFailed
 from verification.operator_commands import shift_now
-from verification.records.rollback_plan import CONTROL_TAG
 
 _ATTEMPTS = 4
 _PAUSE = 0.5
@@ -21,13 +21,14 @@ class CloudRunStrategy:
 
     Nothing is repeated blindly: before each write the service is read, and checked, again. A conflict with somebody's
     harmless change is thus tried again, one with a change of traffic is not; a write whose answer was lost is looked
-    up.
+    up. `own_tags` are the run's own, which have done their work by then: the shift takes them away.
     """
 
     name = "cloud_run"
 
-    def __init__(self, cloud_run: CloudRun, within: float) -> None:
+    def __init__(self, cloud_run: CloudRun, within: float, own_tags: Collection[str] = ()) -> None:
         self._cloud_run = cloud_run
+        self._own_tags = own_tags
         self.within = within
 
     def obstacle(self) -> str:
@@ -59,7 +60,7 @@ class CloudRunStrategy:
     def _write(self, target: str, state: ServiceState, within: float) -> str:
         """Why the traffic may not have moved, or a guess; what flows is read again in any case."""
         try:
-            kept = [line for line in state.tags if line.tag != CONTROL_TAG]  # ours has done its work
+            kept = [line for line in state.tags if line.tag not in self._own_tags]
             self._cloud_run.send_all_traffic_to(target, etag=state.etag, keep_tags=kept, within=within)
         except (Changed, Unclear) as problem:
             return problem.cause

@@ -16,6 +16,7 @@ from rollback.traffic import TrafficObserver, TrafficSplit, TrafficUnknown
 from verification.deadline import Deadline
 from verification.errors import RollbackFailed, RollbackWithheld
 from verification.operator_commands import shift_now
+from verification.records.journal import JournalView
 from verification.records.rollback_plan import RollbackPlan
 from verification.settings.model import Settings
 
@@ -30,7 +31,8 @@ def strategies_of(context: RollbackContext, observer: TrafficObserver) -> Iterat
     for name in dict.fromkeys(within.strategies):
         match name:
             case "cloud_run":
-                yield CloudRunStrategy(context.cloud_run, within.shift_within)
+                own = JournalView.read(context.journal.path).control_tags
+                yield CloudRunStrategy(context.cloud_run, within.shift_within, own)
             case "gcloud":
                 yield GcloudStrategy(service, observer.gcloud, observer, within.gcloud_within)
             case "github_workflow":

@@ -9,7 +9,7 @@ two at once do not act twice.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from rollback.locks import sole_resume
 from rollback.notify.outbox import call_after_a_kill, has_called, send_open, send_queued
 from rollback.supervisor.pending import Pending, open_runs, pending, superseded, without_journal
 from rollback.supervisor.rerun_smoke import rerun_smoke
+from verification.clients.google.cloud_run import CloudRun
 from verification.errors import RollbackWithheld, SettingsError, VerificationError
 from verification.operator_commands import look_again, resume, roll_back, shift_now
 from verification.records.journal import JOURNAL, Journal, JournalEvent, JournalView, journals
@@ -63,10 +64,21 @@ def resume_all(request: Resumption, folder: Path | None = None) -> list[Resumed]
     resumed = _resume_open(request) if folder is None else [_resume_ended(request, JournalView.read(folder / JOURNAL))]
     try:
         with open_environment(request.deployment, request.environment, after_a_run=True) as environment:
+            resumed += _take_tags_away(request, environment.cloud_run, folder)
             told = send_queued(request.output, environment.settings, environment.variables)
     except SettingsError as problem:  # a sandbox that is gone calls nobody
         told = (problem.cause,)
     return [*resumed, *(Resumed(line, ExitCode.PASS, acted=False) for line in told)]
+
+
+def _take_tags_away(request: Resumption, cloud_run: CloudRun, folder: Path | None) -> Iterator[Resumed]:
+    """What ended runs have left of their controls, or the one in `folder`: also those that owe nothing else."""
+    for run in journals(request.output, request.environment):
+        if folder not in {None, run.path.parent} or run.identity.is_running or not run.control_tags:
+            continue
+        problem = clear_up(cloud_run, Journal(run.path))
+        text = problem or f"the tag of its control is gone: {', '.join(run.control_tags)}"
+        yield Resumed(text, ExitCode.INCONCLUSIVE if problem else ExitCode.PASS, acted=not problem, run=run.run)
 
 
 def _resume_open(request: Resumption) -> list[Resumed]:

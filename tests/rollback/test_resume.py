@@ -10,10 +10,12 @@ from rollback.supervisor.pending import Pending, pending
 from tests.rollback.killed import SERVICE, SHIPPED, Killed, incidents, killed
 from tests.rollback.stage import Stage
 from verification.records.journal import Journal, JournalView
-from verification.records.rollback_plan import CONTROL_TAG, RollbackPlan
+from verification.records.rollback_plan import RollbackPlan
 from verification.records.run_record import RollbackOutcome, RollbackResult
 
 __all__ = ["killed"]
+
+TAG = "dv-control-abcdef"
 
 
 def test_a_rollback_that_was_due_is_done_once_and_people_are_told(killed: Killed, stage: Stage) -> None:
@@ -38,13 +40,37 @@ def test_the_tag_of_a_killed_runs_control_goes(killed: Killed, stage: Stage, tri
     killed.armed(note.previous)
     if trigger:
         killed.journal.failed(trigger)
-    killed.journal.write("control-tag-set", tag=CONTROL_TAG, revision=note.previous)
-    stage.cloud_run.set_tag(CONTROL_TAG, note.previous, 10)
+    killed.journal.write("control-tag-set", tag=TAG, revision=note.previous)
+    stage.cloud_run.set_tag(TAG, note.previous, 10)
     stage.cloud_run.set_tag("somebody-elses", note.previous, 10)
     assert killed.end().exit_code == 0
     assert [line.tag for line in stage.cloud_run.service().tags] == ["somebody-elses"]
     assert "control-tag-removed" in killed.events
     stage.cloud_run.remove_tag("somebody-elses", 10)
+
+
+@pytest.mark.parametrize("settled", [True, False])
+def test_resume_also_takes_away_the_tag_of_a_run_that_owes_nothing_else(
+    settled: bool, killed: Killed, stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that could not be taken away at the end of its run, and one whose release serves no more."""
+    note = stage.release()
+    killed.begun()
+    killed.armed(note.previous)
+    killed.journal.write("control-tag-set", tag=TAG, revision=note.previous)
+    if settled:
+        killed.journal.settled(RollbackResult(RollbackOutcome.NOT_NEEDED))
+    else:
+        stage.release()
+        stage.set_traffic({stage.release().current: 100})
+    for tag in (TAG, "dv-control-0a1b2c"):
+        stage.cloud_run.set_tag(tag, note.previous, 10)
+    assert killed.command("resume") == 0
+    assert f"the tag of its control is gone: {TAG}" in capsys.readouterr().out
+    assert {line.tag for line in stage.cloud_run.service().tags} == {"dv-control-0a1b2c"}, "another run's stays"
+    before = stage.generation
+    assert killed.command("resume") == 0
+    assert stage.generation == before
 
 
 def test_one_that_had_moved_the_traffic_is_only_verified(killed: Killed, stage: Stage) -> None:

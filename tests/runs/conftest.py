@@ -167,6 +167,14 @@ class World:
         httpx.patch(self._service, params={"updateMask": "traffic"}, json={"traffic": lines}).raise_for_status()
         self._settled()
 
+    def tag(self, revision: str, *tags: str) -> None:
+        """Have `revision` answer under these tags too; the traffic follows the latest deployment."""
+        lines = [{"type": REVISION, "revision": revision, "percent": 0, "tag": tag} for tag in tags]
+        everything = {"type": EVERYTHING, "percent": 100}
+        answer = httpx.patch(self._service, params={"updateMask": "traffic"}, json={"traffic": [everything, *lines]})
+        answer.raise_for_status()
+        self._settled()
+
     def break_(self, *faults: str) -> None:
         httpx.put(f"{self.document['operator']}/faults", json={"faults": list(faults)}).raise_for_status()
 

@@ -174,3 +174,20 @@ def test_what_may_not_be_asked_more_often_is_not_called_mended(
     assert (ran.verdict.rollback.outcome, ran.verdict.rollback.verified) == ("done", False)
     assert "it is not known whether login" in ran.verdict.rollback.reason
     assert ran.code == 70, ran.said
+
+
+def test_tags_that_are_there_already_are_in_nobodys_way_and_stay(
+    run: Runner, world: World, production: Callable[..., Path], account: dict[str, str]
+) -> None:
+    """As a run that was killed, or one at the same time, leaves them: on whichever revision."""
+    older = world.note()["previous"]
+    note, others = world.release(), ["dv-control", "dv-control-0a1b2c"]
+    world.tag(older, *others)
+    file = production(('policy = "manual"', 'policy = "automatic"'))
+    variables = {**account, "SMOKE_USER_PASSWORD": "rotated", "PREVIOUS_REVISION": note["previous"]}
+    ran = run("-m", "smoke", "--env", "production", f"--deployment={file}", variables=variables)
+    assert ran.code == 1, ran.said
+    assert (ran.verdict.rollback.guard, control(ran)) == ("previous_no_better", "no better")
+    assert world.answering() == {note["current"]}
+    assert "a tag of other runs is there at 0 % of the traffic: dv-control-0a1b2c" in ran.said
+    assert tags(world) == others

@@ -234,6 +234,13 @@ class JournalView:
         return tuple(dict.fromkeys(failed))
 
     @property
+    def control_tags(self) -> tuple[str, ...]:
+        """The tags that its control has set, and that nobody has taken away."""
+        gone = {entry.text("tag") for entry in self.every(JournalEvent.CONTROL_TAG_REMOVED)}
+        found = (entry.text("tag") for entry in self.every(JournalEvent.CONTROL_TAG_SET))
+        return tuple(dict.fromkeys(tag for tag in found if tag and tag not in gone))
+
+    @property
     def is_under_way(self) -> bool:
         """Whether a rollback has begun to act."""
         return self.has(*_UNDER_WAY)

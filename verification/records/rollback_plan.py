@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 ALL = 100  # percent of the requests
-CONTROL_TAG = "dv-control"  # under which the revision from before is asked what has failed
 
 
 class RequestedBy(StrEnum):

@@ -45,6 +45,7 @@ _SYSTEM = GoogleSystem(
     "roles/run.viewer to look; to roll back, roles/run.developer and (on the service's own account) "
     "roles/iam.serviceAccountUser",
 )
+TAG_AND_SERVICE = 46  # characters that a tag and its service's name may have together
 _READ_ATTEMPTS = 3
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 1.0
@@ -140,9 +141,15 @@ class CloudRun:
     def set_tag(self, tag: str, revision: str, within: float) -> str:
         """The address at which `revision` alone answers from now on, under `tag`; all other traffic stays as it is.
 
-        Twice is the same as once. Raises as `send_all_traffic_to`, and where the tag names another revision.
+        Twice is the same as once. Raises as `send_all_traffic_to`, and where the tag names another revision, or is too
+        long: its address could not be told.
         """
-        deadline = Deadline.after(within)
+        deadline, together = Deadline.after(within), len(tag) + len(self.settings.service)
+        if together > TAG_AND_SERVICE:
+            raise ObserverError(
+                f"the tag {tag} and the service's name have {together} characters together, and Cloud Run allows "
+                f"{TAG_AND_SERVICE}",
+            )
         state = self.settled_service(within)
         there = state.tag(tag)
         if there is not None and there.revision != revision:

@@ -38,6 +38,7 @@ __all__ = [
     "control_of",
     "execute",
     "facts_of",
+    "longest_rollback",
     "longest_step",
     "may_be_due",
     "other_control_tags",
@@ -100,6 +101,12 @@ def longest_step(settings: Settings) -> float:
     verification = within.verify_within + users
     longest = max(longest_shift(settings), verification, 2 * within.control_within)
     return within.evidence_grace + longest + 3 * settings.smoke.timeout + settings.smoke.confirm_within
+
+
+def longest_rollback(settings: Settings) -> float:
+    """How many seconds a rollback may take from its decision to its proof: the control lies between look and shift."""
+    within = settings.rollback
+    return 2 * (within.shift_within + within.control_within + within.verify_within)
 
 
 class _Execution:
@@ -183,7 +190,10 @@ class _Execution:
     def _ask_control(self) -> ControlResult:
         if self._control is None:
             return ControlResult(ControlVerdict.UNKNOWN, "nobody is there to ask the revision from before")
-        return self._control.ask(self._triggers)
+        try:
+            return self._control.ask(self._triggers)
+        finally:  # what the control took is none of the shift's time, which begins now
+            self._deadline = Deadline.after(self._context.settings.rollback.shift_within)
 
     def _recheck(self, split: TrafficSplit) -> None:
         """Hold the plan against what serves just before a write. Raises RollbackWithheld, RollbackFailed."""

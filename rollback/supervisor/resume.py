@@ -15,7 +15,7 @@ from pathlib import Path
 
 from reports.run_files import RunFiles
 from rollback.context import EnvironmentContext, open_environment
-from rollback.executor import clear_up, execute
+from rollback.executor import clear_up, execute, longest_rollback
 from rollback.locks import sole_resume
 from rollback.notify.outbox import call_after_a_kill, has_called, send_open, send_queued
 from rollback.supervisor.pending import Pending, open_runs, pending, superseded, without_journal
@@ -207,7 +207,7 @@ def _what_happened(view: JournalView) -> str:
 
 def _longest(settings: Settings) -> float:
     """How long another one may be at it, in seconds."""
-    return settings.smoke.within + 2 * (settings.rollback.shift_within + settings.rollback.verify_within)
+    return settings.smoke.within + longest_rollback(settings)
 
 
 class _Resume:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import errno
 import threading
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
+from rollback.executor import control_of, execute, longest_rollback, longest_step
 from rollback.locks import lock_file
 from rollback.serving_history import ServingHistory
 from tests.clients.relay import Relay
 from tests.rollback.stage import Stage, with_rollback
+from verification.deadline import Stopwatch
 from verification.records.journal import Journal
 from verification.records.run_record import RollbackOutcome
 
@@ -288,6 +291,28 @@ def test_cloud_run_that_is_down_for_a_moment_only_is_waited_for(stage: Stage, re
     asked = len(relay.asked)
     relay.before = lambda *_: (503, "down") if len(relay.asked) < asked + 5 else None
     assert stage.roll_back(plan).verified
+
+
+class SlowQuestions:
+    """Questions that nobody answers as long as there is time for it."""
+
+    def ask(self, criterion: str, address: str, within: float) -> None:
+        threading.Event().wait(within if address else 0)
+
+
+def test_a_control_that_takes_all_its_time_leaves_the_shift_its_own(stage: Stage) -> None:
+    stage.settings = settings = with_rollback(stage.settings, control_within=5.0, shift_within=5.0)
+    note = stage.release("login-broken")
+    plan, context, stopwatch = stage.plan(note.previous), stage.context(), Stopwatch.start()
+    control = control_of(plan, context, SlowQuestions())
+    result = execute(plan, context, ("login",), control)
+    assert (result.outcome, result.strategy) == (DONE, "cloud_run"), result.reason
+    assert stage.serving == {note.previous: 100}
+    times = {entry.event: entry.at for entry in stage.entries}
+    assert (times["control"] - times["seen"]).total_seconds() > 4, "else the control was not slow"
+    steps = [later.at - earlier.at for earlier, later in pairwise(stage.entries)]
+    assert max(steps).total_seconds() < longest_step(settings), "for so long the supervisor is patient"
+    assert stopwatch.seconds < longest_rollback(settings)
 
 
 def test_what_served_at_the_start_being_unknown_holds_the_rollback_back(stage: Stage) -> None:

@@ -87,12 +87,13 @@ class DeploymentWindow(Table):
 class Rollback(Table):
     """`[rollback]`. `deployed_within` keeps a revision that has been good for long from being rolled back unasked.
 
-    `strategies`: the ways to move the traffic, in order. `shift_within` is the time of the first look and of
-    Cloud Run's API, `workflow_within` that of the deploy workflow, `gcloud_within` that of gcloud.
+    `strategies`: the ways to move the traffic, in order. `shift_within` is the time of the first look and, once
+    the control has been asked, of Cloud Run's API, `workflow_within` that of the deploy workflow, `gcloud_within` that
+    of gcloud.
     `when_interrupted`: what a run does that is ended before it has seen anything bad, where nobody can be asked.
     `control_within` is the time of the control: the revision from before is asked what has failed. Where that answers
     no better, going back would not help: `when_previous_no_better`. It must be longer than `smoke.timeout`, which one
-    question may take, and no longer than `shift_within`, of which it is a part.
+    question may take, and no longer than `shift_within`: users meet the bad release meanwhile.
     """
 
     policy: Policy = "manual"
@@ -172,7 +173,7 @@ class Settings(Table):
             )
         if within.control_within > within.shift_within:
             shift = duration_text(within.shift_within)
-            raise ValueError(f"{control} at most rollback.shift_within ({shift}), of which it is a part")
+            raise ValueError(f"{control} at most rollback.shift_within ({shift}): users meet the bad release meanwhile")
         return self
 
     @property

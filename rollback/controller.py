@@ -12,6 +12,7 @@ from rollback.notify.outbox import call_people, send_queued
 from rollback.notify.restore_offer import with_restore_offer
 from rollback.preflight import ServingSnapshot, take_snapshot
 from rollback.supervisor.start import SupervisorProcess, supervision_token
+from verification.clients.google.cloud_run import ServiceState
 from verification.operator_commands import look_again, roll_back
 from verification.records.journal import Journal
 from verification.records.rollback_plan import RequestedBy, RollbackPlan
@@ -75,10 +76,10 @@ class RollbackController:
             allowed=self._allowed,
             dry_run=record.dry_run,
         )
-        snapshot = self._survey(context)
+        snapshot = self._survey(context, run.served_before)
         if self._deploys and snapshot.plan.obstacle("service_was_changing") and run.ask_again():
             record.notices.append("the service was changed while its first questions were asked: they were asked again")
-            snapshot = self._survey(context)
+            snapshot = self._survey(context, snapshot.service)
         plan = snapshot.plan
         record.revision = plan.revision
         if not self._deploys:
@@ -90,9 +91,10 @@ class RollbackController:
         record.notices += [f"no rollback would be possible: {obstacle.text}" for obstacle in plan.obstacles]
         record.notices += snapshot.notices
 
-    def _survey(self, context: RollbackContext) -> ServingSnapshot:
+    def _survey(self, context: RollbackContext, before: ServiceState | None) -> ServingSnapshot:
         run = self._run
-        return take_snapshot(context, run.hint, run.revision if self._deploys else None, run.asked_since)
+        judged = run.revision if self._deploys else None
+        return take_snapshot(context, run.hint, judged, run.asked_since, before)
 
     def doubt(self) -> None:
         """A criterion has failed for the first time, and is being asked again: have the control ready."""

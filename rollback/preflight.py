@@ -44,14 +44,16 @@ def take_snapshot(
     hint: PreviousRevisionHint | None,
     judged: str | None = None,
     asked_since: datetime | None = None,
+    before: ServiceState | None = None,
 ) -> ServingSnapshot:
     """What serves, what served before, and what stands in the way of a rollback; notes what serves. Never raises.
 
     `judged` is the revision whose deployment is judged (empty: the newest one, None: none is), `asked_since` when the
-    first question was put to the service. Takes 15 s at most.
+    first question was put to the service, `before` what Cloud Run said just before that, if it was asked. Takes 15 s
+    at most.
     """
     try:
-        snapshot = _Snapshot(context, hint, asked_since).take()
+        snapshot = _Snapshot(context, hint, asked_since, before).take()
     except Exception as error:  # whatever it is, the run goes on, and says that there is no way back
         reason = error.cause if isinstance(error, ObserverError) else f"{type(error).__name__}: {error}"
         unknown = Obstacle("serving_unknown", f"what serves is unknown: {reason}")
@@ -75,6 +77,7 @@ class _Snapshot:
     context: RollbackContext
     hint: PreviousRevisionHint | None
     asked_since: datetime | None
+    before: ServiceState | None = None
     deadline: Deadline = field(default_factory=lambda: Deadline.after(_SNAPSHOT_WITHIN))
     obstacles: list[Obstacle] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
@@ -95,7 +98,7 @@ class _Snapshot:
         serving = self.cloud_run.revision(service.sole_revision)
         previous, named = self.find_previous(serving, service), self.named_in(answer)
         self.check_address(service, named, previous.hosts)
-        changing = self.changing(at_first, answer)
+        changing = self.changing(at_first, service, answer)
         if changing:  # what fails may be the revision that served until then
             self.note("service_was_changing", f"{changing}, so which revision answered is not known")
             previous, named = Previous(), ""
@@ -135,8 +138,10 @@ class _Snapshot:
         value = answer.field(reported.field).value if reported else None
         return value if isinstance(value, str) else ""
 
-    def changing(self, at_first: ServiceState, answer: Answer) -> str:
+    def changing(self, at_first: ServiceState, service: ServiceState, answer: Answer) -> str:
         """That what serves may have changed since the first question was asked, or nothing."""
+        if self.before is not None and service.serves_as(self.before):
+            return ""  # whatever was written moved nobody: a tag, which another run has set or taken away
         if at_first.moving:
             return "the service was being changed while its questions were asked"
         since, changed = self.asked_since, at_first.changed

@@ -16,7 +16,7 @@ from rollback.context import RollbackContext
 from rollback.executor import execute
 from rollback.preflight import ServingSnapshot, take_snapshot
 from rollback.serving_history import ServingHistory
-from verification.clients.google.cloud_run import CloudRun
+from verification.clients.google.cloud_run import CloudRun, ServiceState
 from verification.local_sandbox.addresses import DeploymentNote
 from verification.local_sandbox.sandbox import Sandbox
 from verification.records.journal import Journal, JournalEntry, JournalView
@@ -152,10 +152,12 @@ class Stage:
             self.settings, self.cloud_run, self.journal, self.history, self.variables, allowed, dry_run
         )
 
-    def snapshot(self, noted: str = "", asked_since: datetime | None = None) -> ServingSnapshot:
+    def snapshot(
+        self, noted: str = "", asked_since: datetime | None = None, before: ServiceState | None = None
+    ) -> ServingSnapshot:
         """What is known at the start of a run; `noted` is the deploy workflow's note."""
         hint = PreviousRevisionHint(noted, "the deploy workflow's note") if noted else None
-        return take_snapshot(self.context(), hint, asked_since=asked_since)
+        return take_snapshot(self.context(), hint, asked_since=asked_since, before=before)
 
     def plan(self, noted: str = "") -> RollbackPlan:
         """What a rollback would do."""

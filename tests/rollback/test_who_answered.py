@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import httpx
 import pytest
 
 from rollback.preflight import _Snapshot
@@ -48,6 +49,51 @@ def test_a_hotfix_that_gets_its_traffic_just_as_smoke_starts_is_not_blamed(stage
     assert "when its first questions had been asked" in plan.obstacles[0].text
     assert stage.roll_back(plan).guard == "service_was_changing"
     assert stage.serving == {hotfix: 100}
+
+
+def test_a_tag_that_is_set_or_goes_just_then_is_no_change_of_what_serves(stage: Stage) -> None:
+    """As the control of another run does: nobody is moved by it."""
+    note = stage.release("login-broken")
+    for change in (
+        lambda: stage.cloud_run.set_tag("dv-control-0a1b2c", note.previous, 10),
+        lambda: stage.cloud_run.remove_tag("dv-control-0a1b2c", 10),
+    ):
+        before, asked_since = stage.cloud_run.service(), now()
+        change()
+        plan = stage.snapshot(note.previous, asked_since, before).plan
+        assert (plan.revision, plan.target, plan.obstacles) == (note.current, note.previous, ())
+    assert codes(stage.snapshot(note.previous, asked_since).plan) == ["service_was_changing"], "by its time alone"
+    assert stage.roll_back(plan).verified
+
+
+def test_a_tag_that_is_being_set_is_waited_for(stage: Stage) -> None:
+    note = stage.release("login-broken")
+    before, asked_since = stage.cloud_run.service(), now()
+    answer = httpx.patch(
+        stage.service_address,
+        params={"updateMask": "traffic"},
+        json={
+            "traffic": [
+                {"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 100},
+                {"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", "revision": note.previous, "tag": "candidate"},
+            ]
+        },
+    )
+    answer.raise_for_status()
+    plan = stage.snapshot(note.previous, asked_since, before).plan
+    assert (plan.revision, plan.target, plan.obstacles) == (note.current, note.previous, ())
+
+
+def test_a_release_and_a_move_of_traffic_count_whatever_their_tags(stage: Stage) -> None:
+    note = stage.release("login-broken")
+    before, asked_since = stage.cloud_run.service(), now()
+    stage.set_traffic({note.previous: 100})
+    moved = stage.snapshot(note.previous, asked_since, before).plan
+    assert codes(moved)[0] == "service_was_changing"
+    before, asked_since = stage.cloud_run.service(), now()
+    stage.release()
+    released = stage.snapshot(note.previous, asked_since, before).plan
+    assert "service_was_changing" in codes(released), "pinned traffic stays, but the service is another"
 
 
 def test_what_was_deployed_before_the_first_question_is_judged(stage: Stage) -> None:

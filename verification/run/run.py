@@ -17,6 +17,7 @@ from verification.records.rollback_plan import PreviousRevisionHint
 from verification.run.resources import RunFacts, RunResources
 
 if TYPE_CHECKING:
+    from verification.clients.google.cloud_run import ServiceState
     from verification.clients.service.client import Service
     from verification.local_sandbox.addresses import DeploymentNote
     from verification.local_sandbox.sandbox import Sandbox
@@ -26,6 +27,7 @@ _LOGIN = {"login", "refused_login"}
 _VISIBLE_LATE = 600.0
 _LONGEST_REHEARSAL = 60.0
 _LOGGED_WITHIN = 5.0  # seconds
+_SEEN_WITHIN = 5.0  # seconds
 _SEEN_AFTER = 3.0  # seconds until the sandbox's Cloud Monitoring shows what happened
 
 
@@ -40,6 +42,7 @@ class Run(RunFacts):
     faults: tuple[str, ...] = ()
     started: bool = field(default=False, init=False)
     asked_since: datetime | None = field(default=None, init=False)  # when the first question was put
+    served_before: ServiceState | None = field(default=None, init=False)  # just before that, in a run that watches
 
     def __post_init__(self) -> None:
         self._stack = ExitStack()
@@ -167,8 +170,17 @@ class Run(RunFacts):
         return again
 
     def _ask(self, fixtures: Collection[str]) -> None:
+        self.served_before = self._what_serves() if "monitor" in self.record.phases else None
         self.asked_since = now()
         self.probes.start(fixtures)
+
+    def _what_serves(self) -> ServiceState | None:
+        """What Cloud Run says before a watch begins, as that cannot begin again; None where it does not say."""
+        cloud_run = self.resources().cloud_run
+        try:
+            return cloud_run.limited_to(_SEEN_WITHIN).service() if cloud_run else None
+        except ObserverError:
+            return None
 
     def _let_time_pass(self) -> None:
         watch = self.settings.followup.second_watch

@@ -100,6 +100,13 @@ class ServiceState:
         """Those of the tags: each reaches one revision, whatever the others get."""
         return tuple(line.address for line in self.serving if line.tag and line.address)
 
+    def serves_as(self, other: ServiceState) -> bool:
+        """Whether it serves as at that `other` moment, both at rest. Tags are none of that: they move nobody."""
+        here, there = (
+            (state.moving, state.shares, state.latest_ready, state.latest_created) for state in (self, other)
+        )
+        return not self.moving and here == there
+
     def tag(self, name: str) -> TrafficLine | None:
         """The line of the tag `name`, if it is there."""
         return next((line for line in self.lines if line.tag == name), None)

@@ -47,3 +47,4 @@ def test_tags_of_others_that_come_and_go_are_no_change_of_what_serves(
     assert looks
     assert (plan.revision, plan.target) == (note["current"], note["previous"])
     assert plan.obstacle("service_was_changing") is None
+    assert "asked again" not in " ".join(ran.verdict.notices), "nor is anything asked twice for it"

@@ -14,6 +14,7 @@ from verification.deadline import now
 from verification.errors import NoInstance, ObserverError
 from verification.probe import Probes
 from verification.records.rollback_plan import PreviousRevisionHint
+from verification.records.run_record import POST_DEPLOY_PHASES
 from verification.run.resources import RunFacts, RunResources
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _LOGIN = {"login", "refused_login"}
 _VISIBLE_LATE = 600.0
 _LONGEST_REHEARSAL = 60.0
 _LOGGED_WITHIN = 5.0  # seconds
-_SEEN_WITHIN = 5.0  # seconds
+_SEEN_WITHIN = 3.0  # seconds
 _SEEN_AFTER = 3.0  # seconds until the sandbox's Cloud Monitoring shows what happened
 
 
@@ -42,7 +43,7 @@ class Run(RunFacts):
     faults: tuple[str, ...] = ()
     started: bool = field(default=False, init=False)
     asked_since: datetime | None = field(default=None, init=False)  # when the first question was put
-    served_before: ServiceState | None = field(default=None, init=False)  # just before that, in a run that watches
+    served_before: ServiceState | None = field(default=None, init=False)  # just before that
 
     def __post_init__(self) -> None:
         self._stack = ExitStack()
@@ -170,15 +171,18 @@ class Run(RunFacts):
         return again
 
     def _ask(self, fixtures: Collection[str]) -> None:
-        self.served_before = self._what_serves() if "monitor" in self.record.phases else None
+        self.served_before = self._what_serves() if POST_DEPLOY_PHASES & set(self.record.phases) else None
         self.asked_since = now()
         self.probes.start(fixtures)
 
     def _what_serves(self) -> ServiceState | None:
-        """What Cloud Run says before a watch begins, as that cannot begin again; None where it does not say."""
+        """What Cloud Run says before the first question; None where it does not say, or its change does not end.
+
+        A watch cannot begin again, nor is a wrong password tried twice: then this alone tells what has changed since.
+        """
         cloud_run = self.resources().cloud_run
         try:
-            return cloud_run.limited_to(_SEEN_WITHIN).service() if cloud_run else None
+            return cloud_run.limited_to(_SEEN_WITHIN).settled_service(_SEEN_WITHIN) if cloud_run else None
         except ObserverError:
             return None
 

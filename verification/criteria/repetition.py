@@ -76,9 +76,15 @@ class Question:
         """Whether what failed is the answer to a question that is put once: without it, nothing was bad."""
         names = inspect.signature(cast("pytest.Function", self.item).obj).parameters
         known = {name: self.arguments[name] for name in names}
-        if not any(isinstance(value, Spendable) for value in known.values()):
+        role = role_of(self.item)
+        spent = {
+            name: value.spent()
+            for name, value in known.items()
+            if isinstance(value, Spendable) and not may_be_asked_again(of_role(name, role))
+        }
+        if not spent:
             return False
-        spent = {name: value.spent() if isinstance(value, Spendable) else value for name, value in known.items()}
+        spent = {**known, **spent}
         try:
             with collecting():
                 cast("pytest.Function", self.item).obj(**spent)

@@ -21,6 +21,7 @@ from verification.run.run import Run
 from verification.verdict import Measurement, Verdict
 
 _INTERRUPTED = "interrupted"
+_SERVES = "serving_the_deployed_revision"
 
 
 class RollbackController:
@@ -154,7 +155,7 @@ class RollbackController:
 
     def _roll_back(self, *, interrupted: bool, wanted: bool | None) -> None:
         record, context, plan = self._run.record, self._context, self._plan
-        triggers = record.triggers or tuple(self._certain)
+        triggers = record.triggers or tuple(self._certain) or self._unserved()
         if not triggers and record.interrupted and self._begun and self._is_configured:
             if wanted and plan is not None and context is not None:
                 plan, triggers = replace(plan, requested_by=RequestedBy.PERSON), (_INTERRUPTED,)
@@ -177,6 +178,11 @@ class RollbackController:
         else:
             plan = self._with_answers(self._with_target(plan, context))
             record.rollback = execute(plan, context, triggers, self._control)
+
+    def _unserved(self) -> tuple[str, ...]:
+        """That the deployed revision does not get all requests, where several do: which one shall, a person decides."""
+        split = self._plan is not None and len(self._plan.shares) > 1
+        return tuple(failed.id for failed in self._run.record.failures if split and failed.name == _SERVES)
 
     def _with_target(self, plan: RollbackPlan, context: RollbackContext) -> RollbackPlan:
         """The plan, with what served before where nobody could tell at the start: who was silent may speak now."""

@@ -67,7 +67,11 @@ def take_snapshot(
 
 
 def _with_foreseeable(plan: RollbackPlan, context: RollbackContext) -> RollbackPlan:
-    found = [Obstacle(decision.guard, decision.reason) for decision in foreseeable(facts_of(plan, context))]
+    likeliest = {obstacle.code: obstacle.likeliest for obstacle in plan.obstacles}
+    found = [
+        Obstacle(decision.guard, decision.reason, likeliest.get(decision.guard, ""))
+        for decision in foreseeable(facts_of(plan, context))
+    ]
     codes = {obstacle.code for obstacle in found}
     return replace(plan, obstacles=(*found, *(known for known in plan.obstacles if known.code not in codes)))
 
@@ -207,6 +211,7 @@ class _Snapshot:
                 problem=f"the previous revision could not be looked up: {error.cause}", code="target_unknown"
             )
         if found.problem:
-            command = f"Roll back with `{roll_back(self.context.settings.environment)}`."
-            self.note(found.code, f"{found.problem.rstrip('.')}. {command}")
+            command = f"Roll back with `{roll_back(self.context.settings.environment, found.likeliest)}`."
+            text = f"{found.problem.rstrip('.')}. {command}"
+            self.obstacles.append(Obstacle(found.code, text, found.likeliest))
         return found

@@ -210,7 +210,7 @@ def target_disputed(facts: Facts) -> Decision | None:
     obstacle = facts.plan.obstacle("target_disputed")
     if obstacle is None or facts.plan.target:
         return None
-    return withheld("target_disputed", obstacle.text, f"Choose: {facts.command}")
+    return withheld("target_disputed", obstacle.text, f"Choose: `{roll_back(facts.environment, obstacle.likeliest)}`")
 
 
 def target_unknown(facts: Facts) -> Decision | None:
@@ -219,7 +219,8 @@ def target_unknown(facts: Facts) -> Decision | None:
         return None
     obstacle = facts.plan.obstacle("target_unknown")
     reason = obstacle.text if obstacle else "what served before is not known"
-    return withheld("target_unknown", reason, f"To roll back: {facts.command}")
+    likeliest = obstacle.likeliest if obstacle else ""
+    return withheld("target_unknown", reason, f"To roll back: `{roll_back(facts.environment, likeliest)}`")
 
 
 def change_under_way(facts: Facts) -> Decision | None:

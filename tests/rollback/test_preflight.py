@@ -42,7 +42,7 @@ def test_the_second_in_the_list_is_never_taken_for_the_previous_one(stage: Stage
     [obstacle] = plan.obstacles
     assert obstacle.code == "target_unknown"
     assert note.previous in obstacle.text, "it is a candidate for a person"
-    assert "python -m rollback -e sandbox --to-revision NAME" in obstacle.text
+    assert f"python -m rollback -e sandbox --to-revision {note.previous}" in obstacle.text
 
 
 def test_a_change_under_way_may_have_been_judged_half_before_and_half_after(stage: Stage) -> None:

@@ -99,7 +99,7 @@ def test_a_note_that_contradicts_what_users_saw_is_withheld_with_both_named(stag
     assert f"{noted} is named by the deploy workflow's note" in plan.obstacles[0].text
     result = stage.roll_back(plan)
     assert (result.outcome, result.guard) == (RollbackOutcome.WITHHELD, "target_disputed")
-    assert "--to-revision NAME" in result.next_step
+    assert result.next_step.endswith(f"--to-revision {seen}`"), "what users were answered by"
     assert stage.serving == {bad: 100}
 
 

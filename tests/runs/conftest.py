@@ -185,6 +185,12 @@ class World:
         ]
         return note
 
+    def split(self, shares: dict[str, int]) -> None:
+        """Split production's traffic: revision -> percent."""
+        lines = [{"type": REVISION, "revision": name, "percent": percent} for name, percent in shares.items()]
+        httpx.patch(self._service, params={"updateMask": "traffic"}, json={"traffic": lines}).raise_for_status()
+        self._settled()
+
     def slack(self, channel: str) -> list[dict[str, str]]:
         """The messages of a channel, oldest first."""
         page = httpx.get(f"{self.document['operator']}/slack", headers={"Accept": "application/json"})

@@ -137,6 +137,20 @@ def test_a_revision_that_was_deployed_but_does_not_serve_is_not_rolled_back(run:
     assert world.answering() == {first.verdict.rollback.to_revision}
 
 
+def test_split_traffic_is_left_to_people_who_hear_the_shares_and_the_command(
+    run: Runner, world: World, production: Callable[..., Path], account: dict[str, str]
+) -> None:
+    note = world.release()
+    world.split({note["previous"]: 90, note["current"]: 10})
+    ran = run("-m", "smoke", "--env", "production", f"--deployment={production()}", variables=account)
+    assert ran.code == 1, ran.said
+    assert (ran.verdict.rollback.outcome, ran.verdict.rollback.guard) == ("withheld", "traffic_split")
+    assert f"{note['previous']} 90 %, {note['current']} 10 %" in ran.verdict.rollback.reason
+    assert f"python -m rollback -e production --to-revision {note['previous']}" in ran.said
+    assert "nothing that another revision would mend" not in ran.said
+    assert JournalView.read(ran.folder / "journal.jsonl").has("call-queued"), "people hear of it"
+
+
 class TestWhatASandboxBeginsWith:
     @pytest.fixture
     def world(self, new_world: World) -> World:

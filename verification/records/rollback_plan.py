@@ -40,10 +40,14 @@ class NamedRevisions:
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """Why no rollback would be possible; `code` is that of the guard that withholds it, or the obstacle's own."""
+    """Why no rollback would be possible; `code` is that of the guard that withholds it, or the obstacle's own.
+
+    `likeliest` is the revision that a person would choose first, where it is the choice that is in the way.
+    """
 
     code: str
     text: str
+    likeliest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

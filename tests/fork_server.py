@@ -38,8 +38,9 @@ _LAZY = (
     "google.cloud.run_v2", "jinja2", "pdb", "psutil", "pytest_metadata", "rich.live", "rich.progress_bar", "rich.table",
     "sentry_sdk", "slack_sdk.http_retry.builtin_handlers", "stamina", "yaml",
 )  # fmt: skip
-# Of what is imported here, these are plugins of pytest's: it would warn in each run that it cannot rewrite them.
-_PLUGINS = ("anyio", "pytest_metadata")
+# Pytest would warn in each run that it cannot rewrite what is imported here of plugins; where the project is installed,
+# all of its packages are such.
+_PLUGINS = ("anyio", "pytest_metadata", "verification", "rollback", "reports", "sandbox")
 
 _MOST = 1 << 18  # bytes of a request
 _PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>

@@ -23,6 +23,7 @@ from verification.errors import NotRevisionRelated, ObserverError, ServiceError,
 
 _UNREACHED = "Nobody answers there: look at the url in deployment.toml, and at what may filter connections from here."
 _NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN}
+_BROKEN_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError)  # how it ended is a matter of the moment
 
 
 def blamed(error: Exception, url: httpx.URL, question: str, limit: str) -> VerificationError:
@@ -63,7 +64,7 @@ def _unproxied(error: Exception, question: str, limit: str) -> VerificationError
             f"{question}: no connection within {limit}", "Look at the network between here and the service."
         )
     tls = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
-    if tls is not None and not isinstance(tls, ssl.SSLEOFError):
+    if tls is not None and not isinstance(tls, _BROKEN_OFF):
         reason = tls.verify_message if isinstance(tls, ssl.SSLCertVerificationError) else tls.reason or str(tls)
         # Without a connection it is the front door's (or this machine's idea of whom to trust), not the revision's.
         kind = NotRevisionRelated if isinstance(error, httpx.ConnectError) else ServiceError

@@ -108,6 +108,14 @@ def test_errors_of_the_new_release_are_its_own(story: Story) -> None:
     assert new(samples) == [CRITICAL_ERRORS, NEW_ERRORS]
 
 
+def test_a_worker_that_is_new_does_not_hide_the_errors_of_a_service_that_always_names_the_same(story: Story) -> None:
+    story.send(story.before, errors=3, transactions=5)
+    story.send(story.deployed, transactions=4)
+    samples = story.samples(3, 9)
+    assert rate(samples) == (3.0, "9")
+    assert new(samples) == [CRITICAL_ERRORS, NEW_ERRORS]
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_where_nothing_names_a_new_release_all_errors_count(named: bool, story: Story) -> None:
     """As with a release that is deployed a second time, or a service that names none."""

@@ -94,6 +94,16 @@ class CountsByRelease:
         """All that anything names."""
         return frozenset({*self.errors, *self.transactions})
 
+    def own(self, before: frozenset[str]) -> frozenset[str] | None:
+        """The releases that are new with a revision, given those from before; None where that cannot be told.
+
+        So it is where they have less than half of the transactions: a worker that was deployed as well, say, beside a
+        service whose release bears the same name for ever. Its errors must not be taken for those of the one before.
+        """
+        new = self.releases - before
+        served = sum(count for name, count in self.transactions.items() if name in new)
+        return new if new and 2 * served >= sum(self.transactions.values()) else None
+
     def of(self, releases: Container[str] | None) -> ErrorRate:
         """What is of `releases`; None: of all."""
         errors, transactions = (

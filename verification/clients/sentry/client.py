@@ -24,6 +24,7 @@ _TRANSACTIONS = "is_transaction:true"
 NO_CANARY = f"!has:{CANARY_TAG} !release:{CANARY_RELEASE}"
 _RETENTION = dt.timedelta(days=90)
 _POLL = 1.0
+_MOST_ROWS = 100
 
 
 class _Row(BaseModel):
@@ -86,7 +87,7 @@ class Sentry:
             window,
             {row.release or "": row.count for row in errors},
             {row.release or "": row.count for row in transactions},
-            partial=partial_errors or partial_spans,
+            partial=partial_errors or partial_spans or max(len(errors), len(transactions)) >= _MOST_ROWS,
         )
 
     def errors_anywhere(self, window: Window) -> int:
@@ -202,7 +203,7 @@ class Sentry:
     ) -> tuple[list[_Row], bool]:
         """Counts by `groups`, the largest first, and whether Sentry looked at a part of its data only."""
         fields = [*groups, "count()"]
-        sorting = {"sort": "-count()", "per_page": "100"} if groups else {}
+        sorting = {"sort": "-count()", "per_page": str(_MOST_ROWS)} if groups else {}
         parameters = {"dataset": dataset, "field": fields, "query": query, **sorting}
         reply = self._api.get(f"{self._organization}/events/", {**parameters, **self._within(environment, window)})
         table = reply.read(_Table)

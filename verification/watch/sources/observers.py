@@ -35,7 +35,7 @@ _KILLED = re.compile(r"Memory limit of|out of memory|OOMKilled|Container termina
 class SentrySource(Source):
     """Sentry's errors in production since `since` (when the revision was created), and what of them is new.
 
-    What only releases did that were there before it is not its own, as long as something names a release that was not.
+    What only releases did that were there before it is not its own, where most that is served names a newer one.
     What staging saw as well is not new. That finding nothing means something is proven once, by a canary if need be.
     """
 
@@ -63,7 +63,7 @@ class SentrySource(Source):
         window = Window(self._since, at)
         counts = sentry.by_release(production, window)
         errors = counts.of(None)
-        own = (counts.releases - self._releases_before(sentry)) or None  # None: which are its own cannot be told
+        own = counts.own(self._releases_before(sentry))
         new = [
             issue
             for issue in sentry.new_issues(production, window)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # the supervisor asks nothing again, and must not cost every 
 
 _ASKED, _ASKED_AFTER = "control", "asked-after"
 _STARTING = frozenset({429, 500, 502, 503, 504})
+_NO_SUCH_PATH = 404
 _USERS_LATENCY = "p95_latency"
 _PAUSE = 0.3
 
@@ -148,7 +149,7 @@ class Control:
                 return answer if elsewhere or answer.code not in {None, *_STARTING} else None
 
             answer = poll(started, deadline, _PAUSE)
-            if answer is not None and _is_refused(answer) and not _is_refused(service.get(path, retry_503=False)):
+            if answer is not None and answers_otherwise(answer, service.get(path, retry_503=False)):
                 said = answer.problem.cause if answer.problem else f"{answer.question}: answered {answer.code}"
                 raise ObserverError(f"its address is answered otherwise than the service's own ({said})")
             reported = self._settings.health.reported_revision
@@ -189,9 +190,16 @@ def result_of(target: str, found: dict[str, Confirmed | None]) -> ControlResult:
     return ControlResult(ControlVerdict.UNKNOWN, reason)
 
 
+def answers_otherwise(there: Answer, service: Answer) -> bool:
+    """Whether a health check is refused or sent elsewhere at the tag's address alone: by a list of trusted hosts, say.
+
+    404 is not that: the revision from before may not have the path.
+    """
+    return _is_refused(there) and not _is_refused(service)
+
+
 def _is_refused(answer: Answer) -> bool:
-    """Whether a health check was refused or sent elsewhere, as by a list of trusted hosts or a gateway."""
-    refused = answer.code is not None and 300 <= answer.code < 500
+    refused = answer.code is not None and 300 <= answer.code < 500 and answer.code != _NO_SUCH_PATH
     return refused or isinstance(answer.problem, RedirectedElsewhere)
 
 

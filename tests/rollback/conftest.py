@@ -22,11 +22,12 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def stage(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
-    """Production, following the latest deployment, with no fault in force."""
+    """Production, following a deployment after whose creation the request log shows no user, with no fault in force."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     made = Stage(sandbox, settings_of(sandbox), tmp_path)
     made.put_faults()
     made.follow_latest()
+    made.release()
     return made
 
 

@@ -19,7 +19,7 @@ from sandbox.timing import LARGEST_RPM
 from sandbox.vendor_api import json_object
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.requests import Request
 
@@ -41,7 +41,7 @@ class OperatorApi:
     document: Callable[[], AddressDocument]
     sentry: SentryApp
     vendors: Vendors
-    set_users: Callable[[int], None]  # how many requests a minute production's users make
+    set_users: Callable[[int], Awaitable[None]]  # how many requests a minute production's users make
     candidate: str  # the commit that is released unless another one is named; may be empty
     undo: list[Callable[[], None]] = field(default_factory=list)  # how to take back what was planted
 
@@ -103,7 +103,7 @@ class OperatorApi:
         rpm = (await _body(request)).get("rpm")
         if isinstance(rpm, bool) or not isinstance(rpm, int) or not 0 <= rpm <= LARGEST_RPM:
             raise HTTPException(422, f"rpm: give a whole number from 0 to {LARGEST_RPM}")
-        self.set_users(rpm)
+        await self.set_users(rpm)
         return JSONResponse({"rpm": rpm})
 
     async def _read_slack(self, _request: Request) -> Response:

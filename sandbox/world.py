@@ -178,8 +178,8 @@ class World:
                 service.url, self._database.viewer, self._users_rpm, lambda: self._share_of_users(name)
             )
 
-    def _set_users(self, rpm: int) -> None:
-        self._users.rpm = rpm
+    async def _set_users(self, rpm: int) -> None:
+        await self._users.set_rpm(rpm)
 
     def _cold_start(self) -> float:
         """How much longer than here a container takes to start (the fault cold-start)."""

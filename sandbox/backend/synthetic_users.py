@@ -20,16 +20,17 @@ if TYPE_CHECKING:
 _AGENT = "Mozilla/5.0 (Linux; Android 15; BRAVIA) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0 Safari/537.36"
 _AT_ONCE = 64  # requests in flight; users beyond that give up before they ask
 _PATIENCE_SECONDS = 30.0
+_LAST_ANSWERS_SECONDS = 1.0
 
 
 class SyntheticUsers:
-    """Sends requests to `url` until closed. `rpm` may be set at any time, 0 for none; it costs what it asks for.
+    """Sends requests to `url` until closed, `rpm` of them a minute, 0 for none; it costs what it asks for.
 
     `share` answers which share of the users comes at all.
     """
 
     def __init__(self, url: str, account: User, rpm: int, share: Callable[[], float] = lambda: 1.0) -> None:
-        self.rpm = rpm
+        self._rpm = rpm
         self._share = share
         self._account = account
         self._http = httpx.AsyncClient(
@@ -43,6 +44,12 @@ class SyntheticUsers:
         """Begin, within the running loop."""
         self._sender = asyncio.create_task(self._send())
 
+    async def set_rpm(self, rpm: int) -> None:
+        """Change how many come. With 0, return when nobody waits for an answer any more, for a second at most."""
+        self._rpm = rpm
+        if self._asking and not rpm:
+            await asyncio.wait(set(self._asking), timeout=_LAST_ANSWERS_SECONDS)
+
     async def close(self) -> None:
         """End, answers or not."""
         if self._sender is not None:
@@ -53,15 +60,15 @@ class SyntheticUsers:
     async def _send(self) -> None:
         due = time.monotonic()
         while True:
-            if self.rpm <= 0:
+            if self._rpm <= 0:
                 await asyncio.sleep(0.2)
                 due = time.monotonic()
                 continue
             # Not by the clock: arrivals that are random come in bursts, as real ones do.
-            due = max(due + self._chance.expovariate(self.rpm / 60), time.monotonic() - 1)
+            due = max(due + self._chance.expovariate(self._rpm / 60), time.monotonic() - 1)
             await asyncio.sleep(max(due - time.monotonic(), 0))
             stays_away = self._chance.random() >= self._share()
-            if not stays_away and len(self._asking) < _AT_ONCE:
+            if self._rpm > 0 and not stays_away and len(self._asking) < _AT_ONCE:
                 self._asking.start(self._ask())
 
     async def _ask(self) -> None:

@@ -316,6 +316,17 @@ def test_an_actor_fails_in_the_middle(game: Game) -> None:
         game.operator.put("/faults", json={"faults": []})
 
 
+def test_none_of_the_users_comes_any_more_once_the_operator_has_sent_them_away(game: Game) -> None:
+    """One who came late would be answered by the revision before, after the creation of the next one."""
+    begun = sum(counts(game).values())
+    game.operator.put("/users", json={"rpm": 600})
+    poll(lambda: sum(counts(game).values()) > begun)
+    game.operator.put("/users", json={"rpm": 0})
+    ended = sum(counts(game).values())
+    time.sleep(0.5)  # what is measured is that nothing happens in a time
+    assert sum(counts(game).values()) == ended
+
+
 def test_users_come_at_the_operators_rate_and_stay_away_from_what_they_dislike(game: Game) -> None:
     def served() -> int:
         return sum(counts(game).values())

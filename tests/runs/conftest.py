@@ -74,6 +74,7 @@ class Runner:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.output = folder / "output"
+        self._started: list[subprocess.Popen[str]] = []
         self._environment = {
             name: value
             for name, value in os.environ.items()
@@ -101,7 +102,7 @@ class Runner:
     ) -> subprocess.Popen[str]:
         """`out` and `err` are where it writes to; what it writes elsewhere is not heard."""
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--output={self.output}", *arguments]
-        return fork_server.Popen(
+        process: subprocess.Popen[str] = fork_server.Popen(
             command,
             cwd=ROOT,
             env={**self._environment, **(variables or {})},
@@ -111,23 +112,36 @@ class Runner:
             text=True,
             start_new_session=True,
         )
+        self._started.append(process)
+        return process
 
     def end(self, process: subprocess.Popen[str]) -> Ran:
         try:
             said = "".join(filter(None, process.communicate(timeout=WITHIN)))
         finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            _kill(process)
         return Ran(process.returncode, said, (self.output / "latest").resolve())
 
     def __call__(self, *arguments: str, variables: Mapping[str, str] | None = None) -> Ran:
         return self.end(self.start(*arguments, variables=variables))
 
+    def kill_all(self) -> None:
+        """End what was started and not waited for."""
+        for process in self._started:
+            _kill(process)
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
 
 @pytest.fixture
-def run(tmp_path: Path) -> Runner:
-    return Runner(tmp_path)
+def run(tmp_path: Path) -> Iterator[Runner]:
+    runner = Runner(tmp_path)
+    yield runner
+    runner.kill_all()
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ LOUD = """
     import time
 
     @pytest.mark.smoke
-    def test_that_hangs():
+    def test_that_hangs(login, refused_login):  # so that it comes after the criterion that asks for these
         print("before it hung " * 20_000)
         time.sleep(600)
 """

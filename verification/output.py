@@ -163,13 +163,17 @@ class UnblockedOutput:
         return self._of_stdout is None or self._of_stdout.drained() or self._of_stdout is self._of_stderr
 
     def close(self) -> None:
-        """Put both back, once all is taken that is."""
+        """Put both back, once all is taken that is.
+
+        What takes nothing is cut off from this process: the interpreter writes once more as it ends, and would wait.
+        """
         sys.stdout, sys.stderr = self._before
-        for thread in self._threads.values():
-            thread.drained()
-            thread.end()
-        for stream in self._before:
+        for thread, stream in zip((self._of_stdout, self._of_stderr), self._before, strict=True):
+            if thread is not None and stream is not None and not thread.drained():
+                _lead_nowhere(stream)
             drop_unwritten(stream)
+        for thread in self._threads.values():
+            thread.end()
 
     def _thread_of(self, stream: TextIO | None) -> OutputThread | None:
         try:
@@ -207,7 +211,11 @@ def drop_unwritten(stream: TextIO | None) -> None:
         stream.flush()
     except OSError:
         with suppress(OSError, ValueError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, stream.fileno())
-            os.close(nowhere)
+            _lead_nowhere(stream)
             stream.flush()
+
+
+def _lead_nowhere(stream: TextIO) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.runs.stalled import full_pipe
 from verification.output import OutputThread, UnblockedOutput
 
 PIPE_HOLDS = 1 << 16  # bytes, and then it is full
@@ -129,6 +130,31 @@ def test_both_streams_arrive_in_order_where_both_are_one_file() -> None:
         check=True,
     )
     assert done.stdout == "all well ✓\nand loud\nno newline, bytes True\n"
+
+
+WRITES_AS_IT_ENDS = """
+import os, sys
+from verification.output import UnblockedOutput
+
+class AtTheEnd:
+    def __del__(self, write=os.write):
+        write(2, b"Exception ignored in: ...")
+
+kept = AtTheEnd()
+output = UnblockedOutput()
+print("nobody reads this")
+output.close()
+print("nor this")
+sys.exit(3)
+"""
+
+
+def test_a_program_ends_although_nobody_takes_what_its_interpreter_writes_as_it_ends() -> None:
+    with full_pipe() as stalled:
+        done = subprocess.run(
+            [sys.executable, "-c", WRITES_AS_IT_ENDS], cwd=ROOT, stdout=stalled, stderr=stalled, timeout=30, check=False
+        )
+    assert done.returncode == 3
 
 
 def test_streams_that_are_no_files_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,10 +102,9 @@ def test_orders_and_pages(client: Any, visitor: str) -> None:
 def test_a_container_tells_of_its_start(client: Any, sandbox: Address) -> None:
     revision = serving(sandbox)
     of_revision = f'{OURS} AND resource.labels.revision_name="{revision}"'
-    said = {
-        one.payload for one in client.list_entries(filter_=f'{of_revision} AND log_id("run.googleapis.com/stdout")')
-    }
-    assert said >= {"Application startup complete.", "Connected to MongoDB"}
+    of_container = f'{of_revision} AND log_id("run.googleapis.com/stdout")'
+    wanted = {"Application startup complete.", "Connected to MongoDB"}
+    until(lambda: wanted <= {one.payload for one in client.list_entries(filter_=of_container)})
     system = client.list_entries(filter_=f'{of_revision} AND logName:"varlog%2Fsystem"')
     assert any("Starting new instance" in one.payload for one in system)
     assert list(client.list_entries(filter_=f"{of_revision} AND severity>=ERROR")) == []

@@ -9,6 +9,7 @@
     │   └── Unconfirmed        bad answers and good ones: too few were bad to prove anything
     ├── ServiceError           the service was asked, and what it did is bad
     │   ├── NoInstance         Cloud Run refused it, by its page for want of an instance; the request log is surer
+    │   ├── AnsweredForTheOrigin 502 or the like, by who stands in front of Cloud Run: its own address tells whose fault
     │   ├── RedirectedElsewhere it sends whoever asks to another address
     │   ├── CredentialsRefused it refuses our credentials: asking again would change nothing, and may lock the account
     │   └── NotRevisionRelated bad, but no other revision would do better: it fails, and never rolls back
@@ -72,6 +73,10 @@ class NoInstance(ServiceError):
         super().__init__(cause)
         self.trace = trace
         self.at = at
+
+
+class AnsweredForTheOrigin(ServiceError):
+    """Who stands in front of Cloud Run says that the service has crashed or hangs, or has itself no way to it."""
 
 
 class RedirectedElsewhere(ServiceError):

@@ -10,6 +10,7 @@ import pytest
 from tests.clients.hostile import Conversation, hostile
 from tests.clients.service_questions import asked, client, problem
 from verification.errors import (
+    AnsweredForTheOrigin,
     NoInstance,
     NotPermitted,
     NotRevisionRelated,
@@ -155,12 +156,7 @@ THROUGH = [GOOGLE, "Via: 1.1 google", "X-Cloud-Trace-Context: 1"]  # as every an
         ("404 Not Found", json.dumps({"page": ROBOT.decode()}).encode(), [JSON, *THROUGH]),
         ("500 Internal Server Error", page("500 Server Error", "Server Error", "The server encountered an error"), [HTML, GOOGLE]),
         ("503 Service Unavailable", page("503 Server Error", "Server Error", "not available yet"), [HTML, GOOGLE]),
-        ("502 Bad Gateway", balancer("502 Bad Gateway"), [HTML]),
-        ("502 Bad Gateway", page("502 Server Error", "Server Error", "a temporary error"), [HTML, "Via: 1.1 google"]),
-        *(
-            (f"{code} <none>", f"error code: {code}".encode(), [TEXT, *CF])  # it may hang or crash behind them
-            for code in (502, 504, 520, 521, 522, 523, 524)
-        ),
+        ("502 Bad Gateway", page("502 Server Error", "Server Error", "a temporary error"), [HTML, *THROUGH]),
         ("500 Oops", b"error code: 1101", [TEXT, *CF]),  # a worker in front may stumble over what the service said
         ("530 <none>", b'{"message": "A server error occurred."}', [JSON, *CF]),  # a rule may make any 5xx a 530
         ("525 <none>", b"error code: 525", [TEXT, *CF, *THROUGH[1:]]),  # of somebody else, handed on by the service
@@ -173,6 +169,23 @@ def test_what_the_service_answers_itself_or_fails_to_is_its_own_failure(
     """Its own front end stands in the headers of every answer, and speaks for it where it has crashed."""
     said = problem(asked(lambda one: one.answer(body, status, *headers)))
     assert type(said) is ServiceError
+    assert status[:3] in str(said)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers"),
+    [
+        ("502 Bad Gateway", balancer("502 Bad Gateway"), [HTML]),
+        ("502 Bad Gateway", page("502 Server Error", "Server Error", "a temporary error"), [HTML, "Via: 1.1 google"]),
+        *(
+            (f"{code} <none>", f"error code: {code}".encode(), [TEXT, *CF])
+            for code in (502, 504, 520, 521, 522, 523, 524)
+        ),
+    ],
+)
+def test_who_speaks_for_the_service_may_have_lost_the_way_to_it(status: str, body: bytes, headers: list[str]) -> None:
+    said = problem(asked(lambda one: one.answer(body, status, *headers)))
+    assert type(said) is AnsweredForTheOrigin
     assert status[:3] in str(said)
 
 

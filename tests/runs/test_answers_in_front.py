@@ -55,6 +55,45 @@ def test_a_limit_of_the_services_own_that_reads_like_cloud_runs_moves_nothing(
     assert f"answered 429 by {note['current']} itself" in ran.report
 
 
+CLOUDFLARES = ("Content-Type: text/plain; charset=UTF-8", "Server: cloudflare", "CF-RAY: 8a")
+
+
+def test_what_somebody_in_front_says_in_the_services_name_fails_and_moves_nothing_where_its_own_address_is_well(
+    run: Runner, world: World, production: Callable[..., Path], account: Mapping[str, str]
+) -> None:
+    """Going back would not mend it: the revision from before would be asked past them, and answer well."""
+    note = world.release()
+    with hostile(lambda one: one.answer(b"error code: 522", "522 <none>", *CLOUDFLARES)) as front:
+        file = production((world.url, front.url))
+        named = {**account, "PREVIOUS_REVISION": note["previous"]}
+        ran = run("-m", "smoke", "--env", "production", f"--deployment={file}", variables=named)
+    assert ran.code == 1, ran.said
+    assert ran.of("basic_health") == "fail"
+    assert ran.verdict.rollback.outcome == "not needed"
+    assert f"at {world.url} the release answers well" in ran.report
+    assert world.answering() == {note["current"]}
+
+
+def test_a_release_for_which_somebody_in_front_speaks_is_undone(
+    run: Runner, world: World, production: Callable[..., Path], account: Mapping[str, str]
+) -> None:
+    note = world.release("unhealthy")
+
+    def in_its_name(method: str, path: str) -> tuple[int, str] | None:
+        failed = method == "GET" and httpx.get(f"{world.url}{path}", trust_env=False).is_server_error
+        return (502, "error code: 502") if failed else None
+
+    with relay_to(world.url) as front:
+        front.before = in_its_name
+        file = production((world.url, front.address))
+        named = {**account, "PREVIOUS_REVISION": note["previous"]}
+        ran = run("-m", "smoke", "--env", "production", f"--deployment={file}", variables=named)
+    assert ran.code == 1, ran.said
+    assert ran.verdict.rollback.outcome == "done"
+    assert "answered 502, and not by Cloud Run" in ran.report
+    assert world.answering() == {note["previous"]}
+
+
 def test_a_service_that_nobody_reaches_from_here_does_not_pass_and_moves_nothing(
     run: Runner, world: World, production: Callable[..., Path], account: Mapping[str, str]
 ) -> None:

@@ -19,7 +19,14 @@ from verification.criteria.criterion import asked_by, criterion_id, phase_of
 from verification.criteria.repetition import Answered, Question, Repetition, repeat
 from verification.criteria.results import blames_service
 from verification.deadline import Deadline
-from verification.errors import CredentialsRefused, NoInstance, NotRevisionRelated, Unconfirmed
+from verification.errors import (
+    AnsweredForTheOrigin,
+    CredentialsRefused,
+    NoInstance,
+    NotRevisionRelated,
+    Unconfirmed,
+    VerificationError,
+)
 from verification.judge.confirmation import Answers
 from verification.probe import may_be_asked_again
 from verification.run.run import Run
@@ -168,7 +175,7 @@ class Confirmation:
         record(Measurement(name, answers.bad, samples=answers.total, source=settings.target.url, note=asked_again))
         if confirmed.certain:
             error.add_note(asked_again)
-            raise (isinstance(error, NoInstance) and self._run.refuted_by_log(error)) or error
+            raise self._explained(item, error) or error
         if not confirmed.cleared:
             if self._run.watcher is not None:
                 self._run.watcher.carry_over(criterion_id(item), answers)
@@ -176,6 +183,27 @@ class Confirmation:
         if confirmed.good is not None and confirmed.good.probes is not None:
             # What needed this answer can be asked now.
             self._run.probes.adopt(confirmed.good.probes, asked_by(item))
+
+    def _explained(self, item: pytest.Item, error: BaseException) -> VerificationError | None:
+        """What a certain failure comes to by who saw more of it than we; None where it stands."""
+        if isinstance(error, NoInstance):
+            return self._run.refuted_by_log(error)
+        if isinstance(error, AnsweredForTheOrigin) and self._run.origin:
+            return self._refuted_by_origin(criterion_id(item), error)
+        return None
+
+    def _refuted_by_origin(self, criterion: str, error: AnsweredForTheOrigin) -> NotRevisionRelated | None:
+        """What `error` comes to where the service answers well at its own address; None where it does not, either."""
+        origin = self._run.origin
+        found = self._failed.ask(criterion, origin, self._run.settings.smoke.confirm_within)
+        if found is None or not found.does_better:
+            return None
+        name, note = f"{criterion}, bad answers at the service's own address", f"asked there: {found.text}"
+        record(Measurement(name, found.answers.bad, samples=found.answers.total, source=origin, note=note))
+        return NotRevisionRelated(
+            f"{error.cause}; at {origin} the release answers well: {found.text}",
+            "Look at who stands in front of the service: going back to another revision would not mend it.",
+        )
 
 
 def ask_again(item: pytest.Item, service: object, settings: Settings, *, refused: bool = False) -> Confirmed:

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from verification.checks import credentials
 from verification.deadline import now
@@ -70,6 +71,14 @@ class Run(RunFacts):
         target, smoke = self.settings.target, self.settings.smoke
         target = target.model_copy(update={"url": url}) if url else target
         return Service(target, smoke.model_copy(update={"within": 0.0}))
+
+    @property
+    def origin(self) -> str:
+        """The service's address on Cloud Run, past who stands in front of it; empty where no other is asked."""
+        known = self.served_before
+        if known is None or urlsplit(self.settings.target.url).netloc in known.hosts:
+            return ""
+        return known.url
 
     def refuted_by_log(self, refusal: NoInstance) -> ObserverError | None:
         """What `refusal` comes to where Cloud Run's log shows that it was none; None where it stands."""

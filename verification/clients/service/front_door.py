@@ -7,9 +7,9 @@ that is how a release looks to its users which does not start, or not fast enoug
 `server: Google Frontend` stands in every answer of Cloud Run, whoever made it, as `server: cloudflare` does in all that
 come through Cloudflare. So a signature needs more: a header of refusals alone, or the page's own words. Any other page
 or JSON is the service's. So is a 5xx: whoever stands in front speaks for a container that has crashed or hangs, such as
-Google's load balancer, or Cloudflare with 502, 504 and 520 to 524. The exception is what no container brings about:
-Cloudflare gets no TLS connection to the service's address, or does not find it. A control that is asked at an address
-of Cloud Run's own would not meet that.
+Google's load balancer, or Cloudflare with 502, 504 and 520 to 524. Both may as well have lost their own way, which a
+control would not meet that is asked at an address of Cloud Run's: hence an error of its own, AnsweredForTheOrigin. And
+one is brought about by no container: Cloudflare gets no TLS connection to the service's address, or does not find it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from verification.clients.service.answer import Answer
-from verification.errors import NoInstance, NotPermitted, ObserverError, VerificationError
+from verification.errors import AnsweredForTheOrigin, NoInstance, NotPermitted, ObserverError, VerificationError
 
 _TOO_MANY = 429  # says how often this machine asks, not how the revision does
 _REFUSALS = frozenset({401, 403, 404, _TOO_MANY})
@@ -28,6 +28,8 @@ _LESS_OFTEN = "Exempt the suite's user agent from the limit, or ask less often."
 _LET_US_IN = "Let the suite's user agent, or the address that it asks from, through."
 _FIRST = 4096  # bytes of a page, in which its words stand
 _NO_WAY_TO_THE_ORIGIN = frozenset({525, 526, 527, 530})  # no TLS, an untrusted certificate, Railgun, no such origin
+_FOR_THE_ORIGIN = frozenset({502, 504, *range(520, 525)})
+_TRACE_HEADER = "x-cloud-trace-context"
 _GOOGLE = re.compile("^Google Frontend")
 _TRACE = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _ABSENT = re.compile("^$")  # Cloud Run's trace stands in all that has come from there
@@ -107,7 +109,7 @@ SIGNATURES = (
         "Cloudflare",
         "https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-1xxx-errors/",
         codes=_REFUSALS | {409},
-        headers={"server": _CLOUDFLARE, "x-cloud-trace-context": _ABSENT},
+        headers={"server": _CLOUDFLARE, _TRACE_HEADER: _ABSENT},
         page=re.compile(
             r"^error code: 1\d{3}|<title>Attention Required! \| Cloudflare|id=\"cf-error-details\"|" + _CLOUDFLARES_JSON
         ),
@@ -117,7 +119,7 @@ SIGNATURES = (
         "https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/",
         "Users meet it as well. Look at the zone's DNS record, its SSL/TLS mode, and the certificate at the origin.",
         codes=_NO_WAY_TO_THE_ORIGIN,
-        headers={"server": _CLOUDFLARE, "x-cloud-trace-context": _ABSENT},
+        headers={"server": _CLOUDFLARE, _TRACE_HEADER: _ABSENT},
         page=re.compile(r"^error code: (52[567]|530|1\d{3})\s*$|id=\"cf-error-details\"|" + _CLOUDFLARES_JSON),
     ),
     Signature(
@@ -187,12 +189,15 @@ def answered_in_front(answer: Answer) -> VerificationError | None:
             return kind(f"{answer.question}: answered {answer.code} by {signature.who}, no revision", signature.remedy)
     if answer.code == _TOO_MANY:
         return ObserverError(f"{answer.question}: answered 429, too many requests", _LESS_OFTEN)
+    if answer.code in _FOR_THE_ORIGIN and _TRACE_HEADER not in answer.headers:
+        said = f": {answer.snippet!r}" if answer.body else ""
+        return AnsweredForTheOrigin(f"{answer.question}: answered {answer.code}, and not by Cloud Run{said}")
     return None
 
 
 def _trace_of(answer: Answer) -> str:
     """By which the request log knows the answer; empty where it has none."""
-    found = _TRACE.match(answer.headers.get("x-cloud-trace-context", ""))
+    found = _TRACE.match(answer.headers.get(_TRACE_HEADER, ""))
     return found[0] if found else ""
 
 

@@ -210,12 +210,13 @@ def drop_unwritten(stream: TextIO | None) -> None:
     try:
         stream.flush()
     except OSError:
+        _lead_nowhere(stream)
         with suppress(OSError, ValueError):
-            _lead_nowhere(stream)
             stream.flush()
 
 
 def _lead_nowhere(stream: TextIO) -> None:
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

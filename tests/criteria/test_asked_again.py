@@ -152,6 +152,13 @@ def test_where_no_more_may_be_asked_all_good_is_better_and_some_bad_are_not() ->
     assert (found.does_better, found.does_as_badly) == (False, True)
 
 
+@pytest.mark.parametrize(("bad", "total", "is_well"), [(0, 3, True), (1, 10, True), (9, 9, False), (12, 30, False)])
+def test_who_does_better_is_not_well_where_it_certainly_fails_too(bad: int, total: int, is_well: bool) -> None:
+    """12 of 30 are better than 30 of 30: a release that fails two users in five is at fault, whoever stands in front."""
+    failed_with = Answers(30, 30, LIMIT)
+    assert Confirmed(Answers(bad, total, LIMIT), asked_enough=True, failed_with=failed_with).is_well is is_well
+
+
 def test_who_refuses_our_credentials_does_as_badly() -> None:
     refused = Repetition(Answered.BAD, CredentialsRefused("401"))
     found = ask_until_certain(lambda _: refused, Answers(0, 0, LIMIT), 30, Deadline.after(30), DEAD)

@@ -75,6 +75,11 @@ class Confirmed:
         return (good or better) and not self.refused
 
     @property
+    def is_well(self) -> bool:
+        """Whether the answers are better than those of the failure, and not certainly bad all the same."""
+        return self.does_better and not self.certain
+
+    @property
     def does_as_badly(self) -> bool:
         """Whether they fail as well: certainly, or some of enough answers, and not fewer of them than by chance."""
         compared = self.failed_with is not None and self.asked_enough and self.answers.bad > 0 and not self.unknown
@@ -196,7 +201,7 @@ class Confirmation:
         """What `error` comes to where the service answers well at its own address; None where it does not, either."""
         origin = self._run.origin
         found = self._failed.ask(criterion, origin, self._run.settings.smoke.confirm_within)
-        if found is None or not found.does_better:
+        if found is None or not found.is_well:
             return None
         name, note = f"{criterion}, bad answers at the service's own address", f"asked there: {found.text}"
         record(Measurement(name, found.answers.bad, samples=found.answers.total, source=origin, note=note))

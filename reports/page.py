@@ -107,11 +107,12 @@ def shown(value: object) -> Markup:
 
 def _render(template: str, **values: object) -> str:
     """The template filled in, without its indentation: a line break is the template's own, see `shown`."""
-    return re.sub(r"\n\s+", "\n", _environment().get_template(template).render(values))
+    return re.sub(r"\n\s+", "\n", templates().get_template(template).render(values))
 
 
 @cache
-def _environment() -> Environment:
+def templates() -> Environment:
+    """The templates beside this module, which are compiled when they are used first."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(

@@ -11,6 +11,7 @@ import atexit
 import ctypes
 import gc
 import importlib
+import inspect
 import io
 import json
 import os
@@ -152,7 +153,7 @@ def _server() -> _Server:
 
 
 def _import_all() -> None:
-    """Import what runs import."""
+    """Import what runs import, and make what else takes each of them its time: templates, and who a file belongs to."""
     gc.disable()  # imports make much and drop nothing
     for name in _PACKAGES:
         for module in pkgutil.walk_packages(importlib.import_module(name).__path__, f"{name}."):
@@ -161,6 +162,11 @@ def _import_all() -> None:
                 importlib.import_module(module.name)
     for name in _LAZY:
         importlib.import_module(name)
+    from reports.page import templates
+
+    for name in templates().list_templates(["j2"]):
+        templates().get_template(name)
+    inspect.getmodule(_import_all.__code__)  # from then on it knows which file is which module's: pytest shows failures
     for name in _PLUGINS:
         sys.modules[name].__doc__ = "PYTEST_DONT_REWRITE"
     threads = len(list(Path("/proc/self/task").iterdir()))

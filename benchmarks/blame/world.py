@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 
+from benchmarks import web
 from benchmarks.blame.cases import Case, Row
 from benchmarks.figure import BenchmarkError
 from benchmarks.matrix import patient
@@ -113,12 +114,12 @@ class World:
     def moves(self, role: Role) -> int:
         """How often the role's traffic was moved so far."""
         address = f"{self.there.operator}/served"
-        answer = httpx.get(address, params={"environment": role}, timeout=10)
+        answer = web.get(address, params={"environment": role}, timeout=10)
         return int(answer.raise_for_status().json()["moves"])
 
     def calls(self) -> int:
         """How often people were called in Slack."""
-        page = httpx.get(f"{self.there.operator}/slack", timeout=10).raise_for_status().json()
+        page = web.get(f"{self.there.operator}/slack", timeout=10).raise_for_status().json()
         return sum(len(one["messages"]) for one in page["channels"] if one["name"].endswith("incidents"))
 
     def variables(self, previous: str) -> dict[str, str]:
@@ -136,13 +137,13 @@ class World:
         table = self.sandbox.cloud_run(role)
         name = f"projects/{table.project}/locations/{table.region}/services/{table.service}"
         address = f"{self.api}/v2/{name}"
-        answer = httpx.patch(address, params={"updateMask": "traffic"}, json={"traffic": lines}, timeout=10)
+        answer = web.patch(address, params={"updateMask": "traffic"}, json={"traffic": lines}, timeout=10)
         answer.raise_for_status()
         self.state(role)
 
     def _answered(self, revision: str) -> int:
         address = f"{self.there.operator}/served"
-        answer = httpx.get(address, params={"environment": "production"}, timeout=10).raise_for_status().json()
+        answer = web.get(address, params={"environment": "production"}, timeout=10).raise_for_status().json()
         counts: Mapping[str, int] = answer["counts"].get(revision, {})
         return sum(counts.values())
 
@@ -225,7 +226,7 @@ def _questions(case: Case, user: Mapping[str, str]) -> dict[str, tuple[_Question
 
 def _is_good(question: _Question, url: str) -> bool:
     try:
-        with httpx.Client(base_url=url, timeout=TIMEOUT) as client:
+        with web.Client(base_url=url, timeout=TIMEOUT) as client:
             if question.path == "media":
                 items = client.get("/api/v1/content?limit=1").raise_for_status().json()["items"]
                 return client.get(items[0]["stream_url"]).is_success

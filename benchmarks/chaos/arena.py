@@ -12,8 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from shutil import copy
 
-import httpx
-
+from benchmarks import web
 from benchmarks.chaos.cases import INSIDE, STARVED, Case
 from benchmarks.figure import BenchmarkError
 from benchmarks.matrix import USERS, CaseResult, harms_done, patient, play_side_by_side
@@ -159,7 +158,7 @@ class Arena:
         latest = {"traffic": [{"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 100}]}
         service = f"projects/{table.project}/locations/{table.region}/services/{table.service}"
         address = f"{there.cloud_run.rest}/v2/{service}"
-        httpx.patch(address, params={"updateMask": "traffic"}, json=latest, timeout=10).raise_for_status()
+        web.patch(address, params={"updateMask": "traffic"}, json=latest, timeout=10).raise_for_status()
         self._settled()
 
     def _settled(self) -> ServiceState:
@@ -169,7 +168,7 @@ class Arena:
     def _moves(self) -> int:
         """How often traffic was moved so far."""
         address = f"{self._sandbox.addresses.operator}/served"
-        answer = httpx.get(address, params={"environment": "production"}, timeout=10)
+        answer = web.get(address, params={"environment": "production"}, timeout=10)
         return int(answer.raise_for_status().json()["moves"])
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 from pydantic import BaseModel, ConfigDict
 
+from benchmarks import web
 from benchmarks.figure import BenchmarkError
 from benchmarks.programs import run_phase, sandbox
 from verification.local_sandbox.addresses import Addresses
@@ -104,7 +105,7 @@ def _observing(addresses: Addresses, *, login: bool) -> Iterator[ObservedTraffic
 
     def repeat(ask: Callable[[httpx.Client], None], pause: float) -> None:
         try:
-            with httpx.Client(timeout=_TIMEOUT, trust_env=False) as client:
+            with web.Client(timeout=_TIMEOUT) as client:
                 while not ended.wait(pause):
                     ask(client)
                 ask(client)  # so that the end is seen too

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import httpx
 import pytest
 from google.cloud import run_v2
 
+from benchmarks import web
 from tests.sandbox.google.control_plane_fixture import (
     PROJECT,
     REGION,
@@ -37,15 +37,15 @@ def allotment(running: RunningControlPlane, revision: str) -> Allotment:
 def test_it_is_read_and_written_in_both_dialects(running: RunningControlPlane) -> None:
     assert allotment(running, SERVING) == Allotment(1.0, GIB // 2, 1, 20)
     address = f"{running.rest}/apis/serving.knative.dev/v1/namespaces/{PROJECT}/services/{SERVICE}"
-    body = httpx.get(address).raise_for_status().json()
+    body = web.get(address).raise_for_status().json()
     template = body["spec"]["template"]
     scaling = {f"autoscaling.knative.dev/{name}Scale": count for name, count in (("min", "3"), ("max", "40"))}
     assert template["metadata"]["annotations"].keys() == scaling.keys()
     template["metadata"] |= {"name": f"{SERVICE}-larger", "annotations": scaling}
     template["spec"]["containers"][0] |= {"image": "larger", "resources": {"limits": {"cpu": "2", "memory": "1Gi"}}}
-    httpx.put(address, json=body).raise_for_status()
+    web.put(address, json=body).raise_for_status()
     assert allotment(running, f"{SERVICE}-larger") == Allotment(2.0, GIB, 3, 40)
-    revision = httpx.get(address.replace(f"services/{SERVICE}", f"revisions/{SERVICE}-larger")).json()
+    revision = web.get(address.replace(f"services/{SERVICE}", f"revisions/{SERVICE}-larger")).json()
     assert revision["spec"]["containers"][0]["resources"] == {"limits": {"cpu": "2", "memory": "1Gi"}}
     assert scaling.items() <= revision["metadata"]["annotations"].items()
 

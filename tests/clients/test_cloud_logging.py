@@ -9,9 +9,9 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-import httpx
 import pytest
 
+from benchmarks import web
 from tests.clients.hostile import Conversation, free_port, hostile
 from verification.clients.google.cloud_logging import CloudLogging, LogEntry, LoggedRequest, LoggedRequests, _client
 from verification.deadline import Deadline, poll
@@ -56,7 +56,7 @@ def until(question: Callable[[], T | None]) -> T:
 
 def test_every_request_is_there_once_with_what_became_of_it(logs: CloudLogging, sandbox: Sandbox) -> None:
     agent = f"visitor/{uuid.uuid4()}"
-    with httpx.Client(base_url=sandbox.addresses.environments["production"].url, headers={"User-Agent": agent}) as http:
+    with web.Client(base_url=sandbox.addresses.environments["production"].url, headers={"User-Agent": agent}) as http:
         for path in ("/health", "/api/v1/content?limit=1", "/nowhere"):
             http.get(path)
 
@@ -77,7 +77,7 @@ def test_every_request_is_there_once_with_what_became_of_it(logs: CloudLogging, 
 
 def test_a_window_with_more_than_was_asked_for_says_so(logs: CloudLogging, sandbox: Sandbox) -> None:
     for _ in range(6):
-        httpx.get(f"{sandbox.addresses.environments['production'].url}/health")
+        web.get(f"{sandbox.addresses.environments['production'].url}/health")
     whole = until(lambda: log if len((log := logs.requests(*lately())).requests) > 5 else None)
     some = logs.requests(*lately(), most=3)
     assert (some.complete, some.requests) == (False, whole.requests[:3])
@@ -89,7 +89,7 @@ def test_troubles_are_errors_and_what_befell_containers(sandbox: Sandbox) -> Non
     staging = sandbox.addresses.environments["staging"]
     note = sandbox.release(["search-broken", "out-of-memory"], "staging")
     try:
-        with client_of(sandbox, service=staging.service) as logs, httpx.Client(base_url=staging.url) as http:
+        with client_of(sandbox, service=staging.service) as logs, web.Client(base_url=staging.url) as http:
             statuses = [http.get("/api/v1/search?q=x").status_code for _ in range(50)]
             assert statuses == [500] * 49 + [503]
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-import httpx
 import pytest
 from google.cloud import run_v2
 
+from benchmarks import web
 from tests.clients.relay import Relay, relay_to
 from verification.clients.google.cloud_run import Absent, Changed, CloudRun, TrafficLine, Unclear
 from verification.clients.google.cloud_run_state import revision_state, service_state
@@ -213,13 +213,13 @@ def test_a_search_for_credentials_that_hangs_is_given_up(tmp_path: Path) -> None
 
 def test_the_sandbox_going_down_is_no_refusal(sandbox: Sandbox, cloud_run: CloudRun) -> None:
     faults = f"{sandbox.addresses.operator}/faults"
-    httpx.put(faults, json={"faults": ["cloud-run-down"]}).raise_for_status()
+    web.put(faults, json={"faults": ["cloud-run-down"]}).raise_for_status()
     try:
         with pytest.raises(ObserverError) as problem:
             cloud_run.service()
         assert not isinstance(problem.value, NotPermitted)
     finally:
-        httpx.put(faults, json={"faults": []}).raise_for_status()
+        web.put(faults, json={"faults": []}).raise_for_status()
 
 
 # What the messages mean
@@ -293,7 +293,7 @@ def test_a_tag_lets_one_revision_answer_alone_and_goes_again(staging: CloudRun) 
     address = staging.set_tag("dv-test", old, 10)
     tagged = staging.service()
     assert tagged.shares == {before.sole_revision: 100}, "nobody is moved"
-    assert httpx.get(f"{address}/health/deep").json()["revision"] == old
+    assert web.get(f"{address}/health/deep").json()["revision"] == old
     assert staging.set_tag("dv-test", old, 10) == address, "twice is the same as once"
     with pytest.raises(ObserverError, match="dv-test is there already"):
         staging.set_tag("dv-test", before.sole_revision or "", 10)

@@ -6,9 +6,9 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-import httpx
 import pytest
 
+from benchmarks import web
 from tests.clients.hostile import Conversation, hostile
 from verification.clients.github.client import DeploymentState, GitHub
 from verification.clients.sentry.client import Sentry
@@ -41,12 +41,12 @@ def test_sentry_knows_of_each_deploy_once(sandbox: Sandbox) -> None:
     assert deploy(sandbox, version, "c"), "the same release deployed anew"
     there = sandbox.addresses.sentry
     url = f"{there.url}/api/0/organizations/{there.organization}/releases/{version}/deploys/"
-    found = httpx.get(url, headers={"Authorization": f"Bearer {there.token}"}).json()
+    found = web.get(url, headers={"Authorization": f"Bearer {there.token}"}).json()
     assert [one["name"] for one in found] == ["c", "b"]
 
 
 def test_a_token_that_may_not_write_releases_is_told_what_it_lacks(sandbox: Sandbox) -> None:
-    sentry = httpx.get(sandbox.addresses.operator).json()["sentry"]
+    sentry = web.get(sandbox.addresses.operator).json()["sentry"]
     with pytest.raises(NotPermitted) as caught:
         deploy(sandbox, "v", "b", token=sentry["token_without_scope"])
     assert "project:releases" in caught.value.remedy
@@ -57,7 +57,7 @@ def test_github_has_each_status_once_on_one_deployment(sandbox: Sandbox) -> None
     assert [status(sandbox, commit, "success", "b: good") for _ in range(2)] == [True, False]
     assert status(sandbox, commit, "failure", "b: rolled back")
     there = sandbox.addresses.github
-    found = httpx.get(
+    found = web.get(
         f"{there.url}/repos/{there.repository}/deployments",
         params={"sha": commit},
         headers={"Authorization": f"Bearer {there.token}"},

@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx
 import pytest
 
+from benchmarks import web
 from tests.clients.hostile import Conversation, Script, hostile
 from tests.conftest import Address
 from verification.clients.incidents import IncidentAnswers, OpenIncident, pagerduty_incidents, statuspage_incidents
@@ -28,23 +28,23 @@ Plant = Callable[[str, dict[str, object]], None]
 
 @pytest.fixture(scope="module")
 def address(sandbox: Sandbox) -> Address:
-    document: Address = httpx.get(sandbox.addresses.operator, timeout=20).json()
+    document: Address = web.get(sandbox.addresses.operator, timeout=20).json()
     return document
 
 
 @pytest.fixture
 def plant(address: Address) -> Iterator[Plant]:
     def put(what: str, how: dict[str, object]) -> None:
-        httpx.post(f"{address['operator']}/plant", json={what: how}, timeout=20).raise_for_status()
+        web.post(f"{address['operator']}/plant", json={what: how}, timeout=20).raise_for_status()
 
     yield put
-    httpx.delete(f"{address['operator']}/plant", timeout=20).raise_for_status()
+    web.delete(f"{address['operator']}/plant", timeout=20).raise_for_status()
 
 
 @pytest.fixture
 def github_down(address: Address) -> Iterator[None]:
     for faults in (["github-down"], []):
-        httpx.put(f"{address['operator']}/faults", json={"faults": faults}, timeout=20).raise_for_status()
+        web.put(f"{address['operator']}/faults", json={"faults": faults}, timeout=20).raise_for_status()
         if faults:
             yield
 

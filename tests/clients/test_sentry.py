@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 
+from benchmarks import web
 from tests.clients.hostile import Conversation, hostile
 from tests.conftest import Address, Start
 from verification.clients.sentry.answers import Window
@@ -34,7 +34,7 @@ def address(start_sandbox: Start) -> Address:
 @pytest.fixture
 def faults(address: Address) -> Iterator[Callable[..., None]]:
     def put(*names: str) -> None:
-        httpx.put(f"{address['operator']}/faults", json={"faults": list(names)}, timeout=20).raise_for_status()
+        web.put(f"{address['operator']}/faults", json={"faults": list(names)}, timeout=20).raise_for_status()
 
     yield put
     put()
@@ -142,7 +142,7 @@ def test_a_token_that_is_refused_or_missing_is_not_permitted(address: Address) -
 
 def test_a_new_type_on_staging_is_bad_and_listed_with_its_link(address: Address, sentry: Sentry) -> None:
     release = {"environment": "staging", "faults": ["new-error-type"], "commit": secrets.token_hex(20)}
-    httpx.post(f"{address['operator']}/release", json=release, timeout=30).raise_for_status()
+    web.post(f"{address['operator']}/release", json=release, timeout=30).raise_for_status()
     poll(lambda: reviewed(address).new, Deadline.after(DEADLINE), 0.1)
     found = reviewed(address)
     assert [one.count > 0 for one in found.new] == [True]

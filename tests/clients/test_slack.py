@@ -8,10 +8,10 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx
 import pytest
 from slack_sdk import WebClient
 
+from benchmarks import web
 from tests.clients.hostile import Conversation, Script, hostile
 from tests.conftest import Address
 from verification.clients.slack.client import Post, Slack
@@ -26,7 +26,7 @@ from verification.settings.observers import SlackSettings
 
 @pytest.fixture(scope="module")
 def address(sandbox: Sandbox) -> Address:
-    document: Address = httpx.get(sandbox.addresses.operator, timeout=20).json()
+    document: Address = web.get(sandbox.addresses.operator, timeout=20).json()
     return document
 
 
@@ -34,11 +34,11 @@ def address(sandbox: Sandbox) -> Address:
 def operator(address: Address) -> Iterator[Callable[[str, object], None]]:
     def tell(path: str, body: object) -> None:
         method = "PUT" if path == "/faults" else "POST"
-        httpx.request(method, address["operator"] + path, json=body, timeout=20).raise_for_status()
+        web.request(method, address["operator"] + path, json=body, timeout=20).raise_for_status()
 
     yield tell
     tell("/faults", {"faults": []})
-    httpx.delete(f"{address['operator']}/plant", timeout=20).raise_for_status()
+    web.delete(f"{address['operator']}/plant", timeout=20).raise_for_status()
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
 import pytest
 
+from benchmarks import web
 from rollback.__main__ import main
 from rollback.supervisor.resume import Resumed, Resumption, resume_run
 from tests.rollback.stage import ROOT, Stage
@@ -77,5 +77,5 @@ def killed(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kil
 
 def incidents(stage: Stage) -> int:
     """How many messages #incidents has."""
-    channels = httpx.get(f"{stage.sandbox.addresses.operator}/slack", headers={"Accept": "application/json"}).json()
+    channels = web.get(f"{stage.sandbox.addresses.operator}/slack", headers={"Accept": "application/json"}).json()
     return sum(len(one["messages"]) for one in channels["channels"] if one["name"] == "incidents")

@@ -10,8 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
-
+from benchmarks import web
 from rollback.context import RollbackContext
 from rollback.executor import execute
 from rollback.preflight import ServingSnapshot, take_snapshot
@@ -71,7 +70,7 @@ class Stage:
 
     def put_faults(self, *faults: str) -> None:
         """Have these observer and actor faults in force, and only these."""
-        httpx.put(f"{self.sandbox.addresses.operator}/faults", json={"faults": list(faults)}).raise_for_status()
+        web.put(f"{self.sandbox.addresses.operator}/faults", json={"faults": list(faults)}).raise_for_status()
 
     def follow_latest(self) -> None:
         """Have all traffic follow the latest deployment, if it does not."""
@@ -88,7 +87,7 @@ class Stage:
         kind = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION"
         lines = [{"type": kind, "revision": name, "percent": percent} for name, percent in shares.items()]
         everything = [{"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 100}]
-        answer = httpx.patch(
+        answer = web.patch(
             self.service_address, params={"updateMask": "traffic"}, json={"traffic": lines or everything}
         )
         answer.raise_for_status()
@@ -97,14 +96,14 @@ class Stage:
         """Have users answered, and wait until the request log shows it."""
         production = self.sandbox.addresses.environments["production"].url
         agent = f"visitor/{uuid.uuid4()}"
-        with httpx.Client(base_url=production, headers={"User-Agent": agent}, timeout=10) as client:
+        with web.Client(base_url=production, headers={"User-Agent": agent}, timeout=10) as client:
             for _ in range(questions):
                 client.get("/health")
         wanted = f'resource.type="cloud_run_revision" AND httpRequest.userAgent="{agent}"'
         document = {"resourceNames": [f"projects/{self.sandbox.addresses.project}"], "filter": wanted, "pageSize": 1000}
         deadline = time.monotonic() + SETTLES_WITHIN
         while True:
-            answer = httpx.post(f"{self.sandbox.addresses.logging}/v2/entries:list", json=document)
+            answer = web.post(f"{self.sandbox.addresses.logging}/v2/entries:list", json=document)
             if len(answer.raise_for_status().json().get("entries", [])) == questions:
                 return
             assert time.monotonic() < deadline, "the sandbox's log does not show its requests"
@@ -177,7 +176,7 @@ class Stage:
     def _settle(self) -> dict[str, Any]:
         deadline = time.monotonic() + SETTLES_WITHIN
         while True:
-            document: dict[str, Any] = httpx.get(self.service_address).raise_for_status().json()
+            document: dict[str, Any] = web.get(self.service_address).raise_for_status().json()
             if not document.get("reconciling"):
                 return document
             assert time.monotonic() < deadline, "the sandbox's Cloud Run does not settle"

@@ -10,9 +10,9 @@ import sys
 import threading
 from pathlib import Path
 
-import httpx
 import pytest
 
+from benchmarks import web
 from rollback.__main__ import main
 from tests.clients.relay import Relay
 from tests.rollback.stage import ROOT, Stage
@@ -28,7 +28,7 @@ class Shell:
         self.folder = folder
         self._capsys = capsys
         self._document = folder / "sandbox.json"
-        there = json.loads(httpx.get(stage.sandbox.addresses.operator).raise_for_status().text)
+        there = json.loads(web.get(stage.sandbox.addresses.operator).raise_for_status().text)
         there["cloud_run"]["rest"] = stage.cloud_run.settings.endpoint
         self._document.write_text(json.dumps(there))
         shipped = (ROOT / "deployment.toml").read_text()

@@ -9,9 +9,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
+from benchmarks import web
 from rollback.notify.message import CUT_OFF
 from rollback.notify.outbox import call_people, send_open, send_queued
 from rollback.notify.restore_offer import with_restore_offer
@@ -59,7 +59,7 @@ class Office:
         return {name: len(one()) - self._heard[name] for name, one in self._ears().items()}
 
     def messages(self) -> list[dict[str, Any]]:
-        answer = httpx.get(f"{self.stage.sandbox.addresses.operator}/slack").raise_for_status().json()
+        answer = web.get(f"{self.stage.sandbox.addresses.operator}/slack").raise_for_status().json()
         found: list[dict[str, Any]] = next(
             (one["messages"] for one in answer["channels"] if one["name"] == "incidents"), []
         )
@@ -67,7 +67,7 @@ class Office:
 
     def tickets(self) -> list[dict[str, Any]]:
         there = self.stage.sandbox.addresses.github
-        answer = httpx.get(
+        answer = web.get(
             f"{there.url}/repos/{there.repository}/issues",
             params={"state": "all", "labels": "incident", "per_page": "100"},
             headers={"Authorization": f"Bearer {there.token}"},
@@ -77,7 +77,7 @@ class Office:
 
     def alarms(self) -> list[dict[str, Any]]:
         there = self.stage.sandbox.addresses.pagerduty
-        answer = httpx.get(
+        answer = web.get(
             f"{there.url}/incidents", params={"limit": "100"}, headers={"Authorization": f"Token token={there.token}"}
         )
         found: list[dict[str, Any]] = answer.raise_for_status().json()["incidents"]

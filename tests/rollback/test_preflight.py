@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import httpx
 import pytest
 
+from benchmarks import web
 from tests.clients.relay import Relay
 from tests.rollback.stage import Stage, with_rollback
 from verification.records.journal import JournalView
@@ -160,6 +160,6 @@ def test_what_would_be_done_is_written_down_whole(stage: Stage) -> None:
 def test_a_change_under_way_is_waited_out(stage: Stage) -> None:
     note = stage.release()
     there = stage.sandbox.addresses
-    answer = httpx.patch(stage.service_address, params={"updateMask": "labels"}, json={"labels": {"a": "b"}})
+    answer = web.patch(stage.service_address, params={"updateMask": "labels"}, json={"labels": {"a": "b"}})
     assert answer.status_code == 200, there
     assert stage.plan(note.previous).revision == note.current

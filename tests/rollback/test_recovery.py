@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
+from benchmarks import web
 from rollback.evidence.recovery import recovery
 from tests.rollback.stage import Stage, with_rollback
 from verification.verdict import Measurement
@@ -15,7 +15,7 @@ SECONDS = 3.0
 
 
 def have_users(stage: Stage, rpm: int) -> None:
-    httpx.put(f"{stage.sandbox.addresses.operator}/users", json={"rpm": rpm}).raise_for_status()
+    web.put(f"{stage.sandbox.addresses.operator}/users", json={"rpm": rpm}).raise_for_status()
 
 
 @pytest.fixture(autouse=True)

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
-import httpx
 import pytest
 
+from benchmarks import web
 from rollback.strategies.workflow_requests import WorkflowRequests
 from tests.clients.relay import Relay, relay_to
 from tests.rollback.stage import Stage, with_rollback
@@ -39,7 +39,7 @@ def armed(stage: Stage) -> Iterator[Stage]:
 def runs(stage: Stage) -> list[dict[str, Any]]:
     """The runs of the deploy workflow, newest first."""
     there = stage.sandbox.addresses.github
-    answer = httpx.get(
+    answer = web.get(
         f"{there.url}/repos/{there.repository}/actions/workflows/deploy-production.yml/runs",
         headers={"Authorization": f"Bearer {there.token}"},
     )
@@ -200,7 +200,7 @@ def test_gcloud_is_the_last_way_and_keeps_tags(stage: Stage, relay: Relay) -> No
     note = stage.release("login-broken")
     tag = {"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", "revision": note.current, "tag": "bad"}
     everything = {"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 100}
-    httpx.patch(
+    web.patch(
         stage.service_address, params={"updateMask": "traffic"}, json={"traffic": [everything, tag]}
     ).raise_for_status()
     assert stage.serving == {note.current: 100}, "and it has settled"
@@ -211,7 +211,7 @@ def test_gcloud_is_the_last_way_and_keeps_tags(stage: Stage, relay: Relay) -> No
     assert (result.outcome, result.strategy) == (DONE, "gcloud"), result.reason
     assert next(entry for entry in stage.entries if entry.event == "seen").text("source") == "gcloud"
     assert stage.serving == {note.previous: 100}
-    kept_tags = [line["tag"] for line in httpx.get(stage.service_address).json()["traffic"] if line.get("tag")]
+    kept_tags = [line["tag"] for line in web.get(stage.service_address).json()["traffic"] if line.get("tag")]
     assert kept_tags == ["bad"]
 
 

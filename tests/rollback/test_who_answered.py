@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-import httpx
 import pytest
 
+from benchmarks import web
 from rollback.preflight import _Snapshot
 from tests.clients.relay import relay_to
 from tests.rollback.stage import Stage
@@ -69,7 +69,7 @@ def test_a_tag_that_is_set_or_goes_just_then_is_no_change_of_what_serves(stage: 
 def test_a_tag_that_is_being_set_is_waited_for(stage: Stage) -> None:
     note = stage.release("login-broken")
     before, asked_since = stage.cloud_run.service(), now()
-    answer = httpx.patch(
+    answer = web.patch(
         stage.service_address,
         params={"updateMask": "traffic"},
         json={

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
+from benchmarks import web
 from reports.verdict_file import VerdictFile
 from tests import fork_server
 from tests.conftest import ROOT, Address, program, ready
@@ -155,7 +155,7 @@ class World:
         self.break_()
         if [line["type"] for line in self._settled()["traffic"]] != [EVERYTHING]:
             lines = [{"type": EVERYTHING, "percent": 100}]
-            answer = httpx.patch(self._service, params={"updateMask": "traffic"}, json={"traffic": lines})
+            answer = web.patch(self._service, params={"updateMask": "traffic"}, json={"traffic": lines})
             answer.raise_for_status()
             self._settled()
         self.release()
@@ -169,7 +169,7 @@ class World:
         return str(self.document["environments"]["production"]["url"])
 
     def release(self, *faults: str) -> dict[str, str]:
-        answer = httpx.post(
+        answer = web.post(
             f"{self.document['operator']}/release", json={"environment": "production", "faults": list(faults)}
         )
         note: dict[str, str] = answer.raise_for_status().json()
@@ -178,23 +178,23 @@ class World:
     def pin(self, revision: str) -> None:
         """Let production's traffic follow deployments no more: `revision` gets all of it."""
         lines = [{"type": REVISION, "revision": revision, "percent": 100}]
-        httpx.patch(self._service, params={"updateMask": "traffic"}, json={"traffic": lines}).raise_for_status()
+        web.patch(self._service, params={"updateMask": "traffic"}, json={"traffic": lines}).raise_for_status()
         self._settled()
 
     def tag(self, revision: str, *tags: str) -> None:
         """Have `revision` answer under these tags too; the traffic follows the latest deployment."""
         lines = [{"type": REVISION, "revision": revision, "percent": 0, "tag": tag} for tag in tags]
         everything = {"type": EVERYTHING, "percent": 100}
-        answer = httpx.patch(self._service, params={"updateMask": "traffic"}, json={"traffic": [everything, *lines]})
+        answer = web.patch(self._service, params={"updateMask": "traffic"}, json={"traffic": [everything, *lines]})
         answer.raise_for_status()
         self._settled()
 
     def break_(self, *faults: str) -> None:
-        httpx.put(f"{self.document['operator']}/faults", json={"faults": list(faults)}).raise_for_status()
+        web.put(f"{self.document['operator']}/faults", json={"faults": list(faults)}).raise_for_status()
 
     def note(self) -> dict[str, str]:
         """The latest deployment: previous and current revision."""
-        note: dict[str, str] = httpx.get(str(self.document["operator"])).json()["environments"]["production"][
+        note: dict[str, str] = web.get(str(self.document["operator"])).json()["environments"]["production"][
             "deployment"
         ]
         return note
@@ -202,31 +202,31 @@ class World:
     def split(self, shares: dict[str, int]) -> None:
         """Split production's traffic: revision -> percent."""
         lines = [{"type": REVISION, "revision": name, "percent": percent} for name, percent in shares.items()]
-        httpx.patch(self._service, params={"updateMask": "traffic"}, json={"traffic": lines}).raise_for_status()
+        web.patch(self._service, params={"updateMask": "traffic"}, json={"traffic": lines}).raise_for_status()
         self._settled()
 
     def slack(self, channel: str) -> list[dict[str, str]]:
         """The messages of a channel, oldest first."""
-        page = httpx.get(f"{self.document['operator']}/slack", headers={"Accept": "application/json"})
+        page = web.get(f"{self.document['operator']}/slack", headers={"Accept": "application/json"})
         channels = {one["name"]: one["messages"] for one in page.raise_for_status().json()["channels"]}
         messages: list[dict[str, str]] = channels[channel]
         return messages
 
     def requests(self) -> int:
         """How many requests have reached production."""
-        answer = httpx.get(f"{self.document['operator']}/served", params={"environment": "production"})
+        answer = web.get(f"{self.document['operator']}/served", params={"environment": "production"})
         counts: dict[str, dict[str, int]] = answer.raise_for_status().json()["counts"]
         return sum(number for revision in counts.values() for number in revision.values())
 
     def answers(self, revision: str, status: int) -> int:
         """How often this revision has answered so."""
-        answer = httpx.get(f"{self.document['operator']}/served", params={"environment": "production"})
+        answer = web.get(f"{self.document['operator']}/served", params={"environment": "production"})
         counts: dict[str, dict[str, int]] = answer.raise_for_status().json()["counts"]
         return counts.get(revision, {}).get(str(status), 0)
 
     def answering(self, questions: int = 20) -> set[str]:
         """The revisions that answer a client of the ingress."""
-        with httpx.Client(base_url=self.url, timeout=10) as client:
+        with web.Client(base_url=self.url, timeout=10) as client:
             return {str(client.get("/health/deep").json().get("revision")) for _ in range(questions)}
 
     @property
@@ -239,7 +239,7 @@ class World:
         seen: list[dict[str, Any]] = []
 
         def settled() -> bool:
-            seen.append(httpx.get(self._service).raise_for_status().json())
+            seen.append(web.get(self._service).raise_for_status().json())
             return not seen[-1].get("reconciling")
 
         until(settled, "Cloud Run at rest")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import httpx
 import pytest
 
+from benchmarks import web
 from tests.clients.hostile import Conversation, free_port, hostile
 from tests.clients.relay import relay_to
 from tests.clients.test_service_front_door import GOOGLE
@@ -43,7 +43,7 @@ def test_a_limit_of_the_services_own_that_reads_like_cloud_runs_moves_nothing(
     note = world.release()
 
     def limited(one: Conversation) -> None:
-        trace = httpx.get(f"{world.url}/health", trust_env=False).headers["x-cloud-trace-context"]
+        trace = web.get(f"{world.url}/health").headers["x-cloud-trace-context"]
         one.answer(b"Rate exceeded.", "429 Too Many Requests", GOOGLE, f"X-Cloud-Trace-Context: {trace}")
 
     with hostile(limited) as server:
@@ -80,7 +80,7 @@ def test_a_release_for_which_somebody_in_front_speaks_is_undone(
     note = world.release("unhealthy")
 
     def in_its_name(method: str, path: str) -> tuple[int, str] | None:
-        failed = method == "GET" and httpx.get(f"{world.url}{path}", trust_env=False).is_server_error
+        failed = method == "GET" and web.get(f"{world.url}{path}").is_server_error
         return (502, "error code: 502") if failed else None
 
     with relay_to(world.url) as front:

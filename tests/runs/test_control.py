@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
+from benchmarks import web
 from tests.runs.conftest import Ran, Runner, World, until
 from verification.records.journal import JournalView
 
@@ -18,7 +18,7 @@ def tags(world: World) -> list[str]:
     place = world.document
     path = f"projects/{place['project']}/locations/{place['region']}/services"
     service = f"{place['cloud_run']['rest']}/v2/{path}/{place['environments']['production']['service']}"
-    found: dict[str, Any] = httpx.get(service).raise_for_status().json()
+    found: dict[str, Any] = web.get(service).raise_for_status().json()
     return [line["tag"] for line in found["traffic"] if line.get("tag")]
 
 

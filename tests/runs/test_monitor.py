@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-import httpx
 import pytest
 
+from benchmarks import web
 from tests.runs.conftest import until
 from tests.runs.watching import Watching, crowd, watching, world
 from verification.watch.samples import SampleFile
@@ -105,11 +105,11 @@ def test_somebody_elses_deployment_is_not_judged(watching: Watching) -> None:
 def test_without_users_the_suites_own_questions_carry_the_verdict_and_it_is_said(watching: Watching) -> None:
     operator = watching.world.document["operator"]
     watching.world.release()
-    httpx.put(f"{operator}/users", json={"rpm": 0}).raise_for_status()
+    web.put(f"{operator}/users", json={"rpm": 0}).raise_for_status()
     try:
         ran = watching.run(*watching.arguments, "--no-rollback", variables=watching.world.variables)
     finally:
-        httpx.put(f"{operator}/users", json={"rpm": 600}).raise_for_status()
+        web.put(f"{operator}/users", json={"rpm": 600}).raise_for_status()
     rate = next(one for one in ran.verdict.criteria if one.id == "cloud_run_error_rate")
     assert rate.verdict == "pass", ran.said
     assert ran.of("traffic_matches_baseline") == "fail", "half an hour ago there were many"

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from benchmarks import web
 from tests.conftest import Address
 
 DEADLINE_SECONDS = 20.0
@@ -22,8 +23,8 @@ class Game:
         self.address = address
         self.environment = environment
         self.entry: dict[str, Any] = address["environments"][environment]
-        self.operator = httpx.Client(base_url=address["operator"], trust_env=False, timeout=DEADLINE_SECONDS)
-        self.service = httpx.Client(base_url=self.entry["url"], trust_env=False, timeout=DEADLINE_SECONDS)
+        self.operator = web.Client(base_url=address["operator"], timeout=DEADLINE_SECONDS)
+        self.service = web.Client(base_url=self.entry["url"], timeout=DEADLINE_SECONDS)
         self.name = f"projects/{address['project']}/locations/{address['region']}/services/{self.entry['service']}"
         self.admin = f"{address['cloud_run']['rest']}/v2/{self.name}"
 
@@ -46,15 +47,13 @@ class Game:
 
     def shift(self, *targets: dict[str, Any]) -> None:
         """Move the traffic through Cloud Run's own API and wait until that is done."""
-        response = httpx.patch(
-            self.admin, params={"updateMask": "traffic"}, json={"traffic": list(targets)}, trust_env=False
-        )
+        response = web.patch(self.admin, params={"updateMask": "traffic"}, json={"traffic": list(targets)})
         assert response.status_code == 200, response.text
         operation = f"{self.address['cloud_run']['rest']}/v2/{response.json()['name']}"
-        poll(lambda: httpx.get(operation, trust_env=False).json().get("done"))
+        poll(lambda: web.get(operation).json().get("done"))
 
     def statuses(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = httpx.get(self.admin, trust_env=False).json()["trafficStatuses"]
+        found: list[dict[str, Any]] = web.get(self.admin).json()["trafficStatuses"]
         return found
 
 

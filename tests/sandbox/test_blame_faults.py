@@ -10,6 +10,7 @@ import httpx
 import pytest
 from pymongo import MongoClient
 
+from benchmarks import web
 from sandbox.faults import BLIP_SECONDS
 from tests.conftest import Address, Start
 from tests.sandbox.game import CONTENT, DEADLINE_SECONDS, LATEST, LOGIN, SEARCH, Game, counts, poll, revision
@@ -32,7 +33,7 @@ def control(game: Game, name: str) -> httpx.Client:
     """A client of a revision without traffic."""
     game.shift(LATEST, revision(name, 0, tag="control"))
     uri = next(line["uri"] for line in game.statuses() if line.get("tag") == "control")
-    return httpx.Client(base_url=uri, trust_env=False, timeout=DEADLINE_SECONDS)
+    return web.Client(base_url=uri, timeout=DEADLINE_SECONDS)
 
 
 @pytest.mark.parametrize(("fault", "status"), [("password-rotated", 401), ("account-locked", 423)])

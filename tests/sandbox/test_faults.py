@@ -10,6 +10,7 @@ import time
 import httpx
 import pytest
 
+from benchmarks import web
 from sandbox.faults import CATALOGUE, REQUESTS_TO_FULL_MEMORY, SPARED
 from tests.conftest import Address, Start
 from tests.sandbox.game import CONTENT, DEADLINE_SECONDS, LATEST, LOGIN, SEARCH, Game, counts, poll, revision
@@ -167,11 +168,11 @@ def test_actor_faults_come_into_force_after_the_release_and_until_taken_back(gam
     game.release("login-broken", "cloud-run-down")
     try:
         assert game.operator.get("/faults").json()["in_force"] == ["cloud-run-down"]
-        assert httpx.get(game.admin, trust_env=False).status_code == 503
+        assert web.get(game.admin).status_code == 503
         assert game.login().status_code == 500
     finally:
         game.operator.put("/faults", json={"faults": []})
-    assert httpx.get(game.admin, trust_env=False).status_code == 200
+    assert web.get(game.admin).status_code == 200
 
 
 def test_rollback_fails_leaves_the_traffic_where_it_was(game: Game) -> None:
@@ -188,21 +189,21 @@ def test_rollback_fails_leaves_the_traffic_where_it_was(game: Game) -> None:
 def test_cloud_run_refuses_every_call_in_its_own_shape(status: int, game: Game) -> None:
     game.operator.put("/faults", json={"faults": [f"cloud-run-{status}"]})
     try:
-        answer = httpx.get(game.admin, trust_env=False)
+        answer = web.get(game.admin)
         assert (answer.status_code, answer.json()["error"]["code"]) == (status, status)
     finally:
         game.operator.put("/faults", json={"faults": []})
-    assert httpx.get(game.admin, trust_env=False).status_code == 200
+    assert web.get(game.admin).status_code == 200
 
 
 def test_cloud_run_that_hangs_answers_nobody(game: Game) -> None:
     game.operator.put("/faults", json={"faults": ["cloud-run-hangs"]})
     try:
         with pytest.raises(httpx.ReadTimeout):
-            httpx.get(game.admin, trust_env=False, timeout=0.2)
+            web.get(game.admin, timeout=0.2)
     finally:
         game.operator.put("/faults", json={"faults": []})
-    assert httpx.get(game.admin, trust_env=False).status_code == 200
+    assert web.get(game.admin).status_code == 200
 
 
 def test_a_success_without_effect_ends_well_and_moves_nothing(game: Game) -> None:
@@ -210,7 +211,7 @@ def test_a_success_without_effect_ends_well_and_moves_nothing(game: Game) -> Non
     try:
         game.shift(revision(good["current"], 100))
         assert game.deep()[1]["revision"] == bad["current"]
-        assert httpx.get(game.admin, trust_env=False).json()["terminalCondition"]["state"] == "CONDITION_SUCCEEDED"
+        assert web.get(game.admin).json()["terminalCondition"]["state"] == "CONDITION_SUCCEEDED"
     finally:
         game.operator.put("/faults", json={"faults": []})
         game.shift(LATEST)
@@ -219,20 +220,20 @@ def test_a_success_without_effect_ends_well_and_moves_nothing(game: Game) -> Non
 def test_an_operation_that_never_ends_is_under_way_until_the_fault_is_taken_back(game: Game) -> None:
     good, bad = game.release(), game.release("login-broken", "operation-never-ends")
     try:
-        changed = httpx.patch(
+        changed = web.patch(
             game.admin,
             params={"updateMask": "traffic"},
             json={"traffic": [revision(good["current"], 100)]},
             trust_env=False,
         )
         operation = f"{game.address['cloud_run']['rest']}/v2/{changed.json()['name']}"
-        waited = httpx.post(f"{operation}:wait", json={"timeout": "1s"}, trust_env=False)
+        waited = web.post(f"{operation}:wait", json={"timeout": "1s"})
         assert not waited.json().get("done")
         assert game.deep()[1]["revision"] == bad["current"]
     finally:
         game.operator.put("/faults", json={"faults": []})
         game.shift(LATEST)
-    assert "error" in httpx.get(operation, trust_env=False).json()
+    assert "error" in web.get(operation).json()
 
 
 @pytest.mark.parametrize(
@@ -310,7 +311,7 @@ def test_an_actor_fails_in_the_middle(game: Game) -> None:
     game.release("cloud-run-down@1500ms")
     try:
         assert game.operator.get("/faults").json()["to_come"] == ["cloud-run-down"]
-        poll(lambda: httpx.get(game.admin, trust_env=False).status_code == 503)
+        poll(lambda: web.get(game.admin).status_code == 503)
         assert game.operator.get("/faults").json()["in_force"] == ["cloud-run-down"]
     finally:
         game.operator.put("/faults", json={"faults": []})

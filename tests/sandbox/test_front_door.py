@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from benchmarks import web
 from tests.conftest import Address, Start
 from tests.sandbox.game import CONTENT, DEADLINE_SECONDS, LATEST, Game, counts, poll, revision
 
@@ -42,14 +43,14 @@ class Visitor:
         where = url or self.game.entry["url"]
         sent = {"User-Agent": self.agent, **headers}
         trusted = ssl.create_default_context(cafile=self.game.address["ca_file"])
-        return httpx.get(f"{where}{CONTENT}", headers=sent, trust_env=False, timeout=DEADLINE_SECONDS, verify=trusted)
+        return httpx.get(f"{where}{CONTENT}", headers=sent, timeout=DEADLINE_SECONDS, verify=trusted)
 
     def logged(self) -> list[dict[str, Any]]:
         question = {
             "resourceNames": [f"projects/{self.game.address['project']}"],
             "filter": f'httpRequest.userAgent="{self.agent}"',
         }
-        answer = httpx.post(f"{self.game.address['logging']}/v2/entries:list", json=question, trust_env=False)
+        answer = web.post(f"{self.game.address['logging']}/v2/entries:list", json=question)
         found: list[dict[str, Any]] = answer.raise_for_status().json().get("entries", [])
         return found
 
@@ -170,7 +171,7 @@ def test_an_instance_that_dies_over_a_request_is_the_revisions_and_the_log_says_
     }
 
     def entries() -> list[dict[str, Any]]:
-        answer = httpx.post(f"{game.address['logging']}/v2/entries:list", json=question, trust_env=False)
+        answer = web.post(f"{game.address['logging']}/v2/entries:list", json=question)
         found: list[dict[str, Any]] = answer.raise_for_status().json().get("entries", [])
         return found
 

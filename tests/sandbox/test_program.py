@@ -20,6 +20,7 @@ import pytest
 from cryptography import x509
 from pymongo import MongoClient
 
+from benchmarks import web
 from tests.conftest import END_SECONDS, ROOT, Address, Start, program, ready
 
 
@@ -98,7 +99,7 @@ def test_a_signal_ends_it_cleanly_and_nothing_is_left(tmp_path: Path, number: si
         assert document["pid"] == process.pid
         assert len(list(temporary.iterdir())) == 1
         # An open connection and a request that takes seconds must not hold it up.
-        httpx.post(f"{document['operator']}/release", json={"environment": "staging", "faults": ["dependency-slow"]})
+        web.post(f"{document['operator']}/release", json={"environment": "staging", "faults": ["dependency-slow"]})
         with socket.create_connection(("127.0.0.1", ports(document)[4])) as busy:
             busy.sendall(b"GET /health/deep HTTP/1.1\r\nHost: x\r\n\r\n")
             process.send_signal(number)
@@ -158,7 +159,7 @@ def test_an_announcement_that_another_sandbox_has_replaced_is_left_alone(tmp_pat
 
 def test_the_document_is_printed_and_served_alike(sandbox: Address) -> None:
     assert sandbox["schema"] == 1
-    served = httpx.get(sandbox["operator"], trust_env=False).json()
+    served = web.get(sandbox["operator"]).json()
     sandbox = deepcopy(sandbox)
     for document in (sandbox, served):
         for environment in document["environments"].values():
@@ -180,7 +181,7 @@ def test_everything_listens_on_loopback_alone(sandbox: Address) -> None:
 def test_the_certificate_is_valid_for_ninety_days_and_good_for_a_client_with_the_ca_file(sandbox: Address) -> None:
     url = httpx.URL(sandbox["environments"]["production"]["tls_url"])
     trusted = ssl.create_default_context(cafile=sandbox["ca_file"])
-    assert httpx.get(f"{url}/health", verify=trusted, trust_env=False).status_code == 200
+    assert httpx.get(f"{url}/health", verify=trusted).status_code == 200
     pem = ssl.get_server_certificate((url.host, url.port or 443))
     left = x509.load_pem_x509_certificate(pem.encode()).not_valid_after_utc - datetime.now(UTC)
     assert timedelta(days=89) < left <= timedelta(days=90)
@@ -195,12 +196,12 @@ def test_it_starts_with_a_past_in_which_productions_newest_revision_never_served
     document = fresh
     for environment in document["environments"].values():
         parent = f"{document['cloud_run']['rest']}/v2/projects/{document['project']}/locations/{document['region']}"
-        service = httpx.get(f"{parent}/services/{environment['service']}", trust_env=False).json()
+        service = web.get(f"{parent}/services/{environment['service']}").json()
         note = environment["deployment"]
         assert service["latestReadyRevision"].endswith(f"/{note['current']}")
         newest = "-00003-" if environment["service"] == "bayit-plus-backend" else "-00002-"
         assert newest in service["latestCreatedRevision"]
-        deep = httpx.get(f"{environment['url']}/health/deep", trust_env=False).json()
+        deep = web.get(f"{environment['url']}/health/deep").json()
         assert (deep["revision"], deep["commit"]) == (note["current"], note["commit"])
         assert ("-00001-" in note["previous"], "-00002-" in note["current"]) == (True, True)
 
@@ -208,18 +209,18 @@ def test_it_starts_with_a_past_in_which_productions_newest_revision_never_served
 def test_two_sandboxes_live_side_by_side_and_share_nothing(fresh: Address, sandbox: Address) -> None:
     one, other = fresh, sandbox
     assert set(ports(one)).isdisjoint(ports(other))
-    httpx.post(f"{one['operator']}/release", json={"environment": "production", "faults": ["login-broken"]})
+    web.post(f"{one['operator']}/release", json={"environment": "production", "faults": ["login-broken"]})
     login = "/api/v1/auth/login"
 
     def status(world: Address, user: Address) -> int:
         url = world["environments"]["production"]["url"]
-        return httpx.post(f"{url}{login}", json=user["smoke_user"], trust_env=False).status_code
+        return web.post(f"{url}{login}", json=user["smoke_user"]).status_code
 
     assert (status(one, one), status(other, other), status(other, one)) == (500, 200, 401)
     with MongoClient[Address](one["environments"]["production"]["mongodb"], serverSelectionTimeoutMS=5000) as client:
         client.get_default_database()["content"].delete_many({})
     contents = [
-        httpx.get(f"{world['environments'][environment]['url']}/api/v1/content", trust_env=False).json()["total"]
+        web.get(f"{world['environments'][environment]['url']}/api/v1/content").json()["total"]
         for world, environment in ((one, "production"), (one, "staging"), (other, "production"))
     ]
     assert contents[0] == 0

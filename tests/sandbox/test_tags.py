@@ -7,13 +7,13 @@ import uuid
 from typing import Any
 
 import grpc
-import httpx
 import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import monitoring_v3, run_v2
 from google.cloud.monitoring_v3.services.metric_service.transports import MetricServiceGrpcTransport
 from google.cloud.run_v2.services.services.transports import ServicesGrpcTransport
 
+from benchmarks import web
 from sandbox.faults import COLD_START
 from tests.conftest import Address, Start
 from tests.sandbox.game import CONTENT, DEADLINE_SECONDS, LATEST, LOGIN, Game, poll, revision
@@ -45,7 +45,7 @@ def tag_of(statuses: Any) -> str:
 
 def v1(game: Game) -> str:
     path = f"/apis/serving.knative.dev/v1/namespaces/{game.address['project']}/services/{game.entry['service']}"
-    traffic = httpx.get(f"{game.address['cloud_run']['rest']}{path}", trust_env=False).json()["status"]["traffic"]
+    traffic = web.get(f"{game.address['cloud_run']['rest']}{path}").json()["status"]["traffic"]
     return str(next(line["url"] for line in traffic if line.get("tag") == "candidate"))
 
 
@@ -55,7 +55,7 @@ def test_each_api_tells_the_address_and_it_answers(read: Any, address: Address) 
     old, new = game.release(), game.release()
     game.shift(LATEST, revision(old["current"], 0, tag="candidate"))
     try:
-        deep = httpx.get(f"{read(game)}/health/deep", trust_env=False, timeout=DEADLINE_SECONDS).json()
+        deep = web.get(f"{read(game)}/health/deep", timeout=DEADLINE_SECONDS).json()
         assert (deep["revision"], game.deep()[1]["revision"]) == (old["current"], new["current"])
     finally:
         game.shift(LATEST)
@@ -68,12 +68,12 @@ def test_a_revision_without_traffic_is_reached_by_its_tag_alone(address: Address
     uri = next(line["uri"] for line in game.statuses() if line.get("tag") == "candidate")
     assert game.operator.get("/").json()["environments"]["staging"]["tags"]["candidate"] == uri
     user = address["smoke_user"]
-    assert httpx.post(f"{uri}{LOGIN}", json=user, trust_env=False).status_code == 500
+    assert web.post(f"{uri}{LOGIN}", json=user).status_code == 500
     assert {game.login().status_code for _ in range(20)} == {200}
     game.shift(revision(good["current"], 0, tag="candidate"), revision(bad["current"], 100))
-    assert httpx.post(f"{uri}{LOGIN}", json=user, trust_env=False).status_code == 200, "the tag moved, its address not"
+    assert web.post(f"{uri}{LOGIN}", json=user).status_code == 200, "the tag moved, its address not"
     game.shift(LATEST)
-    assert httpx.post(f"{uri}{LOGIN}", json=user, trust_env=False).status_code == 404
+    assert web.post(f"{uri}{LOGIN}", json=user).status_code == 404
 
 
 def test_an_address_goes_with_its_tag_and_comes_back_with_it(address: Address) -> None:
@@ -118,13 +118,13 @@ def test_what_a_tag_answers_is_logged_and_measured_as_its_revisions(address: Add
     game.shift(LATEST, revision(old["current"], 0, tag="control"))
     agent = f"control/{uuid.uuid4()}"
     uri = next(line["uri"] for line in game.statuses() if line.get("tag") == "control")
-    httpx.get(f"{uri}{CONTENT}", headers={"User-Agent": agent}, trust_env=False).raise_for_status()
+    web.get(f"{uri}{CONTENT}", headers={"User-Agent": agent}).raise_for_status()
     game.shift(LATEST)
 
     question = {"resourceNames": [f"projects/{address['project']}"], "filter": f'httpRequest.userAgent="{agent}"'}
 
     def logged() -> list[dict[str, Any]]:
-        answer = httpx.post(f"{address['logging']}/v2/entries:list", json=question, trust_env=False)
+        answer = web.post(f"{address['logging']}/v2/entries:list", json=question)
         found: list[dict[str, Any]] = answer.raise_for_status().json().get("entries", [])
         return found
 
@@ -164,7 +164,7 @@ def test_a_revision_without_traffic_starts_cold_and_the_first_answers_of_its_tag
         began = time.monotonic()
         assert game.deep()[1]["revision"] == new["current"]
         assert time.monotonic() - began < COLD_START, "what has its instance answers at once"
-        answers = [httpx.get(f"{uri}/health", trust_env=False, timeout=DEADLINE_SECONDS) for _ in range(2)]
+        answers = [web.get(f"{uri}/health", timeout=DEADLINE_SECONDS) for _ in range(2)]
         assert [answer.status_code for answer in answers] == [200, 200]
         first, second = (answer.elapsed.total_seconds() for answer in answers)
         assert second < COLD_START < first

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
-import httpx
 import pytest
 
+from benchmarks import web
 from tests.conftest import Address, program, ready
 from tests.watch.scripted_sources import OLD, OURS, START, ScriptedLogs, at
 from verification.clients.google.cloud_logging import LogEntry
@@ -71,7 +71,7 @@ def asked(world: Address) -> Iterator[Callable[[bool], SentrySource]]:
         return made[-1]
 
     yield make
-    httpx.put(f"{world['operator']}/faults", json={"faults": []}).raise_for_status()
+    web.put(f"{world['operator']}/faults", json={"faults": []}).raise_for_status()
     for one in made:
         one.close()
 
@@ -86,7 +86,7 @@ def test_sentry_tells_its_counts_and_that_it_looked(asked: Callable[[bool], Sent
 def test_a_sentry_that_finds_nothing_is_not_believed_unproven(
     asked: Callable[[bool], SentrySource], world: Address
 ) -> None:
-    httpx.put(f"{world['operator']}/faults", json={"faults": ["sentry-empty"]}).raise_for_status()
+    web.put(f"{world['operator']}/faults", json={"faults": ["sentry-empty"]}).raise_for_status()
     with pytest.raises(ObserverError):
         asked(True).read_samples(datetime.now(UTC))
 
@@ -94,6 +94,6 @@ def test_a_sentry_that_finds_nothing_is_not_believed_unproven(
 def test_a_new_critical_error_is_told_with_its_name(asked: Callable[[bool], SentrySource], world: Address) -> None:
     source = asked(False)
     release = {"environment": "production", "faults": ["critical-error"]}
-    httpx.post(f"{world['operator']}/release", json=release, timeout=20).raise_for_status()
+    web.post(f"{world['operator']}/release", json=release, timeout=20).raise_for_status()
     found = [one for one in source.read_samples(datetime.now(UTC) + timedelta(seconds=5)) if one.key and one.value]
     assert {one.stream for one in found if one.stream != SENTRY_RATE} == {NEW_ERRORS, CRITICAL_ERRORS}

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
+from benchmarks import web
 from reports import record_file
 from reports.__main__ import main
 from reports.tickets.ticket import DeployTicket, attach, waiting
@@ -60,7 +60,7 @@ def hand_over(there: Sandbox, settings: Settings) -> Attach:
 @pytest.fixture
 def outage(sandbox: Address) -> Iterator[Callable[..., None]]:
     def put(*faults: str) -> None:
-        httpx.put(f"{sandbox['operator']}/faults", json={"faults": list(faults)}, timeout=20).raise_for_status()
+        web.put(f"{sandbox['operator']}/faults", json={"faults": list(faults)}, timeout=20).raise_for_status()
 
     yield put
     put()
@@ -69,7 +69,7 @@ def outage(sandbox: Address) -> Iterator[Callable[..., None]]:
 def _github(sandbox: Address, path: str) -> Any:
     there = sandbox["github"]
     headers = {"Authorization": f"Bearer {there['token']}"}
-    return httpx.get(f"{there['url']}/repos/{there['repository']}{path}", headers=headers, timeout=20).json()
+    return web.get(f"{there['url']}/repos/{there['repository']}{path}", headers=headers, timeout=20).json()
 
 
 def _comments(sandbox: Address, folder: Path) -> list[str]:
@@ -130,7 +130,7 @@ def test_a_jira_issue_gets_attachment_and_comment(
         hand_over(folder, "jira:ops-12")
     there = sandbox["jira"]
     issue = f"{there['url']}/rest/api/2/issue/OPS-12"
-    with httpx.Client(auth=(there["email"], there["token"]), timeout=20) as jira:
+    with web.Client(auth=(there["email"], there["token"]), timeout=20) as jira:
         attachments = jira.get(issue).json()["fields"]["attachment"]
         comments = [one["body"] for one in jira.get(f"{issue}/comment").json()["comments"]]
     assert [one["filename"] for one in attachments if folder.name in one["filename"]] == [
@@ -143,7 +143,7 @@ def test_a_jira_issue_gets_attachment_and_comment(
 
 def _slack_files(sandbox: Address, folder: Path) -> list[tuple[str, str]]:
     """The report's messages in #deployments: thread and text."""
-    said = httpx.get(f"{sandbox['operator']}/slack", timeout=20).json()["channels"]
+    said = web.get(f"{sandbox['operator']}/slack", timeout=20).json()["channels"]
     return [
         (one["thread_ts"], one["text"])
         for channel in said

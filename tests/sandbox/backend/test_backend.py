@@ -17,6 +17,7 @@ from pymongo import AsyncMongoClient, MongoClient
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from benchmarks import web
 from sandbox.backend.database import SlowProxy
 from sandbox.backend.health import HealthEndpoints
 from sandbox.faults import Faults
@@ -33,7 +34,7 @@ def production(sandbox: Address) -> dict[str, Any]:
 
 @pytest.fixture
 def service(production: dict[str, Any]) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=production["url"], trust_env=False, timeout=10) as client:
+    with web.Client(base_url=production["url"], timeout=10) as client:
         yield client
 
 
@@ -60,7 +61,7 @@ def test_readiness_measures_the_database(service: httpx.Client) -> None:
 def test_deep_health_says_which_revision_and_commit_answers_and_how_each_dependency_is(
     service: httpx.Client, sandbox: Address
 ) -> None:
-    deployment = httpx.get(sandbox["operator"], trust_env=False).json()["environments"]["production"]["deployment"]
+    deployment = web.get(sandbox["operator"]).json()["environments"]["production"]["deployment"]
     response = service.get("/health/deep")
     body = response.json()
     assert response.status_code == 200
@@ -119,7 +120,7 @@ def test_stream_urls_lead_back_to_the_address_that_was_asked(service: httpx.Clie
     items = service.get("/api/v1/content").json()["items"]
     assert all(item["stream_url"].startswith(f"{url}/media/") for item in items)
     trusted = ssl.create_default_context(cafile=sandbox["ca_file"])
-    item = httpx.get(f"{tls_url}/api/v1/content?limit=1", verify=trusted, trust_env=False).json()["items"][0]
+    item = httpx.get(f"{tls_url}/api/v1/content?limit=1", verify=trusted).json()["items"][0]
     assert item["stream_url"].startswith(f"{tls_url}/media/")
 
 
@@ -133,7 +134,7 @@ def test_search_ignores_case_and_takes_the_query_literally(service: httpx.Client
 
 
 def test_a_video_starts_with_an_ftyp_box_and_its_boxes_fill_the_file(video_url: str) -> None:
-    response = httpx.get(video_url, trust_env=False)
+    response = web.get(video_url)
     assert (response.status_code, response.headers["content-type"]) == (200, "video/mp4")
     assert response.headers["accept-ranges"] == "bytes"
     video, boxes, offset = response.content, [], 0
@@ -151,8 +152,8 @@ def test_a_video_starts_with_an_ftyp_box_and_its_boxes_fill_the_file(video_url: 
      ("bytes=300000-99999999", 300000, None)],
 )  # fmt: skip
 def test_a_range_gets_206_with_exactly_these_bytes(video_url: str, asked: str, start: int, end: int | None) -> None:
-    whole = httpx.get(video_url, trust_env=False).content
-    part = httpx.get(video_url, headers={"Range": asked}, trust_env=False)
+    whole = web.get(video_url).content
+    part = web.get(video_url, headers={"Range": asked})
     first = start % len(whole) if start < 0 else start
     last = first + len(whole[start:end]) - 1
     assert part.status_code == 206
@@ -167,7 +168,7 @@ def test_a_range_gets_206_with_exactly_these_bytes(video_url: str, asked: str, s
 def test_a_range_outside_gets_416_and_one_that_is_not_understood_the_whole(
     video_url: str, asked: str, status: int
 ) -> None:
-    response = httpx.get(video_url, headers={"Range": asked}, trust_env=False)
+    response = web.get(video_url, headers={"Range": asked})
     assert response.status_code == status
     if status == 416:
         assert response.headers["content-range"].startswith("bytes */")

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from benchmarks import web
 from tests.conftest import Address
 
 WITHIN = 20.0
@@ -21,7 +22,7 @@ class Actions:
     def __init__(self, sandbox: Address) -> None:
         there = sandbox["github"]
         self.sandbox = sandbox
-        self.api = httpx.Client(
+        self.api = web.Client(
             base_url=f"{there['url']}/repos/{there['repository']}",
             headers={"Authorization": f"Bearer {there['token']}"},
             trust_env=False,
@@ -52,10 +53,10 @@ class Actions:
         return {one["name"]: one["conclusion"] for one in found}
 
     def faults(self, *names: str) -> None:
-        httpx.put(f"{self.sandbox['operator']}/faults", json={"faults": list(names)}).raise_for_status()
+        web.put(f"{self.sandbox['operator']}/faults", json={"faults": list(names)}).raise_for_status()
 
     def note(self) -> dict[str, str]:
-        found: dict[str, str] = httpx.get(self.sandbox["operator"]).json()["environments"]["production"]["deployment"]
+        found: dict[str, str] = web.get(self.sandbox["operator"]).json()["environments"]["production"]["deployment"]
         return found
 
     @property
@@ -69,15 +70,15 @@ class Actions:
     def follow_latest(self) -> None:
         """As it was found."""
         everything = [{"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 100}]
-        answer = httpx.patch(self.service, params={"updateMask": "traffic"}, json={"traffic": everything})
+        answer = web.patch(self.service, params={"updateMask": "traffic"}, json={"traffic": everything})
         operation = answer.raise_for_status().json()["name"]
         deadline = time.monotonic() + WITHIN
-        while not httpx.get(f"{self.sandbox['cloud_run']['rest']}/v2/{operation}").json().get("done"):
+        while not web.get(f"{self.sandbox['cloud_run']['rest']}/v2/{operation}").json().get("done"):
             assert time.monotonic() < deadline, "the traffic does not settle"
             time.sleep(0.02)
 
     def serving(self) -> str:
-        document = httpx.get(self.service).raise_for_status().json()
+        document = web.get(self.service).raise_for_status().json()
         latest = document["latestReadyRevision"].rpartition("/")[2]
         (line,) = [one for one in document["trafficStatuses"] if one.get("percent")]
         return str(line.get("revision") or latest)
@@ -175,11 +176,11 @@ def enqueue(sandbox: Address, **changes: Any) -> httpx.Response:
         "dedup_key": "rollback-1",
         "payload": {"summary": "Rolled back", "source": "bayit", "severity": "critical"},
     }
-    return httpx.post(f"{sandbox['pagerduty']['url']}/v2/enqueue", json=event | changes)
+    return web.post(f"{sandbox['pagerduty']['url']}/v2/enqueue", json=event | changes)
 
 
 def alarms(sandbox: Address) -> list[dict[str, Any]]:
-    answer = httpx.get(
+    answer = web.get(
         f"{sandbox['pagerduty']['url']}/incidents",
         params={"limit": "100"},
         headers={"Authorization": f"Token token={sandbox['pagerduty']['token']}"},

@@ -9,12 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
+from benchmarks import web
 from tests.conftest import Address, Start
 
 
 @pytest.fixture
 def operator(sandbox: Address) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=sandbox["operator"], trust_env=False, timeout=20) as client:
+    with web.Client(base_url=sandbox["operator"], timeout=20) as client:
         yield client
         client.put("/faults", json={"faults": []}).raise_for_status()
         client.delete("/plant").raise_for_status()
@@ -28,7 +29,7 @@ def github(sandbox: Address, operator: httpx.Client) -> Iterator[httpx.Client]:
 
 def client(sandbox: Address, token: str = "") -> httpx.Client:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return httpx.Client(base_url=address(sandbox), headers=headers, trust_env=False, timeout=20)
+    return web.Client(base_url=address(sandbox), headers=headers, timeout=20)
 
 
 def address(sandbox: Address) -> str:

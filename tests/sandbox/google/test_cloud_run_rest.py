@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from benchmarks import web
 from tests.sandbox.google.control_plane_fixture import (
     DEADLINE_SECONDS,
     NAME,
@@ -32,7 +33,7 @@ def world() -> Iterator[RunningControlPlane]:
 
 @pytest.fixture
 def http(world: RunningControlPlane) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=world.rest, timeout=DEADLINE_SECONDS) as client:
+    with web.Client(base_url=world.rest, timeout=DEADLINE_SECONDS) as client:
         yield client
 
 
@@ -70,7 +71,7 @@ def test_a_failed_operation_is_done_and_carries_the_error(world: RunningControlP
 def test_waiting_stops_at_the_callers_timeout() -> None:
     with (
         running_control_plane(operation_seconds=600) as world,
-        httpx.Client(base_url=world.rest, timeout=DEADLINE_SECONDS) as http,
+        web.Client(base_url=world.rest, timeout=DEADLINE_SECONDS) as http,
     ):
         body = {"traffic": [{"type": 2, "revision": RETIRED, "percent": 100}]}
         started = http.patch(f"/v2/{NAME}", params={"updateMask": "traffic"}, json=body).json()

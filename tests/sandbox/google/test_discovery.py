@@ -9,6 +9,7 @@ import pytest
 from googleapiclient.discovery import build_from_document
 from googleapiclient.http import build_http
 
+from benchmarks import web
 from tests.sandbox.google.api_description import DOCUMENTS, Description
 from tests.sandbox.google.control_plane_fixture import (
     DEADLINE_SECONDS,
@@ -46,7 +47,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[RunningControlPlane]:
 
 @pytest.fixture
 def http(world: RunningControlPlane) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=world.rest, timeout=DEADLINE_SECONDS) as client:
+    with web.Client(base_url=world.rest, timeout=DEADLINE_SECONDS) as client:
         yield client
 
 
@@ -57,7 +58,7 @@ def _bring_to(world: RunningControlPlane, state: str) -> None:
         world.control.faults.add("rollback-fails")
     if state == "moving":
         world.control.operation_seconds = 600
-    with httpx.Client(base_url=world.rest, timeout=DEADLINE_SECONDS) as client:
+    with web.Client(base_url=world.rest, timeout=DEADLINE_SECONDS) as client:
         started = client.patch(f"/v2/{NAME}", params={"updateMask": "traffic,labels,annotations"}, json=MOVE)
         if state != "moving":
             client.post(f"/v2/{started.json()['name']}:wait").raise_for_status()

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 from google.api_core import exceptions
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import logging
 
+from benchmarks import web
 from sandbox.google.logging_filter import Fields, earliest, parse_filter
 from sandbox.platform.errors import ApiError
 from sandbox.platform.log_store import STDERR, LogLine, LogStore
@@ -63,14 +63,14 @@ def until(question: Callable[[], Any]) -> Any:
 def visitor(sandbox: Address) -> str:
     """A User-Agent that made three requests to production: a good one, one for nothing, and one through a query."""
     agent = f"visitor/{uuid.uuid4()}"
-    with httpx.Client(base_url=sandbox["environments"]["production"]["url"], headers={"User-Agent": agent}) as http:
+    with web.Client(base_url=sandbox["environments"]["production"]["url"], headers={"User-Agent": agent}) as http:
         assert [http.get(path).status_code for path in ("/health", "/nowhere", "/api/v1/search?q=x")] == [200, 404, 200]
     return agent
 
 
 def serving(sandbox: Address) -> str:
     """What was deployed last: the document of the beginning does not know what other tests have deployed."""
-    now: Address = httpx.get(str(sandbox["operator"])).raise_for_status().json()
+    now: Address = web.get(str(sandbox["operator"])).raise_for_status().json()
     return str(now["environments"]["production"]["deployment"]["current"])
 
 
@@ -113,7 +113,7 @@ def test_a_container_tells_of_its_start(client: Any, sandbox: Address) -> None:
 def test_answers_are_of_the_published_schema(sandbox: Address, visitor: str) -> None:
     def listed(question: str) -> Any:
         body = {"resourceNames": [f"projects/{sandbox['project']}"], "filter": question, "pageSize": 1}
-        return httpx.post(f"{sandbox['logging']}/v2/entries:list", json=body).raise_for_status().json()
+        return web.post(f"{sandbox['logging']}/v2/entries:list", json=body).raise_for_status().json()
 
     v2 = Description("logging.v2")
     requests = until(lambda: (some := listed(f'httpRequest.userAgent="{visitor}"')).get("nextPageToken") and some)
@@ -143,13 +143,13 @@ def test_what_it_cannot_answer_is_refused(client: Any, asked: dict[str, Any], er
 def test_it_can_be_down_alone_and_while_cloud_run_is_down_it_is_not(client: Any, sandbox: Address) -> None:
     faults = f"{sandbox['operator']}/faults"
     try:
-        httpx.put(faults, json={"faults": ["logging-down"]}).raise_for_status()
+        web.put(faults, json={"faults": ["logging-down"]}).raise_for_status()
         with pytest.raises(exceptions.ServiceUnavailable):
             list(client.list_entries(max_results=1))
-        httpx.put(faults, json={"faults": ["cloud-run-down"]}).raise_for_status()
+        web.put(faults, json={"faults": ["cloud-run-down"]}).raise_for_status()
         list(client.list_entries(max_results=1))
     finally:
-        httpx.put(faults, json={"faults": []}).raise_for_status()
+        web.put(faults, json={"faults": []}).raise_for_status()
 
 
 @pytest.mark.skipif(GCLOUD is None, reason="gcloud is not installed")

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import grpc
-import httpx
 import pytest
 from google.api.metric_pb2 import MetricDescriptor
 from google.api_core import exceptions
 from google.cloud import monitoring_v3
 from google.cloud.monitoring_v3.services.metric_service.transports import MetricServiceGrpcTransport
 
+from benchmarks import web
 from sandbox.google.monitoring_filter import parse_filter
 from sandbox.platform.traffic_log import GROWTH, Latencies, bucket_of
 from tests.conftest import Address, program, ready
@@ -85,7 +85,7 @@ def test_what_the_ingress_serves_is_counted_where_it_was_served(start_sandbox: C
         address["environments"]["production"]["url"],
         address["environments"]["production"]["deployment"]["current"],
     )
-    with reading(address) as reader, httpx.Client(base_url=url, trust_env=False) as client:
+    with reading(address) as reader, web.Client(base_url=url) as client:
         for _ in range(5):
             assert client.get("/api/v1/content").status_code == 200
         assert client.get("/nowhere").status_code == 404
@@ -143,7 +143,7 @@ def test_what_it_cannot_answer_is_refused(request_: dict[str, Any], error: type[
 
 def test_it_can_be_down(start_sandbox: Callable[..., Address]) -> None:
     address = start_sandbox()
-    httpx.put(f"{address['operator']}/faults", json={"faults": ["monitoring-down"]}).raise_for_status()
+    web.put(f"{address['operator']}/faults", json={"faults": ["monitoring-down"]}).raise_for_status()
     name = f"projects/{address['project']}/metricDescriptors/run.googleapis.com/request_count"
     with reading(address) as reader, pytest.raises(exceptions.ServiceUnavailable):
         reader.client.get_metric_descriptor(name=name, retry=None, timeout=WITHIN)
@@ -154,7 +154,7 @@ def test_users_come_at_the_rate_that_was_asked_for() -> None:
         operator = ready(process)["operator"]
 
         def served() -> int:
-            answer = httpx.get(f"{operator}/served", params={"environment": "production"}).json()
+            answer = web.get(f"{operator}/served", params={"environment": "production"}).json()
             return sum(count for by_status in answer["counts"].values() for count in by_status.values())
 
         began, first = time.monotonic(), served()

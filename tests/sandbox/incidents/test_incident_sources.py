@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from benchmarks import web
 from tests.conftest import Address, Start
 
 OPEN = {"statuses[]": ["triggered", "acknowledged"]}
@@ -21,7 +22,7 @@ def sandbox(start_sandbox: Start) -> Address:
 
 @pytest.fixture
 def operator(sandbox: Address) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=sandbox["operator"], trust_env=False, timeout=20) as client:
+    with web.Client(base_url=sandbox["operator"], timeout=20) as client:
         yield client
         client.delete("/plant").raise_for_status()
 
@@ -32,13 +33,13 @@ def pagerduty(sandbox: Address, operator: httpx.Client) -> Iterator[httpx.Client
         "Authorization": f"Token token={sandbox['pagerduty']['token']}",
         "Accept": "application/vnd.pagerduty+json;version=2",
     }
-    with httpx.Client(base_url=sandbox["pagerduty"]["url"], headers=headers, trust_env=False, timeout=20) as client:
+    with web.Client(base_url=sandbox["pagerduty"]["url"], headers=headers, timeout=20) as client:
         yield client
 
 
 @pytest.fixture
 def statuspage(sandbox: Address, operator: httpx.Client) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=sandbox["statuspage"]["url"], trust_env=False, timeout=20) as client:
+    with web.Client(base_url=sandbox["statuspage"]["url"], timeout=20) as client:
         yield client
 
 
@@ -126,7 +127,7 @@ def test_a_question_that_pagerduty_does_not_understand_is_refused(
 @pytest.mark.parametrize("header", ["", "Token token=stale", "Bearer {token}"])
 def test_pagerduty_wants_its_token_in_its_own_way(sandbox: Address, header: str) -> None:
     headers = {"Authorization": header.format(token=sandbox["pagerduty"]["token"])} if header else {}
-    response = httpx.get(f"{sandbox['pagerduty']['url']}/incidents", headers=headers, trust_env=False)
+    response = web.get(f"{sandbox['pagerduty']['url']}/incidents", headers=headers)
     assert (response.status_code, response.json()["error"]["code"]) == (401, 2006)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from benchmarks import web
 from tests.conftest import Address
 
 DEADLINE_SECONDS = 20.0
@@ -23,8 +24,8 @@ class Viewer:
         sentry = address["sentry"]
         headers = {"Authorization": f"Bearer {token or sentry['token']}"}
         base = f"{sentry['url']}/api/0/organizations/{sentry['organization']}"
-        self.http = httpx.Client(base_url=base, headers=headers, trust_env=False, timeout=DEADLINE_SECONDS)
-        self.operator = httpx.Client(base_url=address["operator"], trust_env=False, timeout=DEADLINE_SECONDS)
+        self.http = web.Client(base_url=base, headers=headers, timeout=DEADLINE_SECONDS)
+        self.operator = web.Client(base_url=address["operator"], timeout=DEADLINE_SECONDS)
 
     def ask(self, path: str, **parameters: Any) -> Any:
         response = self.http.get(path, params=parameters)
@@ -57,7 +58,7 @@ class Viewer:
 
     def visit(self, environment: str, path: str) -> httpx.Response:
         url = self.address["environments"][environment]["url"]
-        return httpx.get(f"{url}{path}", trust_env=False, timeout=DEADLINE_SECONDS)
+        return web.get(f"{url}{path}", timeout=DEADLINE_SECONDS)
 
     def in_force(self, *faults: str) -> None:
         assert self.operator.put("/faults", json={"faults": list(faults)}).status_code == 200

@@ -12,6 +12,7 @@ import httpx
 import pytest
 import sentry_sdk
 
+from benchmarks import web
 from sandbox.sentry.model import ErrorEvent, SentryStore
 from tests.conftest import Address, Start
 from tests.sandbox.sentry.sentry_fixture import DEADLINE_SECONDS, Viewer, poll
@@ -55,7 +56,7 @@ def send(viewer: Viewer, body: bytes, key: str | None = None, **headers: str) ->
     dsn = httpx.URL(viewer.address["sentry"]["dsn"]["staging"])
     auth = {"X-Sentry-Auth": f"Sentry sentry_key={key or dsn.username}, sentry_version=7"}
     url = f"{viewer.address['sentry']['url']}/api{dsn.path}/envelope/"
-    return httpx.post(url, content=body, headers=auth | headers, trust_env=False)
+    return web.post(url, content=body, headers=auth | headers)
 
 
 def test_a_canary_that_the_sdk_sends_becomes_visible(viewer: Viewer, scope: sentry_sdk.Scope) -> None:
@@ -149,7 +150,7 @@ def test_each_request_to_a_revision_is_a_transaction_of_its_release(viewer: View
 def test_an_error_of_a_revision_is_reported_with_its_release(viewer: Viewer, fault: str, path: str, type_: str) -> None:
     note = viewer.release("production", fault)
     url = viewer.address["environments"]["production"]["url"]
-    httpx.post(f"{url}{path}", json=viewer.address["smoke_user"], trust_env=False, timeout=DEADLINE_SECONDS)
+    web.post(f"{url}{path}", json=viewer.address["smoke_user"], timeout=DEADLINE_SECONDS)
     poll(lambda: viewer.count("errors", "production", f"release:{note['commit']} error.type:{type_}*") == 1)
     poll(lambda: viewer.count("spans", "production", f"release:{note['commit']} span.status:internal_error") == 1)
 
@@ -195,7 +196,7 @@ def test_critical_error_is_fatal_and_of_high_priority(viewer: Viewer) -> None:
 def test_sentry_down_answers_503_to_everybody_and_takes_nothing(viewer: Viewer) -> None:
     viewer.in_force("sentry-down")
     assert viewer.http.get("/issues/").status_code == 503
-    assert httpx.get(f"{viewer.address['sentry']['url']}/api/0/", trust_env=False).status_code == 503
+    assert web.get(f"{viewer.address['sentry']['url']}/api/0/").status_code == 503
     assert send(viewer, envelope({"message": "gone astray"})).status_code == 503
     assert viewer.visit("production", "/health").status_code == 200, "the service does not depend on it"
     viewer.in_force()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 
+from benchmarks import web
 from tests.conftest import Address, Start
 from tests.sandbox.sentry.sentry_fixture import Viewer
 
@@ -151,8 +151,8 @@ def test_a_release_is_created_once_and_takes_deploys(viewer: Viewer) -> None:
 
 def test_without_a_token_401_and_with_a_narrow_one_403(viewer: Viewer) -> None:
     url = f"{viewer.http.base_url}issues/"
-    assert httpx.get(url, trust_env=False).status_code == 401
-    assert httpx.get(url, headers={"Authorization": "Bearer wrong"}, trust_env=False).status_code == 401
+    assert web.get(url).status_code == 401
+    assert web.get(url, headers={"Authorization": "Bearer wrong"}).status_code == 401
     narrow = Viewer(viewer.address, viewer.address["sentry"]["token_without_scope"])
     assert narrow.http.get("/issues/").status_code == 403
     assert narrow.http.post("/releases/", json={"version": "x"}).status_code == 403

@@ -13,6 +13,7 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 from slack_sdk.http_retry.builtin_handlers import RateLimitErrorRetryHandler
 
+from benchmarks import web
 from tests.conftest import Address
 
 METADATA = {"event_type": "release_announced", "event_payload": {"commit": "abc", "attempt": 1}}
@@ -20,7 +21,7 @@ METADATA = {"event_type": "release_announced", "event_payload": {"commit": "abc"
 
 @pytest.fixture
 def operator(sandbox: Address) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=sandbox["operator"], trust_env=False, timeout=20) as client:
+    with web.Client(base_url=sandbox["operator"], timeout=20) as client:
         yield client
         client.put("/faults", json={"faults": []}).raise_for_status()
         client.delete("/plant").raise_for_status()
@@ -222,7 +223,7 @@ def test_a_form_is_as_good_as_json(sandbox: Address) -> None:
     form = {"channel": "deployments", "text": "x", "blocks": '[{"type":"divider"}]'}
     headers = {"Authorization": f"Bearer {sandbox['slack']['token']}"}
     url = f"{sandbox['slack']['url']}/api/chat.postMessage"
-    answer = httpx.post(url, data=form, headers=headers, trust_env=False).json()
+    answer = web.post(url, data=form, headers=headers).json()
     assert answer["message"]["blocks"] == [{"type": "divider"}]
 
 
@@ -247,7 +248,7 @@ def test_slack_down_answers_503_until_it_is_over(sandbox: Address, slack: WebCli
     with pytest.raises(SlackApiError) as error:
         slack.auth_test()
     assert error.value.response.status_code == 503
-    assert httpx.get(sandbox["slack"]["url"], trust_env=False).status_code == 503
+    assert web.get(sandbox["slack"]["url"]).status_code == 503
     operator.put("/faults", json={"faults": []}).raise_for_status()
     assert slack.auth_test()["ok"] is True
 
@@ -264,7 +265,7 @@ def test_the_page_shows_channels_threads_and_times(sandbox: Address, slack: WebC
     parent = slack.chat_postMessage(channel="deployments", text="the *parent*")
     slack.chat_postMessage(channel="deployments", text="the child", thread_ts=parent["ts"])
     slack.chat_postMessage(channel="deployments", text="x", blocks=[section("from a block <!here>")])
-    page = httpx.get(sandbox["slack"]["url"], trust_env=False).text
+    page = web.get(sandbox["slack"]["url"]).text
     assert re.search(r'<h2 id="C\w+">#deployments</h2>', page)
     assert re.search(r'the <strong>parent</strong></p></article>\n?<div class="thread">.*the child', page)
     assert re.search(r'<time datetime="\d{4}-\d\d-\d\dT[\d:]+\+00:00">', page)
@@ -278,7 +279,7 @@ def test_nothing_that_was_written_becomes_part_of_the_page(sandbox: Address, sla
     plain = {"type": "section", "text": {"type": "plain_text", "text": sent}}
     blocks = {"section": [section(sent)], "plain": [plain]}.get(where)
     slack.chat_postMessage(channel="deployments", text="x" if blocks else sent, blocks=blocks)
-    page = httpx.get(sandbox["slack"]["url"], trust_env=False)
+    page = web.get(sandbox["slack"]["url"])
     assert html.escape(evil) in page.text
     assert "<script" not in page.text
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
@@ -288,6 +289,6 @@ def test_only_web_addresses_become_links_on_the_page(sandbox: Address, slack: We
     slack.chat_postMessage(
         channel="deployments", text="<javascript:alert(1)|here> <https://example.test/?a=1&b=2|there>"
     )
-    page = httpx.get(sandbox["slack"]["url"], trust_env=False).text
+    page = web.get(sandbox["slack"]["url"]).text
     assert '<a href="https://example.test/?a=1&amp;b=2" rel="noreferrer">there</a>' in page
     assert 'href="javascript' not in page

@@ -36,6 +36,7 @@ class Row(StrEnum):
     HOTFIX = "hotfix"
     OTHER_SERVICE = "other-service"
     UNSEEN = "unseen"
+    FRONT_END = "front-end-502"
 
 
 class Control(StrEnum):
@@ -54,7 +55,7 @@ class Control(StrEnum):
 
 _Combination = tuple[Row, bool, bool, Control]  # row, bad, kept, control
 _IMPOSSIBLE = (Control.TAG_REFUSED, Control.TAG_SILENT, Control.API_DOWN)
-WATCHES = frozenset({Row.QUESTION_LOST, Row.UNSEEN})
+WATCHES = frozenset({Row.QUESTION_LOST, Row.UNSEEN, Row.FRONT_END})
 # Every revision fails here, and nothing but the control can tell. Where nobody can be asked, the checklist's word
 # holds: in doubt, roll back.
 ONLY_THE_CONTROL_TELLS = frozenset({Row.PASSWORD, Row.LOCKED, Row.WRONG_PATH, Row.SLOW})

@@ -224,6 +224,8 @@ class Stage:
         case = self.case
         if case.row in _ONCE and asked.path.startswith(case.path) and self._once():
             return _ONCE[case.row]
+        if case.row is Row.FRONT_END:
+            return Instead(502)
         if case.row is Row.QUESTION_LOST and asked.number >= case.nth and self._once():
             return Instead(reset=True)
         if case.row is Row.STOOD_STILL and asked.number >= case.nth and self._once():

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from verification.deadline import now
 from verification.errors import SettingsError
@@ -19,7 +20,7 @@ from verification.resource import Resources, resource
 if TYPE_CHECKING:
     from verification.clients.google.cloud_logging import CloudLogging
     from verification.clients.google.cloud_monitoring import CloudMonitoring
-    from verification.clients.google.cloud_run import CloudRun
+    from verification.clients.google.cloud_run import CloudRun, ServiceState
     from verification.clients.service.client import Service
     from verification.records.deployment_log import DeploymentLog
     from verification.settings.checkout import Code, Release
@@ -46,7 +47,16 @@ class RunFacts:
     logs: Path = Path()  # where the output of commands lands: the run's folder
     watcher: Watcher | None = None  # once something is watched
     on_certain: Callable[[str, str], None] = lambda _criterion, _reason: None  # told what a watch is certain about
+    served_before: ServiceState | None = field(default=None, init=False)  # just before the first question
     probes: Probes = field(init=False)
+
+    @property
+    def origin(self) -> str:
+        """The service's address on Cloud Run, past who stands in front of it; empty where no other is asked."""
+        known = self.served_before
+        if known is None or urlsplit(self.settings.target.url).netloc in known.hosts:
+            return ""
+        return known.url
 
     def log(self) -> DeploymentLog:
         """The record over all deployments. Raises SettingsError."""
@@ -89,6 +99,14 @@ class RunResources(Resources):
         from verification.clients.service.client import Service
 
         return Service(self.settings.target, self.settings.smoke)
+
+    @resource
+    def service_at_origin(self) -> Service | None:
+        """The client of the service at its own address, past who stands in front of it; None where it has no other."""
+        from verification.clients.service.client import Service
+
+        url = self._run.origin
+        return Service(self.settings.target.model_copy(update={"url": url}), self.settings.smoke) if url else None
 
     @resource
     def cloud_run(self) -> CloudRun | None:
@@ -142,6 +160,7 @@ class RunResources(Resources):
         context = WatchContext(
             self.settings,
             self.service,
+            self.service_at_origin,
             self.cloud_run,
             self.cloud_monitoring,
             self.cloud_logging,

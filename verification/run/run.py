@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from verification.checks import credentials
 from verification.deadline import now
@@ -44,7 +43,6 @@ class Run(RunFacts):
     faults: tuple[str, ...] = ()
     started: bool = field(default=False, init=False)
     asked_since: datetime | None = field(default=None, init=False)  # when the first question was put
-    served_before: ServiceState | None = field(default=None, init=False)  # just before that
 
     def __post_init__(self) -> None:
         self._stack = ExitStack()
@@ -71,14 +69,6 @@ class Run(RunFacts):
         target, smoke = self.settings.target, self.settings.smoke
         target = target.model_copy(update={"url": url}) if url else target
         return Service(target, smoke.model_copy(update={"within": 0.0}))
-
-    @property
-    def origin(self) -> str:
-        """The service's address on Cloud Run, past who stands in front of it; empty where no other is asked."""
-        known = self.served_before
-        if known is None or urlsplit(self.settings.target.url).netloc in known.hosts:
-            return ""
-        return known.url
 
     def refuted_by_log(self, refusal: NoInstance) -> ObserverError | None:
         """What `refusal` comes to where Cloud Run's log shows that it was none; None where it stands."""

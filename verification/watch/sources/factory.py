@@ -31,6 +31,7 @@ class WatchContext:
 
     settings: Settings
     service: Service
+    origin: Service | None  # the same at its own address; None where no other is asked
     cloud_run: CloudRun | None
     monitoring: CloudMonitoring | None
     logging: CloudLogging | None
@@ -81,17 +82,16 @@ class SourceFactory:
         return [*self._service(), *self._google(), *self._sentry(), *self._database()]
 
     def _service(self) -> list[Source]:
-        service, health, monitor = self.context.service, self.context.settings.health, self.context.monitor
+        context, health, monitor = self.context, self.context.settings.health, self.context.monitor
+        service, origin = context.service, context.origin
         found: list[Source] = []
         soon = monitor.unhealthy_lasting / _ANSWERS  # what is bad has had enough answers once it has lasted
         if health.basic:
-            found.append(HealthSource(service, health.basic, monitor.health_every, soon))
+            found.append(HealthSource(service, health.basic, monitor.health_every, soon, origin))
         if health.deep:
-            names = [
-                name for name in DEPENDENCIES if getattr(self.context.settings.limits, f"{name}_latency") is not None
-            ]
+            names = [name for name in DEPENDENCIES if getattr(context.settings.limits, f"{name}_latency") is not None]
             found.append(DependencySource(service, health.deep, names, monitor.dependencies_every))
-        flows = FlowSource(service, self.context.settings.flows, self.context.variables, monitor.flows_every, soon)
+        flows = FlowSource(service, context.settings.flows, context.variables, monitor.flows_every, soon, origin)
         if flows.streams:
             found.append(flows)
         return found

@@ -95,6 +95,7 @@ class Watch:
                 self._watch_until(length)
                 if self._over:
                     break
+                self._take_what_came()
                 self._settle(length)
                 self.add_samples(sample for thread in self._threads for sample in thread.unanswered(self._clock()))
                 if self._over or not self._undecided():

@@ -30,7 +30,9 @@ def cloudflare(conversation: Conversation) -> None:
 
 
 def well(conversation: Conversation) -> None:
-    conversation.answer(b'{"token": "a token of ours", "items": [{"id": 1}]}', "200 OK", "Content-Type: application/json")
+    conversation.answer(
+        b'{"token": "a token of ours", "items": [{"id": 1}]}', "200 OK", "Content-Type: application/json"
+    )
 
 
 def ill(conversation: Conversation) -> None:

@@ -54,7 +54,7 @@ def test_a_source_that_hangs_is_not_waited_for(stage: Stage) -> None:
 
     stage.clock.step = 15.0
     try:
-        ended = stage.watch([health()], Scripted((HEALTH,), hang)).run()
+        ended = stage.watch([health()], Scripted((HEALTH,), hang, waited_for=False)).run()
     finally:
         released.set()
     assert verdict(ended["service_stays_healthy"]) == "inconclusive"

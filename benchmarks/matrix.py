@@ -17,6 +17,7 @@ from verification.deadline import Stopwatch
 from verification.local_sandbox.sandbox import Sandbox
 
 USERS = ("--users-rpm", "600")  # a sandbox with as many users as a case needs that is about them
+FEW_USERS = ("--users-rpm", "240")  # and as many as show within seconds whom they are answered by
 # How fast a machine answers that plays many cases at once is not what is asked.
 _PATIENT = ("p95", "mongodb", "openai", "elevenlabs", "pinecone")
 _Case_contra = TypeVar("_Case_contra", contravariant=True)

@@ -13,7 +13,7 @@ from benchmarks.blame.cases import Case, Row
 from benchmarks.blame.relay import relay_to
 from benchmarks.blame.stage import Run, Scene, Stage
 from benchmarks.blame.world import World
-from benchmarks.matrix import USERS, CaseResult, harms_done, play_side_by_side
+from benchmarks.matrix import FEW_USERS, USERS, CaseResult, harms_done, play_side_by_side
 from reports.verdict_file import VerdictFile
 from verification.records.jsonl import read_lines
 from verification.records.run_record import RollbackOutcome
@@ -153,4 +153,5 @@ def play_all(
     cases: Sequence[Case], lanes: int, start: type[subprocess.Popen[bytes]] = subprocess.Popen
 ) -> Iterator[CaseResult]:
     """Play all cases in `lanes` sandboxes side by side, each run by `start`; as they end. Raises BenchmarkError."""
-    return play_side_by_side(cases, lanes, lambda sandbox, folder: Arena(World(sandbox), folder, start), *USERS)
+    users = USERS if any(case.phase == "monitor" for case in cases) else FEW_USERS
+    return play_side_by_side(cases, lanes, lambda sandbox, folder: Arena(World(sandbox), folder, start), *users)

@@ -87,9 +87,9 @@ class Redactor:
     """Replaces registered secrets and what looks like one. Cleaning twice is the same as cleaning once."""
 
     def __init__(self) -> None:
-        self._forms: set[str] = set()
+        self._forms: frozenset[str] = frozenset()
         self._lock = threading.Lock()  # probes register what they are told, side by side
-        self._pattern: re.Pattern[str] | None = None
+        self._finder: tuple[frozenset[str], re.Pattern[str] | None] = self._forms, None  # of these forms
         self._known: dict[str, str] = {}  # short texts that were cleaned before: a report repeats most of its own
 
     def register(self, secret: str) -> None:
@@ -98,11 +98,6 @@ class Redactor:
             for known in {secret, secret.strip()}:
                 if len(known) >= _MIN_LENGTH and known not in HIDDEN:
                     self._forms |= set(_disguises(known))
-            # The longest first, so that of two that begin at the same place the whole is hidden.
-            longest_first = sorted(self._forms, key=len, reverse=True)
-            if longest_first:
-                # A look-ahead, so that secrets which overlap are all found.
-                self._pattern = re.compile(f"(?=({'|'.join(map(re.escape, longest_first))}))")
             self._known = {}
 
     def redact(self, text: str) -> str:
@@ -124,9 +119,21 @@ class Redactor:
                 text = shape.sub(replacement, text)
         return text
 
+    def _pattern(self) -> re.Pattern[str] | None:
+        """What finds each registered secret; made when it is needed, as several are registered one after the other."""
+        forms, (found_by, pattern) = self._forms, self._finder
+        if found_by is not forms:
+            # The longest first, so that of two that begin at the same place the whole is hidden.
+            longest_first = sorted(forms, key=len, reverse=True)
+            # A look-ahead, so that secrets which overlap are all found.
+            pattern = re.compile(f"(?=({'|'.join(map(re.escape, longest_first))}))")
+            self._finder = forms, pattern
+        return pattern
+
     def _without_known(self, text: str) -> Iterator[str]:
         shown_from, hidden_to = 0, -1
-        for found in self._pattern.finditer(text) if self._pattern is not None else ():
+        pattern = self._pattern()
+        for found in pattern.finditer(text) if pattern is not None else ():
             start, end = found.span(1)
             if start > hidden_to:
                 yield text[shown_from:start]

@@ -28,6 +28,7 @@ def armed(stage: Stage) -> Iterator[Stage]:
     stage.variables = {"GITHUB_TOKEN": stage.sandbox.addresses.github.token}
     stage.settings = with_rollback(stage.settings, shift_within=3.0, workflow_within=10.0)
     yield stage
+    stage.put_faults("workflow-hangs")
     github = stage.settings.github
     assert github is not None
     with closing(DeployWorkflow(github, 5, stage.variables)) as workflow:  # else it moves the next test's traffic
@@ -281,7 +282,7 @@ def test_a_run_that_cannot_be_cancelled_is_told_to_people(armed: Stage) -> None:
     plan = armed.plan(note.previous)
     armed.put_faults("workflow-hangs", "github-down")
     result = armed.roll_back(plan)
-    assert (result.outcome, result.verified) == (DONE, True)
+    assert (result.outcome, result.verified) == (DONE, True), result
     assert "CANCEL IT, or it moves the traffic later" in result.reason
     assert WorkflowRequests(armed.journal).pending()
     armed.put_faults("workflow-hangs")

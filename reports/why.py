@@ -183,6 +183,8 @@ def _target(record: RunRecord, plan: RollbackPlan | None) -> EvidencePoint:
         unknown = [Evidence("Named by", "not known")] if target else [Evidence(_WHY_NONE, one.text) for one in about]
         return EvidencePoint(TARGET, Standing.UNKNOWN, (named, *unknown))
     evidence = [named, *map(_testimony, plan.evidence.split("; "))]
+    if plan.unconfirmed:
+        evidence.append(Evidence("Not heard", plan.unconfirmed))
     if plan.requested_by is RequestedBy.FAILURE and plan.shares:
         evidence.append(Evidence("On record", "no rollback of it, and no failed verification"))
     return EvidencePoint(TARGET, Standing.HOLDS, tuple(evidence))

@@ -22,6 +22,7 @@ from verification.verdict import Measurement, Verdict
 
 _INTERRUPTED = "interrupted"
 _SERVES = "serving_the_deployed_revision"
+_TOLD_OTHERWISE = ("target_disputed", "target_was_bad")
 
 
 class RollbackController:
@@ -185,16 +186,36 @@ class RollbackController:
         return tuple(failed.id for failed in self._run.record.failures if split and failed.name == _SERVES)
 
     def _with_target(self, plan: RollbackPlan, context: RollbackContext) -> RollbackPlan:
-        """The plan, with what served before where nobody could tell at the start: who was silent may speak now."""
-        if not plan.obstacle("target_unknown") or plan.obstacle("service_was_changing"):
+        """The plan, with what served before where nobody could tell at the start, or a note alone did.
+
+        Who was silent may speak now.
+        """
+        in_question = plan.unconfirmed or plan.obstacle("target_unknown")
+        if not in_question or plan.obstacle("service_was_changing"):
             return plan
-        again = take_snapshot(context, self._run.hint, self._run.revision).plan
-        if not again.target or dict(again.shares) != dict(plan.shares):
+        run = self._run
+        again = take_snapshot(context, run.hint, run.revision, before=run.served_before).plan
+        told = again.target or any(again.obstacle(code) for code in _TOLD_OTHERWISE)
+        if not told or dict(again.shares) != dict(plan.shares):
             return plan
-        plan = replace(plan, target=again.target, evidence=again.evidence, obstacles=again.obstacles)
-        self._control = control_of(plan, context, self._failed)
+        self._leave_control_of(plan, again.target)
+        plan = replace(
+            plan,
+            target=again.target,
+            evidence=again.evidence,
+            unconfirmed=again.unconfirmed,
+            obstacles=again.obstacles,
+        )
+        self._control = self._control or control_of(plan, context, self._failed)
         self._journal.armed(context.cloud_run.settings, plan)
         return plan
+
+    def _leave_control_of(self, plan: RollbackPlan, target: str) -> None:
+        """Ask the revision that `plan` goes back to no more, if it is not `target`."""
+        if self._control is None or plan.target == target:
+            return
+        problem, self._control = self._control.close(), None
+        self._run.record.notices += [problem] if problem else []
 
     def _with_answers(self, plan: RollbackPlan) -> RollbackPlan:
         """The plan, knowing also which revision answered the run's own questions."""

@@ -114,6 +114,7 @@ class _Snapshot:
             created=serving.created,
             answered=(named,) if named else (),
             obstacles=tuple(self.obstacles),
+            unconfirmed=previous.unconfirmed,
         )
         return ServingSnapshot(plan, service, serving.commit, tuple(self.notices))
 

@@ -24,6 +24,7 @@ class Previous:
 
     Without one, `problem` says why, `code` is that of the guard that withholds the rollback, and `likeliest` is what a
     person would choose first, if anything is. `hosts` are those that users asked, as far as the request log tells.
+    `unconfirmed` says who could not be heard, where nothing but somebody's note names the revision.
     """
 
     revision: str = ""
@@ -32,6 +33,7 @@ class Previous:
     code: str = ""
     likeliest: str = ""
     hosts: frozenset[str] = frozenset()
+    unconfirmed: str = ""
 
 
 def find_previous(
@@ -66,7 +68,9 @@ def _agreed(cloud_run: CloudRun, failing: RevisionState, told: Sequence[Testimon
         silent = "; ".join(one.text for one in told)
         problem = f"which revision served before {failing.name} is not known: nobody noted it ({silent})"
         return _unknown(problem, [], candidates(cloud_run, failing), bad)
-    return Previous(named[0], "; ".join(one.text for one in speaking))
+    users, record = told[:2]
+    unconfirmed = users.text if users.unheard and not record.revision else ""
+    return Previous(named[0], "; ".join(one.text for one in speaking), unconfirmed=unconfirmed)
 
 
 def candidates(cloud_run: CloudRun, serving: RevisionState) -> list[RevisionState]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rollback.context import RollbackContext
 from verification.clients.google.cloud_logging import CloudLogging
@@ -30,13 +30,14 @@ _LOG_WITHIN = 3.0  # seconds for the deployment log
 class Testimony:
     """The `revision` that served before, as `source` has it. Without one, `words` say why it is silent.
 
-    `hosts` are those that users asked.
+    `hosts` are those that users asked; `unheard`: it was asked and gave no answer, so that it may know better.
     """
 
     source: str
     revision: str = ""
     words: str = ""
     hosts: frozenset[str] = frozenset()
+    unheard: bool = False
 
     @property
     def text(self) -> str:
@@ -113,9 +114,9 @@ class Witnesses:
         try:
             return source, bounded(lambda: question(newcomer), self.within)
         except TimeoutError:
-            return source, UserAnswers(problem=f"no answer within {self.within:g} s")
+            return source, UserAnswers(problem=f"no answer within {self.within:g} s", unheard=True)
         except ObserverError as problem:
-            return source, UserAnswers(problem=problem.cause)
+            return source, UserAnswers(problem=problem.cause, unheard=True)
 
     def _by_request_log(self, newcomer: Newcomer) -> UserAnswers:
         with closing(CloudLogging(self.context.cloud_run.settings, self.within)) as log:
@@ -146,7 +147,7 @@ def _unless_outdated(
 ) -> Testimony:
     """What users saw, unless a revision was created since that may have served while no user asked."""
     if not answers.revision or answers.at is None or answers.until is None:
-        return Testimony(source, words=answers.problem)
+        return Testimony(source, words=answers.problem, unheard=answers.unheard)
     later = [
         one.name
         for one in listed
@@ -161,4 +162,5 @@ def _unless_outdated(
 def _the_clearest(told: Sequence[Testimony]) -> Testimony:
     """The first that names a revision: they tell of the same requests, the log exactly, the counts by the minute."""
     named = next((one for one in told if one.revision), None)
-    return named or Testimony(told[0].source, words="; ".join([told[0].words, *(one.text for one in told[1:])]))
+    words = "; ".join([told[0].words, *(one.text for one in told[1:])])
+    return named or replace(told[0], words=words)

@@ -45,7 +45,7 @@ def test_a_fresh_runner_without_record_and_note_finds_it_from_the_request_log_al
     stage.ask_as_users()
     bad = stage.release("login-broken").current
     plan = stage.plan()
-    assert (plan.revision, plan.target, plan.obstacles) == (bad, good, ())
+    assert (plan.revision, plan.target, plan.obstacles, plan.unconfirmed) == (bad, good, (), "")
     assert plan.evidence.startswith("request log: it answered 12 users in a row, last 20")
     assert stage.roll_back(plan).verified
     assert stage.serving == {good: 100}
@@ -69,6 +69,7 @@ def test_observers_that_are_down_are_no_contradiction_and_no_evidence(stage: Sta
     note = stage.release("login-broken")
     plan = stage.plan(note.previous)
     assert (plan.target, plan.evidence, plan.obstacles) == (note.previous, "the deploy workflow's note", ())
+    assert plan.unconfirmed.startswith("request log: Cloud Logging gave no usable answer")
     alone = stage.plan()
     assert (alone.target, codes(alone)) == ("", ["target_unknown"])
     assert "Cloud Logging gave no usable answer" in alone.obstacles[0].text

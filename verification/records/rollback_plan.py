@@ -57,7 +57,8 @@ class RollbackPlan:
     `shares` is how the traffic was split then (revision -> percent; empty: not known), `evidence` where it is known
     from that `target` (empty: not known) served before, `mark_bad` the revisions to be remembered as bad. `created` is
     when the serving revision was, `deployed` the revision whose deployment is judged (empty: not known). `answered` are
-    the revisions that answers named themselves. `obstacles` is what stood in the way already.
+    the revisions that answers named themselves. `obstacles` is what stood in the way already. `unconfirmed`: the target
+    is in somebody's note alone, and who might have told otherwise was not heard (who, and why).
     """
 
     shares: Mapping[str, int] = field(default_factory=dict)
@@ -69,6 +70,7 @@ class RollbackPlan:
     deployed: str = ""
     answered: tuple[str, ...] = ()
     obstacles: tuple[Obstacle, ...] = ()
+    unconfirmed: str = ""
 
     @property
     def revision(self) -> str:

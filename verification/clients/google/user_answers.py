@@ -26,7 +26,7 @@ class UserAnswers:
     """The `revision` that answered users until `until`, and still did at `at`; empty where that is not known.
 
     `problem` says why then; `words` tell what was seen, `hosts` what the answered users had asked. `logged`: the
-    project keeps a request log, so that nobody was answered who is not in it.
+    project keeps a request log, so that nobody was answered who is not in it. `unheard`: who could tell gave no answer.
     """
 
     revision: str = ""
@@ -36,6 +36,7 @@ class UserAnswers:
     hosts: frozenset[str] = frozenset()
     problem: str = ""
     logged: bool = False
+    unheard: bool = False
 
 
 @dataclass(frozen=True, slots=True)

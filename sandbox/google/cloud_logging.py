@@ -6,9 +6,10 @@ https://cloud.google.com/logging/docs/reference/v2/rest/v2/entries/list
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
+from heapq import heappush, heappushpop
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
@@ -20,7 +21,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sandbox.google.http import exception_handlers, read_body, rfc3339, validate
-from sandbox.google.logging_filter import SEVERITIES, Fields, Value, earliest, parse_filter
+from sandbox.google.logging_filter import SEVERITIES, Expression, Value, earliest, parse_filter
 from sandbox.platform.errors import PermissionDenied, Unavailable
 from sandbox.vendor_api import Json
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 PATH = "/v2/entries:list"
 _USUAL_PAGE, _LARGEST_PAGE = 50, 1000
+_RESOURCE = "cloud_run_revision"
 
 
 class _ListLogEntriesRequest(BaseModel):
@@ -62,24 +64,26 @@ class CloudLoggingApi:
                 permission = "Permission 'logging.logEntries.list' denied on resource (or it may not exist)"
                 raise PermissionDenied(f"{permission}: {name}")
         size, (now, start) = min(asked.page_size or _USUAL_PAGE, _LARGEST_PAGE), _page_start(asked.page_token)
-        wanted = parse_filter(asked.filter)
-        lines = self._store.visible(now, since=earliest(wanted))
-        found = [line for line in lines if wanted.holds(self._fields(line))]
-        found.sort(key=lambda line: (round(line.at, 6), line.insert_id), reverse=asked.order_by.endswith("desc"))
+        newest_first = asked.order_by.endswith("desc")
+        found = self._found(parse_filter(asked.filter), now, start + size + 1 if newest_first else None)
+        found.sort(key=lambda line: (round(line.at, 6), line.insert_id), reverse=newest_first)
         page = found[start : start + size]
         answer: dict[str, Json] = {"entries": [self._entry(line) for line in page]} if page else {}
         if start + size < len(found):
             answer["nextPageToken"] = f"{now:.6f}-{start + size}"
         return JSONResponse(answer)
 
-    def _fields(self, line: LogLine) -> Fields:
-        """What a filter may ask about: the entry, flat, with numbers for what is compared by size."""
-        fields: dict[str, Value] = {**dict(_flat(self._entry(line))), "log_id": line.log}
-        fields |= {"timestamp": round(line.at, 6), "receiveTimestamp": round(line.received, 6)}
-        fields["severity"] = float(SEVERITIES[line.severity])
-        if line.http is not None:
-            fields |= {"httpRequest.status": float(line.http.status), "httpRequest.latency": line.http.seconds}
-        return fields
+    def _found(self, wanted: Expression, now: float, newest: int | None) -> list[LogLine]:
+        """The lines that `wanted` is true of; where only the `newest` count, perhaps some more."""
+        found: list[LogLine] = []
+        times: list[float] = []  # when the newest of them happened; a heap
+        for line in self._store.visible(now, since=earliest(wanted)):
+            if newest is not None and len(times) == newest and line.received < times[0]:
+                break  # a line happened before it was received, and those that follow were received even earlier
+            if wanted.holds(_LineFields(line, self._entry)):
+                found.append(line)
+                (heappush if newest is None or len(times) < newest else heappushpop)(times, line.at)
+        return found
 
     def _labels(self, line: LogLine) -> dict[str, str]:
         labels = {
@@ -98,7 +102,7 @@ class CloudLoggingApi:
             "severity": line.severity,
             "timestamp": _time(line.at),
             "receiveTimestamp": _time(line.received),
-            "resource": {"type": "cloud_run_revision", "labels": self._labels(line)},
+            "resource": {"type": _RESOURCE, "labels": self._labels(line)},
         }
         if line.text:
             entry["textPayload"] = line.text
@@ -106,6 +110,43 @@ class CloudLoggingApi:
             trace = f"projects/{self._project}/traces/{line.http.trace}"
             entry |= {"httpRequest": _http(line.http), "trace": trace, "traceSampled": True}
         return entry
+
+
+class _LineFields:
+    """What a filter may ask about a line: the entry, flat, with numbers for what is compared by size.
+
+    The whole entry is made only where it is asked for: a filter is held against each of some 10,000 lines.
+    """
+
+    __slots__ = ("_entry", "_line")
+
+    def __init__(self, line: LogLine, entry: Callable[[LogLine], Mapping[str, Json]]) -> None:
+        self._line, self._entry = line, entry
+
+    def get(self, name: str) -> Value | None:
+        """The field, or None for one that the entry lacks."""
+        known = _FIELDS.get(name)
+        return known(self._line) if known else dict(_flat(self._entry(self._line))).get(name)
+
+    def values(self) -> Iterator[Value]:
+        """All texts of the entry."""
+        yield self._line.log
+        yield from (text for _, text in _flat(self._entry(self._line)))
+
+
+_FIELDS: dict[str, Callable[[LogLine], Value | None]] = {
+    "log_id": lambda line: line.log,
+    "timestamp": lambda line: round(line.at, 6),
+    "receiveTimestamp": lambda line: round(line.received, 6),
+    "severity": lambda line: float(SEVERITIES[line.severity]),
+    "resource.type": lambda _: _RESOURCE,
+    "resource.labels.service_name": lambda line: line.service or None,
+    "resource.labels.revision_name": lambda line: line.revision or None,
+    "httpRequest.status": lambda line: float(line.http.status) if line.http else None,
+    "httpRequest.latency": lambda line: line.http.seconds if line.http else None,
+    "httpRequest.requestUrl": lambda line: line.http.url if line.http else None,
+    "httpRequest.userAgent": lambda line: line.http.user_agent if line.http else None,
+}
 
 
 def _flat(entry: Mapping[str, Json], prefix: str = "") -> Iterator[tuple[str, str]]:

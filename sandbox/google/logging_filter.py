@@ -10,8 +10,9 @@ from __future__ import annotations
 import operator
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from sandbox.platform.errors import InvalidArgument
 from sandbox.vendor_api import moment
@@ -24,7 +25,6 @@ SEVERITIES = {
     )
 }
 Value = str | float
-Fields = Mapping[str, Value]  # by path; times in seconds since the epoch, durations in seconds, severities as numbers
 
 _DEEPEST = 50
 _TOKEN = re.compile(r'\s*(<=|>=|!=|=~|!~|[=<>:()]|"(?:[^"\\]|\\.)*"|[^\s"()=<>!:~,]+)')
@@ -63,6 +63,18 @@ _NUMBERS: dict[str, Callable[[str], float]] = {
     "httpRequest.status": float,
     "httpRequest.latency": _duration,
 }
+
+
+class Fields(Protocol):
+    """An entry by path: times in seconds since the epoch, durations in seconds, severities as numbers, else texts."""
+
+    def get(self, name: str, /) -> Value | None:
+        """The field, or None for one that the entry lacks."""
+        ...
+
+    def values(self) -> Iterable[Value]:
+        """All of them."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,10 +119,10 @@ class Redactor:
                 text = shape.sub(replacement, text)
         return text
 
-    def _pattern(self) -> re.Pattern[str] | None:
-        """What finds each registered secret; made when it is needed, as several are registered one after the other."""
-        forms, (found_by, pattern) = self._forms, self._finder
-        if found_by is not forms:
+    def _finder_of(self, forms: frozenset[str]) -> re.Pattern[str]:
+        """What finds each of `forms`; made where a text holds one, which is rare, and each login registers a token."""
+        found_by, pattern = self._finder
+        if found_by is not forms or pattern is None:
             # The longest first, so that of two that begin at the same place the whole is hidden.
             longest_first = sorted(forms, key=len, reverse=True)
             # A look-ahead, so that secrets which overlap are all found.
@@ -131,9 +131,9 @@ class Redactor:
         return pattern
 
     def _without_known(self, text: str) -> Iterator[str]:
-        shown_from, hidden_to = 0, -1
-        pattern = self._pattern()
-        for found in pattern.finditer(text) if pattern is not None else ():
+        forms, shown_from, hidden_to = self._forms, 0, -1
+        holds_one = any(form in text for form in forms)
+        for found in self._finder_of(forms).finditer(text) if holds_one else ():
             start, end = found.span(1)
             if start > hidden_to:
                 yield text[shown_from:start]

@@ -12,7 +12,7 @@ from benchmarks.blame.cases import ONLY_THE_CONTROL_TELLS, WATCHES, Control, Row
 from tests import fork_server
 
 RUNS = 30
-LANES = 4  # they wait more than they compute, and nothing may take longer than all the other tests
+LANES = 2  # beside all the other tests
 
 
 def test_production_moves_only_where_the_release_is_at_fault_and_going_back_helps() -> None:

@@ -4,7 +4,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -36,9 +36,14 @@ def cloud_run(sandbox: Sandbox) -> CloudRun:
 
 
 @pytest.fixture
-def staging(sandbox: Sandbox) -> CloudRun:
-    """The one that is written to."""
-    return CloudRun(table(sandbox, STAGING))
+def staging(sandbox: Sandbox) -> Iterator[CloudRun]:
+    """The one that is written to; afterwards its traffic follows deployments again, as other tests need it."""
+    there = table(sandbox, STAGING)
+    yield CloudRun(there)
+    address = f"{there.endpoint}/v2/projects/{there.project}/locations/{there.region}/services/{STAGING}"
+    everything = [{"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 100}]
+    web.patch(address, params={"updateMask": "traffic"}, json={"traffic": everything}).raise_for_status()
+    CloudRun(there).settled_service(10)
 
 
 @pytest.fixture

@@ -55,8 +55,7 @@ class RollbackController:
             dry_run=record.dry_run,
             token=supervision_token(),
         )
-        supervised = self._is_configured and settings.rollback.policy == "automatic"
-        if supervised and self._allowed and not record.dry_run:
+        if self._is_configured and self._acts_by_itself:
             problem = self._supervisor.start(
                 self._journal.path, self._run.deployment, record.environment, self._output, longest_step(settings)
             )
@@ -107,7 +106,7 @@ class RollbackController:
     def record_failure(self, result: CriterionResult) -> None:
         """Note a failed criterion; one that calls for a rollback limits the wait for what is still open."""
         self._journal.failed(result.id, result.reason, trigger=result.fixable_by_rollback)
-        if result.fixable_by_rollback and self._context is not None:
+        if result.fixable_by_rollback and self._context is not None and self._acts_by_itself:
             self._run.probes.limit_wait(self._run.settings.rollback.evidence_grace)
 
     def record_certain(self, criterion: str, reason: str) -> None:
@@ -297,6 +296,12 @@ class RollbackController:
     @property
     def _go_back(self) -> str:
         return roll_back(self._run.record.environment, self._plan.target if self._plan else "")
+
+    @property
+    def _acts_by_itself(self) -> bool:
+        """Whether a failure moves the traffic unasked: else there is no haste, and all evidence is waited for."""
+        automatic = self._run.settings.rollback.policy == "automatic"
+        return automatic and self._allowed and not self._run.record.dry_run
 
     @property
     def _is_configured(self) -> bool:

@@ -34,6 +34,11 @@ class Login:
         return self.answer.status
 
     @property
+    def is_no_good(self) -> bool:
+        """Whether it is no answer at all, or an error of the service's."""
+        return self.answer.is_no_good
+
+    @property
     def has_token(self) -> Measurement:
         """Whether the answer carries a token."""
         return Measurement(

@@ -185,6 +185,23 @@ class Probes:
         limit = Deadline.after(grace)
         self._limit = min(self._limit, limit) if self._limit else limit
 
+    def limited(self, within: float) -> Deadline:
+        """In so many seconds, or sooner where `limit_wait` has said so."""
+        deadline = Deadline.after(within)
+        return min(self._limit, deadline) if self._limit else deadline
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is waited for any more, as `limit_wait` has it."""
+        return self._limit is not None and self._limit.is_over
+
+    def when_answered(self, name: str, act: Callable[[], None]) -> None:
+        """Call `act` once the probe, which has been asked, has its answer: at once where it has, else in its thread."""
+        with self._lock:
+            future = self._futures.get(name)
+        if future is not None:
+            future.add_done_callback(lambda _: act())
+
     def close(self, grace: float = 3.0) -> None:
         """Wait at most `grace` seconds, all together, for probes that still run: nobody asks for their answers.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.figure import BenchmarkError, Figure
 from benchmarks.recovery.drill import drill
 
-_LIMIT = 3.0
+_LIMIT = 5.0
 _FAULTS = ("login-broken", "unhealthy", "mongodb-down")
 _SUITE = "deployment-verification/"
 

@@ -15,6 +15,7 @@ from functools import partial
 
 import pytest
 
+from verification.criteria.asking_ahead import AskedAhead
 from verification.criteria.criterion import asked_by, criterion_id, phase_of
 from verification.criteria.repetition import Answered, Question, Repetition, repeat
 from verification.criteria.results import blames_service
@@ -28,7 +29,7 @@ from verification.errors import (
     VerificationError,
 )
 from verification.judge.confirmation import Answers
-from verification.probe import may_be_asked_again
+from verification.probe import PROBES, may_be_asked_again
 from verification.run.run import Run
 from verification.settings.model import Settings
 from verification.verdict import Measurement, record
@@ -154,10 +155,13 @@ class Confirmation:
         self._run = run
         self._failed = failed
         self._on_doubt = on_doubt
+        self._ahead = AskedAhead(run)
+        self._called = set[pytest.Item]()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         """Let a failure of a phase after the deployment stand only where it is certain. Raises Unconfirmed."""
+        self._called.add(item)
         try:
             return (yield)
         except BaseException as error:
@@ -169,11 +173,18 @@ class Confirmation:
             self._confirm(item, error)
             return None
 
+    def pytest_unconfigure(self) -> None:
+        """End the connections of what was asked ahead."""
+        self._ahead.close()
+
     def _confirm(self, item: pytest.Item, error: BaseException) -> None:
         settings = self._run.settings
         refused = isinstance(error, CredentialsRefused)
+        self._ahead.ask_what_fails(
+            other for other in item.session.items if other not in self._called and _may_fail(other)
+        )
         with closing(self._run.new_client()) as service:
-            confirmed = ask_again(item, service, settings, refused=refused)
+            confirmed = ask_again(item, service, settings, self._ahead, refused=refused)
         answers = confirmed.answers
         self._failed.confirmed(criterion_id(item), confirmed)
         name, asked_again = f"{criterion_id(item)}, bad answers", f"asked again: {confirmed.text}"
@@ -184,6 +195,8 @@ class Confirmation:
         if not confirmed.cleared:
             if self._run.watcher is not None:
                 self._run.watcher.carry_over(criterion_id(item), answers)
+            if self._run.probes.is_over:
+                asked_again += "; a failure that calls for a rollback was certain already"
             raise Unconfirmed(f"{_words(error)}; {asked_again}", "Ask again, or watch on: `-m monitor`.") from error
         if confirmed.good is not None and confirmed.good.probes is not None:
             # What needed this answer can be asked now.
@@ -211,18 +224,24 @@ class Confirmation:
         )
 
 
-def ask_again(item: pytest.Item, service: object, settings: Settings, *, refused: bool = False) -> Confirmed:
+def ask_again(
+    item: pytest.Item, service: object, settings: Settings, ahead: AskedAhead, *, refused: bool = False
+) -> Confirmed:
     """Ask `service` what `item` asks, which was answered badly once, until that is certain or enough answers are in.
 
+    What was asked `ahead` counts first.
     `refused`: the bad answer was that our credentials are not taken, which is not asked again.
     """
     answers = Answers(1, 1, settings.limits.error_rate)
     if refused:
         return Confirmed(answers, asked_enough=True, refused=True)
-    deadline = Deadline.after(settings.smoke.confirm_within)
+    deadline = item.config.stash[PROBES].limited(settings.smoke.confirm_within)
     # Some are kept for the control, and for when the traffic has moved.
     most = min(MOST_ANSWERS, max(_AT_FIRST, allowed(item, settings) - 2 * _AT_FIRST))
-    return ask_until_certain(partial(repeat, Question.of(item), service), answers, most, deadline)
+    question = Question.of(item)
+    return ask_until_certain(
+        lambda within: repeat(question, service, within, ahead=ahead.take(item)), answers, most, deadline
+    )
 
 
 def allowed(item: pytest.Item, settings: Settings) -> int:
@@ -278,6 +297,11 @@ def _is_confirmable(item: pytest.Item, error: BaseException) -> bool:
     if phase_of(item) not in CONFIRMED_PHASES or isinstance(error, NotRevisionRelated) or not blames_service(error):
         return False
     return _is_fixable(item) or any(map(may_be_asked_again, asked_by(item)))
+
+
+def _may_fail(item: pytest.Item) -> bool:
+    """Whether it is one of those that are asked again."""
+    return phase_of(item) in CONFIRMED_PHASES and _is_fixable(item)
 
 
 def _is_fixable(item: pytest.Item) -> bool:

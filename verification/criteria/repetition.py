@@ -100,17 +100,19 @@ class Question:
         return "service" in self.arguments or any(map(may_be_asked_again, asked_by(self.item)))
 
 
-def repeat(question: Question, service: object, within: float, *, whole_chain: bool = False) -> Repetition:
+def repeat(
+    question: Question, service: object, within: float, *, whole_chain: bool = False, ahead: Probes | None = None
+) -> Repetition:
     """Ask what a criterion asks of `service`, and hold the answers to its rules; never raises.
 
     Of its answers, those that its own questions gave are asked for again, what they need is reused; `whole_chain`: that
     is asked anew too, such as the login before a list. A question that is put once only keeps its answer. `within`
-    bounds each wait, in seconds.
+    bounds each wait, in seconds. `ahead` has the answers where they have been asked for already.
     """
     item = question.item
     known = item.config.stash[PROBES]
     names = known.asked if whole_chain else asked_by(item)
-    again = known.anew((name for name in names if may_be_asked_again(name)), role_of(item), service, within)
+    again = ahead or known.anew((name for name in names if may_be_asked_again(name)), role_of(item), service, within)
     try:
         with collecting():
             cast("pytest.Function", item).obj(**_arguments(question, again, service, whole_chain=whole_chain))

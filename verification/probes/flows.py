@@ -27,6 +27,11 @@ class Playback:
     listed: Measurement
     media: tuple[Answer, ...]
 
+    @property
+    def is_no_good(self) -> bool:
+        """Whether one of them is no answer at all, or an error of the service's."""
+        return any(answer.is_no_good for answer in self.media)
+
 
 @probe
 def login(service: Service, settings: Settings, variables: dict[str, str]) -> Login:

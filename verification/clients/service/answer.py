@@ -16,6 +16,7 @@ from verification.verdict import Measurement, Value, show
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
+_SERVER_ERROR = 500
 _SNIPPET = 120
 _LONGEST_SNIPPED = 16_000  # bytes that are looked through for it
 _KINDS: Mapping[FieldType, tuple[type, ...]] = {
@@ -56,6 +57,11 @@ class Answer:
     def size(self) -> Measurement:
         """How many bytes arrived."""
         return self.measure("bytes received", len(self.body), unit="bytes")
+
+    @property
+    def is_no_good(self) -> bool:
+        """Whether there is none, or it is an error of the service's, whatever a criterion makes of it."""
+        return self.problem is not None or (self.code or 0) >= _SERVER_ERROR
 
     def spent(self) -> Answer:
         """The answer to a question that is put once, where others are put anew: it tells nothing of who answers now."""
@@ -168,6 +174,11 @@ class Listing:
     def status(self) -> Measurement:
         """The HTTP status."""
         return self.answer.status
+
+    @property
+    def is_no_good(self) -> bool:
+        """Whether it is no answer at all, or an error of the service's."""
+        return self.answer.is_no_good
 
     @property
     def count(self) -> Measurement:

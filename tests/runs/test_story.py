@@ -12,7 +12,7 @@ FAULTS = {
     "login-broken": {"login"},
     "search-broken": {"search"},
     "playback-broken": {"video_playback"},
-    "mongodb-down": {"login"},
+    "mongodb-down": {"login", "content_listing", "search"},
     "mongodb-slow": {"deep_health"},
     "dependency-slow": {"deep_health"},
 }

@@ -63,6 +63,9 @@ _SERVICE = {
     "blip-502": "The same with 502.",
     "blip-broken-off": "The same with an answer that breaks off, as its connection does.",
     "blip-slow": f"One answer to each client takes {BLIP_SECONDS:g} s longer.",
+    "startup-errors": "The container writes an ERROR line while it starts, and answers as ever.",
+    "deploy-red": "The container never starts: its revision is never Ready, and the deploy workflow's deploy job "
+    "fails.",
     "no-available-instance": "Cloud Run finds no instance for the revision and refuses each request itself: 429, and "
     "the entry in the request log says so.",
     "previous-broken": "The revision from before has the same faults as this one, once it has lost its instance; "
@@ -86,6 +89,9 @@ _ACTOR = {
     "conflict.",
     "rollback-fails": "Traffic updates end with an error and traffic stays where it was.",
     "workflow-hangs": "Runs of the deploy workflow wait for a runner, and start once this is over.",
+    "build-red": "The deploy workflow's build job fails: nothing is deployed.",
+    "health-check-red": "The deploy workflow's health-check job fails, of a new revision that serves.",
+    "slow-deployment": "The deploy workflow has taken 16 minutes when a release is through.",
     "workflow-idle": "Runs of the deploy workflow end green without having changed anything.",
     "cloud-run-hangs": "No Cloud Run API call (REST) is ever answered.",
     "cloud-run-401": "Every Cloud Run API call (REST) answers 401: the credentials have expired.",

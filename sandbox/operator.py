@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -12,20 +13,23 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.faults import CATALOGUE, FaultError, plan, plan_in_force
+from sandbox.faults import CATALOGUE, FaultError, Faults, plan, plan_in_force
 from sandbox.platform.errors import ApiError
+from sandbox.platform.model import Rollout
 from sandbox.sentry.first_visit import SILENT_FAULTS, first_visit
 from sandbox.timing import LARGEST_RPM
 from sandbox.vendor_api import json_object
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Set as AbstractSet
 
     from starlette.requests import Request
 
     from sandbox.addresses import AddressDocument
     from sandbox.platform.control_plane import ControlPlane
     from sandbox.platform.ingress import Ingress
+    from sandbox.platform.model import CloudRunService
     from sandbox.sentry.app import SentryApp
     from sandbox.vendors import Vendors
 
@@ -84,11 +88,31 @@ class OperatorApi:
         commit = body.get("commit") or self.candidate or secrets.token_hex(20)
         if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
             raise HTTPException(422, "commit: give 40 hexadecimal digits in lower case, or leave it out")
-        note = await self.control.deploy(ingress.service.name, faults=faults.in_revision, commit=commit)
+        began, in_force = datetime.now(UTC), {*self.control.faults, *Faults(faults.in_force)}
+        by_workflow = in_force if ingress.service.environment == "production" else set[str]()
+        note, red = await self._deploy(ingress.service, faults.in_revision, commit, by_workflow)
+        if ingress.service.environment == "production":
+            slow = "slow-deployment" in by_workflow
+            self.vendors.github.actions.note_release(commit, began, red, slow=slow)
         self.control.faults.update(faults.in_force)
         if SILENT_FAULTS & faults.in_revision and not {"sentry-down", "sentry-empty"} & self.control.faults:
             await first_visit(ingress.service, note, self.sentry.store)
         return JSONResponse(note.as_json())
+
+    async def _deploy(
+        self, service: CloudRunService, faults: frozenset[str], commit: str, by_workflow: AbstractSet[str]
+    ) -> tuple[Rollout, str]:
+        """The deployment's note, and the job of the workflow that failed, if one did. Raises ApiError."""
+        previous = service.deployments[-1]
+        if "build-red" in by_workflow:
+            return previous, "build"
+        try:
+            note = await self.control.deploy(service.name, faults=faults, commit=commit)
+        except ApiError:
+            if "deploy-red" not in faults:
+                raise
+            return Rollout(datetime.now(UTC), previous.current, service.latest_created, commit), "deploy"
+        return note, "health-check" if "health-check-red" in by_workflow else ""
 
     async def _served(self, request: Request) -> Response:
         ingress = self._ingress(request.query_params.get("environment"))

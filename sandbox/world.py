@@ -108,6 +108,7 @@ class World:
         latest = {name: ingress.service.deployments[-1] for name, ingress in self._ingresses.items()}
         seed_sentry(self._sentry.store, {name: deployment.commit for name, deployment in latest.items()})
         seed_deployments(self._vendors.github.repository, latest)
+        self._vendors.github.actions.note_past(latest["production"].commit, latest["production"].at)
         import sandbox.backend.sentry_client  # noqa: F401  # slow, and the database is still computing anyway
 
         await database_started

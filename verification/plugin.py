@@ -36,6 +36,7 @@ _BEFORE_A_DEPLOYMENT = (
     *("readiness", "source", "code", "release", "window", "rollback_plan", "migrations"),
     *("sentry", "incidents", "rollout", "announcement", "baseline", "smoke_before"),
 )
+_DEPLOYMENT = tuple(f"deploy.{name}" for name in ("workflow", "startup", "transition"))
 _AFTERWARDS = tuple(f"followup.{name}" for name in ("deployment", "record", "watch", "team", "sentry", "review"))
 _LONGEST_TRACEBACK = 50_000  # characters
 
@@ -60,7 +61,8 @@ def configure_run(config: pytest.Config) -> Run | None:
     config.stash[_RUN] = run
     config.stash[PROBES] = run.probes
     before = _BEFORE_A_DEPLOYMENT if asks_for(config, "pre") else ()
-    for name in (*before, *(_AFTERWARDS if asks_for(config, "followup") else ())):
+    itself = _DEPLOYMENT if asks_for(config, "deploy") else ()
+    for name in (*before, *itself, *(_AFTERWARDS if asks_for(config, "followup") else ())):
         config.pluginmanager.import_plugin(f"verification.probes.{name}")
     team = [run.deployment.parent / path for path in run.settings.criteria.paths]
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:

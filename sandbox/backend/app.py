@@ -102,6 +102,8 @@ class Backend:
 
     def start(self) -> None:
         """Do what an application does when its container comes up: say so, and connect to the database."""
+        if "startup-errors" in self._faults:
+            self._write("ERROR", "the recommendations cannot be warmed up: TimeoutError")
         self._write("INFO", "Application startup complete.")
         self._connecting = asyncio.create_task(self._connect())
 

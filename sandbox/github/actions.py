@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse, Response
 
 from sandbox.github.http import WEB, GitHubRefusal, known, not_found, page, read_body, url, user
-from sandbox.github.model import LOGIN
+from sandbox.github.model import LOGIN, MAIN
 from sandbox.github.runs import INPUTS, JOBS, DeployJob, DeployRun, DeployRunner
 from sandbox.vendor_api import asked_moment, iso
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 WORKFLOW_ID = 161_335
 WORKFLOW_NAME = "Deploy to Production"
 WORKFLOW_FILE = "deploy-production.yml"
+_DEPLOYMENT = {"staging_verification": "true"}  # its inputs
+_USUAL, _SLOW = timedelta(minutes=6), timedelta(minutes=16)  # that a deployment takes
 
 
 class GitHubActionsEndpoints:
@@ -82,8 +84,23 @@ class GitHubActionsEndpoints:
             raise GitHubRefusal(409, "Cannot cancel a workflow run that is completed.")
         return JSONResponse({}, 202)
 
+    def note_past(self, commit: str, at: datetime) -> None:
+        """Note the run that deployed `commit`, which serves since `at`."""
+        run = self._run_of(MAIN, _DEPLOYMENT, at - _USUAL, commit)
+        run.end(at)
+
+    def note_release(self, commit: str, began: datetime, red: str = "", *, slow: bool = False) -> None:
+        """Note the run that a release, begun then and through now, was made by; `red` is the job that failed."""
+        now = datetime.now(UTC)
+        run = self._run_of(MAIN, _DEPLOYMENT, now - _SLOW if slow else began, commit)
+        run.end(now, red)
+
     def _new_run(self, ref: str, inputs: dict[str, str]) -> DeployRun:
-        at = datetime.now(UTC)
+        run = self._run_of(ref, inputs, datetime.now(UTC), self._repository.branches[ref])
+        self._runner.start(run)
+        return run
+
+    def _run_of(self, ref: str, inputs: dict[str, str], at: datetime, sha: str) -> DeployRun:
         target, correlation = inputs.get("rollback_revision", ""), inputs.get("correlation_id", "")
         title = f"Roll back to {target}" if target else WORKFLOW_NAME
         run = DeployRun(
@@ -91,14 +108,13 @@ class GitHubActionsEndpoints:
             number=len(self.runs) + 1,
             title=f"{title} [{correlation}]" if correlation else title,
             ref=ref,
-            sha=self._repository.branches[ref],
+            sha=sha,
             inputs=inputs,
             created=at,
             updated=at,
             jobs=[DeployJob(self._repository.next_id(), name) for name in JOBS],
         )
         self.runs[run.id] = run
-        self._runner.start(run)
         return run
 
     def _show(self, request: Request, run: DeployRun) -> dict[str, Json]:
@@ -169,5 +185,9 @@ def _show_job(run: DeployRun, request: Request, job: DeployJob) -> dict[str, Jso
         "conclusion": job.conclusion,
         "started_at": iso(job.started or run.created),
         "completed_at": iso(job.completed) if job.completed else None,
+        "steps": [
+            {"number": number, "name": name, "status": "completed", "conclusion": conclusion}
+            for number, (name, conclusion) in enumerate(job.steps, start=1)
+        ],
         "html_url": f"{_html(run)}/job/{job.id}",
     }

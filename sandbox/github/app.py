@@ -35,7 +35,7 @@ class GitHubApp(VendorApp):
         self.token, self.token_without_scope = _token(), _token()  # the second may read, and nothing else
         issues = GitHubIssueEndpoints(self.repository)
         deployments = GitHubDeploymentEndpoints(self.repository)
-        actions = GitHubActionsEndpoints(self.repository, runner)
+        self.actions = actions = GitHubActionsEndpoints(self.repository, runner)
         releases = GitHubReleaseEndpoints(self.repository)
         routes = [
             self._route("", GET=self._repository),

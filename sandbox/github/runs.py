@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 Conclusion = Literal["success", "failure", "cancelled", "skipped"]
 Status = Literal["queued", "in_progress", "completed"]
 
-JOBS = ("validate-inputs", "build", "deploy", "health-check")
+STEPS = {  # of each job
+    "validate-inputs": ("Check the inputs",),
+    "build": ("Check out", "Build the image", "Push the image"),
+    "deploy": ("Authenticate", "Deploy to Cloud Run"),
+    "health-check": ("Ask the new revision",),
+}
+JOBS = tuple(STEPS)
 INPUTS = ("staging_verification", "rollback_revision", "correlation_id")
 _JOB_SECONDS = 0.15
 _IDLE_SECONDS = 0.05
@@ -31,7 +37,7 @@ class _JobError(Exception):
 
 @dataclass(slots=True)
 class DeployJob:
-    """One job of a run."""
+    """One job of a run. Where it fails, its last step does."""
 
     id: int
     name: str
@@ -39,6 +45,14 @@ class DeployJob:
     conclusion: Conclusion | None = None
     started: datetime | None = None
     completed: datetime | None = None
+
+    @property
+    def steps(self) -> tuple[tuple[str, Conclusion], ...]:
+        """What it did, by name, and how each step ended; nothing while it runs, or where it never ran."""
+        if self.conclusion is None or self.conclusion == "skipped":
+            return ()
+        *before, last = STEPS[self.name]
+        return (*((name, "success") for name in before), (last, self.conclusion))
 
 
 @dataclass(slots=True)
@@ -61,6 +75,16 @@ class DeployRun:
     def rollback_revision(self) -> str:
         """Where it shall go back to; empty for a deployment."""
         return self.inputs.get("rollback_revision", "")
+
+    def end(self, at: datetime, red: str = "") -> None:
+        """Note that all of its jobs are through; `red` is the one that failed, which those after it did not outlive."""
+        failed, share = False, (at - self.created) / len(self.jobs)
+        for number, job in enumerate(self.jobs):
+            job.status, job.conclusion = "completed", "skipped" if failed else "success"
+            job.started, job.completed = self.created + number * share, self.created + (number + 1) * share
+            if job.name == red:
+                job.conclusion, failed = "failure", True
+        self.status, self.conclusion, self.updated = "completed", "failure" if failed else "success", at
 
 
 class DeployRunner:
@@ -113,10 +137,12 @@ class DeployRunner:
             if job.name == "validate-inputs":
                 if not run.rollback_revision and run.inputs.get("staging_verification") != "true":
                     raise _JobError("staging_verification must be true for a new deployment")
+            elif job.name == "build" and "build-red" in self._control.faults:
+                raise _JobError("docker build: exit code 1")
             elif job.name == "deploy" and "workflow-idle" not in self._control.faults:
                 await self._deploy(run)
             elif job.name == "health-check":
-                self._check_health()
+                self._check_health(run)
         except (_JobError, ApiError):
             _end(job, "failure")
             return False
@@ -137,8 +163,10 @@ class DeployRunner:
         if operation.error is not None:
             raise operation.error
 
-    def _check_health(self) -> None:
+    def _check_health(self, run: DeployRun) -> None:
         """As the workflow does it: what serves must be Ready. That it answers well is for others to find out."""
+        if "health-check-red" in self._control.faults and not run.rollback_revision:
+            raise _JobError("curl: (28) Operation timed out")
         service = self._control.service(self._service)
         if not any(service.revisions[line.revision or ""].ready for line in service.serving if line.percent):
             raise _JobError("nothing that is Ready serves")

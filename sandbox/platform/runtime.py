@@ -132,7 +132,7 @@ class RevisionRuntime:
         return instance.listener.url
 
     async def _instance(self, revision: Revision) -> Instance | None:
-        if revision.failure:
+        if revision.failure or "deploy-red" in revision.faults:
             return None
         async with self._locks[revision.name]:
             instance = self._running.get(revision.name)

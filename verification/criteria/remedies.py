@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import shlex
 
-from verification.operator_commands import gcloud_set_memory
+from verification.operator_commands import gcloud_set_memory, look_again
 from verification.settings.model import Settings
 from verification.settings.service import Target
 
 _MONGODB = re.compile(r"mongo|ServerSelectionTimeout", re.IGNORECASE)
 _MEMORY = re.compile(r"memory limit|out of memory|OOM", re.IGNORECASE)
+_RED_WORKFLOW = re.compile(r"^(job|workflow) .*https?://", re.MULTILINE)
+_SLOW_DEPLOYMENT = re.compile(r"deployment duration")
 _UNAVAILABLE = re.compile(r"\b503\b|unhealthy")
 
 
@@ -23,9 +25,17 @@ def hint(reason: str, settings: Settings) -> str:
         return f"Is the MongoDB secret right, and this service allowed in? {_secret(target)}"
     if _MEMORY.search(reason):
         return f"Does it need more memory, or does it leak? To give it more: {_more_memory(target)}"
+    if _RED_WORKFLOW.search(reason):
+        return f"Its page says why. Whether what serves now is well: `{look_again(settings.environment, 'smoke')}`"
+    if _SLOW_DEPLOYMENT.search(reason):
+        return f"Which step of the build is slow, and does the health check answer within 5 s? {_time_of(target)}"
     if _UNAVAILABLE.search(reason):
         return f"The logs say why it does not start: {_logs(target)}"
     return ""
+
+
+def _time_of(target: Target) -> str:
+    return f"curl -so /dev/null -w '%{{time_total}} s\\n' {shlex.quote(target.url)}"
 
 
 def _more_memory(target: Target) -> str:

@@ -15,7 +15,7 @@ from verification.errors import SettingsError, VerificationError
 from verification.records.deployments import FollowedDeployment
 from verification.records.run_record import POST_DEPLOY_PHASES
 from verification.redaction import redact
-from verification.run.run import Run
+from verification.run.run import DEPLOYMENT, Run
 from verification.verdict import Verdict
 
 # The phases that are asked together.
@@ -118,6 +118,10 @@ class StageRunner:
             self._rollback.start_supervisor()
         if earlier:
             run.deploy(probes)
+        if run.waits_for_deployment:
+            with self._report.waiting(session.config, run)() as idle:
+                run.probes.next_settled([(DEPLOYMENT,)], idle)
+            run.ask_deployed(probes)
         self._rollback.arm()
         if stage is FOLLOW_UP:
             self._note_followed()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from verification.local_sandbox.sandbox import Sandbox
     from verification.series import WatchSnapshot
 
+DEPLOYMENT = "workflow_run"  # the probe that waits until the deployment has ended
 _LOGIN = {"login", "refused_login"}
 _VISIBLE_LATE = 600.0
 _LONGEST_REHEARSAL = 60.0
@@ -115,6 +116,15 @@ class Run(RunFacts):
         self.record.target = self.settings.target.url
         self.record.service = self.settings.target.cloud_run.service if self.settings.target.cloud_run else ""
         self.started = True
+        self._ask_first(fixtures)
+
+    @property
+    def waits_for_deployment(self) -> bool:
+        """Whether nothing has been asked yet but whether the deployment is through."""
+        return self.probes.asked == {DEPLOYMENT}
+
+    def ask_deployed(self, fixtures: Collection[str]) -> None:
+        """Start the probes among `fixtures`, now that the deployment is through."""
         self._ask(fixtures)
 
     def snapshot(self) -> WatchSnapshot | None:
@@ -154,7 +164,7 @@ class Run(RunFacts):
         assert self._sandbox is not None, "only a sandbox is deployed to"
         self._note(self._sandbox.release(self.faults))
         self.probes.forget()
-        self._ask(fixtures)
+        self._ask_first(fixtures)
 
     def follow_up(self, fixtures: Collection[str]) -> None:
         """Let the second watch pass, as far as a sandbox's run may wait for it, and start the probes anew."""
@@ -168,6 +178,13 @@ class Run(RunFacts):
         again = self.probes.ask_again()
         self.asked_since = since if again else self.asked_since
         return again
+
+    def _ask_first(self, fixtures: Collection[str]) -> None:
+        """Ask everything; of a deployment that is followed, its end alone: what serves until then is another's."""
+        if DEPLOYMENT in fixtures:
+            self.probes.start((DEPLOYMENT,))
+        else:
+            self._ask(fixtures)
 
     def _ask(self, fixtures: Collection[str]) -> None:
         self.served_before = self._what_serves() if POST_DEPLOY_PHASES & set(self.record.phases) else None
@@ -202,6 +219,7 @@ class Run(RunFacts):
             15 * migrations.timeout if migrations else 0,  # copy, up, up again, down, and what is compared between
             4 * backup.timeout if backup else 0,
             sentry.canary_within + 5 * sentry.timeout if sentry else 0,
+            self.settings.deploy.within + 60,
             self._longest_watch(),
         )
 

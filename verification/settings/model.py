@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from verification.settings.checkout import CheckoutFolder, Code, Release
+from verification.settings.deploy import Deploy
 from verification.settings.followup import DeploymentLogSettings, Followup
 from verification.settings.migrations import Migrations
 from verification.settings.monitor import Monitor
@@ -48,6 +49,7 @@ class Limits(Table):
     certificate_days_left: float = Field(default=14, ge=0)
     coverage: Share = 0.87
     staging_soak: Seconds = 86_400
+    deployment_duration: Seconds = Field(default=600, gt=0)
 
 
 class DeploymentWindow(Table):
@@ -133,6 +135,7 @@ class Settings(Table):
     sentry: SentrySettings | None = None
     slack: SlackSettings | None = None
     github: GitHubSettings | None = None
+    deploy: Deploy = Deploy()
     jira: JiraSettings | None = None
     incidents: Incidents | None = None
     checkout: CheckoutFolder | None = None
@@ -195,10 +198,12 @@ class Settings(Table):
     def configured(self, section: str) -> bool:
         """Whether the dotted `section`, such as `flows.login`, stands in the file.
 
-        `cloud_run` and `certificate` belong to the target; the sandbox always has them.
+        `cloud_run` and `certificate` belong to the target; the sandbox always has them, and a GitHub.
         """
         if section == "cloud_run":
             return self.sandbox or self.target.cloud_run is not None
+        if section == "github":
+            return self.sandbox or self.github is not None
         if section == "certificate":
             return self.sandbox or (self.target.certificate_url or self.target.url).startswith("https://")
         return self._table(section) is not None

@@ -19,6 +19,7 @@ _CLOCKS_DIFFER = timedelta(seconds=30)
 _SHOWN = 120
 _LISTED_WITHIN = 8.0
 _PAUSE = 1.0
+_HARMLESS = {"success", "skipped", "neutral", "", None}
 
 
 class _Workflow(BaseModel):
@@ -38,12 +39,15 @@ class _Run(BaseModel):
     html_url: str = ""
     display_title: str = ""
     name: str | None = None
+    head_sha: str = ""
     created_at: datetime
+    run_started_at: datetime | None = None  # of the latest attempt
 
     @property
     def seen(self) -> WorkflowRun:
         ended = self.status == "completed"
-        return WorkflowRun(self.id, self.html_url, (self.conclusion or "unknown") if ended else "")
+        conclusion, began = (self.conclusion or "unknown") if ended else "", self.run_started_at or self.created_at
+        return WorkflowRun(self.id, self.html_url, conclusion, self.status or "", self.head_sha, began)
 
 
 class _Runs(BaseModel):
@@ -55,9 +59,22 @@ class _Dispatched(BaseModel):
     html_url: str = ""
 
 
+class _Step(BaseModel):
+    name: str
+    conclusion: str | None = None
+
+
 class _Job(BaseModel):
     name: str
     conclusion: str | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    steps: list[_Step] = []
+
+    @property
+    def seen(self) -> WorkflowJob:
+        failed = next((step.name for step in self.steps if step.conclusion not in _HARMLESS), "")
+        return WorkflowJob(self.name, self.conclusion or "", self.started_at, self.completed_at, failed)
 
 
 class _Jobs(BaseModel):
@@ -68,13 +85,33 @@ class _Jobs(BaseModel):
 class WorkflowRun:
     """A run. `conclusion` is empty until it has ended; then "success", "failure", "cancelled", ...
 
+    `status` is GitHub's word ("queued", "in_progress", "waiting" for an approval, ...), `began` of the latest attempt.
     `guessed`: it is the only one that has begun since we asked, which somebody else may have done as well.
     """
 
     id: int
     url: str
     conclusion: str
+    status: str = ""
+    commit: str = ""
+    began: datetime | None = None
     guessed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowJob:
+    """A job of a run. `conclusion` as that of a run; `failed_step` is the first step that ended badly, if one did."""
+
+    name: str
+    conclusion: str
+    began: datetime | None = None
+    ended: datetime | None = None
+    failed_step: str = ""
+
+    @property
+    def is_red(self) -> bool:
+        """Whether it ended badly."""
+        return self.conclusion not in _HARMLESS
 
 
 class DeployWorkflow(GitHub):
@@ -139,8 +176,18 @@ class DeployWorkflow(GitHub):
 
     def failed_jobs(self, number: int) -> list[str]:
         """The names of its jobs that ended badly."""
+        return [job.name for job in self.jobs(number) if job.is_red]
+
+    def jobs(self, number: int) -> tuple[WorkflowJob, ...]:
+        """The jobs of its latest attempt, in order."""
         jobs = self.api.get(f"{self._path}/runs/{number}/jobs", {"filter": "latest"}).read(_Jobs).jobs
-        return [job.name for job in jobs if job.conclusion not in {"success", "skipped", "neutral", None}]
+        return tuple(job.seen for job in jobs)
+
+    def newest(self, workflow: int, most: int) -> list[WorkflowRun]:
+        """Its `most` newest runs, the newest first, whoever began them and however."""
+        asked = {"branch": self.settings.branch, "per_page": str(most)}
+        runs = self.api.get(f"{self._path}/workflows/{workflow}/runs", asked).read(_Runs).workflow_runs
+        return [run.seen for run in sorted(runs, key=lambda run: run.created_at, reverse=True)]
 
     def cancel(self, number: int) -> None:
         """Ask for the end of a run: one that waits for a runner would move the traffic at some time nobody expects."""

@@ -171,6 +171,18 @@ class CloudLogging:
             lambda: _in_order(map(_entry, self._entries(question, _MOST_TROUBLES, "timestamp desc"))), "errors"
         )
 
+    def first_line(self, revision: str, text: str, since: datetime, until: datetime) -> LogEntry | None:
+        """The first line of `revision` in that window that holds `text`, of any log but that of requests.
+
+        None where there is none, or none yet. Raises ObserverError, NotPermitted.
+        """
+        named = f"resource.labels.revision_name={quoted(revision)}"
+        question = f"{self._window(since, until)} AND {named} AND NOT {_log_is(REQUEST_LOG)} AND {quoted(text)}"
+        found = self._asked(
+            lambda: _in_order(map(_entry, self._entries(question, 1, "timestamp asc"))), f"lines with {text!r}"
+        )
+        return found[0] if found else None
+
     def reach(self) -> None:
         """Ask for one line of the last day, whatever it is. Raises ObserverError, NotPermitted."""
         self._asked(lambda: list(self._entries(self._ours, 1, "timestamp desc")), "its newest line")

@@ -28,7 +28,7 @@ LAYERS = (
     ("watch",),
     ("run",),
     ("criteria",),
-    ("probes", "pre", "monitor", "followup"),
+    ("probes", "pre", "deploy", "monitor", "followup"),
     ("plugin",),
 )
 # What a package's own import graph may come to: see `Rooms`.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -155,14 +154,6 @@ def healthy_states(settings: Settings, role: str) -> list[str]:
     """The overall states of the deep health that count as healthy for the criterion's role."""
     deep = settings.health.deep
     return deep.states(role or settings.main_role) if deep else []
-
-
-@pytest.fixture(scope="session")
-def checks() -> ModuleType:
-    """The rules of verification/checks.py: what a good answer is, for criteria, watch and rollback alike."""
-    from verification import checks
-
-    return checks
 
 
 @pytest.fixture(scope="session")

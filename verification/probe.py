@@ -70,6 +70,12 @@ def may_be_asked_again(name: str) -> bool:
     return bare in _declared and bare not in _asked_once and "service" in _parameters(bare)
 
 
+def rests_on(name: str, needed: str) -> bool:
+    """Whether `name` (which may carry a role) is the probe `needed`, or needs it, be it through others."""
+    bare = _bare(name)
+    return bare == needed or (bare in _declared and any(rests_on(each, needed) for each in _parameters(bare)))
+
+
 def of_role(name: str, role: str) -> str:
     """The name under which a probe is asked for `role`; without one, for what the run is about."""
     return f"{role}/{name}" if role else name

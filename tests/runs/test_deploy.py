@@ -84,8 +84,8 @@ def test_a_deployment_under_way_is_waited_for_before_anything_is_asked(
     ran = run.end(process)
     deployed = world.note()["current"]
     assert deployed != before
-    assert (ran.verdict.revision, ran.verdict.previous_revision) == (deployed, before)
+    assert ran.verdict.revision == deployed, ran.said
     verdicts = {criterion.id: criterion.verdict for criterion in ran.verdict.criteria}
     assert verdicts.pop("transition_is_smooth") == "inconclusive", ran.said
     assert set(verdicts.values()) == {"pass"}, ran.said
-    assert len(verdicts) == len(DEPLOY) - 1 + 9
+    assert verdicts.keys() > DEPLOY - {"transition_is_smooth"}

@@ -5,8 +5,12 @@ from __future__ import annotations
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
+import pytest
+
+from verification import checks as rules
 from verification.checks import Login, credentials, login_of, refused_login_of
 from verification.errors import NotAsked
 from verification.probe import Probes, asked_once, probe
@@ -31,6 +35,12 @@ class Playback:
     def is_no_good(self) -> bool:
         """Whether one of them is no answer at all, or an error of the service's."""
         return any(answer.is_no_good for answer in self.media)
+
+
+@pytest.fixture(scope="session")
+def checks() -> ModuleType:
+    """The rules of verification/checks.py: what a good answer is, for criteria, watch and rollback alike."""
+    return rules
 
 
 @probe

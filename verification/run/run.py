@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from verification.checks import credentials
 from verification.deadline import now
 from verification.errors import NoInstance, ObserverError
-from verification.probe import Probes
+from verification.probe import Probes, rests_on
 from verification.records.rollback_plan import PreviousRevisionHint
 from verification.records.run_record import POST_DEPLOY_PHASES
 from verification.run.resources import RunFacts, RunResources
@@ -181,7 +181,7 @@ class Run(RunFacts):
 
     def _ask_first(self, fixtures: Collection[str]) -> None:
         """Ask everything; of a deployment that is followed, its end alone: what serves until then is another's."""
-        if DEPLOYMENT in fixtures:
+        if any(rests_on(name, DEPLOYMENT) for name in fixtures):
             self.probes.start((DEPLOYMENT,))
         else:
             self._ask(fixtures)

@@ -187,7 +187,7 @@ class DeployWorkflow(GitHub):
         """Its `most` newest runs, the newest first, whoever began them and however."""
         asked = {"branch": self.settings.branch, "per_page": str(most)}
         runs = self.api.get(f"{self._path}/workflows/{workflow}/runs", asked).read(_Runs).workflow_runs
-        return [run.seen for run in sorted(runs, key=lambda run: run.created_at, reverse=True)]
+        return [run.seen for run in sorted(runs, key=lambda run: run.id, reverse=True)]
 
     def cancel(self, number: int) -> None:
         """Ask for the end of a run: one that waits for a runner would move the traffic at some time nobody expects."""

@@ -38,14 +38,14 @@ def armed(stage: Stage) -> Iterator[Stage]:
 
 
 def runs(stage: Stage) -> list[dict[str, Any]]:
-    """The runs of the deploy workflow, newest first."""
+    """The runs of the deploy workflow that roll back, newest first."""
     there = stage.sandbox.addresses.github
     answer = web.get(
         f"{there.url}/repos/{there.repository}/actions/workflows/deploy-production.yml/runs",
         headers={"Authorization": f"Bearer {there.token}"},
     )
     found: list[dict[str, Any]] = answer.raise_for_status().json()["workflow_runs"]
-    return found
+    return [run for run in found if run["display_title"].startswith("Roll back to ")]
 
 
 def refuse_writes(relay: Relay) -> None:
